@@ -1,0 +1,164 @@
+"""Names of Python objects in a configuration, and the objects they stand for.
+
+A configuration holds an object as the string ``!pyobject a.b.C`` (what the YAML tag
+leaves behind), as a plain dotted string, or as the object itself when it was written in
+Python. The string forms are imported only inside a stage.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from qgpipe.errors import ConfigError
+
+TAG = "!pyobject "
+SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
+UPSTREAM, OURS = "QuantumGrav", "qgpipe"
+
+
+def is_tagged(value: Any) -> bool:
+    """Whether ``value`` is the string form of a ``!pyobject`` tag."""
+    return isinstance(value, str) and value.startswith(TAG)
+
+
+def dotted_name(value: str) -> str:
+    """``a.b.C`` of ``!pyobject a.b.C`` or ``a.b.C``; ``QuantumGrav.X`` becomes ``qgpipe.X``."""
+    name = value.removeprefix(TAG).strip()
+    package, dot, rest = name.partition(".")
+    return f"{OURS}{dot}{rest}" if package == UPSTREAM else name
+
+
+def import_object(value: Any, key: str | None = None) -> Any:
+    """The object that ``value`` stands for.
+
+    ``value`` is a tagged or plain dotted string, or any other object, which is returned as
+    it is. Modules are searched for in the user's folders (see :func:`add_search_path`) and
+    among what is installed.
+
+    Raises ``ConfigError`` (with ``key``) if the module or the name in it does not exist, or
+    if importing the module fails.
+    """
+    if not isinstance(value, str):
+        return value
+    name = dotted_name(value)
+    _activate_search_path()
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise ConfigError(
+            f"'{name}' is not a dotted Python name", key=key, remedy="write package.module.name"
+        )
+    module, rest = _import_longest_module(parts, key)
+    found: Any = module
+    for i, attribute in enumerate(rest):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError:
+            owner = ".".join(parts[: len(parts) - len(rest) + i])
+            raise ConfigError(
+                f"'{owner}' has no '{attribute}'",
+                key=key,
+                remedy=_nearest_remedy(attribute, dir(found)),
+            ) from None
+    return found
+
+
+def object_name(value: Any, key: str | None = None) -> str:
+    """The tagged string of an importable type or function.
+
+    Raises ``ConfigError`` for lambdas, local functions and instances: they have no name by
+    which another process could import them.
+    """
+    module = getattr(value, "__module__", None)
+    qualified = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    if module is None and inspect.isroutine(value):
+        return _builtin_name(value, key)
+    if not module or not qualified or "<" in qualified:
+        raise ConfigError(
+            f"{value!r} has no importable name",
+            key=key,
+            remedy="define it at the top level of a module",
+        )
+    return f"{TAG}{_public_module(value, module, qualified)}.{qualified}"
+
+
+def add_search_path(*folders: str | Path) -> None:
+    """Let user modules be found in ``folders``, before what is installed.
+
+    Kept in the environment, so that the processes a stage starts find them too.
+    """
+    present = search_path()
+    added = [str(Path(folder).resolve()) for folder in folders]
+    merged = list(dict.fromkeys([*added, *present]))
+    os.environ[SEARCH_PATH_VARIABLE] = os.pathsep.join(merged)
+
+
+def search_path() -> list[str]:
+    """The user's folders, as set by :func:`add_search_path`."""
+    return [p for p in os.environ.get(SEARCH_PATH_VARIABLE, "").split(os.pathsep) if p]
+
+
+def _activate_search_path() -> None:
+    wanted = [*search_path(), str(Path.cwd())]
+    missing = [folder for folder in dict.fromkeys(wanted) if folder not in sys.path]
+    sys.path[:0] = missing
+
+
+def _import_longest_module(parts: list[str], key: str | None) -> tuple[Any, list[str]]:
+    for end in range(len(parts), 0, -1):
+        name = ".".join(parts[:end])
+        try:
+            return importlib.import_module(name), parts[end:]
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if missing != name and not name.startswith(f"{missing}."):
+                raise ConfigError(
+                    f"module '{name}' needs '{missing}', which is not installed",
+                    key=key,
+                    remedy=f"install '{missing}'",
+                ) from None
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"importing '{name}' failed: {type(error).__name__}: {error}", key=key
+            ) from error
+    raise ConfigError(
+        f"no module named '{parts[0]}'",
+        key=key,
+        remedy="put it beside the config file, name its folder in 'python_path', or install it",
+    )
+
+
+def _nearest_remedy(word: str, choices: list[str]) -> str | None:
+    from rapidfuzz import process
+
+    best = process.extractOne(word, [c for c in choices if not c.startswith("_")], score_cutoff=60)
+    return f"did you mean '{best[0]}'?" if best else None
+
+
+def _builtin_name(value: Any, key: str | None) -> str:
+    """Name of a C function without ``__module__``, such as ``torch.cat``."""
+    for module in ("torch", "torch.nn.functional", "builtins", "math"):
+        owner = sys.modules.get(module)
+        if owner is not None and getattr(owner, value.__name__, None) is value:
+            return f"{TAG}{module}.{value.__name__}"
+    raise ConfigError(
+        f"{value!r} has no importable name", key=key, remedy="wrap it in a function of a module"
+    )
+
+
+@functools.cache
+def _public_module(value: Any, module: str, qualified: str) -> str:
+    """The shortest parent of ``module`` that offers the same object (``torch.nn`` for ReLU)."""
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        candidate = sys.modules.get(".".join(parts[:end]))
+        if candidate is not None and getattr(candidate, qualified, None) is value:
+            return ".".join(parts[:end])
+    return module

@@ -1,0 +1,89 @@
+"""Specs: how a configuration says "construct this".
+
+A spec is a list ``[type]``, ``[type, args]``, ``[type, args, kwargs]`` (a layer may add a
+signature), a mapping ``{type, args, kwargs}``, or the bare type. All are accepted
+wherever something is constructed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qgpipe.config.objects import import_object
+from qgpipe.errors import ConfigError
+
+SPEC_KEYS = {"type", "args", "kwargs", "signature"}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One object to construct: ``type(*args, **kwargs)``, with the config key it came from."""
+
+    type: Any
+    args: tuple = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    signature: str | None = None
+    key: str | None = None
+
+    def build(self, *leading: Any) -> Any:
+        """``type(*leading, *args, **kwargs)``.
+
+        Raises ``ConfigError`` naming the spec and the cause when construction fails.
+        """
+        try:
+            return self.type(*leading, *self.args, **self.kwargs)
+        except ConfigError:
+            raise
+        except Exception as error:
+            name = getattr(self.type, "__name__", repr(self.type))
+            given = ", ".join(
+                [*map(repr, self.args), *(f"{k}={v!r}" for k, v in self.kwargs.items())]
+            )
+            raise ConfigError(
+                f"cannot construct {name}({given}): {error}",
+                key=self.key,
+                remedy="check its arguments",
+            ) from error
+
+
+def is_spec_mapping(value: Any) -> bool:
+    """Whether ``value`` is a mapping of the form ``{type, args, kwargs}``."""
+    return isinstance(value, Mapping) and "type" in value and set(value) <= SPEC_KEYS
+
+
+def as_spec(value: Any, key: str | None = None) -> Spec:
+    """Read a spec in any of its forms, and import its type.
+
+    Raises ``ConfigError`` if the form is wrong or the type cannot be imported or called.
+    """
+    if isinstance(value, Spec):
+        return value
+    signature = None
+    if isinstance(value, Mapping):
+        unknown = set(value) - SPEC_KEYS
+        if "type" not in value or unknown:
+            raise ConfigError(
+                f"expected a mapping with 'type', 'args', 'kwargs', got keys {sorted(value)}",
+                key=key,
+            )
+        target, args, kwargs = value["type"], value.get("args"), value.get("kwargs")
+        signature = value.get("signature")
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        if not 1 <= len(value) <= 4:
+            raise ConfigError(
+                f"expected [type, args, kwargs], got {len(value)} entries", key=key
+            )
+        padded = [*value, *[None] * (4 - len(value))]
+        target, args, kwargs, signature = padded
+    else:
+        target, args, kwargs = value, None, None
+    if args is not None and (isinstance(args, str) or not isinstance(args, Sequence)):
+        raise ConfigError(f"args must be a list, got {args!r}", key=key)
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise ConfigError(f"kwargs must be a mapping, got {kwargs!r}", key=key)
+    target = import_object(target, key)
+    if not callable(target):
+        raise ConfigError(f"{target!r} cannot be called", key=key, remedy="name a type or function")
+    return Spec(target, tuple(args or ()), dict(kwargs or {}), signature, key)

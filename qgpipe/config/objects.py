@@ -7,11 +7,10 @@ Python. The string forms are imported only inside a stage.
 
 from __future__ import annotations
 
-import functools
 import importlib
-import inspect
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,23 +67,58 @@ def import_object(value: Any, key: str | None = None) -> Any:
     return found
 
 
+def import_objects(value: Any, key: str | None = None) -> Any:
+    """``value`` with every tagged string in its lists and mappings imported.
+
+    Plain strings stay as they are: in free arguments they may just be text.
+    """
+    if is_tagged(value):
+        return import_object(value, key)
+    if isinstance(value, Mapping):
+        return {k: import_objects(v, f"{key}.{k}" if key else str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(import_objects(v, f"{key or ''}[{i}]") for i, v in enumerate(value))
+    return value
+
+
 def object_name(value: Any, key: str | None = None) -> str:
-    """The tagged string of an importable type or function.
+    """The tagged string of an importable type, function or torch dtype.
 
     Raises ``ConfigError`` for lambdas, local functions and instances: they have no name by
     which another process could import them.
     """
-    module = getattr(value, "__module__", None)
     qualified = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if module is None and inspect.isroutine(value):
-        return _builtin_name(value, key)
-    if not module or not qualified or "<" in qualified:
-        raise ConfigError(
-            f"{value!r} has no importable name",
-            key=key,
-            remedy="define it at the top level of a module",
-        )
-    return f"{TAG}{_public_module(value, module, qualified)}.{qualified}"
+    module = getattr(value, "__module__", None)
+    for name in _candidate_names(value, module, qualified):
+        owner, _, attribute = name.rpartition(".")
+        if getattr(sys.modules.get(owner), attribute, None) is value:
+            return TAG + name
+    if module and qualified and "<" not in qualified and _follow(module, qualified) is value:
+        return f"{TAG}{module}.{qualified}"
+    raise ConfigError(
+        f"{value!r} has no importable name",
+        key=key,
+        remedy="define it at the top level of a module",
+    )
+
+
+def _candidate_names(value: Any, module: str | None, qualified: str | None) -> Iterator[str]:
+    """Public names to try, shortest first: ``torch.nn.ReLU`` before its defining module."""
+    if qualified is None:
+        yield str(value)  # torch.float32 calls itself so
+        return
+    parts = (module or "").split(".")
+    for end in range(1, len(parts) + 1):
+        yield f"{'.'.join(parts[:end])}.{qualified}"
+    for builtin_home in ("torch", "torch.nn.functional"):  # C functions name no module
+        yield f"{builtin_home}.{qualified.rpartition('.')[2]}"
+
+
+def _follow(module: str, qualified: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for attribute in qualified.split("."):
+        found = getattr(found, attribute, None)
+    return found
 
 
 def add_search_path(*folders: str | Path) -> None:
@@ -140,25 +174,3 @@ def _nearest_remedy(word: str, choices: list[str]) -> str | None:
 
     best = process.extractOne(word, [c for c in choices if not c.startswith("_")], score_cutoff=60)
     return f"did you mean '{best[0]}'?" if best else None
-
-
-def _builtin_name(value: Any, key: str | None) -> str:
-    """Name of a C function without ``__module__``, such as ``torch.cat``."""
-    for module in ("torch", "torch.nn.functional", "builtins", "math"):
-        owner = sys.modules.get(module)
-        if owner is not None and getattr(owner, value.__name__, None) is value:
-            return f"{TAG}{module}.{value.__name__}"
-    raise ConfigError(
-        f"{value!r} has no importable name", key=key, remedy="wrap it in a function of a module"
-    )
-
-
-@functools.cache
-def _public_module(value: Any, module: str, qualified: str) -> str:
-    """The shortest parent of ``module`` that offers the same object (``torch.nn`` for ReLU)."""
-    parts = module.split(".")
-    for end in range(1, len(parts) + 1):
-        candidate = sys.modules.get(".".join(parts[:end]))
-        if candidate is not None and getattr(candidate, qualified, None) is value:
-            return ".".join(parts[:end])
-    return module

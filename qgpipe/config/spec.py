@@ -72,9 +72,7 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
         signature = value.get("signature")
     elif isinstance(value, Sequence) and not isinstance(value, str):
         if not 1 <= len(value) <= 4:
-            raise ConfigError(
-                f"expected [type, args, kwargs], got {len(value)} entries", key=key
-            )
+            raise ConfigError(f"expected [type, args, kwargs], got {len(value)} entries", key=key)
         padded = [*value, *[None] * (4 - len(value))]
         target, args, kwargs, signature = padded
     else:

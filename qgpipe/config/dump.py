@@ -1,0 +1,55 @@
+"""A configuration as text or plain values: objects under their names, tags kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qgpipe.config.objects import TAG, is_tagged, object_name
+from qgpipe.config.tags import SWEEP_TAGS
+
+
+def to_plain(config: Any, key: str = "") -> Any:
+    """``config`` with every Python object replaced by its tagged name.
+
+    What is left are mappings, lists, strings, numbers, booleans and ``None``. Raises
+    ``ConfigError`` with the key of an object that has no importable name.
+    """
+    if isinstance(config, Mapping):
+        return {k: to_plain(v, f"{key}.{k}" if key else str(k)) for k, v in config.items()}
+    if isinstance(config, list | tuple):
+        return [to_plain(v, f"{key}[{i}]") for i, v in enumerate(config)]
+    if config is None or isinstance(config, str | bool | int | float):
+        return config
+    if isinstance(config, Path):
+        return str(config)
+    return object_name(config, key or None)
+
+
+def to_yaml(config: Mapping[str, Any]) -> str:
+    """YAML text that ``load_config`` reads back to ``to_plain(config)``."""
+    return yaml.dump(to_plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _string(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    if is_tagged(value):
+        return dumper.represent_scalar(TAG.strip(), value.removeprefix(TAG))
+    return yaml.SafeDumper.represent_str(dumper, value)
+
+
+def _mapping(dumper: yaml.SafeDumper, value: dict) -> yaml.Node:
+    if len(value) == 1 and (tag := next(iter(value))) in SWEEP_TAGS:
+        return dumper.represent_mapping(tag, value[tag])
+    return yaml.SafeDumper.represent_dict(dumper, value)
+
+
+_Dumper.add_representer(str, _string)
+_Dumper.add_representer(dict, _mapping)

@@ -1,0 +1,68 @@
+"""Read a configuration file, and explain what is wrong with its YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qgpipe.config.tags import ConfigLoader
+from qgpipe.errors import ConfigError
+
+
+def load_config(path: str | Path) -> dict[str, Any]:
+    """The mapping in the YAML file ``path``, its tags turned into strings and mappings.
+
+    Raises ``ConfigError`` with line and remedy if the file is missing, is not YAML or does
+    not hold a mapping.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("no such file", file=str(path)) from None
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not a text file ({error})", file=str(path)) from None
+    try:
+        config = yaml.load(text, Loader=ConfigLoader)
+    except yaml.MarkedYAMLError as error:
+        raise _explain(error, text, str(path)) from None
+    if not isinstance(config, dict):
+        raise ConfigError("the file has no keys at top level", file=str(path))
+    return config
+
+
+def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:
+    mark = error.problem_mark or error.context_mark
+    line = mark.line if mark else 0
+    lines = text.splitlines()
+    shown = lines[line].strip() if line < len(lines) else ""
+    problem = error.problem or error.context or str(error)
+    where = f"{file}, line {line + 1}"
+    remedy = None
+    above = next((i for i in range(line - 1, -1, -1) if lines[i].strip()), None)
+    over_indented = (
+        problem.startswith(("mapping values are not allowed", "expected <block end>"))
+        and above is not None
+        and _key_column(lines[line]) > _key_column(lines[above])
+    )
+    if over_indented and above is not None:
+        wanted = _key_column(lines[above])
+        key, above_key = shown.split(":")[0], lines[above].strip(" -").split(":")[0]
+        problem = f"'{key}:' is indented deeper than '{above_key}:' in line {above + 1}"
+        remedy = f"move it left to column {wanted + 1}, and its block with it"
+    elif problem.startswith("mapping values are not allowed"):
+        remedy = "quote a value that contains ': '"
+    elif "\\t" in problem or "\t" in shown or (mark and "\t" in lines[line][: mark.column + 1]):
+        problem, remedy = "a tab is used for indentation", "use spaces"
+    elif "undefined constructor" in problem or "could not determine a constructor" in problem:
+        remedy = (
+            "the tags are !pyobject, !sweep, !coupled-sweep, !range, !random_uniform, !reference"
+        )
+    return ConfigError(f"{problem} ('{shown}')", file=where, remedy=remedy)
+
+
+def _key_column(line: str) -> int:
+    """Column of the first character that is neither a space nor a list dash."""
+    return len(line) - len(line.lstrip(" -"))

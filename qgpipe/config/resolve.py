@@ -1,0 +1,138 @@
+"""From what the user wrote to the resolved configuration: checked and complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qgpipe.config.schema import validate
+from qgpipe.config.tags import SWEEP_TAGS
+from qgpipe.errors import ConfigError
+
+_SHARED_WITH_TRAINING = ("batch_size", "num_workers", "pin_memory")
+_ROLES = {"training": "train", "validation": "validation", "testing": "test"}
+
+
+def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str, Any]:
+    """The configuration with every default filled in, as a new plain dict.
+
+    ``raw`` is what ``load_config`` returns, or a dict written in Python with objects in it.
+    Resolving twice changes nothing. Raises ``ConfigError`` with ``file`` and the key.
+    """
+    try:
+        config = validate(_inherit(raw))
+        _check_sweeps(config, "")
+        _check_sources(config)
+        _check_split(config)
+        _check_stopping(config)
+        _check_log_level(config["log_level"])
+    except ConfigError as error:
+        error.file = error.file or file
+        raise
+    return config
+
+
+def data_sources(config: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The data sets that are read, as ``(role, section)``.
+
+    ``role`` is ``all`` for the top-level data that is split, else ``train``, ``validation``
+    or ``test`` for a stage's own ``data``, which takes what it does not say from the
+    top-level one.
+    """
+    top = dict(config["data"])
+    sources = [("all", top)] if top["files"] or config.get("generate") else []
+    for stage, role in _ROLES.items():
+        own = config.get(stage, {}).get("data")
+        if own:
+            sources.append((role, {**top, **own, "output": top["output"]}))
+    return sources
+
+
+def _inherit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Loader keys that validation and testing do not give are those of training."""
+    training = raw.get("training")
+    if not isinstance(training, Mapping):
+        return raw
+    result = dict(raw)
+    for stage in ("validation", "testing"):
+        section = raw.get(stage)
+        if section is None and stage == "testing":
+            section = {}
+        if isinstance(section, Mapping):
+            shared = {k: training[k] for k in _SHARED_WITH_TRAINING if k in training}
+            given = {k: v for k, v in section.items() if v is not None}
+            result[stage] = {**shared, **given}
+    return result
+
+
+def _check_sources(config: dict[str, Any]) -> None:
+    roles = {role for role, _ in data_sources(config)}
+    if not roles:
+        raise ConfigError(
+            "no data", key="data.files", remedy="name zarr stores, or give a 'generate' section"
+        )
+    for stage in ("training", "validation"):
+        if "all" in roles and _ROLES[stage] in roles:
+            raise ConfigError(
+                "there is a top-level data set too",
+                key=f"{stage}.data",
+                remedy="beside data.files only testing.data may name a set of its own",
+            )
+    if "all" not in roles and roles != {"train", "validation", "test"}:
+        missing = [s for s, role in _ROLES.items() if role not in roles]
+        raise ConfigError(
+            f"missing in {', '.join(missing)}",
+            key="data.files",
+            remedy="give data.files, or a 'data' section in each of training, validation, testing",
+        )
+
+
+def _check_split(config: dict[str, Any]) -> None:
+    roles = {role for role, _ in data_sources(config)}
+    split = config["data"]["split"]
+    if "all" not in roles:
+        return
+    wanted = 2 if "test" in roles else 3
+    if split is None or len(split) != wanted:
+        own = "testing.data names a test set of its own" if wanted == 2 else "the data is split"
+        raise ConfigError(
+            f"expected {wanted} shares because {own}, got {split}",
+            key="data.split",
+            remedy="write [0.8, 0.1, 0.1]" if wanted == 3 else "write [0.9, 0.1]",
+        )
+    if abs(sum(split) - 1) > 1e-6:
+        raise ConfigError(
+            f"the shares sum to {sum(split):g}",
+            key="data.split",
+            remedy="they have to sum to 1",
+        )
+
+
+def _check_stopping(config: dict[str, Any]) -> None:
+    if "early_stopping" in config and "validation" not in config:
+        raise ConfigError(
+            "there is no validation to watch",
+            key="early_stopping",
+            remedy="give a 'validation' section, or leave early stopping out",
+        )
+
+
+def _check_log_level(level: str | int) -> None:
+    names = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    if isinstance(level, str) and level.upper() not in names and not level.isdigit():
+        raise ConfigError(
+            f"unknown level '{level}'", key="log_level", remedy=f"use one of {', '.join(names)}"
+        )
+
+
+def _check_sweeps(value: Any, key: str) -> None:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name in SWEEP_TAGS:
+                raise ConfigError(
+                    f"{name} is not expanded here", key=key, remedy="give one value for each run"
+                )
+            _check_sweeps(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            _check_sweeps(inner, f"{key}[{i}]")

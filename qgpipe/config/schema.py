@@ -1,0 +1,206 @@
+"""The one JSON Schema: checks, defaults and number strings.
+
+``schema.json`` beside this module holds every key with type, default and description.
+The walk below picks the branch of an ``anyOf``, fills defaults and names the key of each
+error; the keywords of a single value are checked by ``jsonschema``.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qgpipe.errors import ConfigError
+
+_WALKED = {"properties", "items", "additionalProperties", "required", "$ref", "anyOf", "default"}
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)")
+_PLAIN = (str, bool, int, float, list, tuple, Mapping, type(None))
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    """The whole schema, as a plain dict. Do not change it in place."""
+    return json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
+
+
+def definition(name: str) -> dict[str, Any]:
+    """The schema of one piece, such as ``gnn_model`` or ``training``."""
+    return schema()["$defs"][name]
+
+
+def validate(value: Any, definition: str | None = None, key: str = "") -> Any:
+    """A copy of ``value`` that fits the schema, with every default filled in.
+
+    ``definition`` names an entry of ``$defs``; without it ``value`` is a whole
+    configuration. ``key`` is the path under which errors are reported. Strings that look
+    like numbers become numbers where the schema asks for one, and in free arguments where
+    they have an exponent (``1e-4``, which YAML 1.1 reads as text).
+
+    Raises ``ConfigError`` for an unknown key (naming the nearest known one), a missing key
+    or a value of the wrong type or range.
+    """
+    part = schema() if definition is None else schema()["$defs"][definition]
+    return _walk(value, part, key)
+
+
+def _resolve(part: Mapping[str, Any]) -> dict[str, Any]:
+    """``part`` with its ``$ref`` replaced by what it refers to; its own keywords win."""
+    if "$ref" not in part:
+        return dict(part)
+    target: Any = schema()
+    for step in part["$ref"].removeprefix("#/").split("/"):
+        target = target[step]
+    return {**_resolve(target), **{k: v for k, v in part.items() if k != "$ref"}}
+
+
+def _branch(value: Any, part: dict[str, Any]) -> dict[str, Any]:
+    """Choose between ``{type, args, kwargs}`` and the native form, by the key ``type``."""
+    constructor, native = (_resolve(branch) for branch in part["anyOf"])
+    chosen = constructor if isinstance(value, Mapping) and "type" in value else native
+    return {**chosen, **{k: v for k, v in part.items() if k != "anyOf"}}
+
+
+def _walk(value: Any, part: Mapping[str, Any], key: str) -> Any:
+    part = _resolve(part)
+    if "anyOf" in part:
+        part = _branch(value, part)
+    value = _coerce(value, part)
+    _check(value, part, key)
+    if isinstance(value, Mapping):
+        return (
+            _walk_mapping(value, part, key)
+            if "properties" in part
+            else _walk_free(value, part, key)
+        )
+    if isinstance(value, list | tuple):
+        if "items" in part:
+            return [_walk(v, part["items"], f"{key}[{i}]") for i, v in enumerate(value)]
+        return _numbers(value)
+    return value
+
+
+def _walk_mapping(value: Mapping, part: dict[str, Any], key: str) -> dict[str, Any]:
+    properties = part["properties"]
+    result: dict[str, Any] = {}
+    for name in value:
+        if name not in properties and part.get("additionalProperties") is False:
+            if isinstance(name, str) and name.startswith("x-") and not key:
+                continue
+            raise _unknown(name, properties, key)
+    for name, sub in properties.items():
+        sub = _resolve(sub)
+        path = f"{key}.{name}" if key else name
+        given = value.get(name)
+        if given is None:
+            if name in part.get("required", ()):
+                raise ConfigError(
+                    "missing" if name not in value else "must not be null",
+                    key=path,
+                    remedy=f"give it: {sub.get('description', 'it is required')}",
+                )
+            if "default" not in sub:
+                continue
+            given = copy.deepcopy(sub["default"])
+            if given is None:
+                result[name] = None
+                continue
+        result[name] = _walk(given, sub, path)
+    return result
+
+
+def _walk_free(value: Mapping, part: dict[str, Any], key: str) -> dict[Any, Any]:
+    inner = part.get("additionalProperties")
+    if isinstance(inner, Mapping):
+        return {str(k): _walk(v, inner, f"{key}.{k}") for k, v in value.items()}
+    return _numbers(value)
+
+
+def _numbers(value: Any) -> Any:
+    """Free arguments: strings with an exponent become floats, at any depth."""
+    if isinstance(value, str):
+        return float(value) if _EXPONENT.fullmatch(value) else value
+    if isinstance(value, Mapping):
+        return {k: _numbers(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers(v) for v in value]
+    return value
+
+
+def _coerce(value: Any, part: Mapping[str, Any]) -> Any:
+    types = _types(part)
+    if not isinstance(value, str) or "string" in types or not types & {"integer", "number"}:
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    if "number" in types:
+        return number
+    return int(number) if number.is_integer() else value
+
+
+def _types(part: Mapping[str, Any]) -> set[str]:
+    types = part.get("type", [])
+    return {types} if isinstance(types, str) else set(types)
+
+
+@functools.cache
+def _validator_class() -> Any:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "array": lambda _, v: isinstance(v, list | tuple),
+            "object": lambda _, v: isinstance(v, Mapping),
+            "pyobject": lambda _, v: not isinstance(v, _PLAIN),
+        }
+    )
+    return extend(Draft202012Validator, type_checker=checker)
+
+
+def _check(value: Any, part: Mapping[str, Any], key: str) -> None:
+    own = {k: v for k, v in part.items() if k not in _WALKED}
+    error = next(_validator_class()(own).iter_errors(value), None)
+    if error is not None:
+        raise ConfigError(
+            f"expected {_expectation(part)}, got {_shown(value)}",
+            key=key or None,
+            remedy=part.get("description"),
+        )
+
+
+def _expectation(part: Mapping[str, Any]) -> str:
+    if "enum" in part:
+        return "one of " + ", ".join(map(str, part["enum"]))
+    names = {"object": "a mapping", "array": "a list", "pyobject": "a Python object",
+             "string": "a string", "integer": "an integer", "number": "a number",
+             "boolean": "true or false", "null": "null"}  # fmt: skip
+    types = part.get("type", [])
+    text = " or ".join(names[t] for t in ([types] if isinstance(types, str) else types))
+    bounds = {"minimum": "at least {}", "maximum": "at most {}", "exclusiveMinimum": "above {}",
+              "exclusiveMaximum": "below {}", "minItems": "with {} entries or more",
+              "maxItems": "with {} entries at most", "minProperties": "with {} keys or more",
+              "pattern": "that matches {}"}  # fmt: skip
+    limits = [phrase.format(part[word]) for word, phrase in bounds.items() if word in part]
+    if part.get("minLength"):
+        limits.append("not empty")
+    return " ".join(filter(None, [text, " and ".join(limits)]))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _unknown(name: Any, properties: Mapping[str, Any], key: str) -> ConfigError:
+    from rapidfuzz import process
+
+    best = process.extractOne(str(name), list(properties), score_cutoff=50)
+    remedy = f"did you mean '{best[0]}'?" if best else "known keys: " + ", ".join(properties)
+    return ConfigError("unknown key", key=f"{key}.{name}" if key else str(name), remedy=remedy)

@@ -1,0 +1,111 @@
+"""Which keys of the configuration shape the result of which stage.
+
+A stage's section goes into its rule's ``params``: when it changes, the stage runs again.
+Keys that change only how the work is done (device, workers, logging, where files lie) are
+in no section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qgpipe.config.code import code_fingerprints
+from qgpipe.config.dump import to_plain
+
+# Raised by hand when the code of a stage changes what it writes.
+FORMATS = {"generate": 1, "preprocess": 1, "split": 1, "train": 1, "test": 1, "report": 1}
+
+HOW_NOT_WHAT = {
+    "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
+    "checkpoint_at", "data", "output", "n_processes", "residency", "chunksize", "files",
+}  # fmt: skip
+
+_SPLIT_KEYS = ("split", "split_method", "shuffle", "subset")
+_READ_KEYS = ("reader", "pre_transform", "pre_filter", "validate_data", "float_type", "int_type")
+
+
+def stage_section(
+    config: Mapping[str, Any],
+    stage: str,
+    folders: Iterable[Path] = (),
+    source: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What shapes the result of ``stage``: plain values in canonical key order.
+
+    ``source`` is the data section that a preprocessing job reads (default: the top-level
+    one). ``folders`` are the user's; the fingerprints of the code in them that the section
+    names are under ``code``.
+    """
+    chosen = to_plain(_SECTIONS[stage](config, source or config["data"]))
+    section = {"format": FORMATS[stage], **chosen, "code": code_fingerprints(chosen, folders)}
+    return _canonical(section)
+
+
+def _generate(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    return {"generate": {k: v for k, v in config["generate"].items() if k != "stores"}}
+
+
+def _preprocess(_: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    return {"data": {k: source.get(k) for k in _READ_KEYS}}
+
+
+def _split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "data": {k: config["data"][k] for k in _SPLIT_KEYS},
+        "seed": config["training"]["seed"],
+    }
+
+
+def _train(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{k: config.get(k) for k in ("model", "criterion", "apply_model", "early_stopping")},
+        "transform": config["data"]["transform"],
+        "training": _what(config["training"]),
+        "validation": _what(config.get("validation")),
+    }
+
+
+def _test(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{k: config.get(k) for k in ("criterion", "apply_model")},
+        "transform": config["data"]["transform"],
+        "testing": _what(config["testing"]),
+    }
+
+
+def _report(_config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+_SECTIONS = {
+    "generate": _generate,
+    "preprocess": _preprocess,
+    "split": _split,
+    "train": _train,
+    "test": _test,
+    "report": _report,
+}
+
+
+def _what(section: Any) -> Any:
+    """A section without the keys that only say how the work is done."""
+    if not isinstance(section, Mapping):
+        return section
+    nested = ("validator", "tester")
+    return {
+        k: {n: v for n, v in value.items() if n != "device"}
+        if k in nested and isinstance(value, Mapping)
+        else value
+        for k, value in section.items()
+        if k not in HOW_NOT_WHAT
+    }
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _canonical(value[k]) for k in sorted(value, key=str)}
+    if isinstance(value, list | tuple):
+        return [_canonical(v) for v in value]
+    return value

@@ -1,0 +1,243 @@
+"""Part files: packed graphs on disk, as safetensors.
+
+The layout is the public safetensors one (8-byte little-endian header length, JSON header,
+data), so that any safetensors reader opens it. The header's ``__metadata__["qgpipe"]``
+describes the part, and is read without touching the arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from qgpipe.data.packed import WORD, Attribute, BitAdjacency, ConstantEdges, EdgePairs, Packed
+from qgpipe.errors import DataError
+from qgpipe.files import atomic_path
+
+FORMAT = 1
+METADATA_KEY = "qgpipe"
+ALIGNMENT = 64  # the data section starts at a multiple: a cache line
+HEADER_LIMIT = 100_000_000  # the bound that safetensors sets
+HASH_BLOCK = 1 << 24
+
+_DTYPE_NAMES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "uint16": "U16",
+    "int16": "I16",
+    "float16": "F16",
+    "uint32": "U32",
+    "int32": "I32",
+    "float32": "F32",
+    "uint64": "U64",
+    "int64": "I64",
+    "float64": "F64",
+}
+_DTYPES = {name: np.dtype(dtype) for dtype, name in _DTYPE_NAMES.items()}
+
+
+def write_part(path: str | Path, packed: Packed, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Write ``packed`` to ``path`` atomically and return what :func:`read_part_info` will.
+
+    ``info`` is kept in the header as it is (JSON values): ``store``, ``start``, ``stop``,
+    ``num_filtered``, ``node_features``, ``graph_features``, ``target``, ``class_names``.
+    """
+    arrays = _arrays(packed)
+    names = sorted(arrays, key=lambda name: (-_alignment(name, arrays[name]), name))
+    header: dict[str, Any] = {}
+    digest, end = hashlib.sha256(), 0
+    for name in names:
+        array = arrays[name]
+        begin, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": _DTYPE_NAMES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
+        digest.update(_bytes_of(array))
+    description = {
+        **info,
+        **describe(packed),
+        "format": FORMAT,
+        "bytes": end,
+        "checksum": f"sha256:{digest.hexdigest()}",
+    }
+    text = json.dumps({"__metadata__": {METADATA_KEY: json.dumps(description)}, **header})
+    encoded = text.encode()
+    encoded += b" " * (-(len(encoded) + 8) % ALIGNMENT)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(len(encoded).to_bytes(8, "little"))
+        file.write(encoded)
+        for name in names:
+            file.write(_bytes_of(arrays[name]))
+    return description
+
+
+def describe(packed: Packed) -> dict[str, Any]:
+    """Counts, sizes, classes and the form of every array of ``packed``, as JSON values.
+
+    ``sizes`` holds the distinct numbers of nodes and how many graphs have each;
+    ``class_counts`` how many graphs have each value of an integer ``y`` (null for others).
+    """
+    values, counts = np.unique(packed.sizes, return_counts=True)
+    return {
+        "num_graphs": packed.num_graphs,
+        "num_nodes": int(packed.node_ptr[-1]),
+        "num_edges": int(packed.edge_ptr[-1]),
+        "edge_form": "bits" if isinstance(packed.edges, BitAdjacency) else "pairs",
+        "explicit_num_nodes": packed.explicit_num_nodes,
+        "attributes": {
+            name: {
+                "kind": attribute.kind,
+                "dtype": attribute.values.dtype.name,
+                "shape": list(attribute.values.shape[1:]),
+                "cat_dim": attribute.cat_dim,
+                "increment": attribute.increment,
+                "scalar": attribute.scalar,
+            }
+            for name, attribute in packed.attributes.items()
+        },
+        "constants": {
+            name: {"value": constant.value, "dtype": constant.dtype, "shape": list(constant.shape)}
+            for name, constant in packed.constants.items()
+        },
+        "sizes": {"values": values.tolist(), "counts": counts.tolist()},
+        "class_counts": class_counts(packed),
+    }
+
+
+def class_counts(packed: Packed) -> dict[str, int] | None:
+    """Number of graphs with each value of ``y``; None unless ``y`` is one integer a graph."""
+    target = packed.attributes.get("y")
+    if target is None or target.kind != "graph" or target.values.dtype.kind not in "biu":
+        return None
+    if target.values.size != packed.num_graphs:
+        return None
+    values, counts = np.unique(target.values.astype(np.int64), return_counts=True)
+    return dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
+
+
+def read_part_info(path: str | Path) -> dict[str, Any]:
+    """The description of a part, from its header alone.
+
+    Raises ``DataError`` if the file is missing, no part, of another format version or cut off.
+    """
+    return _read_header(Path(path))[1]
+
+
+def open_part(path: str | Path) -> Packed:
+    """The graphs of a part, memory-mapped: arrays are read from disk as they are used.
+
+    Raises ``DataError`` as :func:`read_part_info`.
+    """
+    header, info, start = _read_header(Path(path))
+    data = np.memmap(path, np.uint8, mode="r").view(np.ndarray)[start:]
+    arrays = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        array = data[begin:end].view(_DTYPES[entry["dtype"]])
+        arrays[name] = array.reshape(entry["shape"])
+    return _packed(arrays, info)
+
+
+def verify_part(path: str | Path) -> None:
+    """Compare the checksum of a part's data with the one in its header.
+
+    Raises ``DataError`` if they differ, and as :func:`read_part_info`.
+    """
+    path = Path(path)
+    _, info, start = _read_header(path)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(start)
+        while block := file.read(HASH_BLOCK):
+            digest.update(block)
+    if f"sha256:{digest.hexdigest()}" != info["checksum"]:
+        _refuse(path, "is damaged: its checksum does not match its data")
+
+
+def _arrays(packed: Packed) -> dict[str, np.ndarray]:
+    arrays = {"sample_index": packed.sample_index, "node_ptr": packed.node_ptr}
+    if isinstance(packed.edges, BitAdjacency):
+        arrays["adjacency_bits"] = packed.edges.bits
+        arrays["bits_ptr"] = packed.edges.ptr
+        arrays["num_edges"] = packed.edges.num_edges
+    else:
+        arrays["edge_index"] = packed.edges.edge_index
+        arrays["edge_ptr"] = packed.edges.edge_ptr
+    for name, attribute in packed.attributes.items():
+        arrays[f"attribute/{name}"] = attribute.values
+        if attribute.ptr is not None:
+            arrays[f"ptr/{name}"] = attribute.ptr
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _alignment(name: str, array: np.ndarray) -> int:
+    """What the offset of an array must be a multiple of; largest first leaves no gaps."""
+    return WORD if name == "adjacency_bits" else array.dtype.itemsize
+
+
+def _packed(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> Packed:
+    edges: BitAdjacency | EdgePairs
+    if info["edge_form"] == "bits":
+        edges = BitAdjacency(arrays["adjacency_bits"], arrays["bits_ptr"], arrays["num_edges"])
+    else:
+        edges = EdgePairs(arrays["edge_index"], arrays["edge_ptr"])
+    return Packed(
+        sample_index=arrays["sample_index"],
+        node_ptr=arrays["node_ptr"],
+        edges=edges,
+        attributes={
+            name: Attribute(
+                arrays[f"attribute/{name}"],
+                entry["kind"],
+                arrays.get(f"ptr/{name}"),
+                entry["cat_dim"],
+                entry["increment"],
+                entry["scalar"],
+            )
+            for name, entry in info["attributes"].items()
+        },
+        constants={
+            name: ConstantEdges(entry["value"], entry["dtype"], tuple(entry["shape"]))
+            for name, entry in info["constants"].items()
+        },
+        explicit_num_nodes=info["explicit_num_nodes"],
+    )
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Entries of the arrays, description, and where the data section starts."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, HEADER_LIMIT):
+                _refuse(path, "is not a part file, or is cut off")
+            header = json.loads(file.read(length))
+        info = json.loads(header.pop("__metadata__")[METADATA_KEY])
+        version = info["format"]
+    except FileNotFoundError:
+        raise DataError(f"no such file: {path}", remedy="run the preprocess stage") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        _refuse(path, "is not a part file, or is damaged")
+    if version != FORMAT:
+        _refuse(path, f"has part format {version}; this version of qgpipe reads format {FORMAT}")
+    expected = 8 + length + info["bytes"]
+    if size != expected:
+        _refuse(path, f"is damaged: {size} bytes instead of {expected}")
+    return header, info, 8 + length
+
+
+def _refuse(path: Path, problem: str) -> NoReturn:
+    raise DataError(f"{path} {problem}", remedy="delete it and run the pipeline again")
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data

@@ -52,18 +52,16 @@ def import_object(value: Any, key: str | None = None) -> Any:
         raise ConfigError(
             f"'{name}' is not a dotted Python name", key=key, remedy="write package.module.name"
         )
-    module, rest = _import_longest_module(parts, key)
-    found: Any = module
-    for i, attribute in enumerate(rest):
+    found = _import_module(parts[0], key)
+    for end, attribute in enumerate(parts[1:], start=1):
+        owner = ".".join(parts[:end])
+        if not hasattr(found, attribute) and hasattr(found, "__path__"):
+            found = _import_module(f"{owner}.{attribute}", key, within=found)
+            continue
         try:
             found = getattr(found, attribute)
         except AttributeError:
-            owner = ".".join(parts[: len(parts) - len(rest) + i])
-            raise ConfigError(
-                f"'{owner}' has no '{attribute}'",
-                key=key,
-                remedy=_nearest_remedy(attribute, dir(found)),
-            ) from None
+            raise _no_attribute(found, owner, attribute, key) from None
     return found
 
 
@@ -143,30 +141,33 @@ def _activate_search_path() -> None:
     sys.path[:0] = missing
 
 
-def _import_longest_module(parts: list[str], key: str | None) -> tuple[Any, list[str]]:
-    for end in range(len(parts), 0, -1):
-        name = ".".join(parts[:end])
-        try:
-            return importlib.import_module(name), parts[end:]
-        except ModuleNotFoundError as error:
-            missing = error.name or ""
-            if missing != name and not name.startswith(f"{missing}."):
-                raise ConfigError(
-                    f"module '{name}' needs '{missing}', which is not installed",
-                    key=key,
-                    remedy=f"install '{missing}'",
-                ) from None
-        except ConfigError:
-            raise
-        except Exception as error:
+def _import_module(name: str, key: str | None, within: Any = None) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
             raise ConfigError(
-                f"importing '{name}' failed: {type(error).__name__}: {error}", key=key
-            ) from error
-    raise ConfigError(
-        f"no module named '{parts[0]}'",
-        key=key,
-        remedy="put it beside the config file, name its folder in 'python_path', or install it",
-    )
+                f"module '{name}' needs '{error.name}', which is not installed",
+                key=key,
+                remedy=f"install '{error.name}'",
+            ) from None
+        if within is not None:
+            owner, _, attribute = name.rpartition(".")
+            raise _no_attribute(within, owner, attribute, key) from None
+        raise ConfigError(
+            f"no module named '{name}'",
+            key=key,
+            remedy="put it beside the config file, name its folder in 'python_path', or install it",
+        ) from None
+    except Exception as error:
+        raise ConfigError(
+            f"importing '{name}' failed: {type(error).__name__}: {error}", key=key
+        ) from error
+
+
+def _no_attribute(owner: Any, name: str, attribute: str, key: str | None) -> ConfigError:
+    remedy = _nearest_remedy(attribute, dir(owner))
+    return ConfigError(f"'{name}' has no '{attribute}'", key=key, remedy=remedy)
 
 
 def _nearest_remedy(word: str, choices: list[str]) -> str | None:

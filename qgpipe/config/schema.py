@@ -169,13 +169,13 @@ def _check(value: Any, part: Mapping[str, Any], key: str) -> None:
     error = next(_validator_class()(own).iter_errors(value), None)
     if error is not None:
         raise ConfigError(
-            f"expected {_expectation(part)}, got {_shown(value)}",
+            f"expected {_expectation(part, value)}, got {_shown(value)}",
             key=key or None,
             remedy=part.get("description"),
         )
 
 
-def _expectation(part: Mapping[str, Any]) -> str:
+def _expectation(part: Mapping[str, Any], value: Any) -> str:
     if "enum" in part:
         return "one of " + ", ".join(map(str, part["enum"]))
     names = {"object": "a mapping", "array": "a list", "pyobject": "a Python object",
@@ -188,8 +188,8 @@ def _expectation(part: Mapping[str, Any]) -> str:
               "maxItems": "with {} entries at most", "minProperties": "with {} keys or more",
               "pattern": "that matches {}"}  # fmt: skip
     limits = [phrase.format(part[word]) for word, phrase in bounds.items() if word in part]
-    if part.get("minLength"):
-        limits.append("not empty")
+    if "minLength" in part and value == "":
+        limits.append("that is not empty")
     return " ".join(filter(None, [text, " and ".join(limits)]))
 
 

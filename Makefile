@@ -1,0 +1,50 @@
+# make run    train the default model on generated causal sets
+# make test   checks and tests
+# CONFIG=my.yaml and CORES=8 choose another run and more cores.
+
+CONFIG ?= config/run.yaml
+CORES ?= 2
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: help install run test check format report clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml envs/constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt \
+	    torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt \
+	    --editable '.[dev]'
+	touch $@
+
+run: $(INSTALLED)
+	@$(BIN)/qgpipe check --quiet $(CONFIG)
+	@$(BIN)/snakemake --cores $(CORES) --logger qgpipe --configfile $(CONFIG)
+	@$(BIN)/qgpipe show $(CONFIG)
+
+report: $(INSTALLED)
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --report report.html
+
+test: check
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+clean:
+	rm -rf results report.html

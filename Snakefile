@@ -1,0 +1,41 @@
+# Train graph neural networks on causal sets: generate, preprocess, split, train, test, report.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+from qgpipe import paths
+from qgpipe.report.figures import FIGURES
+from qgpipe.workflow import plan_workflow
+
+if not workflow.configfiles:
+
+    configfile: "config/run.yaml"
+
+
+plan = plan_workflow(config, workflow.configfiles)
+settings = plan.config
+run = settings["name"]
+
+
+wildcard_constraints:
+    store="[^/]+",
+    part="[^/]+",
+    run="[^/]+",
+
+
+include: "rules/generate.smk"
+include: "rules/preprocess.smk"
+include: "rules/split.smk"
+include: "rules/train.smk"
+include: "rules/test.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    """The whole pipeline, from raw causal sets to metrics and figures."""
+    default_target: True
+    localrule: True
+    input:
+        rules.train.input,
+        rules.test.input,
+        rules.report.input,

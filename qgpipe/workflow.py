@@ -1,0 +1,77 @@
+"""What the Snakefile needs to know: the resolved configuration and the planned parts.
+
+Nothing here imports torch or zarr, so that a dry run stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from qgpipe.config.objects import add_search_path
+from qgpipe.config.resolve import data_sources, resolve_config
+from qgpipe.config.sections import stage_section
+from qgpipe.data.plan import PartPlan, plan_parts
+from qgpipe.errors import QgpipeError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved configuration with the user's code folders and the parts of its data."""
+
+    config: dict[str, Any]
+    folders: tuple[Path, ...]
+    parts: dict[str, PartPlan]
+
+    def section(self, stage: str, part: str | None = None) -> dict[str, Any]:
+        """What shapes the result of ``stage``, for a rule's ``params``.
+
+        With ``part``, the section of the preprocessing job of that part.
+        """
+        if part is None:
+            return stage_section(self.config, stage, self.folders)
+        planned = self.parts[part]
+        source = dict(data_sources(self.config))[planned.role]
+        section = stage_section(self.config, stage, self.folders, source)
+        return {**section, "start": planned.start, "stop": planned.stop}
+
+    def inputs(self, part: str) -> list[str]:
+        """Files that the job of ``part`` depends on."""
+        return self.parts[part].inputs
+
+    def stores(self) -> list[dict[str, Any]]:
+        """The stores in reading order, as ``dataset.json`` lists them."""
+        stores: dict[str, dict[str, Any]] = {}
+        for planned in self.parts.values():
+            entry = stores.setdefault(planned.store, planned.describe_store())
+            entry["num_samples"] = planned.stop
+        return list(stores.values())
+
+
+def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> Plan:
+    """Resolve the configuration that Snakemake read, and plan the parts of its data.
+
+    User modules are found beside the configuration files, in the working directory and in
+    ``python_path``. Raises Snakemake's ``WorkflowError``, which is shown without traceback,
+    for whatever a user can mend.
+    """
+    file = str(configfiles[-1]) if configfiles else None
+    try:
+        config = resolve_config(raw, file)
+        folders = user_folders(config, file)
+        add_search_path(*folders)
+        parts = {planned.name: planned for planned in plan_parts(config)}
+    except QgpipeError as error:
+        raise WorkflowError(str(error)) from None
+    return Plan(config, folders, parts)
+
+
+def user_folders(config: Mapping[str, Any], file: str | None) -> tuple[Path, ...]:
+    """The folders in which the user's modules are looked for, nearest first."""
+    beside = Path(file).resolve().parent if file else Path.cwd()
+    named = [beside / folder for folder in config["python_path"]]
+    return tuple(dict.fromkeys([beside, *named, Path.cwd()]))

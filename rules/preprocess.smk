@@ -1,0 +1,49 @@
+rule preprocess_part:
+    """Read, check and pack one range of samples of one raw store."""
+    input:
+        lambda wildcards: plan.inputs(wildcards.part),
+    output:
+        paths.part(settings, "{part}"),
+    params:
+        section=lambda wildcards: plan.section("preprocess", wildcards.part),
+        config=lambda wildcards, threads: settings,
+        part=lambda wildcards, threads: plan.parts[wildcards.part],
+    log:
+        paths.data_log(settings, "preprocess", "{part}"),
+    benchmark:
+        paths.data_benchmark(settings, "preprocess", "{part}")
+    threads: settings["data"]["n_processes"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../envs/preprocess.yaml"
+    message:
+        "preprocess {wildcards.part}"
+    script:
+        "../scripts/preprocess_part.py"
+
+
+rule preprocess:
+    """Gather the parts: counts, checksums, feature and class names."""
+    input:
+        [paths.part(settings, part) for part in plan.parts],
+    output:
+        paths.dataset(settings),
+    params:
+        stores=plan.stores(),
+        config=lambda wildcards, threads: settings,
+    log:
+        paths.data_log(settings, "dataset"),
+    benchmark:
+        paths.data_benchmark(settings, "dataset")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/preprocess.yaml"
+    message:
+        "gather the parts"
+    script:
+        "../scripts/gather_dataset.py"

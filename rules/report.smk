@@ -1,0 +1,43 @@
+rule report:
+    """Draw the figures."""
+    localrule: True
+    input:
+        [paths.figure(settings, run, name) for name in FIGURES],
+
+
+rule plot_run:
+    """Draw the figures of a run from its result files."""
+    input:
+        dataset=paths.dataset(settings),
+        split=paths.split(settings),
+        history=paths.history(settings, "{run}"),
+        summary=paths.summary(settings, "{run}"),
+        metrics=paths.metrics(settings, "{run}"),
+        predictions=paths.predictions(settings, "{run}"),
+    output:
+        [
+            report(
+                paths.figure(settings, "{run}", name),
+                caption=f"../qgpipe/report/captions/{name}.rst",
+                category=figure.category,
+                labels={"run": "{run}", **figure.labels},
+            )
+            for name, figure in FIGURES.items()
+        ],
+    params:
+        section=plan.section("report"),
+        config=lambda wildcards, threads: settings,
+    log:
+        paths.run_log(settings, "{run}", "report"),
+    benchmark:
+        paths.run_benchmark(settings, "{run}", "report")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/report.yaml"
+    message:
+        "draw the figures of {wildcards.run}"
+    script:
+        "../scripts/plot_run.py"

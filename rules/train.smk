@@ -1,0 +1,40 @@
+rule train:
+    """Train the model."""
+    localrule: True
+    input:
+        paths.model(settings),
+
+
+rule train_run:
+    """Train one run, from its last checkpoint if there is one."""
+    input:
+        dataset=paths.dataset(settings),
+        split=paths.split(settings),
+    output:
+        config=paths.run_config(settings, "{run}"),
+        model=paths.model(settings, "{run}"),
+        history=report(
+            paths.history(settings, "{run}"),
+            caption="../qgpipe/report/captions/history.rst",
+            category="Tables",
+            labels={"run": "{run}", "table": "training history"},
+        ),
+        summary=paths.summary(settings, "{run}"),
+    params:
+        section=plan.section("train"),
+        config=lambda wildcards, threads: settings,
+    log:
+        paths.run_log(settings, "{run}", "train"),
+    benchmark:
+        paths.run_benchmark(settings, "{run}", "train")
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=24 * 60,
+        gpu=0 if settings["training"]["device"] == "cpu" else 1,
+    conda:
+        "../envs/train.yaml"
+    message:
+        "train {wildcards.run}"
+    script:
+        "../scripts/train_run.py"

@@ -1,0 +1,14 @@
+"""What Snakemake sees of qgpipe when it starts.
+
+Snakemake imports every installed module called ``snakemake_logger_plugin_*`` before it
+reads ``--configfile`` with ``yaml.FullLoader``: registering the tags here makes
+``!pyobject`` work in a configuration. ``--logger qgpipe`` shows a line for each job.
+"""
+
+from snakemake_logger_plugin_qgpipe.handler import LogHandler
+
+from qgpipe.config.tags import register
+
+__all__ = ["LogHandler"]
+
+register()

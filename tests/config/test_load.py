@@ -1,0 +1,80 @@
+import pytest
+
+from qgpipe.config import load_config
+from qgpipe.config.dump import to_yaml
+from qgpipe.errors import ConfigError
+
+
+def write(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_pyobject_tag_becomes_a_string_that_survives(tmp_path):
+    path = write(tmp_path, "a: !pyobject torch.nn.ReLU\nb: [!pyobject x.y, 1]\n")
+    assert load_config(path) == {"a": "!pyobject torch.nn.ReLU", "b": ["!pyobject x.y", 1]}
+
+
+def test_sweep_tags_are_kept_as_mappings(tmp_path):
+    path = write(tmp_path, "lr: !sweep {values: [1, 2]}\nb: !range {start: 0, stop: 2}\n")
+    assert load_config(path) == {
+        "lr": {"!sweep": {"values": [1, 2]}},
+        "b": {"!range": {"start": 0, "stop": 2}},
+    }
+
+
+def test_what_is_dumped_loads_as_it_was(tmp_path):
+    config = {
+        "a": "!pyobject torch.nn.ReLU",
+        "b": [1, 2.5, None, True, "text: with colon", {"c": "1e-4"}],
+        "lr": {"!sweep": {"values": [0.1, "!pyobject x.y"]}},
+    }
+    assert load_config(write(tmp_path, to_yaml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem", "remedy"),
+    [
+        (
+            "tasks:\n  - name: f1\n      monitor: a.b\n",
+            3,
+            "'monitor:' is indented deeper than 'name:' in line 2",
+            "move it left to column 5",
+        ),
+        (
+            'tasks:\n  - name: "f1"\n\n      kwargs:\n        a: 1\n',
+            4,
+            "'kwargs:' is indented deeper than 'name:' in line 2",
+            "move it left to column 5",
+        ),
+        ("a:\n\tb: 1\n", 2, "a tab is used for indentation", "use spaces"),
+        ("a: b: c\n", 1, "mapping values are not allowed", "quote a value"),
+        ("a: !pyobjet torch.nn.ReLU\n", 1, "!pyobjet", "the tags are !pyobject"),
+        ("a: !pyobject\n", 1, "takes a dotted name", ""),
+        ("a: !sweep 3\n", 1, "!sweep takes a mapping", ""),
+        ("a: 1\nb: 2\na: 3\n", 3, "key 'a' is given twice", ""),
+        ("a: [1, 2\nb: 3\n", 2, "expected ',' or ']'", ""),
+    ],
+)
+def test_yaml_errors_name_line_and_remedy(tmp_path, text, line, problem, remedy):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    message = str(caught.value)
+    assert f"run.yaml, line {line}: " in message
+    assert problem in message
+    assert remedy in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("", "no keys"), ("- 1\n", "no keys"), ("just text", "no keys")]
+)
+def test_a_file_without_keys_is_refused(tmp_path, text, problem):
+    with pytest.raises(ConfigError, match=problem):
+        load_config(write(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file"):
+        load_config(tmp_path / "nowhere.yaml")

@@ -1,0 +1,66 @@
+import copy
+
+import pytest
+
+from qgpipe.config import resolve_config
+from qgpipe.config.fingerprint import trajectory
+from qgpipe.config.sections import stage_section
+
+STAGES = ("preprocess", "split", "train", "test")
+
+
+def changed_stages(config, path, value):
+    other = copy.deepcopy(config)
+    *parents, last = path.split(".")
+    section = other
+    for name in parents:
+        section = section.setdefault(name, {})
+    section[last] = value
+    before, after = resolve_config(config), resolve_config(other)
+    return {s for s in STAGES if stage_section(before, s) != stage_section(after, s)}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stages"),
+    [
+        ("data.reader", "mymodule.reader", {"preprocess"}),
+        ("data.pre_filter", "mymodule.keep", {"preprocess"}),
+        ("data.split", [0.6, 0.2, 0.2], {"split"}),
+        ("data.subset", 0.5, {"split"}),
+        ("data.transform", "mymodule.t", {"train", "test"}),
+        ("training.seed", 9, {"split", "train"}),
+        ("training.num_epochs", 9, {"train"}),
+        ("training.optimizer_kwargs", {"lr": 0.5}, {"train"}),
+        ("model.encoder_type", "torch.nn.ReLU", {"train"}),
+        ("criterion", "mymodule.other", {"train", "test"}),
+        ("validation", {"batch_size": 7}, {"train"}),
+        ("testing", {"batch_size": 7}, {"test"}),
+        ("training.device", "cpu", set()),
+        ("training.num_workers", 3, set()),
+        ("training.pin_memory", False, set()),
+        ("training.checkpoint_at", 1, set()),
+        ("data.n_processes", 4, set()),
+        ("data.residency", "mmap", set()),
+        ("log_level", "DEBUG", set()),
+    ],
+)
+def test_a_key_is_in_the_sections_of_the_stages_that_it_shapes(minimal, path, value, stages):
+    assert changed_stages(minimal, path, value) == stages
+
+
+def test_the_order_of_keys_does_not_matter(minimal):
+    shuffled = {key: minimal[key] for key in reversed(minimal)}
+    shuffled["training"] = dict(reversed(minimal["training"].items()))
+    one, other = resolve_config(minimal), resolve_config(shuffled)
+    assert all(repr(stage_section(one, s)) == repr(stage_section(other, s)) for s in STAGES)
+
+
+def test_more_epochs_stay_on_the_trajectory_and_another_rate_leaves_it(minimal):
+    def fingerprint(**training):
+        config = {**minimal, "training": {**minimal["training"], **training}}
+        return trajectory(resolve_config(config), "data", "split")
+
+    assert fingerprint() == fingerprint(num_epochs=99, device="cpu", num_workers=2)
+    assert fingerprint() != fingerprint(optimizer_kwargs={"lr": 0.5})
+    config = resolve_config(minimal)
+    assert trajectory(config, "data", "split") != trajectory(config, "other", "split")

@@ -1,0 +1,132 @@
+"""How every figure looks: colours, sizes, text, and SVG with reproducible bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Okabe and Ito's palette, told apart with every kind of colour blindness:
+# https://jfly.uni-koeln.de/color/
+SETS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
+ALL_SETS = "#56B4E9"
+GREY = "#6E6E6E"
+SET_NAMES = {"train": "training", "validation": "validation", "test": "test"}
+
+DASHED: dict[str, Any] = {"color": "#333333", "linestyle": (0, (4, 3)), "linewidth": 1}
+
+_PARAMETERS: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.labelsize": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "figure.facecolor": "white",
+    "figure.titlesize": 11,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same shapes on every machine
+    "font.size": 9,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "qgpipe",
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Within the block figures have this style, whatever the user's own settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_PARAMETERS)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, ``width`` by ``height`` inches, that keeps its texts from being clipped."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_square_figure(width: float, height: float) -> Figure:
+    """As ``new_figure``, for axes of fixed aspect: what surrounds them stays close to them."""
+    return Figure(figsize=(width, height), layout="compressed")
+
+
+def panels(count: int, width: float = 3.4, height: float = 2.6) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` axes, three in a row at most; sizes in inches, of one panel."""
+    columns = min(count, 3)
+    rows = math.ceil(count / columns)
+    if count == 1:
+        width, height = 1.4 * width, 1.4 * height
+    figure = new_figure(columns * width, rows * height)
+    return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+
+
+def sentence(text: str) -> Figure:
+    """A figure that says ``text``, in place of one for which there is nothing to draw."""
+    figure = new_figure(5.6, 1.6)
+    figure.text(0.5, 0.5, wrapped(text, 60), ha="center", va="center", color="#333333", size=11)
+    return figure
+
+
+def note(axes: Axes, text: str) -> None:
+    """Write ``text`` in the middle of axes on which there is nothing to draw."""
+    axes.set(xticks=[], yticks=[])
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, size=9
+    )
+
+
+def wrapped(text: str, width: int) -> str:
+    """``text`` in lines of at most ``width`` characters, broken after a blank or one of ``_-./``.
+
+    Dollar signs are escaped, so that matplotlib takes nothing in it for a formula.
+    """
+    lines = [""]
+    for piece in re.split(r"(?<=[\s_\-./])", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return "\n".join(line.rstrip() for line in lines).replace("$", r"\$")
+
+
+def class_labels(names: list[str] | None, codes: Iterable[int]) -> list[str]:
+    """The name of each class code, or ``class <code>`` where unknown, in three lines or so."""
+    known = dict(enumerate(names or []))
+    labels = [known.get(code, f"class {code}") for code in codes]
+    width = max([26, *(len(label) // 3 + 8 for label in labels)])
+    return [wrapped(label, width) for label in labels]
+
+
+def target_labels(target: str | list[str] | None, columns: list[str]) -> list[str]:
+    """The name of each target column: that in the data if there is one, or the column's own."""
+    names = [target] if isinstance(target, str) else target or []
+    return [wrapped(name, 30) for name in (names if len(names) == len(columns) else columns)]
+
+
+def count_axis(axes: Axes, axis: str) -> None:
+    """Ticks of ``axis`` ("x" or "y") at whole numbers only, large ones with thousands marked."""
+    chosen = axes.xaxis if axis == "x" else axes.yaxis
+    chosen.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    chosen.set_major_formatter("{x:,.0f}")
+
+
+def to_svg(figure: Figure, title: str) -> bytes:
+    """``figure`` as SVG without a date or random names; text becomes shapes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
+    return buffer.getvalue()

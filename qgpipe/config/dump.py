@@ -31,12 +31,24 @@ def to_plain(config: Any, key: str = "") -> Any:
 
 def to_yaml(config: Mapping[str, Any]) -> str:
     """YAML text that ``load_config`` reads back to ``to_plain(config)``."""
-    return yaml.dump(to_plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(to_plain(config), Dumper=ConfigDumper, sort_keys=False, allow_unicode=True)
 
 
-class _Dumper(yaml.SafeDumper):
+_LINE = 88
+
+
+class ConfigDumper(yaml.SafeDumper):
+    """Writes the tags back, short lists on one line, and never an alias."""
+
     def ignore_aliases(self, data: Any) -> bool:
+        """Every value is written out."""
         return True
+
+    def choose_scalar_style(self) -> str:
+        """Tagged names need no quotes."""
+        if getattr(self.event, "tag", None) == TAG.strip():
+            return ""
+        return super().choose_scalar_style()
 
 
 def _string(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
@@ -51,5 +63,11 @@ def _mapping(dumper: yaml.SafeDumper, value: dict) -> yaml.Node:
     return yaml.SafeDumper.represent_dict(dumper, value)
 
 
-_Dumper.add_representer(str, _string)
-_Dumper.add_representer(dict, _mapping)
+def _list(dumper: yaml.SafeDumper, value: list) -> yaml.Node:
+    short = len(repr(value)) <= _LINE
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=short)
+
+
+ConfigDumper.add_representer(str, _string)
+ConfigDumper.add_representer(dict, _mapping)
+ConfigDumper.add_representer(list, _list)

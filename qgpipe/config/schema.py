@@ -48,25 +48,25 @@ def validate(value: Any, definition: str | None = None, key: str = "") -> Any:
     return _walk(value, part, key)
 
 
-def _resolve(part: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_part(part: Mapping[str, Any]) -> dict[str, Any]:
     """``part`` with its ``$ref`` replaced by what it refers to; its own keywords win."""
     if "$ref" not in part:
         return dict(part)
     target: Any = schema()
     for step in part["$ref"].removeprefix("#/").split("/"):
         target = target[step]
-    return {**_resolve(target), **{k: v for k, v in part.items() if k != "$ref"}}
+    return {**resolve_part(target), **{k: v for k, v in part.items() if k != "$ref"}}
 
 
 def _branch(value: Any, part: dict[str, Any]) -> dict[str, Any]:
     """Choose between ``{type, args, kwargs}`` and the native form, by the key ``type``."""
-    constructor, native = (_resolve(branch) for branch in part["anyOf"])
+    constructor, native = (resolve_part(branch) for branch in part["anyOf"])
     chosen = constructor if isinstance(value, Mapping) and "type" in value else native
     return {**chosen, **{k: v for k, v in part.items() if k != "anyOf"}}
 
 
 def _walk(value: Any, part: Mapping[str, Any], key: str) -> Any:
-    part = _resolve(part)
+    part = resolve_part(part)
     if "anyOf" in part:
         part = _branch(value, part)
     value = _coerce(value, part)
@@ -93,7 +93,7 @@ def _walk_mapping(value: Mapping, part: dict[str, Any], key: str) -> dict[str, A
                 continue
             raise _unknown(name, properties, key)
     for name, sub in properties.items():
-        sub = _resolve(sub)
+        sub = resolve_part(sub)
         path = f"{key}.{name}" if key else name
         given = value.get(name)
         if given is None:

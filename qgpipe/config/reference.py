@@ -1,0 +1,83 @@
+"""``config/reference.yaml``: every key of the schema with its comment, around a real run."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from qgpipe.config.dump import ConfigDumper, to_plain
+from qgpipe.config.schema import resolve_part, schema
+
+_WIDTH = 96
+_HEAD = """\
+# Every key, with the values of the default run: a file that runs as it is.
+# A key that is commented out is optional, and shown with its default.
+# Made from the schema by `qgpipe reference`; edit qgpipe/config/schema.json instead.
+"""
+
+
+def reference(config: Mapping[str, Any]) -> str:
+    """YAML text with every key of the schema, commented, and the values of ``config``.
+
+    ``config`` is a resolved configuration; loading the text gives an equal one.
+    """
+    lines = _mapping(to_plain(config), schema(), indent=0)
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def _mapping(values: Mapping[str, Any], part: Mapping[str, Any], indent: int) -> Iterator[str]:
+    required = part.get("required", ())
+    for name, raw in part["properties"].items():
+        sub = resolve_part(raw)
+        if indent == 0:
+            yield ""
+        yield from _comment(_describe(sub, name in required), indent)
+        if values.get(name) is None:
+            yield _commented_out(name, sub, indent)
+        else:
+            yield from _key(name, values[name], sub, indent)
+
+
+def _key(name: str, value: Any, part: Mapping[str, Any], indent: int) -> Iterator[str]:
+    native = resolve_part(part["anyOf"][1]) if "anyOf" in part else part
+    margin = " " * indent
+    if isinstance(value, Mapping) and "properties" in native and "type" not in value:
+        yield f"{margin}{name}:"
+        yield from _mapping(value, native, indent + 2)
+    elif isinstance(value, Mapping) and isinstance(native.get("additionalProperties"), Mapping):
+        yield f"{margin}{name}:"
+        inner = resolve_part(native["additionalProperties"])
+        for key, entry in value.items():
+            yield from _key(str(key), entry, inner, indent + 2)
+    else:
+        yield from textwrap.indent(_dump({name: value}), margin).splitlines()
+
+
+def _dump(value: Any) -> str:
+    return yaml.dump(value, Dumper=ConfigDumper, sort_keys=False, width=_WIDTH).rstrip()
+
+
+def _commented_out(name: str, part: Mapping[str, Any], indent: int) -> str:
+    default = part.get("default")
+    shown = yaml.dump(
+        default, Dumper=ConfigDumper, default_flow_style=True, width=10**6
+    ).removesuffix("\n").removesuffix("...").strip()  # fmt: skip
+    return f"{' ' * indent}# {name}: {shown if 'default' in part else '...'}"
+
+
+def _describe(part: Mapping[str, Any], required: bool) -> str:
+    text = part.get("description", "")
+    if "anyOf" in part:
+        native = resolve_part(part["anyOf"][1]).get("description", "")
+        text = f"{text} {native} Or a class of your own: {{type, args, kwargs}}.".strip()
+    if "enum" in part:
+        text += f" One of {', '.join(part['enum'])}."
+    return text + (" Required." if required else "")
+
+
+def _comment(text: str, indent: int) -> list[str]:
+    lines = textwrap.wrap(text, _WIDTH - indent)
+    return [f"{' ' * indent}# {line}" for line in lines]

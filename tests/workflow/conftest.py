@@ -1,0 +1,90 @@
+"""Runs of the real workflow, through the command line that a user types."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from qgpipe.config import load_config
+from qgpipe.config.dump import to_yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Project:
+    """A working directory with a configuration in it."""
+
+    folder: Path
+    config: dict
+
+    def save(self, name: str = "run.yaml") -> Path:
+        path = self.folder / name
+        path.write_text(to_yaml(self.config))
+        return path
+
+    def snakemake(self, *arguments: str, config: str = "run.yaml", **options):
+        command = [
+            sys.executable, "-m", "snakemake", *arguments,
+            "--snakefile", str(ROOT / "Snakefile"),
+            "--directory", str(self.folder),
+            "--cores", "2", "--nocolor",
+            "--configfile", str(self.folder / config),
+        ]  # fmt: skip
+        environment = {k: v for k, v in os.environ.items() if k != "QGPIPE_PATH"}
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env=environment,
+            check=False,
+            **options,
+        )
+
+    def rules_to_run(self, *arguments: str, config: str = "run.yaml") -> list[str]:
+        """Names of the working rules that a dry run would run, one for each job."""
+        result = self.snakemake("--dry-run", *arguments, config=config)
+        assert result.returncode == 0, result.stdout + result.stderr
+        lines = (result.stdout + result.stderr).splitlines()
+        names = [line.split()[-1].rstrip(":") for line in lines if line.startswith(("rule ",))]
+        return [name for name in names if name]
+
+
+def tiny() -> dict:
+    """The default run with few small causal sets, a smaller model and three epochs."""
+    config = load_config(ROOT / "config" / "run.yaml")
+    config["name"] = "tiny"
+    config["generate"].update(num_samples=60, size=[8, 16])
+    config["data"].update(chunksize=20, n_processes=1)
+    config["training"].update(num_epochs=3, batch_size=8, device="cpu")
+    return config
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A fresh folder with the tiny configuration, written to run.yaml."""
+    made = Project(tmp_path, tiny())
+    made.save()
+    return made
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Project:
+    """A folder in which the tiny run has finished. Tests must leave it as it is."""
+    made = Project(tmp_path_factory.mktemp("finished"), tiny())
+    made.save()
+    result = made.snakemake()
+    assert result.returncode == 0, result.stdout + result.stderr
+    return made
+
+
+@pytest.fixture(scope="session")
+def profile() -> dict:
+    """The default profile."""
+    return yaml.safe_load((ROOT / "profiles" / "default" / "profile.v9+.yaml").read_text())

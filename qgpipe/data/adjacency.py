@@ -1,20 +1,28 @@
-"""Adjacency as bits or as index pairs, and the way from one to the other.
+"""Adjacency as bits, as index pairs or as lists of targets, and the ways between them.
 
-All functions work on many graphs at once: bits of graph ``i`` are ``n_i`` rows of
-``ceil(n_i / 8)`` bytes (see :class:`qgpipe.data.packed.BitAdjacency`).
+Every function works on many graphs at once. The forms are described in
+:mod:`qgpipe.data.packed`; ``sizes`` are the numbers of nodes of the graphs, int64 [N].
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from qgpipe.data.packed import WORD, BitAdjacency, EdgePairs, offsets, ranges
+from qgpipe.data.packed import (
+    WORD,
+    BitAdjacency,
+    EdgePairs,
+    Edges,
+    EdgeTargets,
+    offsets,
+    ranges,
+)
 
 
 def pack_dense(
     block: np.ndarray, sizes: np.ndarray, transposed: bool = False
 ) -> BitAdjacency | EdgePairs:
-    """Pack a block of dense adjacency matrices, in the smaller of the two forms.
+    """Pack a block of dense adjacency matrices, in the smaller of the two stored forms.
 
     ``block``: any dtype [B, nmax, nmax]; an entry is a relation if it is not zero.
     ``sizes``: integers [B], at most nmax; what lies beyond row and column ``n`` is ignored.
@@ -46,48 +54,96 @@ def dense_to_bits(block: np.ndarray, sizes: np.ndarray, transposed: bool = False
 
 def smaller_form(adjacency: BitAdjacency, sizes: np.ndarray) -> BitAdjacency | EdgePairs:
     """The same edges as pairs if these take fewer bytes, else as bits."""
-    dtype = index_dtype(sizes)
-    pair_bytes = 2 * np.dtype(dtype).itemsize * int(adjacency.num_edges.sum())
-    if len(adjacency.bits) <= pair_bytes:
+    if len(adjacency.bits) <= pair_bytes(int(adjacency.num_edges.sum()), sizes):
         return adjacency
-    return EdgePairs(bits_to_pairs(adjacency, sizes), offsets(adjacency.num_edges))
+    return as_pairs(adjacency, sizes)
 
 
-def bits_to_pairs(adjacency: BitAdjacency, sizes: np.ndarray) -> np.ndarray:
-    """Local (source, target) indices of all edges, sorted graph by graph, [2, E]."""
-    edge_index = expand_bits(adjacency.bits, adjacency.ptr, sizes)
-    edge_index -= np.repeat(offsets(sizes)[:-1], adjacency.num_edges)
-    return edge_index.astype(index_dtype(sizes))
+def as_pairs(edges: Edges, sizes: np.ndarray) -> EdgePairs:
+    """The same edges, in the same order, as pairs of local indices."""
+    if isinstance(edges, EdgePairs):
+        return edges
+    local = edge_index(edges, sizes) - np.repeat(offsets(sizes)[:-1], edges.num_edges)
+    return EdgePairs(local.astype(index_dtype(sizes)), offsets(edges.num_edges))
 
 
-def expand_bits(bits: np.ndarray, ptr: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Edges of the disjoint union of the graphs, sorted by (source, target).
-
-    ``bits``, ``ptr``: as in ``BitAdjacency``; ``sizes``: int64 [N].
-    Returns int64 [2, E]; node ``k`` of graph ``i`` is ``sum(sizes[:i]) + k``.
-    """
-    sizes = np.asarray(sizes, np.int64)
-    widths = row_bytes(sizes) * 8
-    first_bit = np.repeat(ptr[:-1] * 8, sizes) + _local_index(sizes) * np.repeat(widths, sizes)
-    first_node = np.repeat(offsets(sizes)[:-1], sizes)
-    positions = np.flatnonzero(np.unpackbits(bits, bitorder="little").view(bool))
-    counts = np.diff(np.searchsorted(positions, np.append(first_bit, 8 * len(bits))))
-    edge_index = np.empty((2, len(positions)), np.int64)
-    edge_index[0] = np.repeat(np.arange(len(first_bit)), counts)
-    np.subtract(positions, np.repeat(first_bit - first_node, counts), out=edge_index[1])
-    return edge_index
-
-
-def pairs_to_bits(edge_index: np.ndarray, edge_ptr: np.ndarray, sizes: np.ndarray) -> BitAdjacency:
-    """Pack local index pairs [2, E], sorted and without duplicates, as bits."""
-    sizes = np.asarray(sizes, np.int64)
-    counts = np.diff(edge_ptr)
+def pairs_to_bits(pairs: EdgePairs, sizes: np.ndarray) -> BitAdjacency:
+    """The same edges as bits; they must be sorted and without duplicates."""
+    counts = np.diff(pairs.edge_ptr)
     ptr = bit_offsets(sizes)
-    start, width = np.repeat(ptr[:-1], counts), np.repeat(row_bytes(sizes), counts)
-    source, target = edge_index.astype(np.int64)
+    source, target = pairs.edge_index.astype(np.int64)
+    row = np.repeat(ptr[:-1], counts) + source * np.repeat(row_bytes(sizes), counts)
     unpacked = np.zeros(int(ptr[-1]) * 8, bool)
-    unpacked[(start + source * width) * 8 + target] = True
+    unpacked[row * 8 + target] = True
     return BitAdjacency(np.packbits(unpacked, bitorder="little"), ptr, counts)
+
+
+def bits_to_targets(adjacency: BitAdjacency, sizes: np.ndarray, largest: int) -> EdgeTargets:
+    """The same edges as lists of targets, in a type that holds the nodes of ``largest`` many."""
+    counts = adjacency.num_edges
+    dtype = np.min_scalar_type(max(largest - 1, 0))
+    ptr = _word_offsets(counts * dtype.itemsize)
+    targets = np.zeros(int(ptr[-1]) // dtype.itemsize, dtype)
+    local = edge_index(adjacency, sizes)[1] - np.repeat(offsets(sizes)[:-1], counts)
+    targets[ranges(ptr[:-1] // dtype.itemsize, counts)] = local
+    out_degree = _row_counts(adjacency, sizes).astype(np.min_scalar_type(largest))
+    return EdgeTargets(targets, ptr, counts, out_degree)
+
+
+def target_bytes(num_edges: int, num_nodes: int, largest: int) -> int:
+    """Bytes that the edges take as lists of targets, padding left out."""
+    of_edges = np.min_scalar_type(max(largest - 1, 0)).itemsize * num_edges
+    return of_edges + np.min_scalar_type(largest).itemsize * num_nodes
+
+
+def edge_index(edges: Edges, sizes: np.ndarray) -> np.ndarray:
+    """Edges of the disjoint union of the graphs, int64 [2, E].
+
+    Node ``k`` of graph ``i`` gets the index ``sum(sizes[:i]) + k``.
+    """
+    node_ptr = offsets(sizes)
+    if isinstance(edges, EdgePairs):
+        start = np.repeat(node_ptr[:-1], np.diff(edges.edge_ptr))
+        return edges.edge_index + start
+    if isinstance(edges, EdgeTargets):
+        return _expand(edges.out_degree, node_ptr[:-1], edges.num_edges, _without_padding(edges))
+    counts = _row_counts(edges, sizes)
+    columns = np.repeat(node_ptr[:-1], sizes) - 8 * _first_bytes(edges.ptr, sizes)
+    set_bits = np.flatnonzero(np.unpackbits(edges.bits, bitorder="little").view(bool))
+    return _expand(counts, columns, counts, set_bits)
+
+
+def _expand(
+    out_degree: np.ndarray, shifts: np.ndarray, repeats: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    """Both rows of an edge index in one allocation and two passes, for speed.
+
+    ``out_degree`` says how often each node is a source; ``shifts`` [K], each one
+    ``repeats`` times, are what is to be added to ``targets`` [E].
+    """
+    rows = np.concatenate([np.arange(len(out_degree)), shifts])
+    result = np.repeat(rows, np.concatenate([out_degree, repeats])).reshape(2, len(targets))
+    result[1] += targets
+    return result
+
+
+def _without_padding(edges: EdgeTargets) -> np.ndarray:
+    filled = edges.num_edges
+    padding = np.diff(edges.ptr) // edges.targets.dtype.itemsize - filled
+    runs = np.stack([filled, padding], axis=1).ravel()
+    return edges.targets[np.repeat(np.arange(len(runs)) % 2 == 0, runs)]
+
+
+def _row_counts(adjacency: BitAdjacency, sizes: np.ndarray) -> np.ndarray:
+    """Number of edges that start at each node, int64 [V]."""
+    counts = np.bitwise_count(adjacency.bits)
+    return np.add.reduceat(counts, _first_bytes(adjacency.ptr, sizes), dtype=np.int64)
+
+
+def _first_bytes(ptr: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Byte at which each node's row of bits starts, int64 [V]."""
+    row = ranges(np.zeros(len(sizes), np.int64), sizes)
+    return np.repeat(ptr[:-1], sizes) + row * np.repeat(row_bytes(sizes), sizes)
 
 
 def row_bytes(sizes: np.ndarray) -> np.ndarray:
@@ -97,21 +153,24 @@ def row_bytes(sizes: np.ndarray) -> np.ndarray:
 
 def bit_offsets(sizes: np.ndarray) -> np.ndarray:
     """Byte offsets of the adjacency bits of graphs with ``sizes`` nodes, int64 [N+1]."""
-    lengths = sizes * row_bytes(sizes)
+    return _word_offsets(sizes * row_bytes(sizes))
+
+
+def _word_offsets(lengths: np.ndarray) -> np.ndarray:
     return offsets(-(-lengths // WORD) * WORD)
 
 
-def index_dtype(sizes: np.ndarray) -> type[np.uint16] | type[np.uint32]:
-    """The smallest of uint16, uint32 that holds every local node index."""
-    return np.uint16 if int(np.max(sizes, initial=0)) <= 1 << 16 else np.uint32
+def index_dtype(sizes: np.ndarray) -> np.dtype:
+    """The smaller of uint16 and uint32 that holds every local node index."""
+    return np.dtype(np.uint16 if np.max(sizes, initial=0) <= 1 << 16 else np.uint32)
+
+
+def pair_bytes(num_edges: int, sizes: np.ndarray) -> int:
+    """Bytes that the edges take as pairs."""
+    return 2 * index_dtype(sizes).itemsize * num_edges
 
 
 def count_bits(bits: np.ndarray, ptr: np.ndarray) -> np.ndarray:
     """Number of ones between ``ptr[i]`` and ``ptr[i+1]`` (byte offsets), int64 [N]."""
     running = offsets(np.bitwise_count(bits.view(np.uint64)))
     return np.diff(running[ptr // WORD])
-
-
-def _local_index(sizes: np.ndarray) -> np.ndarray:
-    """``0..n_i-1`` for each graph, one after the other."""
-    return ranges(np.zeros(len(sizes), np.int64), sizes)

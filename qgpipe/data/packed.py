@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -66,6 +65,26 @@ class EdgePairs:
     edge_ptr: np.ndarray
 
 
+@dataclass(eq=False)
+class EdgeTargets:
+    """Edges sorted by (source, target), decoded for batching: never stored in a file.
+
+    ``targets``: uint8, uint16 or uint32; the local targets of graph ``i`` start at byte
+    ``ptr[i]`` and are followed by zeros up to the next multiple of eight bytes.
+    ``ptr``: int64 [N+1], byte offsets, multiples of eight.
+    ``num_edges``: int64 [N].
+    ``out_degree``: unsigned [V], number of edges that start at each node.
+    """
+
+    targets: np.ndarray
+    ptr: np.ndarray
+    num_edges: np.ndarray
+    out_degree: np.ndarray
+
+
+Edges = BitAdjacency | EdgePairs | EdgeTargets
+
+
 class ConstantEdges(NamedTuple):
     """An edge attribute that is the same number everywhere, and so is not stored.
 
@@ -93,7 +112,7 @@ class Packed:
 
     sample_index: np.ndarray
     node_ptr: np.ndarray
-    edges: BitAdjacency | EdgePairs
+    edges: Edges
     attributes: dict[str, Attribute] = field(default_factory=dict)
     constants: dict[str, ConstantEdges] = field(default_factory=dict)
     explicit_num_nodes: bool = False
@@ -109,11 +128,29 @@ class Packed:
         return np.diff(self.node_ptr)
 
     @property
+    def num_edges(self) -> np.ndarray:
+        """Number of edges of each graph, int64 [N]."""
+        if isinstance(self.edges, EdgePairs):
+            return np.diff(self.edges.edge_ptr)
+        return self.edges.num_edges
+
+    @property
     def edge_ptr(self) -> np.ndarray:
         """Offsets of the graphs in the list of all edges, int64 [N+1]."""
         if isinstance(self.edges, EdgePairs):
             return self.edges.edge_ptr
         return offsets(self.edges.num_edges)
+
+    @property
+    def attribute_names(self) -> list[str]:
+        """Stored attributes, then constant edge attributes."""
+        return [*self.attributes, *self.constants]
+
+    def attribute(self, name: str) -> Attribute:
+        """The attribute ``name``, with a constant edge attribute spelt out."""
+        if name in self.attributes:
+            return self.attributes[name]
+        return Attribute(self.constants[name].expand(int(self.edge_ptr[-1])), "edge")
 
     def ptr_of(self, attribute: Attribute) -> np.ndarray:
         """Row offsets of the graphs in ``attribute.values``, int64 [N+1]."""
@@ -140,110 +177,3 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) + np.repeat(starts - ends + lengths, lengths)
-
-
-def concatenate(packs: Sequence[Packed]) -> Packed:
-    """One ``Packed`` with the graphs of all, in order.
-
-    All must have the same attributes and the same form of edges. Attributes whose kinds differ
-    become ragged; constant edge attributes that differ are spelt out.
-    """
-    first = packs[0]
-    if len(packs) == 1:
-        return first
-    constants = {
-        name: constant
-        for name, constant in first.constants.items()
-        if all(pack.constants.get(name) == constant for pack in packs)
-    }
-    names = [*first.attributes, *(n for n in first.constants if n not in constants)]
-    return Packed(
-        sample_index=np.concatenate([pack.sample_index for pack in packs]),
-        node_ptr=join_offsets([pack.node_ptr for pack in packs]),
-        edges=_concatenate_edges(packs),
-        attributes={name: _concatenate_attribute(name, packs) for name in names},
-        constants=constants,
-        explicit_num_nodes=first.explicit_num_nodes,
-    )
-
-
-def select(packed: Packed, positions: np.ndarray) -> Packed:
-    """The graphs at ``positions`` (integers [M]), in that order."""
-    positions = np.asarray(positions, np.int64)
-    return Packed(
-        sample_index=packed.sample_index[positions],
-        node_ptr=offsets(packed.sizes[positions]),
-        edges=_select_edges(packed.edges, positions),
-        attributes={
-            name: _select_attribute(packed, attribute, positions)
-            for name, attribute in packed.attributes.items()
-        },
-        constants=dict(packed.constants),
-        explicit_num_nodes=packed.explicit_num_nodes,
-    )
-
-
-def join_offsets(ptrs: Sequence[np.ndarray]) -> np.ndarray:
-    """Offsets [N+1] of arrays that are put one behind the other."""
-    return offsets(np.concatenate([np.diff(ptr) for ptr in ptrs]))
-
-
-def _concatenate_edges(packs: Sequence[Packed]) -> BitAdjacency | EdgePairs:
-    bits = [pack.edges for pack in packs if isinstance(pack.edges, BitAdjacency)]
-    pairs = [pack.edges for pack in packs if isinstance(pack.edges, EdgePairs)]
-    if bits and pairs:
-        raise ValueError("cannot concatenate bits with pairs")
-    if bits:
-        return BitAdjacency(
-            np.concatenate([edges.bits for edges in bits]),
-            join_offsets([edges.ptr for edges in bits]),
-            np.concatenate([edges.num_edges for edges in bits]),
-        )
-    return EdgePairs(
-        np.concatenate([edges.edge_index for edges in pairs], axis=1),
-        join_offsets([edges.edge_ptr for edges in pairs]),
-    )
-
-
-def _concatenate_attribute(name: str, packs: Sequence[Packed]) -> Attribute:
-    parts = [stored_attribute(pack, name) for pack in packs]
-    first = parts[0]
-    values = np.concatenate([part.values for part in parts])
-    if all(part.kind == first.kind != "ragged" for part in parts):
-        return Attribute(values, first.kind, None, first.cat_dim, first.increment, first.scalar)
-    ptr = join_offsets([pack.ptr_of(part) for pack, part in zip(packs, parts, strict=True)])
-    return Attribute(values, "ragged", ptr, first.cat_dim, first.increment, first.scalar)
-
-
-def stored_attribute(packed: Packed, name: str) -> Attribute:
-    """The attribute ``name``, also when it is a constant edge attribute."""
-    if name in packed.attributes:
-        return packed.attributes[name]
-    num_edges = int(packed.edge_ptr[-1])
-    return Attribute(packed.constants[name].expand(num_edges), "edge")
-
-
-def _select_edges(
-    edges: BitAdjacency | EdgePairs, positions: np.ndarray
-) -> BitAdjacency | EdgePairs:
-    if isinstance(edges, BitAdjacency):
-        lengths = np.diff(edges.ptr)[positions]
-        words = ranges(edges.ptr[positions] // WORD, lengths // WORD)
-        bits = edges.bits.view(np.uint64)[words].view(np.uint8)
-        return BitAdjacency(bits, offsets(lengths), edges.num_edges[positions])
-    lengths = np.diff(edges.edge_ptr)[positions]
-    columns = ranges(edges.edge_ptr[positions], lengths)
-    return EdgePairs(edges.edge_index[:, columns], offsets(lengths))
-
-
-def _select_attribute(packed: Packed, attribute: Attribute, positions: np.ndarray) -> Attribute:
-    ptr = packed.ptr_of(attribute)
-    lengths = np.diff(ptr)[positions]
-    return Attribute(
-        attribute.values[ranges(ptr[positions], lengths)],
-        attribute.kind,
-        offsets(lengths) if attribute.kind == "ragged" else None,
-        attribute.cat_dim,
-        attribute.increment,
-        attribute.scalar,
-    )

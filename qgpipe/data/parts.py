@@ -168,9 +168,11 @@ def _arrays(packed: Packed) -> dict[str, np.ndarray]:
         arrays["adjacency_bits"] = packed.edges.bits
         arrays["bits_ptr"] = packed.edges.ptr
         arrays["num_edges"] = packed.edges.num_edges
-    else:
+    elif isinstance(packed.edges, EdgePairs):
         arrays["edge_index"] = packed.edges.edge_index
         arrays["edge_ptr"] = packed.edges.edge_ptr
+    else:
+        raise TypeError("edges are stored as bits or pairs")
     for name, attribute in packed.attributes.items():
         arrays[f"attribute/{name}"] = attribute.values
         if attribute.ptr is not None:

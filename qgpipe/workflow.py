@@ -40,16 +40,29 @@ class Plan:
         return {**section, "start": planned.start, "stop": planned.stop}
 
     def inputs(self, part: str) -> list[str]:
-        """Files that the job of ``part`` depends on."""
-        return self.parts[part].inputs
+        """What the job of ``part`` depends on: the store's metadata, or the generated store."""
+        planned = self.parts[part]
+        return [str(planned.path)] if planned.generated else planned.inputs
+
+    def generated_stores(self) -> list[str]:
+        """The stores that the ``generate`` stage writes."""
+        return sorted({str(planned.path) for planned in self.parts.values() if planned.generated})
+
+    def samples(self, part: str) -> dict[str, Any]:
+        """Arguments of ``preprocess_part`` that say which samples ``part`` holds."""
+        planned = self.parts[part]
+        return {
+            "store_path": planned.path,
+            "store_name": planned.store,
+            "start": planned.start,
+            "stop": planned.stop,
+            "role": planned.role,
+        }
 
     def stores(self) -> list[dict[str, Any]]:
         """The stores in reading order, as ``dataset.json`` lists them."""
-        stores: dict[str, dict[str, Any]] = {}
-        for planned in self.parts.values():
-            entry = stores.setdefault(planned.store, planned.describe_store())
-            entry["num_samples"] = planned.stop
-        return list(stores.values())
+        parts = self.parts.values()
+        return list({planned.store: planned.describe_store() for planned in parts}.values())
 
 
 def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> Plan:

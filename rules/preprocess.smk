@@ -7,7 +7,7 @@ rule preprocess_part:
     params:
         section=lambda wildcards: plan.section("preprocess", wildcards.part),
         config=lambda wildcards, threads: settings,
-        part=lambda wildcards, threads: plan.parts[wildcards.part],
+        samples=lambda wildcards, threads: plan.samples(wildcards.part),
     log:
         paths.data_log(settings, "preprocess", "{part}"),
     benchmark:

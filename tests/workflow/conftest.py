@@ -1,6 +1,7 @@
 """Runs of the real workflow, through the command line that a user types."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
 
 ROOT = Path(__file__).parents[2]
+TARGETS = {"all", "generate", "train", "test", "report"}
 
 
 @dataclass
@@ -47,13 +49,20 @@ class Project:
             **options,
         )
 
-    def rules_to_run(self, *arguments: str, config: str = "run.yaml") -> list[str]:
-        """Names of the working rules that a dry run would run, one for each job."""
+    def rules_to_run(self, *arguments: str, config: str = "run.yaml") -> dict[str, int]:
+        """The working rules that a dry run would run, with the number of jobs."""
         result = self.snakemake("--dry-run", *arguments, config=config)
         assert result.returncode == 0, result.stdout + result.stderr
-        lines = (result.stdout + result.stderr).splitlines()
-        names = [line.split()[-1].rstrip(":") for line in lines if line.startswith(("rule ",))]
-        return [name for name in names if name]
+        return job_counts(result.stdout + result.stderr)
+
+
+def job_counts(text: str) -> dict[str, int]:
+    """How many jobs of each rule Snakemake's table of jobs lists, targets left out."""
+    table = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", text, re.M | re.S)
+    if table is None:
+        return {}
+    counts = dict(line.split() for line in table[1].splitlines())
+    return {rule: int(n) for rule, n in counts.items() if rule not in TARGETS}
 
 
 def tiny() -> dict:

@@ -1,0 +1,205 @@
+"""Which arrays of a store become adjacency, node features, graph features and targets.
+
+Decided from metadata alone, so that a misspelt name is found while the workflow is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import NoReturn
+
+from qgpipe.data import names
+from qgpipe.data.stores import ArrayInfo, StoreInfo
+from qgpipe.errors import DataError
+
+_NUMBERS = ("bool", "int", "uint", "float")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The arrays that are read from a store.
+
+    ``size`` is None where every causal set fills its adjacency matrix. ``class_names`` are the
+    names of the classes of the target, by index, where they are known.
+    """
+
+    adjacency: ArrayInfo
+    size: ArrayInfo | None
+    node: tuple[ArrayInfo, ...]
+    graph: tuple[ArrayInfo, ...]
+    target: tuple[ArrayInfo, ...]
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def arrays(self) -> tuple[ArrayInfo, ...]:
+        """Everything but the adjacency, each array once."""
+        size = (self.size,) if self.size else ()
+        return tuple(dict.fromkeys((*size, *self.node, *self.graph, *self.target)))
+
+    @property
+    def node_features(self) -> list[str]:
+        """A name for each column of ``x``."""
+        return _column_names(self.node, own_axes=2 if self.stacked else 1)
+
+    @property
+    def graph_features(self) -> list[str]:
+        """A name for each column of ``graph_features``."""
+        return _column_names(self.graph, own_axes=1 if self.stacked else 0)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the arrays have a sample axis."""
+        return len(self.adjacency.shape) == 3
+
+
+def choose_columns(
+    store: StoreInfo,
+    node_features: str | Sequence[str] | None = None,
+    graph_features: str | Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
+    adjacency: str | None = None,
+    size: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Columns:
+    """The arrays with the given names; for None, those with the usual names.
+
+    An empty list means none of the kind. Graph features are never taken unasked.
+
+    Raises ``DataError`` for a name that the store does not have (with the nearest one), for
+    an array whose shape or type does not fit its part, and if no usual name is found.
+    """
+    relations = store.adjacency(adjacency)
+    _check_number(store, relations)
+    chosen = Columns(
+        adjacency=relations,
+        size=_size(store, size),
+        node=tuple(store.array(name) for name in _node_names(store, node_features)),
+        graph=tuple(store.array(name) for name in _listed(graph_features or ())),
+        target=tuple(store.array(name) for name in _target_names(store, target)),
+    )
+    for array in chosen.arrays:
+        _check_number(store, array)
+    if store.layout == "stacked":
+        _check_stacked(store, chosen)
+    return Columns(
+        chosen.adjacency,
+        chosen.size,
+        chosen.node,
+        chosen.graph,
+        chosen.target,
+        _class_names(store, chosen.target, class_names),
+    )
+
+
+def is_integer(array: ArrayInfo) -> bool:
+    """Whether the values are integers or booleans."""
+    return array.dtype.startswith(("bool", "int", "uint"))
+
+
+def _size(store: StoreInfo, name: str | None) -> ArrayInfo | None:
+    """The sizes of padded causal sets; a group holds its causal set without padding."""
+    if name is not None:
+        array = store.array(name)
+    else:
+        array = next((store.arrays[n] for n in names.SIZE if n in store.arrays), None)
+    if array is not None and not is_integer(array):
+        _refuse(store, array, f"sizes have to be integers, not {array.dtype}", "size")
+    return array if store.layout == "stacked" else None
+
+
+def _listed(given: str | Sequence[str]) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def _node_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequence[str]:
+    if given is not None:
+        return _listed(given)
+    for usual in names.NODE_FEATURES:
+        if all(name in store.arrays for name in usual):
+            return usual
+    raise DataError(
+        f"there are no node features ({', '.join(names.NODE_FEATURES[0])})",
+        store=str(store.path),
+        remedy="name them with 'node_features' in the reader's kwargs: "
+        f"{names.did_you_mean(names.NODE_FEATURES[0][0], store.arrays)}",
+    )
+
+
+def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequence[str]:
+    if given is not None:
+        return _listed(given)
+    for usual in names.TARGET:
+        if usual in store.arrays:
+            return [usual]
+    raise DataError(
+        f"there is no target ({', '.join(names.TARGET)})",
+        store=str(store.path),
+        remedy="name it with 'target' in the reader's kwargs ([] for none): "
+        f"{names.did_you_mean(names.TARGET[0], store.arrays)}",
+    )
+
+
+def _class_names(
+    store: StoreInfo, target: tuple[ArrayInfo, ...], given: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Names by class index: as given, else from the target's ``class_names`` attribute.
+
+    An attribute of the whole store names the classes of ``cset_type``.
+    """
+    if len(target) != 1 or not is_integer(target[0]):
+        if given:
+            raise DataError(
+                "class names need one integer target",
+                store=str(store.path),
+                remedy="leave class_names out of the reader's kwargs, or name another target",
+            )
+        return None
+    stored = target[0].attributes.get("class_names")
+    if stored is None and target[0].name == names.TARGET[0]:
+        stored = store.attributes.get("class_names")
+    chosen = given if given is not None else stored
+    return tuple(map(str, chosen)) if chosen else None
+
+
+def _check_stacked(store: StoreInfo, columns: Columns) -> None:
+    samples, nodes = columns.adjacency.shape[:2]
+    for array in columns.arrays:
+        if array.shape and array.shape[0] != samples:
+            raise DataError(
+                f"'{columns.adjacency.name}' has {samples} samples, '{array.name}' has "
+                f"{array.shape[0]}",
+                store=str(store.path),
+                remedy="write the store again with as many samples in each array",
+            )
+    for array in columns.node:
+        if len(array.shape) not in (2, 3) or array.shape[1] != nodes:
+            problem = f"expected shape ({samples}, {nodes}) or ({samples}, {nodes}, k)"
+            _refuse(store, array, f"{problem}, got {array.shape}", "node_features")
+    if columns.size and prod(columns.size.shape) != samples:
+        _refuse(store, columns.size, f"expected ({samples},), got {columns.size.shape}", "size")
+    for key, arrays in (("graph_features", columns.graph), ("target", columns.target)):
+        for array in arrays:
+            if len(array.shape) not in (1, 2):
+                problem = f"expected shape ({samples},) or ({samples}, k), got {array.shape}"
+                _refuse(store, array, problem, key)
+
+
+def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
+    if not array.dtype.startswith(_NUMBERS):
+        _refuse(store, array, f"expected numbers, got the type {array.dtype}", None)
+
+
+def _refuse(store: StoreInfo, array: ArrayInfo, problem: str, key: str | None) -> NoReturn:
+    remedy = f"name another array with '{key}' in the reader's kwargs" if key else None
+    raise DataError(problem, store=str(store.path), array=array.name, remedy=remedy)
+
+
+def _column_names(arrays: tuple[ArrayInfo, ...], own_axes: int) -> list[str]:
+    """``name``, or ``name[0], name[1], …`` for an array with several columns."""
+    result = []
+    for array in arrays:
+        width = prod(array.shape[own_axes:])
+        result += [array.name] if width == 1 else [f"{array.name}[{i}]" for i in range(width)]
+    return result

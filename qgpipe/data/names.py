@@ -1,0 +1,28 @@
+"""The names under which stores of causal sets keep their arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+ADJACENCY = ("adjacency_matrix", "adj", "adjacency", "link_matrix", "linkmat")
+SIZE = ("cset_size", "size", "num_elements")
+COUNT = ("num_causal_sets", "num_samples")
+TARGET = ("cset_type", "manifold_like", "dimension")
+NODE_FEATURES = (
+    ("max_pathlens_future", "max_pathlens_past"),
+    ("max_pathlen_future", "max_pathlen_past"),
+    ("in_degree", "out_degree"),
+    ("in_degrees", "out_degrees"),
+    ("in_degrees_link", "out_degrees_link"),
+)
+PATH_LENGTH_PREFIX = "max_pathlen"
+KNOWN = frozenset((*ADJACENCY, *SIZE, *TARGET, *(n for pair in NODE_FEATURES for n in pair)))
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """``did you mean 'x'? `` with the nearest of ``choices``, or nothing; then the choices."""
+    choices = list(choices)
+    near = get_close_matches(word, choices, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"{hint}there are {', '.join(choices) or 'no arrays'}"

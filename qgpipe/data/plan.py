@@ -1,0 +1,188 @@
+"""Which parts a data set has: planned from metadata, before any chunk is read.
+
+Runs while the Snakefile is parsed, so it imports neither numpy nor zarr.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.config.objects import dotted_name
+from qgpipe.config.resolve import data_sources
+from qgpipe.data.columns import choose_columns
+from qgpipe.data.stores import StoreInfo, open_store
+from qgpipe.errors import ConfigError
+
+READER_NAMES = {"qgpipe.CausalSetReader", "qgpipe.data.reader.CausalSetReader"}
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """The samples ``start:stop`` of a store, which become one part file.
+
+    ``name``: ``<store>-<start>``, the file's stem. ``store``: the store's unique name.
+    ``role``: ``all``, ``train``, ``validation`` or ``test``. ``num_samples``: of the whole
+    store; if the store has an array that says how many samples it holds, parts beyond that
+    stay empty. ``inputs``: metadata files whose content changes when the store does; none for a
+    store that is still to be generated.
+    """
+
+    name: str
+    store: str
+    path: Path
+    layout: str
+    num_samples: int
+    role: str
+    start: int
+    stop: int
+    generated: bool
+    inputs: list[str]
+
+    def describe_store(self) -> dict[str, Any]:
+        """The store's entry in ``dataset.json``."""
+        return {
+            "name": self.store,
+            "path": str(self.path),
+            "layout": self.layout,
+            "num_samples": self.num_samples,
+            "role": self.role,
+        }
+
+
+def plan_parts(config: Mapping[str, Any]) -> list[PartPlan]:
+    """The parts of all data sets of a resolved configuration, in reading order.
+
+    Generated stores come first, then ``data.files``, then the stages' own data. With the
+    built-in reader the arrays that it will read are checked, too.
+
+    Raises ``ConfigError`` if there is no data, ``DataError`` if a store cannot be read.
+    """
+    taken: set[str] = set()
+    parts: list[PartPlan] = []
+    for role, source in data_sources(config):
+        if role == "all" and config.get("generate"):
+            parts += _generated(config, source["chunksize"], taken)
+        for file in source["files"]:
+            parts += _existing(Path(file), role, source, taken)
+    if not parts:
+        raise ConfigError(
+            "no data", key="data.files", remedy="name zarr stores, or give a 'generate' section"
+        )
+    return parts
+
+
+def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> list[PartPlan]:
+    section = config["generate"]
+    total = section["num_samples"]
+    parts = []
+    for store in section["stores"]:
+        name, path = _unique(store, taken), paths.raw_store(config, store)
+        parts += [
+            PartPlan(
+                name=f"{name}-{start:09d}",
+                store=name,
+                path=path,
+                layout=section["layout"],
+                num_samples=total,
+                role="all",
+                start=start,
+                stop=stop,
+                generated=True,
+                inputs=[],
+            )
+            for start, stop in _ranges(total, chunksize)
+        ]
+    return parts
+
+
+def _existing(
+    file: Path, role: str, source: Mapping[str, Any], taken: set[str]
+) -> Iterator[PartPlan]:
+    store = open_store(file)
+    _check_columns(store, source["reader"])
+    name = _unique(file.name, taken)
+    common = _common_inputs(store)
+    for start, stop in _ranges(store.num_samples, source["chunksize"]):
+        yield PartPlan(
+            name=f"{name}-{start:09d}",
+            store=name,
+            path=file,
+            layout=store.layout,
+            num_samples=store.num_samples,
+            role=role,
+            start=start,
+            stop=stop,
+            generated=False,
+            inputs=[*common, *_own_inputs(store, start, stop)],
+        )
+
+
+def _ranges(total: int, step: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, total, step):
+        yield start, min(start + step, total)
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """A name for files, made of letters, digits, dots, dashes and underscores."""
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".zarr")).strip(".-") or "store"
+    result, number = base, 1
+    while result in taken:
+        number += 1
+        result = f"{base}-{number}"
+    taken.add(result)
+    return result
+
+
+def _common_inputs(store: StoreInfo) -> list[str]:
+    """Metadata of the root and of stacked arrays, and the chunk with the number of samples."""
+    files = [store.metadata_file, store.path / ".zattrs"]
+    if store.layout == "stacked":
+        for array in store.arrays.values():
+            files.append(array.metadata_file)
+            if array.attributes:
+                files.append(array.path / ".zattrs")
+    if store.count:
+        chunk = store.count.path / ("0" if store.count.zarr_format == 2 else "c/0")
+        files += [store.count.metadata_file, chunk]
+    return [str(file) for file in files if file.exists()]
+
+
+def _own_inputs(store: StoreInfo, start: int, stop: int) -> list[str]:
+    """Metadata of the first and the last group of a part."""
+    if not store.groups:
+        return []
+    ends = dict.fromkeys((store.groups[start], store.groups[stop - 1]))
+    files = [
+        store.group_array(end, array.name) / array.metadata_file.name
+        for end in ends
+        for array in store.arrays.values()
+    ]
+    return [str(file) for file in files if file.exists()]
+
+
+def _check_columns(store: StoreInfo, reader: Any) -> None:
+    """If ``reader`` is the built-in one, find the arrays that it will read."""
+    if isinstance(reader, Mapping):
+        parts = [reader["type"], reader.get("args"), reader.get("kwargs")]
+    elif isinstance(reader, list | tuple):
+        parts = [*reader, None, None]
+    else:
+        parts = [reader, None, None]
+    kind, args, kwargs = parts[:3]
+    if isinstance(kind, str):
+        name = dotted_name(kind)
+    else:
+        name = f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
+    if name not in READER_NAMES:
+        return
+    try:
+        bound = inspect.signature(choose_columns).bind(store, *(args or ()), **(kwargs or {}))
+    except TypeError as error:
+        raise ConfigError(f"CausalSetReader: {error}", key="data.reader") from None
+    choose_columns(*bound.args, **bound.kwargs)

@@ -1,0 +1,260 @@
+"""What a raw zarr store holds, read from its metadata JSON alone: no chunk is touched.
+
+Two layouts are known: *stacked* arrays with the samples along axis 0, and *groups*
+``cset_1 ... cset_N``, one for each causal set. Zarr formats 2 and 3, consolidated or not:
+the metadata file of each array is read itself, because a consolidated copy may be older.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from qgpipe.data import names
+from qgpipe.errors import DataError
+
+Layout = Literal["stacked", "groups"]
+
+GROUP_NAME = re.compile(r"cset_(\d+)")
+
+_V2_KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
+
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """Metadata of one array.
+
+    ``dtype`` is a numpy name (``float32``), or the store's own word for any other type.
+    ``chunks`` is what is decoded at once: the inner chunks if the array is sharded.
+    """
+
+    name: str
+    path: Path
+    zarr_format: int
+    shape: tuple[int, ...]
+    dtype: str
+    chunks: tuple[int, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def metadata_file(self) -> Path:
+        """The JSON file that describes the array."""
+        return self.path / (".zarray" if self.zarr_format == 2 else "zarr.json")
+
+    @property
+    def is_square(self) -> bool:
+        """Whether the last two axes have equal lengths."""
+        return len(self.shape) >= 2 and self.shape[-1] == self.shape[-2]
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """Metadata of a store.
+
+    ``arrays``: those of the root (stacked), or of the first group.
+    ``groups``: the numbers of the ``cset_<i>`` groups, ascending; empty if stacked.
+    ``num_samples``: number of groups, or length of the sample axis.
+    ``count``: the array that says how many samples there are, if the store has one. It is a
+    chunk, not metadata, so what it says is applied where samples are read.
+    """
+
+    path: Path
+    layout: Layout
+    zarr_format: int
+    arrays: Mapping[str, ArrayInfo]
+    attributes: Mapping[str, Any]
+    num_samples: int
+    groups: tuple[int, ...] = ()
+    count: ArrayInfo | None = None
+
+    @property
+    def metadata_file(self) -> Path:
+        """The JSON file that describes the root group."""
+        return self.path / (".zgroup" if self.zarr_format == 2 else "zarr.json")
+
+    def group_array(self, number: int, name: str) -> Path:
+        """Folder of the array ``name`` of the group ``cset_<number>``."""
+        return self.path / f"cset_{number}" / name
+
+    def sample_name(self, index: int) -> str:
+        """The sample ``index`` as a message names it."""
+        return f"{index} (cset_{self.groups[index]})" if self.groups else str(index)
+
+    def array(self, name: str) -> ArrayInfo:
+        """The array ``name``; ``DataError`` naming the nearest one if there is none."""
+        if name in self.arrays:
+            return self.arrays[name]
+        raise DataError(
+            f"there is no array '{name}'",
+            store=str(self.path),
+            remedy=names.did_you_mean(name, self.arrays),
+        )
+
+    def adjacency(self, name: str | None = None) -> ArrayInfo:
+        """The array with the relations: ``name``, or the one with a usual name.
+
+        Raises ``DataError`` if there is none, or if it does not hold square matrices.
+        """
+        name = name or next((n for n in names.ADJACENCY if n in self.arrays), None)
+        if name is None:
+            raise DataError(
+                f"there is no adjacency array ({', '.join(names.ADJACENCY)})",
+                store=str(self.path),
+                remedy="name it with 'adjacency' in the reader's kwargs: "
+                f"{names.did_you_mean(names.ADJACENCY[0], self.arrays)}",
+            )
+        array = self.array(name)
+        expected = 3 if self.layout == "stacked" else 2
+        if len(array.shape) != expected or not array.is_square:
+            shape = "(samples, n, n)" if self.layout == "stacked" else "(n, n)"
+            raise DataError(
+                f"expected shape {shape}, got {array.shape}",
+                store=str(self.path),
+                array=name,
+                remedy="name the adjacency with 'adjacency' in the reader's kwargs",
+            )
+        return array
+
+
+def open_store(path: str | Path) -> StoreInfo:
+    """Read the metadata of the zarr store at ``path``.
+
+    Raises ``DataError`` if there is no store, if it is a bare array or no zarr store, if its
+    metadata is damaged, if it holds no samples, or if its arrays disagree on their number.
+    """
+    path = Path(path)
+    zarr_format, node = _root(path)
+    groups: list[int] = []
+    folders: list[str] = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            match = GROUP_NAME.fullmatch(entry.name)
+            if match:
+                groups.append(int(match[1]))
+            elif entry.is_dir():
+                folders.append(entry.name)
+    groups.sort()
+    root_arrays = _arrays(path, zarr_format, sorted(folders))
+    count = next((root_arrays[name] for name in names.COUNT if name in root_arrays), None)
+    attributes = node.get("attributes", {}) if zarr_format == 3 else _json(path / ".zattrs", {})
+    if groups:
+        first = path / f"cset_{groups[0]}"
+        arrays = _arrays(first, zarr_format, sorted(e.name for e in first.iterdir()))
+        return StoreInfo(
+            path, "groups", zarr_format, arrays, attributes, len(groups), tuple(groups), count
+        )
+    arrays = {name: array for name, array in root_arrays.items() if name not in names.COUNT}
+    num_samples = _sample_axis(path, arrays)
+    return StoreInfo(path, "stacked", zarr_format, arrays, attributes, num_samples, (), count)
+
+
+def _root(path: Path) -> tuple[int, dict[str, Any]]:
+    """Zarr format and metadata of the root group."""
+    if not path.exists():
+        raise DataError("no such store", store=str(path), remedy="check data.files")
+    problem, remedy = "this is not a zarr store", "name the folder that holds .zgroup or zarr.json"
+    if not path.is_dir():
+        raise DataError(f"{problem} but a file", store=str(path), remedy=remedy)
+    node = _json(path / "zarr.json", {})
+    is_array = node.get("node_type") == "array" or (path / ".zarray").exists()
+    if is_array:
+        raise DataError(
+            "this is a single array, not a group of arrays",
+            store=str(path),
+            remedy="name the folder above it, or put the array in a group as 'adjacency_matrix'",
+        )
+    if node.get("node_type") == "group":
+        return 3, node
+    if (path / ".zgroup").exists():
+        return 2, {}
+    raise DataError(problem, store=str(path), remedy=remedy)
+
+
+def _arrays(folder: Path, zarr_format: int, children: list[str]) -> dict[str, ArrayInfo]:
+    found = (_array(folder / child, zarr_format) for child in children)
+    return {array.name: array for array in found if array is not None}
+
+
+def _array(path: Path, zarr_format: int) -> ArrayInfo | None:
+    file = path / (".zarray" if zarr_format == 2 else "zarr.json")
+    node = _json(file, {})
+    if not node or node.get("node_type") == "group":
+        return None
+    try:
+        if zarr_format == 2:
+            dtype, chunks = _v2_dtype(node["dtype"]), node["chunks"]
+            attributes = _json(path / ".zattrs", {})
+        else:
+            dtype, chunks = str(node["data_type"]), _v3_chunks(node)
+            attributes = node.get("attributes", {})
+        shape = tuple(map(int, node["shape"]))
+        chunks = tuple(map(int, chunks))
+        return ArrayInfo(path.name, path, zarr_format, shape, dtype, chunks, attributes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{file} is no array metadata: {error!r}", remedy="write the store again"
+        ) from None
+
+
+def _v2_dtype(text: Any) -> str:
+    match = re.fullmatch(r"[<>|=]?([biufc])(\d+)", str(text))
+    if not match:
+        return str(text)
+    kind, size = _V2_KINDS[match[1]], int(match[2])
+    return kind if kind == "bool" else f"{kind}{8 * size}"
+
+
+def _v3_chunks(node: dict[str, Any]) -> list[int]:
+    for codec in node.get("codecs", []):
+        if codec["name"] == "sharding_indexed":
+            return codec["configuration"]["chunk_shape"]
+    return node["chunk_grid"]["configuration"]["chunk_shape"]
+
+
+def _sample_axis(path: Path, arrays: dict[str, ArrayInfo]) -> int:
+    """The number of samples.
+
+    That of the arrays with usual names, which have to agree. A store that has none of them is
+    for a user's own reader: then it is the most frequent length of axis 0.
+    """
+    lengths = {name: array.shape[0] for name, array in arrays.items() if array.shape}
+    known = {name: length for name, length in lengths.items() if name in names.KNOWN}
+    if not lengths:
+        raise DataError(
+            "the store holds no arrays and no groups cset_1, cset_2, …",
+            store=str(path),
+            remedy="name a store of causal sets",
+        )
+    first = next((name for name in names.ADJACENCY if name in known), next(iter(known), None))
+    if first is None:
+        num_samples = Counter(lengths.values()).most_common(1)[0][0]
+    else:
+        num_samples = lengths[first]
+    for name, length in known.items():
+        if length != num_samples:
+            raise DataError(
+                f"'{first}' has {num_samples} samples, '{name}' has {length}",
+                store=str(path),
+                remedy="write the store again with as many samples in each array",
+            )
+    if num_samples == 0:
+        raise DataError("the store is empty", store=str(path), remedy="leave it out of data.files")
+    return num_samples
+
+
+def _json(path: Path, default: Any) -> Any:
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return default
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}", remedy="write the store again") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is damaged: no JSON object", remedy="write the store again")
+    return value

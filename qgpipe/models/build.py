@@ -1,0 +1,121 @@
+"""From the ``model`` section to a model, and from a model and a batch to outputs."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from inspect import Parameter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from qgpipe.errors import ConfigError
+from qgpipe.models.construct import construct, under
+from qgpipe.models.function import Function
+from qgpipe.models.gnn_model import GNNModel
+from qgpipe.models.inputs import KNOWN, forward_parameters, is_required
+from qgpipe.models.storage import load_weights, read_model_file
+
+_parameters: weakref.WeakKeyDictionary[nn.Module, list[Parameter]] = weakref.WeakKeyDictionary()
+
+
+def build_model(section: Mapping[str, Any], key: str = "model") -> nn.Module:
+    """The model of a ``model`` section: a ``GNNModel``, or ``{type, args, kwargs}``.
+
+    In args and kwargs of a class of your own, tagged strings are imported and mappings
+    ``{type, args, kwargs}`` of a module type are built. Raises ``ConfigError`` that names the
+    key of the failing spec below ``key``, and why it fails.
+    """
+    with under(key):
+        if "type" not in section:
+            return GNNModel.from_config(section)
+        model = construct(section["type"], section.get("args"), section.get("kwargs"))
+        if isinstance(model, Function):
+            raise ConfigError(f"{model.name} is a function", remedy="name a torch.nn.Module type")
+        return model
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """The model, of whatever class, that ``save_model`` or a model's ``save`` wrote to ``path``.
+
+    Raises ``DataError`` if the file is missing, damaged or does not fit the class, and
+    ``ConfigError`` if the class cannot be imported or built.
+    """
+    section, weights = read_model_file(path)
+    model = build_model(section, key=str(path))
+    load_weights(model, weights, path)
+    return model.to(device)
+
+
+def call_model(
+    model: nn.Module, batch: Any, apply_model: Callable[[nn.Module, Any], Any] | None = None
+) -> Any:
+    """``apply_model(model, batch)`` if it is given, else the model by what its ``forward`` names.
+
+    Parameters are filled from the attributes of ``batch`` (a PyG ``Data`` or ``Batch``) with
+    the same names: ``x, edge_index, batch, graph_features, edge_attr, …``; ``num_graphs`` or
+    ``batch_size`` is the number of graphs and ``data`` the batch itself. Optional ones that
+    the batch does not have keep their default. A single required parameter with another name
+    gets the batch. Works through ``torch.compile`` and ``DistributedDataParallel``.
+
+    Raises ``ConfigError`` if the batch lacks what the model requires.
+    """
+    if apply_model is not None:
+        return apply_model(model, batch)
+    parameters = _forward_parameters(model)
+    required = [p.name for p in parameters if is_required(p)]
+    if len(required) <= 1 and not any(p.name in KNOWN - {"batch"} for p in parameters):
+        return model(batch)
+    given = {p.name: _value(batch, p.name) for p in parameters}
+    named = {name: value for name, value in given.items() if value is not None}
+    for name in required:
+        if name == "batch":
+            named.setdefault(name, None)  # one graph
+        elif name not in named:
+            raise ConfigError(
+                f"forward of {type(unwrapped(model)).__name__} needs '{name}', "
+                f"the data has {', '.join(batch.keys())}",
+                key="model",
+                remedy=f"put '{name}' on the reader's Data, or set apply_model",
+            )
+    with under("model"):
+        return model(**named)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside ``DistributedDataParallel`` and ``torch.compile``."""
+    inner: Any = model
+    while True:
+        if isinstance(inner, DistributedDataParallel):
+            inner = inner.module
+        elif hasattr(inner, "_orig_mod"):
+            inner = inner._orig_mod
+        else:
+            return inner
+
+
+def _forward_parameters(model: nn.Module) -> list[Parameter]:
+    model = unwrapped(model)
+    if model not in _parameters:
+        parameters = forward_parameters(model)
+        if parameters is None:
+            raise ConfigError(
+                f"the parameters of {type(model).__name__}.forward have no names",
+                key="model",
+                remedy="set apply_model",
+            )
+        _parameters[model] = parameters
+    return _parameters[model]
+
+
+def _value(batch: Any, name: str) -> Any:
+    if name == "data":
+        return batch
+    if name in ("num_graphs", "batch_size"):
+        return getattr(batch, "num_graphs", None)
+    if name in batch:
+        return batch[name]
+    return batch.num_nodes if name == "num_nodes" else None

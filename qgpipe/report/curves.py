@@ -12,7 +12,7 @@ from qgpipe.report.results import RunResults
 
 _NO_EPOCH = "No epoch was finished."
 _MARKED = 60  # more epochs than this: a line without a dot at every epoch
-_ANNEALED = 1e-6  # a schedule that ends below this share of its peak ends at zero, but for rounding
+_ANNEALED = 1e-9  # a schedule that ends below this share of its peak ends at zero, but for rounding
 _DECADES = 1.7  # a loss that falls by more is drawn on a logarithmic axis
 
 

@@ -85,7 +85,14 @@ def note(axes: Axes, text: str) -> None:
     """Write ``text`` in the middle of axes on which there is nothing to draw."""
     axes.set(xticks=[], yticks=[])
     axes.text(
-        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, size=9
+        0.5,
+        0.5,
+        text,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=GREY,
+        backgroundcolor="white",
     )
 
 
@@ -121,12 +128,12 @@ def target_labels(target: str | list[str] | None, columns: list[str]) -> list[st
 def count_axis(axes: Axes, axis: str) -> None:
     """Ticks of ``axis`` ("x" or "y") at whole numbers only, large ones with thousands marked."""
     chosen = axes.xaxis if axis == "x" else axes.yaxis
-    chosen.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    chosen.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     chosen.set_major_formatter("{x:,.0f}")
 
 
 def to_svg(figure: Figure, title: str) -> bytes:
     """``figure`` as SVG without a date or random names; text becomes shapes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
+    figure.savefig(buffer, format="svg", dpi=144, metadata={"Date": None, "Title": title})
     return buffer.getvalue()

@@ -34,8 +34,8 @@ include: "rules/report.smk"
 rule all:
     """The whole pipeline, from raw causal sets to metrics and figures."""
     default_target: True
-    localrule: True
     input:
         rules.train.input,
         rules.test.input,
         rules.report.input,
+    localrule: True

@@ -4,20 +4,20 @@ rule preprocess_part:
         lambda wildcards: plan.inputs(wildcards.part),
     output:
         paths.part(settings, "{part}"),
-    params:
-        section=lambda wildcards: plan.section("preprocess", wildcards.part),
-        config=lambda wildcards, threads: settings,
-        samples=lambda wildcards, threads: plan.samples(wildcards.part),
     log:
         paths.data_log(settings, "preprocess", "{part}"),
     benchmark:
         paths.data_benchmark(settings, "preprocess", "{part}")
+    conda:
+        "../envs/preprocess.yaml"
     threads: settings["data"]["n_processes"]
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        section=lambda wildcards: plan.section("preprocess", wildcards.part),
+        config=lambda wildcards, threads: settings,
+        samples=lambda wildcards, threads: plan.samples(wildcards.part),
     message:
         "preprocess {wildcards.part}"
     script:
@@ -30,19 +30,19 @@ rule preprocess:
         [paths.part(settings, part) for part in plan.parts],
     output:
         paths.dataset(settings),
-    params:
-        stores=plan.stores(),
-        config=lambda wildcards, threads: settings,
     log:
         paths.data_log(settings, "dataset"),
     benchmark:
         paths.data_benchmark(settings, "dataset")
+    conda:
+        "../envs/preprocess.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        stores=plan.stores(),
+        config=lambda wildcards, threads: settings,
     message:
         "gather the parts"
     script:

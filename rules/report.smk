@@ -1,8 +1,8 @@
 rule report:
-    """Draw the figures."""
-    localrule: True
     input:
         [paths.figure(settings, run, name) for name in FIGURES],
+    """Draw the figures."""
+    localrule: True
 
 
 rule plot_run:
@@ -24,19 +24,19 @@ rule plot_run:
             )
             for name, figure in FIGURES.items()
         ],
-    params:
-        section=plan.section("report"),
-        config=lambda wildcards, threads: settings,
     log:
         paths.run_log(settings, "{run}", "report"),
     benchmark:
         paths.run_benchmark(settings, "{run}", "report")
+    conda:
+        "../envs/report.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/report.yaml"
+    params:
+        section=plan.section("report"),
+        config=lambda wildcards, threads: settings,
     message:
         "draw the figures of {wildcards.run}"
     script:

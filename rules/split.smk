@@ -4,19 +4,19 @@ rule split:
         dataset=paths.dataset(settings),
     output:
         split=paths.split(settings),
-    params:
-        section=plan.section("split"),
-        config=lambda wildcards, threads: settings,
     log:
         paths.data_log(settings, "split"),
     benchmark:
         paths.data_benchmark(settings, "split")
+    conda:
+        "../envs/preprocess.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        section=plan.section("split"),
+        config=lambda wildcards, threads: settings,
     message:
         "split the samples"
     script:

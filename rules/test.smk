@@ -1,8 +1,8 @@
 rule test:
-    """Test the best model."""
-    localrule: True
     input:
         paths.metrics(settings),
+    """Test the best model."""
+    localrule: True
 
 
 rule test_run:
@@ -19,20 +19,20 @@ rule test_run:
             category="Tables",
             labels={"run": "{run}", "table": "predictions"},
         ),
-    params:
-        section=plan.section("test"),
-        config=lambda wildcards, threads: settings,
     log:
         paths.run_log(settings, "{run}", "test"),
     benchmark:
         paths.run_benchmark(settings, "{run}", "test")
+    conda:
+        "../envs/train.yaml"
     threads: 8
     resources:
         mem_mb=8000,
         runtime=120,
         gpu=0 if settings["training"]["device"] == "cpu" else 1,
-    conda:
-        "../envs/train.yaml"
+    params:
+        section=plan.section("test"),
+        config=lambda wildcards, threads: settings,
     message:
         "test {wildcards.run}"
     script:

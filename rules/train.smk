@@ -1,8 +1,8 @@
 rule train:
-    """Train the model."""
-    localrule: True
     input:
         paths.model(settings),
+    """Train the model."""
+    localrule: True
 
 
 rule train_run:
@@ -20,20 +20,20 @@ rule train_run:
             labels={"run": "{run}", "table": "training history"},
         ),
         summary=paths.summary(settings, "{run}"),
-    params:
-        section=plan.section("train"),
-        config=lambda wildcards, threads: settings,
     log:
         paths.run_log(settings, "{run}", "train"),
     benchmark:
         paths.run_benchmark(settings, "{run}", "train")
+    conda:
+        "../envs/train.yaml"
     threads: 8
     resources:
         mem_mb=8000,
         runtime=24 * 60,
         gpu=0 if settings["training"]["device"] == "cpu" else 1,
-    conda:
-        "../envs/train.yaml"
+    params:
+        section=plan.section("train"),
+        config=lambda wildcards, threads: settings,
     message:
         "train {wildcards.run}"
     script:

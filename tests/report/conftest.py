@@ -125,38 +125,46 @@ LONG_NAMES = [
 ]
 
 
+CURVES = ("loss", "metrics", "learning_rate")
+CLASSES = ("prediction", "targets")
+ODD = {
+    "usual": ((*CURVES, *CLASSES, "sizes"), {}),
+    "one epoch": (CURVES, {"history": _long_history(1, 1), "best_epoch": None}),
+    "many metrics": (CURVES, {"history": _long_history(80, 13)}),
+    "no monitors": (("metrics",), {"history": _long_history(5, 0)}),
+    "no epoch": (CURVES, {"history": {name: [] for name in HISTORY}}),
+    "nothing but NaN": (
+        CURVES,
+        {"history": {k: v if k == "epoch" else [np.nan] * 3 for k, v in HISTORY.items()}},
+    ),
+    "no validation": (
+        CURVES,
+        {"history": {k: v for k, v in HISTORY.items() if not k.startswith("val_")}},
+    ),
+    "one class": (CLASSES, _classes(["only"], 1)),
+    "long names": (CLASSES, _classes(LONG_NAMES, 15)),
+    "20 classes": (CLASSES, _classes(None, 20)),
+    "many points": (CLASSES, _regression(1, 4000)),
+    "four targets": (CLASSES, _regression(4, 30)),
+    "no test graphs": (CLASSES, _regression(2, 0)),
+    "no targets": (CLASSES, _regression(0, 3)),
+    "other task": (
+        ("prediction",),
+        {"metrics": {**METRICS, "task": "other", "confusion_matrix": None}},
+    ),
+}
+
+
 @pytest.fixture(
     params=[
-        {},
-        {"history": _long_history(1, 1), "best_epoch": None, **_classes(["only"], 1)},
-        {"history": _long_history(80, 13), **_classes(LONG_NAMES, 15)},
-        {"history": _long_history(5, 0), **_classes(None, 20)},
-        {"history": {name: [] for name in HISTORY}, **_classes(None, 2)},
-        {"history": {**HISTORY, "val_f1_weighted": [np.nan] * 3, "lr": [0.0] * 3}},
-        {"history": {k: [np.nan] * 3 if "_" in k else v for k, v in HISTORY.items()}},
-        {"history": {k: v for k, v in HISTORY.items() if not k.startswith("val_")}},
-        _regression(1, 4000),
-        _regression(4, 30),
-        _regression(2, 0),
-        _regression(0, 3),
-        {"metrics": {**METRICS, "task": "other", "confusion_matrix": None}},
-    ],
-    ids=[
-        "usual",
-        "one epoch, one class",
-        "long names",
-        "no monitors, 20 classes",
-        "no epoch",
-        "metric without values",
-        "nothing but NaN",
-        "no validation",
-        "many points",
-        "four targets",
-        "no test graphs",
-        "no targets",
-        "other task",
-    ],
+        pytest.param((name, changes), id=f"{name}, {case}")
+        for case, (names, changes) in ODD.items()
+        for name in names
+    ]
 )
-def odd_results(request: pytest.FixtureRequest, results: Callable[..., RunResults]) -> RunResults:
-    """Runs that a figure has to survive."""
-    return results(**request.param)
+def odd_figure(
+    request: pytest.FixtureRequest, results: Callable[..., RunResults]
+) -> tuple[str, RunResults]:
+    """The name of a figure, and a run that it has to survive."""
+    name, changes = request.param
+    return name, results(**changes)

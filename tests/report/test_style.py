@@ -1,6 +1,5 @@
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +15,10 @@ def shown_tick_labels(axis):
     return [label for label in labels if label.get_visible() and label.get_text()]
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_in_the_figure_of_an_odd_run_is_clipped(name, odd_results):
+def test_nothing_in_the_figure_of_an_odd_run_is_clipped(odd_figure):
+    name, results = odd_figure
     with style.applied():
-        figure = FIGURES[name].function(odd_results)
+        figure = FIGURES[name].function(results)
         figure.draw_without_rendering()
         drawn = figure.get_tightbbox()
     width, height = figure.get_size_inches()
@@ -27,10 +26,10 @@ def test_nothing_in_the_figure_of_an_odd_run_is_clipped(name, odd_results):
     assert drawn.y0 >= -0.02 and drawn.y1 <= height + 0.02
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_no_tick_label_of_an_odd_run_overlaps_the_next(name, odd_results):
+def test_no_tick_label_of_an_odd_run_overlaps_the_next(odd_figure):
+    name, results = odd_figure
     with style.applied():
-        figure = FIGURES[name].function(odd_results)
+        figure = FIGURES[name].function(results)
         figure.draw_without_rendering()
         for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
             boxes = [label.get_window_extent() for label in shown_tick_labels(axis)]

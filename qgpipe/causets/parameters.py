@@ -1,0 +1,55 @@
+"""Parameters of generators: a fixed number, or a range from which each causal set draws its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from qgpipe.errors import ConfigError
+
+RealParameter = float | Sequence[float]
+IntegerParameter = int | Sequence[int]
+
+
+def draw_real(
+    rng: np.random.Generator, value: RealParameter, name: str, lowest: float, highest: float
+) -> float:
+    """``value`` itself, or a number drawn uniformly from the range ``[low, high]`` that it is.
+
+    Raises ``ConfigError`` if ``value`` is neither, or leaves ``lowest`` … ``highest``.
+    """
+    low, high = _range(value, name, lowest, highest, Real)
+    return float(low) if low == high else float(rng.uniform(low, high))
+
+
+def draw_integer(
+    rng: np.random.Generator, value: IntegerParameter, name: str, lowest: int, highest: float
+) -> int:
+    """``value`` itself, or an integer drawn uniformly from ``[low, high]``, both included.
+
+    Raises ``ConfigError`` if ``value`` is neither, or leaves ``lowest`` … ``highest``.
+    """
+    low, high = _range(value, name, lowest, highest, Integral)
+    return int(low) if low == high else int(rng.integers(int(low), int(high) + 1))
+
+
+def _range(
+    value: RealParameter, name: str, lowest: float, highest: float, kind: type
+) -> tuple[float, float]:
+    ends: Any = [value, value] if isinstance(value, Real) else value
+    word = "an integer" if kind is Integral else "a number"
+    limits = f"from {lowest:g}" + (f" to {highest:g}" if np.isfinite(highest) else " up")
+    if (
+        isinstance(ends, str)
+        or not isinstance(ends, Sequence)
+        or len(ends) != 2
+        or not all(isinstance(end, kind) and not isinstance(end, bool) for end in ends)
+        or not lowest <= ends[0] <= ends[1] <= highest
+    ):
+        raise ConfigError(
+            f"'{name}' is {value!r}", remedy=f"give {word} {limits}, or a range [low, high] of them"
+        )
+    return ends[0], ends[1]

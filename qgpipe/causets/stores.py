@@ -1,0 +1,55 @@
+"""Raw stores of generated causal sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from qgpipe.causets.groups import GroupStore
+from qgpipe.causets.samples import SampleSource
+from qgpipe.causets.stacked import StackedStore
+from qgpipe.causets.zarr_v2 import single_threaded_compression
+from qgpipe.config.dump import to_plain
+from qgpipe.files import atomic_path
+
+Store = StackedStore | GroupStore
+
+_LAYOUTS: dict[str, type[Store]] = {"stacked": StackedStore, "groups": GroupStore}
+
+
+def generate_store(
+    config: Mapping[str, Any], store: str, output: str | Path, workers: int = 1
+) -> None:
+    """Make the causal sets of one store and write them as the zarr v2 directory ``output``.
+
+    ``config`` is the resolved ``generate`` section, ``store`` the store's name. The bytes depend
+    on these two alone: ``workers`` processes may share the samples in any way. The root
+    attributes hold ``class_names`` (by ``cset_type``), the ``generate`` section and ``store``.
+
+    Raises ``ConfigError`` with the key of the class that cannot be generated; then ``output`` is
+    as it was before.
+    """
+    plain = to_plain(config, "generate")
+    source = SampleSource(config, store)
+    attributes = {
+        "class_names": [c.name for c in source.classes],
+        "generate": plain,
+        "store": store,
+    }
+    with atomic_path(output) as folder:
+        layout = _LAYOUTS[config["layout"]](folder, source)
+        layout.create(attributes)
+        starts = range(0, source.num_samples, layout.block)
+        # joblib's processes are spawned, but do not run the calling script again.
+        pool = Parallel(n_jobs=min(workers, len(starts)), batch_size=1)
+        pool(delayed(_write_block)(layout, start) for start in starts)
+
+
+def _write_block(layout: Store, start: int) -> None:
+    # One thread: matrices this small gain nothing from more, and results would depend on it.
+    with threadpool_limits(1), single_threaded_compression():
+        layout.write_block(start)

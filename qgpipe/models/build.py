@@ -77,7 +77,7 @@ def call_model(
         elif name not in named:
             raise ConfigError(
                 f"forward of {type(unwrapped(model)).__name__} needs '{name}', "
-                f"the data has {', '.join(batch.keys())}",
+                f"the data has {', '.join(batch.to_dict())}",
                 key="model",
                 remedy=f"put '{name}' on the reader's Data, or set apply_model",
             )

@@ -97,13 +97,18 @@ def _configured(
     kind: type[Configurable], args: list, kwargs: dict, own_key: str, kwargs_key: str
 ) -> Configurable:
     """One of our own classes: checked against its schema, errors named below ``kwargs_key``."""
-    with under(own_key):
-        try:
-            given = inspect.signature(kind).bind(*args, **kwargs).arguments
-        except TypeError as error:
-            raise ConfigError(f"cannot construct {kind.__name__}: {error}") from None
+    names = list(inspect.signature(kind).parameters)
+    by_position = dict(zip(names, args, strict=False))
+    twice = sorted(by_position.keys() & kwargs.keys())
+    if len(args) > len(names) or twice:
+        problem = f"'{twice[0]}' is given twice" if twice else f"{len(args)} args are too many"
+        raise ConfigError(
+            f"{problem}, {kind.__name__} takes {', '.join(names)}",
+            key=own_key or None,
+            remedy="give them by name in kwargs",
+        )
     with under(kwargs_key):
-        return kind.from_config(given)
+        return kind.from_config({**by_position, **kwargs})
 
 
 def _nested(value: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
 from typing import Any
 
 from torch import nn
@@ -37,16 +37,19 @@ class Function(nn.Module):
         """Call the function."""
         return self.function(*inputs, *self.args, **self.kwargs, **named)
 
-    def forward_parameters(self) -> list[inspect.Parameter] | None:
+    def forward_parameters(self) -> list[Parameter] | None:
         """The function's parameters that its own args and kwargs leave open."""
         parameters = callable_parameters(self.function)
         if parameters is None:
             return None
-        parameters = [p for p in parameters if p.name not in self.kwargs]
-        if not self.args:
-            return parameters
-        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        return positional[: max(1, min(MOST_TENSORS, len(positional) - len(self.args)))]
+        names = [p.name for p in parameters]
+        reached = min((names.index(name) for name in self.kwargs if name in names), default=None)
+        positional = [p for p in parameters[:reached] if p.kind is not Parameter.KEYWORD_ONLY]
+        if self.args:
+            return positional[: max(1, min(MOST_TENSORS, len(positional) - len(self.args)))]
+        # Past one that is set by keyword, no other can be given by position.
+        rest = [p for p in parameters[len(positional) :] if p.name not in self.kwargs]
+        return [*positional, *(p.replace(kind=Parameter.KEYWORD_ONLY) for p in rest)]
 
     def extra_repr(self) -> str:
         """The call as it is written."""

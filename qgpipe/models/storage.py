@@ -7,6 +7,7 @@ types are constructed.
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,10 +42,12 @@ def read_model_file(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises ``DataError`` if the file is missing, damaged, no model file, or holds code.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        file = io.BytesIO(Path(path).read_bytes())
     except FileNotFoundError:
         raise DataError(f"no such file: {path}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise DataError(
             f"{path} is damaged, or holds code, which is never run",
             remedy="write it again with save()",

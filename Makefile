@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml envs/constraints.txt
 	touch $@
 
 run: $(INSTALLED)
-	@$(BIN)/qgpipe check --quiet $(CONFIG)
+	@$(BIN)/qgpipe check $(CONFIG)
 	@$(BIN)/snakemake --cores $(CORES) --logger qgpipe --configfile $(CONFIG)
 	@$(BIN)/qgpipe show $(CONFIG)
 

@@ -171,7 +171,10 @@ def _no_attribute(owner: Any, name: str, attribute: str, key: str | None) -> Con
 
 
 def _nearest_remedy(word: str, choices: list[str]) -> str | None:
-    from rapidfuzz import process
+    from rapidfuzz import fuzz, process, utils
 
-    best = process.extractOne(word, [c for c in choices if not c.startswith("_")], score_cutoff=60)
+    public = [choice for choice in choices if not choice.startswith("_")]
+    best = process.extractOne(
+        word, public, scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=60
+    )
     return f"did you mean '{best[0]}'?" if best else None

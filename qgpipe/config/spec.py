@@ -42,7 +42,7 @@ class Spec:
                 [*map(repr, self.args), *(f"{k}={v!r}" for k, v in self.kwargs.items())]
             )
             raise ConfigError(
-                f"cannot construct {name}({given}): {error}",
+                f"cannot construct {name}({given}): {' '.join(str(error).split())}",
                 key=self.key,
                 remedy="check its arguments",
             ) from error

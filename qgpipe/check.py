@@ -1,0 +1,130 @@
+"""``qgpipe check``: everything that can go wrong before a run, and what the run will do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qgpipe import paths
+from qgpipe.causets.stores import generate_store
+from qgpipe.config.objects import import_object, is_tagged
+from qgpipe.config.resolve import data_sources
+from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.loader import GraphLoader
+from qgpipe.data.plan import PartPlan, plan_parts
+from qgpipe.data.preprocess import preprocess_part, write_dataset
+from qgpipe.models.check import check_model, check_targets
+from qgpipe.models.summary import summarise
+from qgpipe.training.criterion import batch_loss
+from qgpipe.training.trainer import Trainer
+
+SAMPLE = 16
+
+
+def check(config: Mapping[str, Any]) -> str:
+    """A summary of the run of a resolved configuration, as text.
+
+    Imports every object that it names, plans the parts, reads a few samples, builds model,
+    loss, optimizer and evaluators, and passes the samples through. Nothing is left on disk.
+    Raises the ``QgpipeError`` that the run would end with.
+    """
+    for key, name in _objects(config, ""):
+        import_object(name, key)
+    parts = plan_parts(config)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(config, folder)
+        dataset = _read_sample(config, parts[0], Path(folder))
+        lines = [*_data_lines(config, parts, dataset), *_model_lines(trainer, dataset)]
+    return "\n".join([*lines, *_run_lines(config, trainer), *_output_lines(config)])
+
+
+def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Every tagged name in the configuration, with its key."""
+    if is_tagged(value):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _objects(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from _objects(inner, f"{key}[{i}]")
+
+
+def _read_sample(config: Mapping[str, Any], part: PartPlan, folder: Path) -> PackedDataset:
+    store, stop = part.path, min(part.stop, part.start + SAMPLE)
+    if part.generated:
+        store = folder / "sample.zarr"
+        generate_store({**config["generate"], "num_samples": SAMPLE}, part.store, store)
+        stop = SAMPLE
+    output = folder / "sample.safetensors"
+    preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
+    description = {**part.describe_store(), "path": str(store)}
+    write_dataset([output], [description], folder / "dataset.json")
+    return PackedDataset(folder / "dataset.json")
+
+
+def _data_lines(
+    config: Mapping[str, Any], parts: list[PartPlan], dataset: PackedDataset
+) -> Iterator[str]:
+    stores = {part.store: part for part in parts}
+    for role, source in data_sources(config):
+        chosen = [part for part in stores.values() if part.role == role]
+        samples = sum(part.num_samples for part in chosen)
+        name = "data" if role == "all" else f"{role} data"
+        made = ", generated" if any(part.generated for part in chosen) else ""
+        yield (
+            f"{name:<10}{samples:,} samples in {len(chosen)} stores, "
+            f"{sum(part.role == role for part in parts)} parts of {source['chunksize']}{made}"
+        )
+    sizes = dataset.description["sizes"]
+    yield f"sample    {len(dataset)} graphs with {sizes['min']} to {sizes['max']} elements"
+    for name, names in (("x", dataset.node_features), ("graph_features", dataset.graph_features)):
+        if name in dataset.description["attributes"]:
+            width = (dataset.description["attributes"][name]["shape"] or [1])[-1]
+            listed = f": {', '.join(names)}" if names else ""
+            yield f"          {name}: {width} features{listed}"
+    classes = dataset.class_names
+    yield (
+        f"          y: {dataset.description['target'] or 'as the reader gives it'}"
+        f"{', classes ' + ', '.join(classes) if classes else ''}"
+    )
+
+
+def _model_lines(trainer: Trainer, dataset: PackedDataset) -> Iterator[str]:
+    batch = next(iter(GraphLoader(dataset, batch_size=SAMPLE))).to(trainer.device)
+    outputs = check_model(
+        trainer.model,
+        batch,
+        node_features=dataset.node_features,
+        graph_features=dataset.graph_features,
+        apply_model=trainer.apply_model,
+    )
+    if "y" in batch:
+        check_targets(outputs, batch.y)
+    with torch.no_grad():
+        batch_loss(trainer.criterion, outputs, batch)
+    rows = summarise(trainer.model)
+    total = sum(row.parameters for row in rows)
+    yield f"model     {type(trainer.model).__name__}, {total:,} parameters"
+    names, types = (max(len(row[i]) for row in rows) for i in range(2))
+    for row in rows:
+        yield f"          {row.name:<{names}}  {row.type:<{types}}  {row.parameters:>9,}"
+
+
+def _run_lines(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
+    training = config["training"]
+    arguments = ", ".join(f"{k}={v}" for k, v in (training["optimizer_kwargs"] or {}).items())
+    yield (
+        f"training  {training['num_epochs']} epochs at most, batches of "
+        f"{training['batch_size']}, {type(trainer.optimizer).__name__}({arguments}) "
+        f"on {trainer.device}"
+    )
+
+
+def _output_lines(config: Mapping[str, Any]) -> Iterator[str]:
+    yield f"outputs   {paths.dataset(config)}"
+    yield f"          {paths.run_folder(config)}/"

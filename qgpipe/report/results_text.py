@@ -1,0 +1,47 @@
+"""The results of a finished run as a few lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.errors import DataError
+from qgpipe.files import read_json
+
+
+def results_text(config: Mapping[str, Any]) -> str:
+    """Test metrics beside the baseline, how training ended, and where the files are.
+
+    Raises ``DataError`` if the run of the resolved ``config`` has not finished.
+    """
+    metrics_file, folder = paths.metrics(config), paths.run_folder(config)
+    if not metrics_file.exists():
+        raise DataError(f"{metrics_file} is not there yet", remedy="run the pipeline first")
+    metrics, summary = read_json(metrics_file), read_json(paths.summary(config))
+    baseline = metrics["baseline"] or {"method": None, "metrics": {}}
+    rows = [("test metric", "model", baseline["method"] or "")]
+    for name, value in {"loss": metrics["loss"]["loss_avg"], **metrics["metrics"]}.items():
+        if name in metrics["loss"]:
+            continue
+        rows.append((name, _number(value), _number(baseline["metrics"].get(name))))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    table = [
+        f"  {name:<{widths[0]}}  {model:>{widths[1]}}  {base:>{widths[2]}}".rstrip()
+        for name, model, base in rows
+    ]
+    graphs = summary["graphs_per_second"]
+    return "\n".join(
+        [
+            f"{metrics['run']}: {metrics['num_graphs']} test graphs, best of {summary['epochs']} "
+            f"epochs is {summary['best_epoch']} (stopped by {summary['stopped_by']})",
+            *table,
+            f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
+            f"  figures  {folder / 'figures'}",
+            f"  model    {paths.model(config)}",
+        ]
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,77 @@
+"""The loss: what a configuration names, and what it returned for a batch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qgpipe.config.objects import import_object
+from qgpipe.config.spec import Spec
+from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.training.outputs import as_heads
+
+Criterion = Callable[[Any, Any], Tensor]
+
+
+def build_criterion(value: Any, key: str = "criterion") -> Criterion:
+    """The criterion that ``value`` names: a function, an object, or a class, which is constructed.
+
+    Raises ``ConfigError`` with ``key`` if it cannot be called.
+    """
+    criterion = import_object(value, key)
+    if inspect.isclass(criterion):
+        criterion = Spec(criterion, key=key).build()
+    if not callable(criterion):
+        raise ConfigError(
+            f"{criterion!r} cannot be called", key=key, remedy="name a function (outputs, data)"
+        )
+    return criterion
+
+
+def batch_loss(criterion: Criterion, outputs: Any, batch: Any) -> Tensor:
+    """The loss of a batch, a tensor of shape ().
+
+    Raises ``TrainingError`` if the criterion fails or returns anything but one number.
+    """
+    name = getattr(criterion, "__name__", type(criterion).__name__)
+    try:
+        loss = criterion(outputs, batch)
+    except IndexError as error:
+        raise TrainingError(
+            f"criterion '{name}' failed: {error} ({_widths_and_targets(outputs, batch)})",
+            remedy="classes are numbered from 0, and the last layer needs an output for each",
+        ) from error
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"criterion '{name}' failed: {type(error).__name__}: {error}",
+            remedy="it is called as criterion(outputs, data)",
+        ) from error
+    if not isinstance(loss, Tensor):
+        raise TrainingError(
+            f"criterion '{name}' returned {type(loss).__name__}", remedy="return a scalar tensor"
+        )
+    if loss.numel() != 1:
+        raise TrainingError(
+            f"criterion '{name}' returned a tensor of shape {tuple(loss.shape)}",
+            remedy="return the mean",
+        )
+    return loss.reshape(())
+
+
+def _widths_and_targets(outputs: Any, batch: Any) -> str:
+    """Sizes of the heads and range of the targets, for a message."""
+    parts = [
+        f"task {task} has {head.shape[-1]} outputs"
+        for task, head in as_heads(outputs).items()
+        if head.dim() > 1
+    ]
+    y = getattr(batch, "y", None)
+    if isinstance(y, Tensor) and y.numel():
+        parts.append(f"targets are from {y.min().item()} to {y.max().item()}")
+    return ", ".join(parts) or "no outputs"

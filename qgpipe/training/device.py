@@ -1,0 +1,53 @@
+"""The device that a configuration asks for."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+import torch
+
+from qgpipe.errors import ConfigError
+
+
+def resolve_device(name: str | torch.device, key: str = "training.device") -> torch.device:
+    """The torch device called ``name``; ``auto`` is CUDA if there is a device, else the CPU.
+
+    A CUDA device gets its number, so that devices compare equal when they are the same.
+    Raises ``ConfigError`` with ``key`` if torch knows no such device or this machine has none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(
+            f"'{name}' is not a device", key=key, remedy="use auto, cpu, cuda or cuda:1"
+        ) from None
+    if device.type != "cuda":
+        return device
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            f"'{name}' asks for CUDA, and torch sees no CUDA device here",
+            key=key,
+            remedy="use auto or cpu",
+        )
+    index = torch.cuda.current_device() if device.index is None else device.index
+    if index >= torch.cuda.device_count():
+        raise ConfigError(
+            f"'{name}' is not there, CUDA devices are numbered up to "
+            f"{torch.cuda.device_count() - 1}",
+            key=key,
+        )
+    return torch.device("cuda", index)
+
+
+def on_device(part: Any, device: torch.device) -> Any:
+    """``part`` if it is no module or is on ``device`` already, else a copy of it there."""
+    if not isinstance(part, torch.nn.Module):
+        return part
+    tensors = itertools.chain(part.parameters(), part.buffers())
+    if all(tensor.device == device for tensor in tensors):
+        return part
+    return copy.deepcopy(part).to(device)

@@ -1,0 +1,186 @@
+"""Losses and metrics of a model on a set of graphs."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from qgpipe.config.objects import import_object, import_objects
+from qgpipe.config.spec import Spec, as_spec
+from qgpipe.errors import TrainingError
+from qgpipe.models.build import call_model
+from qgpipe.training.criterion import Criterion, batch_loss, build_criterion
+from qgpipe.training.device import on_device, resolve_device
+from qgpipe.training.loss_log import LossLog
+from qgpipe.training.monitors import Collected, build_monitors
+from qgpipe.training.outputs import as_heads
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """Evaluates a model batch by batch and computes the configured metrics over all of them.
+
+    The losses of a row are ``loss_avg``, the mean over samples (a batch's loss counts as often
+    as it has graphs), ``loss_min`` and ``loss_max``, over batches. ``data`` holds a row an
+    evaluation, ``collected`` what the latest saw.
+    """
+
+    title = "Evaluation"
+    keeps_outputs = False
+
+    def __init__(
+        self,
+        device: str | torch.device,
+        criterion: Any,
+        evaluator_tasks: Sequence[Mapping[str, Any]] | None = None,
+        apply_model: Any = None,
+        key: str = "evaluator",
+    ):
+        """``key`` is where in the configuration the evaluator stands, for messages.
+
+        ``criterion`` and ``apply_model`` are functions or their names; ``evaluator_tasks`` are
+        mappings with ``name``, ``monitor`` and optionally ``args``, ``kwargs``, ``task``. Raises
+        ``ConfigError`` if one of them is wrong.
+        """
+        self.device = resolve_device(device, f"{key}.device")
+        self.criterion = on_device(build_criterion(criterion, f"{key}.criterion"), self.device)
+        self.apply_model: Callable[[Any, Any], Any] | None = import_object(
+            apply_model, f"{key}.apply_model"
+        )
+        self.monitors = build_monitors(evaluator_tasks, f"{key}.evaluator_tasks")
+        names = ["loss_avg", "loss_min", "loss_max", *(m.name for m in self.monitors)]
+        self.columns = list(dict.fromkeys(names))
+        self.data = pd.DataFrame(columns=self.columns, dtype=float)
+        self.collected: Collected | None = None
+
+    def evaluate(self, model: torch.nn.Module, data_loader: Iterable) -> pd.DataFrame:
+        """One row: the losses, and a column for each task.
+
+        A task that has the name of a loss column replaces its value. ``model`` is left in
+        evaluation mode. Raises ``TrainingError`` if the criterion or a monitor fails.
+        """
+        model = on_device(model, self.device)
+        model.eval()
+        log, self.collected = self._collect(model, data_loader)
+        values = log.summary()
+        values.update({monitor.name: monitor(self.collected) for monitor in self.monitors})
+        row = pd.DataFrame([values], columns=self.columns)
+        self.data = pd.concat([self.data, row], ignore_index=True) if len(self.data) else row
+        return row
+
+    def report(self, data: pd.DataFrame) -> None:
+        """Log the last row of ``data``."""
+        values = ", ".join(f"{name} {value:.6g}" for name, value in data.iloc[-1].items())
+        logger.info("%s: %s", self.title, values)
+
+    @torch.no_grad()
+    def _collect(self, model: torch.nn.Module, loader: Iterable) -> tuple[LossLog, Collected]:
+        log = LossLog()
+        heads: dict[int, list[Tensor]] = {}
+        targets: list[Tensor] = []
+        positions: list[Tensor] = []
+        for batch in loader:
+            batch = batch.to(self.device, non_blocking=True)
+            outputs = call_model(model, batch, self.apply_model)
+            log.add(batch_loss(self.criterion, outputs, batch), batch.num_graphs)
+            if self.keeps_outputs or self.monitors:
+                for task, head in as_heads(outputs).items():
+                    heads.setdefault(task, []).append(head)
+            if isinstance(y := getattr(batch, "y", None), Tensor):
+                targets.append(y)
+            if (position := getattr(batch, "sample_position", None)) is not None:
+                positions.append(position)
+        log.settle()
+        joined = {task: _joined(parts) for task, parts in heads.items()}
+        return log, Collected(
+            num_graphs=log.num_graphs,
+            losses=log.per_sample(),
+            heads={task: head for task, head in joined.items() if head is not None},
+            targets=_joined(targets),
+            positions=_joined(positions),
+        )
+
+
+class Validator(Evaluator):
+    """Evaluates the model after every epoch."""
+
+    title = "Validation"
+
+    def validate(self, model: torch.nn.Module, data_loader: Iterable) -> pd.DataFrame:
+        """What the trainer calls: :meth:`evaluate` on the validation set."""
+        return self.evaluate(model, data_loader)
+
+
+class Tester(Evaluator):
+    """Evaluates the best model on the test set, and keeps all its outputs."""
+
+    title = "Test"
+    keeps_outputs = True
+
+    def test(self, model: torch.nn.Module, data_loader: Iterable) -> pd.DataFrame:
+        """What the trainer calls: :meth:`evaluate` on the test set."""
+        return self.evaluate(model, data_loader)
+
+
+_NATIVE: dict[str, tuple[str, type[Evaluator]]] = {
+    "validation": ("validator", Validator),
+    "testing": ("tester", Tester),
+}
+
+
+def build_evaluator(
+    config: Mapping[str, Any], stage: str, device: torch.device, criterion: Criterion
+) -> Any:
+    """The evaluator of ``validation`` or ``testing``: native, or ``{type, args, kwargs}``.
+
+    ``device`` and ``criterion`` are those of the training; they, and the top-level
+    ``apply_model``, stand in for what the section does not give and, in a class of the
+    user's, the constructor takes. Raises ``ConfigError`` with the key of what is wrong.
+    """
+    name, native = _NATIVE[stage]
+    key, section = f"{stage}.{name}", config[stage][name]
+    apply_model = import_object(config["apply_model"], "apply_model")
+    defaults = {"device": device, "criterion": criterion, "apply_model": apply_model}
+    if "type" not in section:
+        given = {name: value for name, value in section.items() if value is not None}
+        if given.get("criterion") == config["criterion"]:
+            given["criterion"] = criterion  # the same object, which may have a state
+        return native(**{**defaults, **given}, key=key)
+    spec = as_spec(import_objects(section, key), key)
+    parameters = inspect.signature(spec.type).parameters
+    positional = list(parameters)[: len(spec.args)]
+    filled = {
+        name: value
+        for name, value in defaults.items()
+        if name in parameters and name not in positional and spec.kwargs.get(name) is None
+    }
+    return Spec(spec.type, spec.args, {**spec.kwargs, **filled}, key=key).build()
+
+
+def last_row(results: Any, key: str) -> dict[str, Any]:
+    """The last row of an evaluator's results by column, numbers as Python numbers.
+
+    Raises ``TrainingError`` with ``key`` if they are no table.
+    """
+    if not isinstance(results, pd.DataFrame) or results.empty:
+        raise TrainingError(
+            f"it returned {type(results).__name__}, not a table with a row",
+            where=key,
+            remedy="return a pandas DataFrame",
+        )
+    row = results.iloc[-1].to_dict()
+    return {str(k): v.item() if hasattr(v, "item") else v for k, v in row.items() if k != "epoch"}
+
+
+def _joined(parts: list[Tensor]) -> Tensor | None:
+    """``parts`` concatenated, on the CPU; ``None`` for nothing, or where shapes differ."""
+    if not parts or len({part.shape[1:] for part in parts}) > 1 or parts[0].dim() == 0:
+        return None
+    return torch.cat(parts).cpu()

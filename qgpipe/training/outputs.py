@@ -1,0 +1,96 @@
+"""What a model put out and what it should have: heads, targets, labels, probabilities.
+
+``outputs`` is what a model returned: ``{task index: tensor}`` from a ``GNNModel``; a tensor, a
+list or another mapping from other models, counted from task 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def as_heads(outputs: Any) -> dict[int, Tensor]:
+    """The tensors of ``outputs`` by task index."""
+    if isinstance(outputs, Tensor):
+        return {0: outputs}
+    if isinstance(outputs, Mapping):
+        numbered = outputs if all(isinstance(k, int) for k in outputs) else None
+        items = numbered.items() if numbered is not None else enumerate(outputs.values())
+    elif isinstance(outputs, list | tuple):
+        items = enumerate(outputs)
+    else:
+        return {}
+    return {k: value for k, value in items if isinstance(value, Tensor)}
+
+
+def target_table(y: Tensor, num_graphs: int, rows: int) -> Tensor:
+    """``y`` with a row for each of ``rows`` predictions.
+
+    Several targets of a graph in one vector, which batching strings together to
+    (graphs · targets,), become (graphs, targets). ``y`` that fits, or fits nothing, is left.
+    """
+    if y.shape[:1] != (rows,) and y.dim() == 1 and num_graphs and y.numel() % num_graphs == 0:
+        return y.reshape(num_graphs, -1)
+    return y
+
+
+def target_of_task(targets: Tensor, task: int, num_heads: int) -> Tensor:
+    """The target column of ``task``.
+
+    (N,) serves every task. Of (N, T), a model with several heads takes column ``task``, a
+    model with one head all of them. A single column comes as (N,). Raises ``IndexError`` if there
+    is no such column.
+    """
+    if targets.dim() < 2:
+        return targets
+    if targets.shape[1] == 1:
+        return targets[:, 0]
+    if num_heads == 1:
+        return targets
+    return targets[:, task]
+
+
+def is_class_target(targets: Tensor) -> bool:
+    """Whether ``targets`` are class labels: integers or booleans."""
+    return not (targets.is_floating_point() or targets.is_complex())
+
+
+def match_shape(prediction: Tensor, target: Tensor) -> Tensor:
+    """``prediction`` (N, 1) as (N,) if ``target`` is (N,); otherwise as it is."""
+    if prediction.dim() == 2 and prediction.shape[1] == 1 and target.dim() == 1:
+        return prediction[:, 0]
+    return prediction
+
+
+def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
+    """Predicted class labels for integer ``target``, the values themselves for real ones.
+
+    A label is the place of the largest output (N, C), or whether a single logit (N,) or
+    (N, 1) is positive; with a label for each of several columns, whether each logit is.
+    """
+    prediction = match_shape(prediction, target)
+    if not is_class_target(target):
+        return prediction.double().numpy()
+    if prediction.shape == target.shape:
+        return (prediction > 0).long().numpy()
+    return prediction.argmax(dim=-1).numpy()
+
+
+def probabilities(prediction: Tensor, target: Tensor) -> np.ndarray:
+    """Class probabilities for integer ``target``, as scikit-learn takes them.
+
+    float64: softmax over (N, C); for two classes and for single logits the probability of
+    class 1, (N,). For real targets the values themselves.
+    """
+    prediction = match_shape(prediction, target).double()
+    if not is_class_target(target):
+        return prediction.numpy()
+    if prediction.shape == target.shape:
+        return torch.sigmoid(prediction).numpy()
+    shares = torch.softmax(prediction, dim=-1)
+    return (shares[:, 1] if shares.shape[1] == 2 else shares).numpy()

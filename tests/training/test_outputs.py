@@ -1,0 +1,68 @@
+import numpy as np
+import torch
+
+from qgpipe.training.outputs import (
+    as_heads,
+    labels,
+    match_shape,
+    probabilities,
+    target_of_task,
+    target_table,
+)
+
+
+def test_outputs_of_any_form_become_heads_by_task():
+    a, b = torch.zeros(2, 3), torch.ones(2)
+    assert as_heads(a) == {0: a}
+    assert as_heads({2: a, 0: b}) == {2: a, 0: b}
+    assert as_heads((a, b)) == {0: a, 1: b}
+    assert as_heads({"mass": a, "charge": b}) == {0: a, 1: b}
+    assert as_heads([a, None, b]) == {0: a, 2: b}
+    assert as_heads(object()) == {}
+
+
+def test_targets_strung_together_by_batching_get_a_row_a_graph():
+    y = torch.tensor([1, 2, 3, 4, 5, 6])
+    assert target_table(y, num_graphs=3, rows=3).tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_targets_of_nodes_stay_as_they_are():
+    y = torch.tensor([1, 2, 3, 4, 5, 6])
+    assert target_table(y, num_graphs=3, rows=6).tolist() == y.tolist()
+
+
+def test_each_head_gets_its_target_column():
+    table = torch.tensor([[1, 10], [2, 20]])
+    assert target_of_task(table, 1, num_heads=2).tolist() == [10, 20]
+    assert target_of_task(table, 0, num_heads=1).tolist() == table.tolist()
+    assert target_of_task(table[:, :1], 0, num_heads=1).tolist() == [1, 2]
+    assert target_of_task(table[:, 0], 1, num_heads=2).tolist() == [1, 2]
+
+
+def test_a_column_of_predictions_is_flattened_for_flat_targets():
+    column = torch.tensor([[1.0], [2.0]])
+    assert match_shape(column, torch.tensor([1.0, 2.0])).shape == (2,)
+    assert match_shape(column, torch.tensor([[1.0], [2.0]])).shape == (2, 1)
+
+
+def test_labels_are_the_largest_output_or_the_sign_of_a_logit():
+    classes = torch.tensor([1, 0])
+    assert labels(torch.tensor([[0.1, 0.9, 0.0], [3.0, 1.0, 2.0]]), classes).tolist() == [1, 0]
+    assert labels(torch.tensor([[-0.5], [0.5]]), classes).tolist() == [0, 1]
+    assert labels(torch.tensor([-0.5, 0.5]), classes).tolist() == [0, 1]
+    several = torch.tensor([[1, 0], [0, 1]])
+    assert labels(torch.tensor([[2.0, -1.0], [-3.0, -4.0]]), several).tolist() == [[1, 0], [0, 0]]
+
+
+def test_real_targets_have_values_for_labels():
+    values = labels(torch.tensor([[0.25], [4.0]]), torch.tensor([0.0, 4.0]))
+    assert values.tolist() == [0.25, 4.0]
+
+
+def test_probabilities_are_softmax_or_that_of_class_one():
+    logits = torch.log(torch.tensor([[1.0, 2.0, 1.0], [2.0, 1.0, 1.0]]))
+    expected = [[0.25, 0.5, 0.25], [0.5, 0.25, 0.25]]
+    assert np.allclose(probabilities(logits, torch.tensor([1, 0])), expected)
+    two = torch.log(torch.tensor([[1.0, 3.0]]))
+    assert np.allclose(probabilities(two, torch.tensor([1])), [0.75])
+    assert np.allclose(probabilities(torch.tensor([[0.0]]), torch.tensor([1])), [0.5])

@@ -1,0 +1,169 @@
+"""When to stop, decided from the validation results after every epoch."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from qgpipe.config.objects import import_objects
+from qgpipe.config.schema import validate
+from qgpipe.config.spec import as_spec
+from qgpipe.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class StoppingTask:
+    """One watched column of the validation results, and its best score so far."""
+
+    name: str
+    metric: str
+    delta: float
+    mode: str
+    grace_period: int
+    best_score: float
+
+    def is_better(self, value: float) -> bool:
+        """Whether ``value`` beats the best score by more than ``delta``; NaN never does."""
+        if self.mode == "min":
+            return self.best_score - self.delta > value
+        return self.best_score + self.delta < value
+
+    def latest(self, data: pd.DataFrame) -> float:
+        """The metric in the last row of ``data``; ``ConfigError`` if it is no column."""
+        self.require(data.columns)
+        return float(data[self.metric].iloc[-1])
+
+    def require(self, columns: Iterable[str]) -> None:
+        """Raise ``ConfigError`` unless the metric is one of ``columns``."""
+        columns = [str(name) for name in columns]
+        if self.metric not in columns:
+            raise ConfigError(
+                f"the validation results have no column '{self.metric}'",
+                key=f"early_stopping.tasks.{self.name}.metric",
+                remedy=f"the columns are {', '.join(columns)}",
+            )
+
+
+class DefaultEarlyStopping:
+    """Stop when no watched value has become better for ``patience`` epochs.
+
+    A task is better if ``best - delta > value`` (mode ``min``) or ``best + delta < value``
+    (``max``). For an epoch to count as better, ``any`` or ``all`` of the tasks have to be: then
+    the better tasks take their new best score and patience is full again. Otherwise, once every
+    grace period is over, patience falls by one, and at zero training stops. A ``patience`` of
+    zero stops at the first epoch that is not better.
+    """
+
+    def __init__(
+        self, tasks: Mapping[str | int, Mapping[str, Any]], patience: int, mode: str = "any"
+    ):
+        """Watch ``tasks``, a mapping of names to ``metric`` and optionally the other keys.
+
+        These are ``delta``, ``mode``, ``grace_period`` and ``init_best_score`` (``None``: the
+        worst score possible). Raises ``ConfigError`` for a wrong key or value.
+        """
+        section = validate(
+            {"tasks": tasks, "patience": patience, "mode": mode},
+            "native_early_stopping",
+            "early_stopping",
+        )
+        self.tasks = {name: _task(name, given) for name, given in section["tasks"].items()}
+        self.patience: int = section["patience"]
+        self.mode: str = section["mode"]
+        self.current_patience = self.patience
+        self.improved: list[str] = []
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, Any]) -> DefaultEarlyStopping:
+        """The object that the native form of the ``early_stopping`` section describes."""
+        return cls(**validate(section, "native_early_stopping", "early_stopping"))
+
+    @property
+    def found_better_model(self) -> bool:
+        """Whether the latest epoch was better: any or all of its tasks improved."""
+        return bool(self.improved) if self.mode == "any" else len(self.improved) == len(self.tasks)
+
+    @property
+    def best_scores(self) -> dict[str, float]:
+        """The best score of each task."""
+        return {name: task.best_score for name, task in self.tasks.items()}
+
+    @property
+    def watched(self) -> str:
+        """The column of the first task, which a plateau schedule follows too."""
+        return next(iter(self.tasks.values())).metric
+
+    def require(self, columns: Iterable[str]) -> None:
+        """Raise ``ConfigError`` unless every watched metric is one of ``columns``."""
+        columns = list(columns)
+        for task in self.tasks.values():
+            task.require(columns)
+
+    def __call__(self, data: pd.DataFrame) -> bool:
+        """Look at the last row of ``data``, the validation results; returns whether to stop.
+
+        Raises ``ConfigError`` if a metric is not among the columns.
+        """
+        values = {name: task.latest(data) for name, task in self.tasks.items()}
+        self.improved = [n for n, task in self.tasks.items() if task.is_better(values[n])]
+        exhausted = False
+        if self.found_better_model:
+            for name in self.improved:
+                self.tasks[name].best_score = values[name]
+            self.current_patience = self.patience
+        elif all(task.grace_period <= 0 for task in self.tasks.values()):
+            self.current_patience -= 1
+            exhausted = self.current_patience <= 0
+        for task in self.tasks.values():
+            task.grace_period = max(task.grace_period - 1, 0)
+        logger.debug("patience %d, best scores %s", self.current_patience, self.best_scores)
+        return exhausted
+
+    def state_dict(self) -> dict[str, Any]:
+        """Patience, best scores, what is left of the grace periods, and what improved last."""
+        return {
+            "current_patience": self.current_patience,
+            "improved": list(self.improved),
+            "best_scores": self.best_scores,
+            "grace_periods": {name: task.grace_period for name, task in self.tasks.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.current_patience = state["current_patience"]
+        self.improved = list(state["improved"])
+        for name, task in self.tasks.items():
+            task.best_score = state["best_scores"][name]
+            task.grace_period = state["grace_periods"][name]
+
+
+def build_early_stopping(section: Mapping[str, Any]) -> Callable[[pd.DataFrame], bool]:
+    """The early stopping of a configuration: native, or a class of the user's.
+
+    The latter, ``{type, args, kwargs}``, is called with the validation results so far and
+    returns whether to stop. It may have ``found_better_model`` (which epochs to keep) and
+    ``state_dict``, ``load_state_dict`` (to be resumed).
+    """
+    if "type" not in section:
+        return DefaultEarlyStopping.from_config(section)
+    return as_spec(import_objects(section), "early_stopping").build()
+
+
+def _task(name: str, given: Mapping[str, Any]) -> StoppingTask:
+    worst = math.inf if given["mode"] == "min" else -math.inf
+    start = given["init_best_score"]
+    return StoppingTask(
+        name=name,
+        metric=given["metric"],
+        delta=given["delta"],
+        mode=given["mode"],
+        grace_period=given["grace_period"],
+        best_score=worst if start is None else start,
+    )

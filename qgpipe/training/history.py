@@ -1,0 +1,82 @@
+"""What happened in each epoch: the table behind ``history.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+TRAIN, VALIDATION = "train_", "val_"
+LOSSES = ("loss_avg", "loss_min", "loss_max")
+
+
+class History:
+    """A row an epoch.
+
+    The columns are ``epoch`` (from 1), ``train_loss_avg``, ``train_loss_min``,
+    ``train_loss_max``, the validation results with ``val_`` before their names, ``lr`` (of that
+    epoch), ``seconds`` (of the pass over the training set) and ``graphs_per_second``.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def add(
+        self,
+        epoch: int,
+        losses: Mapping[str, float],
+        validation: Mapping[str, Any] | None,
+        lr: float,
+        seconds: float,
+        num_graphs: int,
+    ) -> None:
+        """Add the row of ``epoch``; ``validation`` is ``None`` without a validation."""
+        self.rows.append(
+            {
+                "epoch": epoch,
+                **{f"{TRAIN}{name}": losses[name] for name in LOSSES},
+                **{f"{VALIDATION}{name}": value for name, value in (validation or {}).items()},
+                "lr": lr,
+                "seconds": seconds,
+                "graphs_per_second": num_graphs / seconds if seconds > 0 else 0.0,
+            }
+        )
+
+    def training(self) -> pd.DataFrame:
+        """``epoch``, ``loss_avg``, ``loss_min``, ``loss_max``, ``lr``, ``seconds``, …"""
+        return pd.DataFrame(
+            [
+                {k.removeprefix(TRAIN): v for k, v in row.items() if not k.startswith(VALIDATION)}
+                for row in self.rows
+            ]
+        )
+
+    def validation(self) -> pd.DataFrame:
+        """``epoch`` and the columns of the validation results; empty without a validation."""
+        rows = [
+            {k.removeprefix(VALIDATION): v for k, v in row.items() if k.startswith(VALIDATION)}
+            for row in self.rows
+        ]
+        if not any(rows):
+            return pd.DataFrame()
+        return pd.DataFrame([{"epoch": self.rows[i]["epoch"], **row} for i, row in enumerate(rows)])
+
+    def to_csv(self) -> str:
+        """The table as CSV; every float is written with the digits that give it back exactly."""
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All rows."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.rows = list(state["rows"])

@@ -1,0 +1,72 @@
+"""Stopping on a signal, between two steps or within an evaluation."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+class Interrupted(SystemExit):
+    """Training was told to stop by a signal; its state is saved.
+
+    Uncaught, it ends the process with exit code 75, so that a scheduler tries again: the same
+    command goes on where this one stopped.
+    """
+
+    def __init__(self, signal_name: str):
+        super().__init__(EXIT_CODE)
+        self.signal_name = signal_name
+
+    def __str__(self) -> str:
+        return f"stopped by {self.signal_name}"
+
+
+class SignalWatch:
+    """Remembers the first SIGTERM, SIGINT or SIGUSR1 that arrives within the ``with`` block.
+
+    Further signals change nothing, so that saving is never cut short. Outside the main
+    thread, where Python delivers no signals, it watches none.
+    """
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._raising = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> SignalWatch:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {s: signal.signal(s, self._receive) for s in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+    def raise_if_received(self) -> None:
+        """Raise ``Interrupted`` if a signal has arrived."""
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """A block that a signal leaves at once, by ``Interrupted``."""
+        self.raise_if_received()
+        self._raising = True
+        try:
+            yield
+        finally:
+            self._raising = False
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        if self.received is None:
+            self.received = signal.Signals(number).name
+            if self._raising:
+                raise Interrupted(self.received)

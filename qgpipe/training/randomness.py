@@ -1,0 +1,45 @@
+"""The random number generators that training draws from, as one state."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (on every device)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - what users' code draws from
+    torch.manual_seed(seed)
+
+
+def rng_state() -> dict[str, Any]:
+    """The states of all generators, as tensors and plain values."""
+    version, words, gauss = random.getstate()
+    old_numpy = np.random.get_state(legacy=False)  # noqa: NPY002
+    keys = old_numpy["state"]["key"].astype(np.int64)
+    return {
+        "python": [version, torch.tensor(words), gauss],
+        "numpy": {**old_numpy, "state": {**old_numpy["state"], "key": torch.from_numpy(keys)}},
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+    }
+
+
+def restore_rng(state: dict[str, Any]) -> None:
+    """Put all generators back to what :func:`rng_state` returned.
+
+    States of CUDA devices that are not here are left out: a run may go on elsewhere.
+    """
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    words = state["numpy"]["state"]
+    keys = words["key"].numpy().astype(np.uint32)
+    np.random.set_state({**state["numpy"], "state": {**words, "key": keys}})  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available():
+        for index, cuda_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(cuda_state, index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,18 @@ def generate_store(
         layout.create(attributes)
         starts = range(0, source.num_samples, layout.block)
         # joblib's processes are spawned, but do not run the calling script again.
-        pool = Parallel(n_jobs=min(workers, len(starts)), batch_size=1)
+        pool = Parallel(
+            n_jobs=min(workers, len(starts)),
+            batch_size=1,
+            initializer=_find_modules_in,
+            initargs=(list(sys.path),),
+        )
         pool(delayed(_write_block)(layout, start) for start in starts)
+
+
+def _find_modules_in(path: list[str]) -> None:
+    """Let a worker, which may be left from an earlier call, find the user's modules."""
+    sys.path[:] = path
 
 
 def _write_block(layout: Store, start: int) -> None:

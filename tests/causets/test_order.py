@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from qgpipe.causets.order import (
+    interval_sizes,
+    longest_chains,
+    order_violation,
+    transitive_closure,
+    transitive_reduction,
+)
+
+PROPERTY = settings(max_examples=30, deadline=None, derandomize=True)
+
+
+@st.composite
+def acyclic_graphs(draw, largest: int = 40):
+    n = draw(st.integers(1, largest))
+    density = draw(st.sampled_from([0.05, 0.2, 0.5, 1.0]))
+    thresholds = draw(arrays(np.float64, (n, n), elements=st.floats(0, 1, width=16)))
+    return np.triu(thresholds <= density, 1)
+
+
+def graph_of(relations: np.ndarray) -> nx.DiGraph:
+    return nx.from_numpy_array(relations.astype(int), create_using=nx.DiGraph)
+
+
+def matrix_of(graph: nx.DiGraph) -> np.ndarray:
+    return nx.to_numpy_array(graph, nodelist=sorted(graph)) > 0
+
+
+@PROPERTY
+@given(acyclic_graphs())
+def test_closure_agrees_with_networkx(relations):
+    expected = matrix_of(nx.transitive_closure_dag(graph_of(relations)))
+    np.testing.assert_array_equal(transitive_closure(relations), expected)
+
+
+@PROPERTY
+@given(acyclic_graphs())
+def test_reduction_of_the_closure_agrees_with_networkx(relations):
+    expected = matrix_of(nx.transitive_reduction(graph_of(relations)))
+    np.testing.assert_array_equal(transitive_reduction(transitive_closure(relations)), expected)
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 31, 32, 33, 100, 128, 257])
+def test_closure_of_a_path_is_the_total_order_for_any_size(n):
+    path = np.eye(n, k=1, dtype=bool)
+    np.testing.assert_array_equal(transitive_closure(path), np.triu(np.ones((n, n), bool), 1))
+
+
+def test_closure_of_a_large_random_graph_agrees_with_networkx(rng):
+    relations = np.triu(rng.random((300, 300)) < 0.01, 1)
+    expected = matrix_of(nx.transitive_closure_dag(graph_of(relations)))
+    np.testing.assert_array_equal(transitive_closure(relations), expected)
+
+
+@PROPERTY
+@given(acyclic_graphs())
+def test_closing_the_links_gives_back_the_order(relations):
+    closed = transitive_closure(relations)
+    np.testing.assert_array_equal(transitive_closure(transitive_reduction(closed)), closed)
+
+
+def test_interval_sizes_of_a_diamond_count_its_two_middle_elements():
+    diamond = np.array([[0, 1, 1, 1], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], bool)
+    assert interval_sizes(diamond)[0, 3] == 2
+    assert interval_sizes(diamond).sum() == 2
+
+
+@PROPERTY
+@given(acyclic_graphs())
+def test_longest_chains_agree_with_networkx(relations):
+    relations = transitive_closure(relations)
+    graph = graph_of(relations)
+    past, future = longest_chains(relations)
+    assert past.max() == future.max() == nx.dag_longest_path_length(graph, weight=None)
+    for i in graph:
+        below = graph.subgraph([*nx.ancestors(graph, i), i])
+        assert past[i] == nx.dag_longest_path_length(below, weight=None)
+        above = graph.subgraph([*nx.descendants(graph, i), i])
+        assert future[i] == nx.dag_longest_path_length(above, weight=None)
+
+
+def test_longest_chains_of_large_orders_agree_with_those_of_their_past(rng):
+    relations = transitive_closure(np.triu(rng.random((400, 400)) < 0.02, 1))
+    past, future = longest_chains(relations)
+    first_past, _ = longest_chains(relations[:200, :200])
+    _, last_future = longest_chains(relations[200:, 200:])
+    np.testing.assert_array_equal(past[:200], first_past)
+    np.testing.assert_array_equal(future[200:], last_future)
+
+
+def test_a_partial_order_has_no_violation():
+    assert order_violation(np.triu(np.ones((5, 5), bool), 1)) is None
+
+
+def test_an_element_that_precedes_itself_is_a_violation():
+    relations = np.zeros((3, 3), bool)
+    relations[1, 1] = True
+    assert order_violation(relations) == "element 1 precedes itself"
+
+
+def test_a_relation_against_the_labels_is_a_violation():
+    relations = np.zeros((3, 3), bool)
+    relations[2, 0] = True
+    assert order_violation(relations) == "element 2 precedes element 0, which has the smaller label"
+
+
+def test_a_missing_relation_is_a_violation_and_named():
+    relations = np.eye(3, k=1, dtype=bool)
+    assert order_violation(relations) == "it is not transitive: 0 ≺ 1 ≺ 2, but not 0 ≺ 2"

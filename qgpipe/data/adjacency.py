@@ -68,7 +68,7 @@ def as_pairs(edges: Edges, sizes: np.ndarray) -> EdgePairs:
 
 
 def pairs_to_bits(pairs: EdgePairs, sizes: np.ndarray) -> BitAdjacency:
-    """The same edges as bits; they must be sorted and without duplicates."""
+    """The same edges as bits; they must be sorted and without duplicates (not checked)."""
     counts = np.diff(pairs.edge_ptr)
     ptr = bit_offsets(sizes)
     source, target = pairs.edge_index.astype(np.int64)
@@ -78,22 +78,40 @@ def pairs_to_bits(pairs: EdgePairs, sizes: np.ndarray) -> BitAdjacency:
     return BitAdjacency(np.packbits(unpacked, bitorder="little"), ptr, counts)
 
 
-def bits_to_targets(adjacency: BitAdjacency, sizes: np.ndarray, largest: int) -> EdgeTargets:
-    """The same edges as lists of targets, in a type that holds the nodes of ``largest`` many."""
-    counts = adjacency.num_edges
+def as_targets(edges: Edges, sizes: np.ndarray, largest: int) -> EdgeTargets:
+    """The same edges as lists of targets; they must be sorted by source.
+
+    ``largest``: the lists get a type that holds every node index of so large a graph, so
+    that those of several blocks can be joined.
+    """
+    if isinstance(edges, EdgeTargets):
+        return edges
+    node_ptr = offsets(sizes)
+    source, target = edge_index(edges, sizes)
+    counts = np.diff(edges.edge_ptr) if isinstance(edges, EdgePairs) else edges.num_edges
     dtype = np.min_scalar_type(max(largest - 1, 0))
     ptr = _word_offsets(counts * dtype.itemsize)
     targets = np.zeros(int(ptr[-1]) // dtype.itemsize, dtype)
-    local = edge_index(adjacency, sizes)[1] - np.repeat(offsets(sizes)[:-1], counts)
-    targets[ranges(ptr[:-1] // dtype.itemsize, counts)] = local
-    out_degree = _row_counts(adjacency, sizes).astype(np.min_scalar_type(largest))
-    return EdgeTargets(targets, ptr, counts, out_degree)
+    targets[ranges(ptr[:-1] // dtype.itemsize, counts)] = target - np.repeat(node_ptr[:-1], counts)
+    out_degree = np.bincount(source, minlength=int(node_ptr[-1]))
+    return EdgeTargets(targets, ptr, counts, out_degree.astype(np.uint32))
+
+
+def sorted_by_source(pairs: EdgePairs) -> bool:
+    """Whether within each graph the sources never decrease."""
+    falls = np.flatnonzero(np.diff(pairs.edge_index[0].astype(np.int64)) < 0) + 1
+    return bool(np.isin(falls, pairs.edge_ptr).all())
+
+
+def sorted_and_unique(pairs: EdgePairs) -> bool:
+    """Whether within each graph the pairs increase strictly, by source, then target."""
+    key = pairs.edge_index[0].astype(np.int64) << 32 | pairs.edge_index[1]
+    return bool(np.isin(np.flatnonzero(np.diff(key) <= 0) + 1, pairs.edge_ptr).all())
 
 
 def target_bytes(num_edges: int, num_nodes: int, largest: int) -> int:
     """Bytes that the edges take as lists of targets, padding left out."""
-    of_edges = np.min_scalar_type(max(largest - 1, 0)).itemsize * num_edges
-    return of_edges + np.min_scalar_type(largest).itemsize * num_nodes
+    return np.min_scalar_type(max(largest - 1, 0)).itemsize * num_edges + 4 * num_nodes
 
 
 def edge_index(edges: Edges, sizes: np.ndarray) -> np.ndarray:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -106,8 +108,9 @@ class Packed:
 
     ``sample_index``: int64 [N], index of each graph's sample in its store.
     ``node_ptr``: int64 [N+1].
-    ``explicit_num_nodes``: the graphs carry a ``num_nodes`` of their own (PyG cannot infer it
-    when there is no node attribute).
+    ``explicit_num_nodes``: the graphs carry a ``num_nodes`` of their own, which they must when
+    no node attribute tells it.
+    ``mapping``: the file mapping behind the arrays, if they are not in memory.
     """
 
     sample_index: np.ndarray
@@ -116,6 +119,7 @@ class Packed:
     attributes: dict[str, Attribute] = field(default_factory=dict)
     constants: dict[str, ConstantEdges] = field(default_factory=dict)
     explicit_num_nodes: bool = False
+    mapping: mmap.mmap | None = None
 
     @property
     def num_graphs(self) -> int:
@@ -134,7 +138,7 @@ class Packed:
             return np.diff(self.edges.edge_ptr)
         return self.edges.num_edges
 
-    @property
+    @cached_property
     def edge_ptr(self) -> np.ndarray:
         """Offsets of the graphs in the list of all edges, int64 [N+1]."""
         if isinstance(self.edges, EdgePairs):

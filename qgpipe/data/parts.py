@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -108,18 +110,25 @@ def describe(packed: Packed) -> dict[str, Any]:
             for name, constant in packed.constants.items()
         },
         "sizes": {"values": values.tolist(), "counts": counts.tolist()},
-        "class_counts": class_counts(packed),
+        "class_counts": _class_counts(packed),
     }
 
 
-def class_counts(packed: Packed) -> dict[str, int] | None:
-    """Number of graphs with each value of ``y``; None unless ``y`` is one integer a graph."""
+def integer_targets(packed: Packed) -> np.ndarray | None:
+    """``y`` as int64 [N] if it is one integer or boolean a graph, else None."""
     target = packed.attributes.get("y")
     if target is None or target.kind != "graph" or target.values.dtype.kind not in "biu":
         return None
     if target.values.size != packed.num_graphs:
         return None
-    values, counts = np.unique(target.values.astype(np.int64), return_counts=True)
+    return target.values.reshape(-1).astype(np.int64)
+
+
+def _class_counts(packed: Packed) -> dict[str, int] | None:
+    targets = integer_targets(packed)
+    if targets is None:
+        return None
+    values, counts = np.unique(targets, return_counts=True)
     return dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
 
 
@@ -137,13 +146,15 @@ def open_part(path: str | Path) -> Packed:
     Raises ``DataError`` as :func:`read_part_info`.
     """
     header, info, start = _read_header(Path(path))
-    data = np.memmap(path, np.uint8, mode="r").view(np.ndarray)[start:]
+    with Path(path).open("rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = np.frombuffer(mapping, np.uint8)[start:]
     arrays = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
         array = data[begin:end].view(_DTYPES[entry["dtype"]])
         arrays[name] = array.reshape(entry["shape"])
-    return _packed(arrays, info)
+    return replace(_packed(arrays, info), mapping=mapping)
 
 
 def verify_part(path: str | Path) -> None:

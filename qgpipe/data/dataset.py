@@ -1,0 +1,212 @@
+"""The packed graphs of ``dataset.json`` as a PyG data set."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch_geometric.data import Batch, Data, Dataset
+
+from qgpipe.data.batch import to_batch, to_data
+from qgpipe.data.packed import offsets
+from qgpipe.data.parts import read_part_info, verify_part
+from qgpipe.data.residency import load_blocks
+from qgpipe.errors import DataError
+from qgpipe.files import read_json
+
+FORMAT = 1
+
+
+class PackedDataset(Dataset):
+    """Graphs in part files, as a ``torch_geometric.data.Dataset``.
+
+    ``dataset[i]`` is a ``Data``; ``dataset[slice or indices]`` is a view that shares the
+    arrays, so open a data set once and take views of it. Positions count the graphs of all
+    parts in the order of ``dataset.json``, whatever the view.
+
+    ``path``: the ``dataset.json``; ``indices``: positions to use, in that order (all);
+    ``transform``: applied to each ``Data`` as it is loaded;
+    ``residency``: see :func:`qgpipe.data.residency.load_blocks`.
+
+    Raises ``DataError`` if a part is missing, damaged, or not the one that was recorded.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        indices: Sequence[int] | np.ndarray | torch.Tensor | None = None,
+        transform: Callable[[Data], Data] | None = None,
+        residency: str = "auto",
+    ):
+        super().__init__(transform=transform)
+        self.path = Path(path)
+        self.description = _read_description(self.path)
+        recorded = [part for part in self.description["parts"] if part["num_graphs"]]
+        if not recorded:
+            raise DataError(f"{path} has no graphs", remedy="check data.files and pre_filter")
+        files = [self.path.parent / part["file"] for part in recorded]
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            infos = list(pool.map(_check_part, files, recorded))
+        _check_agreement(files, infos)
+        self._files, self._infos = files, infos
+        self._blocks = load_blocks(files, infos, residency)
+        if indices is not None:
+            self._indices = np.arange(self.len())[np.asarray(indices, np.int64)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_blocks"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In another process map the parts, instead of taking the arrays along."""
+        self.__dict__.update(state)
+        self._blocks = load_blocks(self._files, self._infos, "mmap")
+
+    def len(self) -> int:
+        """Number of graphs in all parts."""
+        return len(self._blocks)
+
+    def get(self, idx: int) -> Data:
+        """The graph at position ``idx``, not transformed."""
+        return to_data(self._blocks.gather(np.array([idx], np.int64)))
+
+    def batch(self, positions: np.ndarray) -> Batch:
+        """The graphs at ``positions`` (int64 [B]) as one batch, not transformed."""
+        return to_batch(self._blocks.gather(positions), positions)
+
+    def index_select(self, idx: Any) -> PackedDataset:
+        """A view of the graphs at ``idx``: a slice, or integers or booleans of any kind.
+
+        Raises ``IndexError`` if one is out of range.
+        """
+        if isinstance(idx, slice):
+            start, stop = (
+                round(bound * len(self)) if isinstance(bound, float) else bound
+                for bound in (idx.start, idx.stop)
+            )
+            chosen: Any = slice(start, stop, idx.step)
+        else:
+            chosen = np.asarray(idx).reshape(-1)
+            chosen = chosen if chosen.dtype == bool else chosen.astype(np.int64)
+        view = copy.copy(self)
+        view._indices = self.positions[chosen]
+        return view
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Position of each graph of this view in the whole data set, int64 [len]."""
+        return np.arange(self.len()) if self._indices is None else self._indices
+
+    @property
+    def node_features(self) -> list[str] | None:
+        """Names of the columns of ``x``, if known."""
+        return self.description["node_features"]
+
+    @property
+    def graph_features(self) -> list[str] | None:
+        """Names of the columns of ``graph_features``, if known."""
+        return self.description["graph_features"]
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes, in the order of their numbers, if known."""
+        return self.description["class_names"]
+
+    @property
+    def num_node_features(self) -> int:
+        """Number of columns of ``x``; 0 if there is none."""
+        x = self._infos[0]["attributes"].get("x")
+        return 0 if x is None else (x["shape"] or [1])[-1]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes (largest class number plus one); number of targets if real."""
+        return self._infer_num_classes(torch.from_numpy(self._all_targets))
+
+    def targets(self) -> np.ndarray:
+        """``y`` of the graphs of this view, [len] or [len, targets].
+
+        Raises ``DataError`` if the graphs have no ``y``, or not one row of it each.
+        """
+        return self._all_targets[self.positions]
+
+    def sample_ids(self, positions: Sequence[int] | np.ndarray | torch.Tensor) -> list[str]:
+        """``store/index`` of the samples at ``positions`` of the whole data set."""
+        positions = np.asarray(positions, np.int64)
+        first = offsets(np.array([info["num_graphs"] for info in self._infos]))
+        parts = np.searchsorted(first, positions, side="right") - 1
+        samples = self._all_samples[positions]
+        return [
+            f"{self._infos[part]['store']}/{sample}"
+            for part, sample in zip(parts, samples, strict=True)
+        ]
+
+    @cached_property
+    def _all_samples(self) -> np.ndarray:
+        return np.concatenate([block.sample_index for block in self._blocks.blocks])
+
+    @cached_property
+    def _all_targets(self) -> np.ndarray:
+        targets = [block.attributes.get("y") for block in self._blocks.blocks]
+        if any(y is None or y.kind != "graph" for y in targets):
+            raise DataError(
+                f"{self.path}: the graphs have no target 'y' of one row each",
+                remedy="set data.y in the reader, or name a 'target'",
+            )
+        return np.concatenate([y.values for y in targets if y is not None])
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    description = read_json(path)
+    version = description.get("format") if isinstance(description, dict) else None
+    if version != FORMAT:
+        raise DataError(
+            f"{path} has data set format {version}; this version of qgpipe reads {FORMAT}",
+            remedy="run the preprocess stage again",
+        )
+    return description
+
+
+def _check_part(file: Path, recorded: dict[str, Any]) -> dict[str, Any]:
+    """The description of a part that is whole and the one that was recorded."""
+    info = read_part_info(file)
+    if info["checksum"] != recorded["checksum"]:
+        raise DataError(
+            f"{file} is not the part that dataset.json recorded",
+            remedy="run the preprocess stage again",
+        )
+    verify_part(file)
+    return info
+
+
+def _check_agreement(files: Sequence[Path], infos: Sequence[dict[str, Any]]) -> None:
+    """Raise ``DataError`` unless all parts have the same attributes."""
+    expected = _signatures(infos[0])
+    for file, info in zip(files, infos, strict=True):
+        found = _signatures(info)
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise DataError(
+                    f"{file}: attribute '{name}' is {found.get(name, 'missing')}, "
+                    f"but {expected.get(name, 'missing')} in {files[0].name}",
+                    remedy="let the reader return the same attributes for every sample",
+                )
+
+
+def _signatures(info: dict[str, Any]) -> dict[str, str]:
+    """Type, shape and way of joining of each attribute, for comparison and messages."""
+    signatures = {}
+    for name, entry in info["attributes"].items():
+        axis = None if entry["scalar"] else entry["cat_dim"]
+        signatures[name] = f"{entry['dtype']}, shape {entry['shape']}, joined along {axis}"
+    for name, entry in info["constants"].items():
+        signatures[name] = f"{entry['dtype']}, shape {entry['shape']}, joined along 0"
+    if info["explicit_num_nodes"]:
+        signatures["num_nodes"] = "given"
+    return signatures

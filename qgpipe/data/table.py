@@ -1,0 +1,90 @@
+"""Packed graphs as a table of arrays, each with what its rows follow.
+
+So graphs can be taken out or joined by one rule, whatever arrays they consist of. Rows follow
+``graph`` (one each), ``node``, ``edge``, ``word`` (eight bytes of bits or targets), or, for
+a ragged attribute, its own ``attribute/<name>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from qgpipe.data.packed import WORD, BitAdjacency, EdgePairs, Edges, EdgeTargets, Packed
+
+
+class Rows(NamedTuple):
+    """An array [rows, ...] and what its rows follow."""
+
+    values: np.ndarray
+    follow: str
+
+
+def table(packed: Packed) -> dict[str, Rows]:
+    """All arrays of ``packed`` but the offsets."""
+    result = {"sample_index": Rows(packed.sample_index, "graph")}
+    edges = packed.edges
+    if isinstance(edges, EdgePairs):
+        result["source"] = Rows(edges.edge_index[0], "edge")
+        result["target"] = Rows(edges.edge_index[1], "edge")
+    else:
+        result["num_edges"] = Rows(edges.num_edges, "graph")
+        if isinstance(edges, EdgeTargets):
+            result["out_degree"] = Rows(edges.out_degree, "node")
+            result["words"] = Rows(edges.targets.view(np.uint64), "word")
+        else:
+            result["words"] = Rows(edges.bits.view(np.uint64), "word")
+    for name, attribute in packed.attributes.items():
+        key = f"attribute/{name}"
+        result[key] = Rows(attribute.values, key if attribute.kind == "ragged" else attribute.kind)
+    return result
+
+
+def row_ptr(packed: Packed, follow: str) -> np.ndarray:
+    """Row offsets of the graphs in the arrays that follow ``follow``, int64 [N+1]."""
+    if follow == "graph":
+        return np.arange(packed.num_graphs + 1)
+    if follow == "node":
+        return packed.node_ptr
+    if follow == "edge":
+        return packed.edge_ptr
+    if follow == "word":
+        if isinstance(packed.edges, EdgePairs):
+            raise ValueError("pairs have no words")
+        return packed.edges.ptr // WORD
+    return packed.ptr_of(packed.attributes[follow.removeprefix("attribute/")])
+
+
+def rebuild(
+    like: Packed, values: Mapping[str, np.ndarray], ptrs: Mapping[str, np.ndarray]
+) -> Packed:
+    """Graphs with the arrays ``values`` and the offsets ``ptrs``, else as ``like``."""
+    attributes = {
+        name: replace(
+            attribute,
+            values=values[f"attribute/{name}"],
+            ptr=ptrs[f"attribute/{name}"] if attribute.kind == "ragged" else None,
+        )
+        for name, attribute in like.attributes.items()
+    }
+    return replace(
+        like,
+        sample_index=values["sample_index"],
+        node_ptr=ptrs["node"],
+        edges=_edges(like.edges, values, ptrs),
+        attributes=attributes,
+        mapping=None,
+    )
+
+
+def _edges(like: Edges, values: Mapping[str, np.ndarray], ptrs: Mapping[str, np.ndarray]) -> Edges:
+    if isinstance(like, EdgePairs):
+        return EdgePairs(np.stack([values["source"], values["target"]]), ptrs["edge"])
+    ptr, words = ptrs["word"] * WORD, values["words"]
+    if isinstance(like, BitAdjacency):
+        return BitAdjacency(words.view(np.uint8), ptr, values["num_edges"])
+    targets = words.view(like.targets.dtype)
+    return EdgeTargets(targets, ptr, values["num_edges"], values["out_degree"])

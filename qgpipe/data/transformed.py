@@ -1,0 +1,107 @@
+"""Batches of graphs that a user's ``transform`` changes one by one as they are loaded."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch_geometric.data import Batch
+
+from qgpipe.data.dataset import PackedDataset
+
+
+class TransformedBatches:
+    """Loads, transforms and collates graphs, in worker processes if ``num_workers`` is not 0.
+
+    A transform that draws random numbers (torch, numpy or random) gets a state that depends
+    on seed, epoch and graph alone: the result is the same for any number of workers and
+    after a restart, and the state of the caller stays untouched.
+    """
+
+    def __init__(
+        self,
+        dataset: PackedDataset,
+        seed: int,
+        num_workers: int,
+        pin_memory: bool,
+        prefetch_factor: int,
+        persistent_workers: bool,
+    ):
+        self._schedule: list[tuple[int, np.ndarray]] = []
+        in_workers = num_workers > 0
+        self._loader: DataLoader = DataLoader(
+            _Collated(dataset, seed),  # type: ignore[arg-type]
+            batch_size=None,
+            sampler=_Scheduled(self._schedule),
+            num_workers=num_workers,
+            collate_fn=_unchanged,
+            pin_memory=pin_memory,
+            prefetch_factor=prefetch_factor if in_workers else None,
+            persistent_workers=persistent_workers and in_workers,
+            generator=torch.Generator(),
+        )
+
+    def iterate(self, epoch: int, batches: list[np.ndarray]) -> Iterator[Batch]:
+        """The transformed graphs at each of ``batches``, arrays of positions."""
+        self._schedule[:] = [(epoch, positions) for positions in batches]
+        return iter(self._loader)
+
+
+class _Scheduled:
+    """A sampler whose list is filled anew for every iteration."""
+
+    def __init__(self, schedule: list[tuple[int, np.ndarray]]):
+        self._schedule = schedule
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        return iter(list(self._schedule))
+
+    def __len__(self) -> int:
+        return len(self._schedule)
+
+
+class _Collated:
+    """Maps (epoch, positions) to a batch of transformed graphs."""
+
+    def __init__(self, dataset: PackedDataset, seed: int):
+        self._dataset = dataset
+        self._seed = seed
+
+    def __getitem__(self, task: tuple[int, np.ndarray]) -> Batch:
+        epoch, positions = task
+        transform = self._dataset.transform
+        graphs = []
+        with _random_state_kept():
+            for position in positions.tolist():
+                _seed_all(self._seed, epoch, position)
+                graphs.append(transform(self._dataset.get(position)))
+        batch = Batch.from_data_list(graphs)
+        batch.sample_position = torch.from_numpy(positions)
+        return batch
+
+
+def _unchanged(batch: Batch) -> Batch:
+    return batch
+
+
+def _seed_all(seed: int, epoch: int, position: int) -> None:
+    words = np.random.SeedSequence((seed, epoch, position)).generate_state(3)
+    torch.random.default_generator.manual_seed(int(words[0]))
+    np.random.seed(words[1])  # noqa: NPY002  a transform may use the old global generator
+    random.seed(int(words[2]))
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    python_state = random.getstate()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)

@@ -1,0 +1,103 @@
+"""Raw arrays through TensorStore, which decodes chunks on its own threads."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import tensorstore
+
+from qgpipe.data.stores import ArrayInfo, StoreInfo
+from qgpipe.errors import DataError
+
+T = TypeVar("T")
+
+READS_IN_FLIGHT = 8  # files read at once: hides the latency of a network file system
+
+
+def decoding_context(threads: int) -> tensorstore.Context:
+    """A TensorStore context that decodes on ``threads`` threads and caches nothing."""
+    return tensorstore.Context(
+        {
+            "data_copy_concurrency": {"limit": threads},
+            "file_io_concurrency": {"limit": max(READS_IN_FLIGHT, threads)},
+            "cache_pool": {"total_bytes_limit": 0},
+        }
+    )
+
+
+def open_array(path: Path, zarr_format: int, context: tensorstore.Context) -> tensorstore.Future:
+    """Begin to open the array in the folder ``path``, for reading."""
+    spec = {
+        "driver": "zarr" if zarr_format == 2 else "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
+    }
+    return tensorstore.open(spec, open=True, read=True, context=context)
+
+
+def read_array(
+    store: StoreInfo, array: ArrayInfo, context: tensorstore.Context, selection: Any = ...
+) -> np.ndarray:
+    """The values of ``array[selection]``; ``DataError`` if they cannot be read."""
+    with reading(store.path, array.name):
+        opened = open_array(array.path, array.zarr_format, context).result()
+        return opened[selection].read().result()
+
+
+def count_samples(store: StoreInfo) -> int:
+    """The number of samples: what the store's count array says, else what its arrays hold.
+
+    A store whose arrays were made larger than what has been written so far has fewer samples
+    than its sample axis is long. Raises ``DataError`` if it claims to have more.
+    """
+    if store.count is None:
+        return store.num_samples
+    count = int(read_array(store, store.count, decoding_context(1)).flat[0])
+    if not 0 <= count <= store.num_samples:
+        raise DataError(
+            f"says {count} samples, but there are {store.num_samples}",
+            store=str(store.path),
+            array=store.count.name,
+            remedy="write the store again",
+        )
+    return count
+
+
+@contextmanager
+def reading(store: Path, array: str, samples: range | None = None) -> Iterator[None]:
+    """Turn what TensorStore says about a damaged file into a ``DataError``.
+
+    ``samples``: the samples that were being read.
+    """
+    try:
+        yield
+    except ValueError as error:
+        text = re.sub(r"\s*\[(tensorstore_spec|source locations)=.*", "", str(error), flags=re.S)
+        text = re.sub(r"^[A-Z_]+: ", "", text.strip())
+        raise DataError(
+            f"cannot be read: {text}",
+            store=str(store),
+            sample=None if samples is None else sample_range(samples),
+            array=array,
+            remedy="the file is damaged: write the store again",
+        ) from error
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items, each made while the one before it is being worked on."""
+    made: deque[T] = deque()
+    for item in items:
+        made.append(item)
+        if len(made) > 1:
+            yield made.popleft()
+    yield from made
+
+
+def sample_range(samples: range) -> str:
+    """``5`` or ``5-9``."""
+    return str(samples[0]) if len(samples) == 1 else f"{samples[0]}-{samples[-1]}"

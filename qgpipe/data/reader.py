@@ -1,0 +1,146 @@
+"""The built-in reader: whole blocks of causal sets, straight into packed arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from qgpipe.config.objects import TAG
+from qgpipe.data import names
+from qgpipe.data.adjacency import smaller_form
+from qgpipe.data.columns import Columns, choose_columns, is_integer
+from qgpipe.data.groups import read_groups
+from qgpipe.data.packed import Attribute, Packed, offsets
+from qgpipe.data.samples import Samples
+from qgpipe.data.stacked import read_stacked
+from qgpipe.data.stores import ArrayInfo, StoreInfo
+from qgpipe.data.validation import check_samples
+from qgpipe.errors import ConfigError
+
+
+class CausalSetReader:
+    """Reads causal sets of either layout, and never goes through them one by one.
+
+    ``node_features``: names of arrays with a value (or a row) for each element; they become the
+    columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set;
+    the columns of ``graph_features``. ``target``: the array, or arrays, of ``y``. ``adjacency``,
+    ``size``: the arrays of relations and of numbers of elements. ``class_names``: the names of
+    the classes, by class index; by default what the store says.
+
+    What is not given is found if the store uses a usual name; graph features are only taken
+    when asked for, and an empty list means none.
+    """
+
+    def __init__(
+        self,
+        node_features: str | Sequence[str] | None = None,
+        graph_features: str | Sequence[str] | None = None,
+        target: str | Sequence[str] | None = None,
+        adjacency: str | None = None,
+        size: str | None = None,
+        class_names: Sequence[str] | None = None,
+    ):
+        self.names: dict[str, Any] = {
+            "node_features": node_features,
+            "graph_features": graph_features,
+            "target": target,
+            "adjacency": adjacency,
+            "size": size,
+            "class_names": class_names,
+        }
+
+    def columns(self, store: StoreInfo) -> Columns:
+        """The arrays of ``store`` that are read; ``DataError`` if there is no such array."""
+        return choose_columns(store, **self.names)
+
+    def read(
+        self,
+        store: StoreInfo,
+        start: int,
+        stop: int,
+        float_type: Any = "float32",
+        int_type: Any = "int64",
+        validate: bool = True,
+        threads: int = 1,
+    ) -> Packed:
+        """The samples ``start:stop`` of ``store`` as packed graphs.
+
+        ``x`` [V, F] and ``graph_features`` [N, F'] have ``float_type``; ``y`` [N], or [N, T] for
+        several targets, has ``int_type`` if all targets are integers or booleans, else
+        ``float_type``. Edges run from past to future. NaN in path lengths becomes 0.
+
+        ``threads``: how many decode, and how many pack; the result does not depend on it.
+
+        Raises ``DataError`` if an array is missing, damaged, or (``validate``) holds what no
+        causal set can have.
+        """
+        columns = self.columns(store)
+        read = read_stacked if columns.stacked else read_groups
+        samples = read(store, columns, start, stop, threads, validate)
+        if validate:
+            check_samples(store, columns, samples)
+        reals = numpy_type(float_type)
+        attributes = {}
+        if columns.node:
+            attributes["x"] = Attribute(_node_features(columns, samples, reals), "node")
+        if columns.target:
+            attributes["y"] = _target(columns, samples, reals, numpy_type(int_type))
+        if columns.graph:
+            features = _beside(columns.graph, samples, reals)
+            attributes["graph_features"] = Attribute(features, "graph")
+        edges = smaller_form(samples.edges, samples.sizes)
+        return Packed(
+            samples.index,
+            offsets(samples.sizes),
+            edges,
+            attributes,
+            explicit_num_nodes=not columns.node,
+        )
+
+
+def numpy_type(value: Any) -> np.dtype:
+    """The numpy type of a torch type, or of its name: ``torch.float32``, ``float32``.
+
+    Raises ``ConfigError`` if there is none, as for bfloat16.
+    """
+    name = str(value).removeprefix(TAG).removeprefix("torch.")
+    try:
+        return np.dtype(name)
+    except TypeError:
+        raise ConfigError(
+            f"'{value}' is no type of numbers that a file can hold",
+            key="data.float_type or data.int_type",
+            remedy="use torch.float32 and torch.int64, for instance",
+        ) from None
+
+
+def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.ndarray:
+    """``x`` [V, F]."""
+    x = np.empty((int(samples.sizes.sum()), len(columns.node_features)), reals)
+    column = 0
+    for array in columns.node:
+        values = samples.node[array.name].reshape(len(x), -1)
+        filled = x[:, column : column + values.shape[1]]
+        filled[:] = values
+        if array.name.startswith(names.PATH_LENGTH_PREFIX):
+            filled[np.isnan(filled)] = 0
+        column += values.shape[1]
+    return x
+
+
+def _target(columns: Columns, samples: Samples, reals: np.dtype, integers: np.dtype) -> Attribute:
+    """``y``: one number a graph, or a row of several."""
+    dtype = integers if all(map(is_integer, columns.target)) else reals
+    values = _beside(columns.target, samples, dtype)
+    if values.shape[1] == 1:
+        return Attribute(values[:, 0], "graph", scalar=True)
+    return Attribute(values, "graph")
+
+
+def _beside(arrays: tuple[ArrayInfo, ...], samples: Samples, dtype: np.dtype) -> np.ndarray:
+    """The columns of graph-level arrays, [N, F]."""
+    count = len(samples.index)
+    parts = [samples.graph[a.name].reshape(count, -1 if count else 1) for a in arrays]
+    return np.concatenate(parts, axis=1).astype(dtype)

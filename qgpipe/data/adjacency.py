@@ -19,39 +19,6 @@ from qgpipe.data.packed import (
 )
 
 
-def pack_dense(
-    block: np.ndarray, sizes: np.ndarray, transposed: bool = False
-) -> BitAdjacency | EdgePairs:
-    """Pack a block of dense adjacency matrices, in the smaller of the two stored forms.
-
-    ``block``: any dtype [B, nmax, nmax]; an entry is a relation if it is not zero.
-    ``sizes``: integers [B], at most nmax; what lies beyond row and column ``n`` is ignored.
-    ``transposed``: the block holds ``[target, source]`` instead of ``[source, target]``.
-    """
-    return smaller_form(dense_to_bits(block, sizes, transposed), sizes)
-
-
-def dense_to_bits(block: np.ndarray, sizes: np.ndarray, transposed: bool = False) -> BitAdjacency:
-    """Pack a block of dense adjacency matrices as bits; arguments as :func:`pack_dense`."""
-    sizes = np.asarray(sizes, np.int64)
-    largest = int(sizes.max(initial=0))
-    relations = block[:, :largest, :largest]
-    relations = relations.view(np.uint8) if relations.dtype.itemsize == 1 else relations != 0
-    if transposed:
-        packed = np.packbits(relations, axis=1, bitorder="little").swapaxes(1, 2)
-    else:
-        packed = np.packbits(relations, axis=2, bitorder="little")
-    inside = np.arange(largest) < sizes[:, None]
-    packed &= np.packbits(inside, axis=1, bitorder="little")[:, None, :]
-
-    widths = row_bytes(sizes)
-    used = inside[:, :, None] & (np.arange(packed.shape[2]) < widths[:, None])[:, None, :]
-    ptr = bit_offsets(sizes)
-    bits = np.zeros(int(ptr[-1]), np.uint8)
-    bits[ranges(ptr[:-1], sizes * widths)] = packed[used]
-    return BitAdjacency(bits, ptr, count_bits(bits, ptr))
-
-
 def smaller_form(adjacency: BitAdjacency, sizes: np.ndarray) -> BitAdjacency | EdgePairs:
     """The same edges as pairs if these take fewer bytes, else as bits."""
     if len(adjacency.bits) <= pair_bytes(int(adjacency.num_edges.sum()), sizes):

@@ -32,7 +32,7 @@ class RuledData(Data):
 
 
 def to_batch(packed: Packed, positions: np.ndarray) -> Batch:
-    """The graphs as one PyG batch, as ``Batch.from_data_list`` would build it.
+    """Gathered graphs as one PyG batch, as ``Batch.from_data_list`` would build it.
 
     ``positions``: int64 [B], stored as ``sample_position``.
     Has ``edge_index`` int64 [2, E], ``batch`` int64 [V], ``ptr`` int64 [B+1], the attributes,
@@ -55,7 +55,7 @@ def to_batch(packed: Packed, positions: np.ndarray) -> Batch:
         slices[name], increments[name] = slices["edge_index"], unmoved
     batch["batch"] = torch.from_numpy(np.repeat(np.arange(num_graphs), packed.sizes))
     batch["ptr"] = torch.from_numpy(node_ptr)
-    batch["sample_position"] = torch.from_numpy(positions)
+    batch["sample_position"] = torch.from_numpy(positions.copy())
     if packed.explicit_num_nodes:
         batch.num_nodes = int(node_ptr[-1])
         batch._store._num_nodes = packed.sizes.tolist()
@@ -97,7 +97,9 @@ def _moved(attribute: Attribute, values: np.ndarray) -> np.ndarray:
 def _constants(packed: Packed) -> dict[str, torch.Tensor]:
     num_edges = int(packed.edge_ptr[-1])
     return {
-        name: torch.from_numpy(constant.expand(num_edges).copy())
+        name: torch.from_numpy(
+            np.full((num_edges, *constant.shape), constant.value, constant.dtype)
+        )
         for name, constant in packed.constants.items()
     }
 

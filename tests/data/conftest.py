@@ -9,9 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import zarr
+from torch_geometric.data import Batch, Data
 
 from qgpipe.data.packed import BitAdjacency, Packed
+from qgpipe.data.packing import pack
+from qgpipe.data.parts import write_part
+from qgpipe.files import write_json
 
 
 @dataclass
@@ -175,3 +180,81 @@ def adjacency() -> Callable[[Packed, int], np.ndarray]:
         return result
 
     return unpack
+
+
+def random_graphs(
+    sizes: Sequence[int], seed: int = 0, density: float = 0.4, duplicate: bool = False
+) -> list[Data]:
+    """Graphs with attributes of every kind; ``duplicate``: with unsorted, repeated edges."""
+    rng = np.random.default_rng(seed)
+    graphs = []
+    for n in sizes:
+        edge_index = torch.from_numpy(np.argwhere(rng.random((n, n)) < density).T.copy())
+        if duplicate:
+            chosen = rng.integers(0, max(edge_index.shape[1], 1), 2 * edge_index.shape[1])
+            edge_index = edge_index[:, chosen]
+        num_edges, loose = edge_index.shape[1], int(rng.integers(0, 4))
+        graphs.append(
+            Data(
+                x=torch.from_numpy(rng.random((n, 2), np.float32)),
+                edge_index=edge_index,
+                edge_attr=torch.ones(num_edges),
+                y=torch.tensor(int(rng.integers(0, 3))),
+                graph_features=torch.from_numpy(rng.random((1, 4))),
+                edge_weight=torch.from_numpy(rng.random((num_edges, 1), np.float32)),
+                face=torch.from_numpy(rng.integers(0, n, (3, loose))),
+                root_index=torch.tensor(int(rng.integers(0, n))),
+                marks=torch.from_numpy(rng.integers(0, 9, (loose, 2)).astype("i2")),
+                temperature=float(rng.random()),
+            )
+        )
+    return graphs
+
+
+@pytest.fixture(scope="session")
+def make_graphs() -> Callable[..., list[Data]]:
+    return random_graphs
+
+
+@pytest.fixture(scope="session")
+def assert_same_batch() -> Callable[[Batch, Batch], None]:
+    """Whether ours equals PyG's in every field, type and shape."""
+
+    def check(ours: Batch, theirs: Batch) -> None:
+        assert set(ours.keys()) - {"sample_position"} == set(theirs.keys())
+        assert ours.num_graphs == theirs.num_graphs
+        for name in theirs.keys():  # noqa: SIM118  PyG's batches are no mappings
+            found, expected = ours[name], theirs[name]
+            if not isinstance(expected, torch.Tensor):
+                assert found == expected, name
+            else:
+                assert found.dtype == expected.dtype, name
+                assert found.shape == expected.shape, name
+                assert torch.equal(found, expected), name
+                assert found.is_contiguous(), name
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def write_dataset_of() -> Callable[..., Path]:
+    """Write each list of graphs as a part, and the ``dataset.json`` that names them."""
+
+    def write(folder: Path, groups: Sequence[list[Data]], roles: Sequence[str] = ()) -> Path:
+        parts = []
+        for i, graphs in enumerate(groups):
+            file = f"parts/s{i}-000000000.safetensors"
+            info = {"store": f"s{i}", "start": 0, "stop": len(graphs), "num_filtered": 0}
+            written = write_part(folder / file, pack(graphs, store=f"s{i}"), info)
+            role = roles[i] if roles else "all"
+            kept = ("store", "num_graphs", "num_nodes", "num_edges", "bytes", "checksum")
+            parts.append({"file": file, "role": role, **{key: written[key] for key in kept}})
+        names = {
+            "node_features": ["a", "b"],
+            "graph_features": None,
+            "class_names": ["k", "l", "m"],
+        }
+        write_json(folder / "dataset.json", {"format": 1, "parts": parts, **names})
+        return folder / "dataset.json"
+
+    return write

@@ -55,6 +55,17 @@ class CausalSetReader:
         """The arrays of ``store`` that are read; ``DataError`` if there is no such array."""
         return choose_columns(store, **self.names)
 
+    def describe(self, store: StoreInfo) -> dict[str, Any]:
+        """Names of features, target and classes, as a part's description holds them."""
+        columns = self.columns(store)
+        targets = [array.name for array in columns.target]
+        return {
+            "node_features": columns.node_features,
+            "graph_features": columns.graph_features,
+            "target": targets[0] if len(targets) == 1 else targets or None,
+            "class_names": list(columns.class_names) if columns.class_names else None,
+        }
+
     def read(
         self,
         store: StoreInfo,

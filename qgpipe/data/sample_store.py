@@ -22,7 +22,6 @@ from zarr.storage import LocalStore, WrapperStore
 from qgpipe.data.sample_array import SampleArray
 from qgpipe.data.stores import StoreInfo
 
-
 METADATA_FILES = (".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from qgpipe.data import names
 from qgpipe.data.columns import Columns
+from qgpipe.data.packed import Packed
 from qgpipe.data.samples import Samples
 from qgpipe.data.stores import StoreInfo
 from qgpipe.errors import DataError
@@ -96,6 +97,21 @@ def check_samples(store: StoreInfo, columns: Columns, samples: Samples) -> None:
         _check_finite(store, array.name, samples.graph[array.name], samples, None)
     if columns.class_names:
         _check_classes(store, columns, samples)
+
+
+def check_node_features(store: StoreInfo, packed: Packed) -> None:
+    """Raise ``DataError`` if ``x`` of a graph that a user's reader made is not finite."""
+    x = packed.attributes.get("x")
+    if x is None or x.kind != "node" or x.values.dtype.kind != "f" or np.isfinite(x.values).all():
+        return
+    node = int(np.argwhere(~np.isfinite(x.values))[0][0])
+    place = int(np.searchsorted(packed.node_ptr, node, side="right")) - 1
+    raise DataError(
+        f"x of node {node - packed.node_ptr[place]} is not finite",
+        store=str(store.path),
+        sample=store.sample_name(int(packed.sample_index[place])),
+        remedy="replace NaN and infinity in the reader, or set data.validate_data to false",
+    )
 
 
 def _check_finite(

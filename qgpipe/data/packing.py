@@ -87,9 +87,7 @@ class _Packing:
         names: list[str] = []
         for i, graph in enumerate(self.graphs):
             if not isinstance(graph, Data) or isinstance(graph, Batch):
-                self._refuse(
-                    i, None, f"expected a torch_geometric Data, got {type(graph).__name__}"
-                )
+                self._refuse(i, None, f"expected a PyG Data, got {type(graph).__name__}")
             found = sorted(graph.keys())
             if "edge_index" not in found:
                 self._refuse(i, "edge_index", "is missing")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from qgpipe import paths
+from qgpipe.causets.classes import resolve_classes
 from qgpipe.causets.stores import generate_store
 from qgpipe.config.objects import import_object, is_tagged
 from qgpipe.config.resolve import data_sources
@@ -34,6 +35,8 @@ def check(config: Mapping[str, Any]) -> str:
     """
     for key, name in _objects(config, ""):
         import_object(name, key)
+    if config.get("generate"):
+        resolve_classes(config["generate"]["classes"])
     parts = plan_parts(config)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, folder)

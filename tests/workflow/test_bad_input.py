@@ -1,0 +1,156 @@
+"""Mistakes through the command line: one or two lines, and nothing half-made."""
+
+import shutil
+
+import numpy as np
+import pytest
+import zarr
+
+pytestmark = pytest.mark.slow
+
+
+def make_store(path, samples=12, n=6):
+    """A small stacked store of chains with a random share of relations, as the Julia side writes."""
+    rng = np.random.default_rng(0)
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    relations = np.triu(rng.random((samples, n, n)) < 0.5, 1).astype("u1")
+    arrays = {
+        "adjacency_matrix": relations.transpose(0, 2, 1),
+        "cset_size": np.full(samples, n),
+        "max_pathlens_future": rng.random((samples, n)).astype("f4"),
+        "max_pathlens_past": rng.random((samples, n)).astype("f4"),
+        "manifold_like": np.arange(samples) % 2,
+    }
+    for name, values in arrays.items():
+        group.create_array(name, data=values, chunks=(5, *values.shape[1:]))
+    return group
+
+
+@pytest.fixture
+def own_data(project):
+    """The project with a store of its own instead of a generated one."""
+    make_store(project.folder / "own.zarr")
+    del project.config["generate"]
+    project.config["data"].update(
+        files=["own.zarr"], reader="qgpipe.CausalSetReader", split_method="random", chunksize=5
+    )
+    model = project.config["model"]
+    model["encoder_kwargs"]["layers"][0][1] = [2, 64]
+    for key in [key for key in model if "graph_features" in key]:
+        del model[key]
+    model["downstream_tasks"][0]["kwargs"]["dims"] = [[64, 8], [8, 2]]
+    project.save()
+    return project
+
+
+def fails(project, *arguments):
+    result = project.snakemake(*arguments)
+    assert result.returncode != 0
+    text = result.stdout + result.stderr
+    assert "Traceback" not in text, text
+    return text
+
+
+def leftovers(project):
+    return sorted(path.name for path in project.folder.rglob("*.tmp"))
+
+
+def test_own_data_runs(own_data):
+    result = own_data.snakemake()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert own_data.rules_to_run() == {}
+
+
+def test_no_such_store(own_data):
+    own_data.config["data"]["files"] = ["nowhere.zarr"]
+    own_data.save()
+    assert "nowhere.zarr" in fails(own_data)
+    assert not (own_data.folder / "results").exists()
+
+
+def test_not_a_zarr_store(own_data):
+    (own_data.folder / "plain").mkdir()
+    own_data.config["data"]["files"] = ["plain"]
+    own_data.save()
+    assert "plain" in fails(own_data)
+
+
+def test_a_missing_array(own_data):
+    own_data.config["data"]["reader"] = {
+        "type": "qgpipe.CausalSetReader",
+        "kwargs": {"node_features": ["max_pathlen_futur"]},
+    }
+    own_data.save()
+    text = fails(own_data)
+    assert "max_pathlen_futur" in text
+    assert "max_pathlens_future" in text
+
+
+def test_sample_counts_that_disagree(own_data):
+    path = own_data.folder / "own.zarr"
+    shutil.rmtree(path / "manifold_like")
+    zarr.open_group(path).create_array("manifold_like", data=np.zeros(7))
+    text = fails(own_data)
+    assert "manifold_like" in text
+    assert "7" in text
+
+
+def test_an_adjacency_that_is_not_square(own_data):
+    path = own_data.folder / "own.zarr"
+    shutil.rmtree(path / "adjacency_matrix")
+    zarr.open_group(path).create_array("adjacency_matrix", data=np.zeros((12, 6, 5)))
+    assert "adjacency_matrix" in fails(own_data)
+
+
+def test_a_size_larger_than_the_array(own_data):
+    zarr.open_group(own_data.folder / "own.zarr")["cset_size"][7] = 9
+    text = fails(own_data)
+    assert "sample 7" in text
+    assert "cset_size" in text
+    assert not list(own_data.folder.glob("results/data/parts/own-000000005*"))
+
+
+def test_a_truncated_chunk(own_data):
+    chunk = own_data.folder / "own.zarr/adjacency_matrix/1.0.0"
+    chunk.write_bytes(chunk.read_bytes()[:-7])
+    text = fails(own_data)
+    assert "adjacency_matrix" in text
+    assert not list(own_data.folder.glob("results/data/parts/own-000000005*"))
+    assert leftovers(own_data) == []
+
+
+def test_an_unknown_class(own_data):
+    own_data.config["data"]["reader"] = {
+        "type": "qgpipe.CausalSetReader",
+        "kwargs": {"class_names": ["only one"]},
+    }
+    own_data.save()
+    assert "class_names" in fails(own_data)
+
+
+def test_a_part_that_was_damaged_later(own_data):
+    assert own_data.snakemake("split").returncode == 0
+    part = next(own_data.folder.glob("results/data/parts/own-000000005*"))
+    stat, content = part.stat(), bytearray(part.read_bytes())
+    content[-1] ^= 0xFF
+    part.write_bytes(content)
+    import os
+
+    os.utime(part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    text = fails(own_data)
+    assert part.name in text
+    assert "damaged" in text
+
+
+def test_a_split_that_does_not_sum_to_one(own_data):
+    own_data.config["data"]["split"] = [0.8, 0.1, 0.2]
+    own_data.save()
+    assert "data.split: the shares sum to 1.1" in fails(own_data)
+
+
+def test_a_misspelt_key(own_data):
+    own_data.config["training"]["batchsize"] = 3
+    own_data.save()
+    assert "run.yaml: training.batchsize: unknown key; did you mean 'batch_size'?" in fails(
+        own_data
+    )

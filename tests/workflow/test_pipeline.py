@@ -1,0 +1,142 @@
+"""The whole pipeline, run as a user runs it."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pandas as pd
+import pytest
+
+from qgpipe.config import load_config, resolve_config
+from qgpipe.report.figures import FIGURES
+
+pytestmark = pytest.mark.slow
+
+ALL_RULES = {
+    "generate_store": 1,
+    "preprocess_part": 3,
+    "preprocess": 1,
+    "split": 1,
+    "train_run": 1,
+    "test_run": 1,
+    "plot_run": 1,
+}
+
+
+def test_every_artifact_is_written(finished):
+    data, run = finished.folder / "results/data", finished.folder / "results/runs/tiny"
+    dataset = json.loads((data / "dataset.json").read_text())
+    assert dataset["num_graphs"] == 60
+    assert dataset["class_names"] == ["polynomial", "destroyed", "merged"]
+    assert dataset["class_counts"] == {"0": 20, "1": 20, "2": 20}
+    assert [part["num_graphs"] for part in dataset["parts"]] == [20, 20, 20]
+    split = json.loads((data / "split.json").read_text())
+    sets = [split[name] for name in ("train", "validation", "test")]
+    assert [len(chosen) for chosen in sets] == [48, 6, 6]
+    assert sorted(sum(sets, [])) == list(range(60))
+    history = pd.read_csv(run / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert {"train_loss_avg", "val_loss_avg", "val_f1_weighted", "lr"} <= set(history)
+    metrics = json.loads((run / "test/metrics.json").read_text())
+    assert metrics["num_graphs"] == 6
+    assert set(metrics["metrics"]) >= {"f1_weighted", "accuracy"}
+    assert set(metrics["baseline"]["metrics"]) >= {"f1_weighted", "accuracy"}
+    predictions = pd.read_csv(run / "test/predictions.csv")
+    assert predictions["id"].tolist() == [f"causets/{i}" for i in split["test"]]
+    assert {"target", "predicted", "output_0", "output_1", "output_2"} <= set(predictions)
+    assert (run / "model.pt").stat().st_size > 10_000
+
+
+def test_metrics_follow_from_the_predictions(finished):
+    from sklearn.metrics import f1_score
+
+    run = finished.folder / "results/runs/tiny/test"
+    predictions = pd.read_csv(run / "predictions.csv")
+    metrics = json.loads((run / "metrics.json").read_text())
+    expected = f1_score(predictions["target"], predictions["predicted"], average="weighted")
+    assert metrics["metrics"]["f1_weighted"] == pytest.approx(expected)
+
+
+def test_every_figure_is_a_picture(finished):
+    for name in FIGURES:
+        file = finished.folder / f"results/runs/tiny/figures/{name}.svg"
+        assert ElementTree.parse(file).getroot().tag.endswith("svg")
+
+
+def test_the_resolved_configuration_of_the_run_loads_as_it_is(finished):
+    written = load_config(finished.folder / "results/runs/tiny/config.yaml")
+    assert written == resolve_config(written) == resolve_config(finished.config)
+
+
+def test_logs_hold_what_the_stages_said(finished):
+    log = (finished.folder / "results/runs/tiny/logs/train.log").read_text()
+    assert "epoch 3/3" in log
+
+
+def test_nothing_is_to_be_done_after_a_finished_run(finished):
+    assert finished.rules_to_run() == {}
+    result = finished.snakemake()
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_touched_code_and_another_order_of_keys_run_nothing(finished):
+    reordered = dict(reversed(finished.config.items()))
+    finished.config, kept = reordered, finished.config
+    finished.save("reordered.yaml")
+    finished.config = kept
+    assert finished.rules_to_run(config="reordered.yaml") == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        ("generate", ["generate_store"]),
+        ("preprocess", ["generate_store", "preprocess_part", "preprocess"]),
+        ("split", ["generate_store", "preprocess_part", "preprocess", "split"]),
+        ("train", list(ALL_RULES)[:5]),
+        ("test", list(ALL_RULES)[:6]),
+        ("report", list(ALL_RULES)),
+        ("all", list(ALL_RULES)),
+    ],
+)
+def test_a_target_runs_what_leads_to_it(project, target, rules):
+    assert project.rules_to_run(target) == {rule: ALL_RULES[rule] for rule in rules}
+
+
+@pytest.mark.parametrize(
+    ("rule", "follow"),
+    [
+        ("plot_run", ["plot_run"]),
+        ("test_run", ["test_run", "plot_run"]),
+        ("train_run", ["train_run", "test_run", "plot_run"]),
+        ("split", ["split", "train_run", "test_run", "plot_run"]),
+    ],
+)
+def test_a_stage_can_be_forced(finished, rule, follow):
+    assert set(finished.rules_to_run("all", "--forcerun", rule)) == set(follow)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "rules"),
+    [
+        ("data", {"reader": None}, set(ALL_RULES) - {"generate_store"}),
+        ("data", {"split": [0.6, 0.2, 0.2]}, {"split", "train_run", "test_run", "plot_run"}),
+        ("training", {"num_epochs": 4}, {"train_run", "test_run", "plot_run"}),
+        ("testing", {"batch_size": 5}, {"test_run", "plot_run"}),
+        ("training", {"num_workers": 2}, set()),
+        ("generate", {"seed": 9}, set(ALL_RULES)),
+    ],
+)
+def test_a_changed_setting_runs_the_stages_that_it_shapes(finished, section, change, rules):
+    kept = finished.config
+    finished.config = {**kept, section: {**kept.get(section, {}), **change}}
+    finished.save("changed.yaml")
+    finished.config = kept
+    assert set(finished.rules_to_run(config="changed.yaml")) == rules
+
+
+def test_the_report_opens_offline(finished):
+    result = finished.snakemake("--report", str(finished.folder / "report.html"))
+    assert result.returncode == 0, result.stderr
+    text = (finished.folder / "report.html").read_text()
+    for caption in ("Loss of run tiny", "Every graph of the test set of run tiny"):
+        assert caption in text

@@ -235,14 +235,14 @@ def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
                 _refuse(path, "is not a part file, or is cut off")
             header = json.loads(file.read(length))
         info = json.loads(header.pop("__metadata__")[METADATA_KEY])
-        version = info["format"]
+        version, num_bytes = info["format"], info["bytes"]
     except FileNotFoundError:
         raise DataError(f"no such file: {path}", remedy="run the preprocess stage") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         _refuse(path, "is not a part file, or is damaged")
     if version != FORMAT:
         _refuse(path, f"has part format {version}; this version of qgpipe reads format {FORMAT}")
-    expected = 8 + length + info["bytes"]
+    expected = 8 + length + num_bytes
     if size != expected:
         _refuse(path, f"is damaged: {size} bytes instead of {expected}")
     return header, info, 8 + length

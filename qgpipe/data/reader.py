@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,13 +119,16 @@ def numpy_type(value: Any) -> np.dtype:
     """
     name = str(value).removeprefix(TAG).removeprefix("torch.")
     try:
-        return np.dtype(name)
+        dtype = np.dtype(name)
     except TypeError:
+        dtype = None
+    if dtype is None or dtype.kind not in "iuf":
         raise ConfigError(
-            f"'{value}' is no type of numbers that a file can hold",
+            f"'{value}' is no type of numbers that a part file holds",
             key="data.float_type or data.int_type",
             remedy="use torch.float32 and torch.int64, for instance",
-        ) from None
+        )
+    return dtype
 
 
 def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.ndarray:
@@ -132,7 +136,7 @@ def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.nd
     x = np.empty((int(samples.sizes.sum()), len(columns.node_features)), reals)
     column = 0
     for array in columns.node:
-        values = samples.node[array.name].reshape(len(x), -1)
+        values = _as_columns(samples.node[array.name])
         filled = x[:, column : column + values.shape[1]]
         filled[:] = values
         if array.name.startswith(names.PATH_LENGTH_PREFIX):
@@ -152,6 +156,11 @@ def _target(columns: Columns, samples: Samples, reals: np.dtype, integers: np.dt
 
 def _beside(arrays: tuple[ArrayInfo, ...], samples: Samples, dtype: np.dtype) -> np.ndarray:
     """The columns of graph-level arrays, [N, F]."""
-    count = len(samples.index)
-    parts = [samples.graph[a.name].reshape(count, -1 if count else 1) for a in arrays]
-    return np.concatenate(parts, axis=1).astype(dtype)
+    return np.concatenate([_as_columns(samples.graph[a.name]) for a in arrays], axis=1).astype(
+        dtype
+    )
+
+
+def _as_columns(values: np.ndarray) -> np.ndarray:
+    """``values`` [R, ...] as [R, columns]."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))

@@ -100,7 +100,7 @@ def causal_sets() -> CausalSets:
     return make_causal_sets([5, 12, 3, 8, 11, 4, 9])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sets() -> Callable[..., CausalSets]:
     return make_causal_sets
 
@@ -162,7 +162,7 @@ def write_groups(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def adjacency() -> Callable[[Packed, int], np.ndarray]:
     """The boolean adjacency matrix of a packed graph, unpacked by hand."""
 

@@ -1,6 +1,18 @@
+import copy
+import functools
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
+
+from qgpipe.config.resolve import resolve_config
+from qgpipe.data.manifest import write_dataset
+from qgpipe.data.packed import Attribute, EdgePairs, Packed
+from qgpipe.data.parts import write_part
+from qgpipe.files import write_json
+from qgpipe.training.loaders import open_loaders
 
 
 def graph(index: int, target) -> Data:
@@ -51,3 +63,135 @@ class Table(torch.nn.Module):
 @pytest.fixture
 def make_table():
     return Table
+
+
+NUM_GRAPHS = 60
+SPLIT = {"train": range(40), "validation": range(40, 50), "test": range(50, 60)}
+
+
+def packed(seed: int, num_graphs: int = NUM_GRAPHS) -> Packed:
+    """Random orders of 3 to 6 elements in three classes; the first feature tells the class."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(3, 7, num_graphs)
+    pairs = [np.stack(np.triu_indices(n, 1)) for n in sizes]
+    kept = [p[:, rng.random(p.shape[1]) < 0.6] for p in pairs]
+    classes = rng.integers(0, 3, num_graphs)
+    x = rng.normal(size=(sizes.sum(), 3)).astype(np.float32)
+    x[:, 0] += np.repeat(classes, sizes)
+    return Packed(
+        sample_index=np.arange(num_graphs),
+        node_ptr=np.concatenate([[0], np.cumsum(sizes)]),
+        edges=EdgePairs(
+            np.concatenate(kept, axis=1).astype(np.uint16),
+            np.concatenate([[0], np.cumsum([p.shape[1] for p in kept])]),
+        ),
+        attributes={
+            "x": Attribute(x, "node"),
+            "y": Attribute(classes.astype(np.int64), "graph", scalar=True),
+            "graph_features": Attribute(
+                rng.normal(size=(num_graphs, 2)).astype(np.float32), "graph"
+            ),
+        },
+    )
+
+
+def write_data(folder: Path, seed: int = 0) -> tuple[Path, Path]:
+    """A part, a ``dataset.json`` and a ``split.json``."""
+    info = {
+        "store": "tiny",
+        "start": 0,
+        "stop": NUM_GRAPHS,
+        "num_filtered": 0,
+        "node_features": ["a", "b", "c"],
+        "graph_features": ["d", "e"],
+        "target": "kind",
+        "class_names": ["low", "middle", "high"],
+    }
+    part = folder / "parts" / "tiny-000000000.safetensors"
+    write_part(part, packed(seed), info)
+    store = {"name": "tiny", "path": "tiny.zarr", "layout": "stacked", "num_samples": NUM_GRAPHS}
+    write_dataset([part], [{**store, "role": "all"}], folder / "dataset.json")
+    write_json(folder / "split.json", {name: list(ids) for name, ids in SPLIT.items()})
+    return folder / "dataset.json", folder / "split.json"
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """``dataset.json`` and ``split.json`` of 60 tiny graphs: 40, 10 and 10."""
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def make_data():
+    return write_data
+
+
+RAW = {
+    "name": "tiny",
+    "data": {"files": ["tiny.zarr"]},
+    "model": {
+        "encoder_type": "qgpipe.models.Sequential",
+        "encoder_kwargs": {
+            "layers": [
+                ["torch_geometric.nn.SAGEConv", [3, 8], {}, "x, edge_index"],
+                ["torch.nn.ReLU", [], {}, "x"],
+                ["torch.nn.Dropout", [0.4], {}, "x"],
+            ]
+        },
+        "pooling_layers": [["torch_geometric.nn.global_mean_pool"]],
+        "aggregate_pooling_type": "torch.cat",
+        "downstream_tasks": [["torch.nn.Linear", [8, 3]]],
+    },
+    "criterion": "qgpipe.training.losses.cross_entropy",
+    "training": {
+        "seed": 7,
+        "device": "cpu",
+        "num_epochs": 4,
+        "batch_size": 8,
+        "optimizer_kwargs": {"lr": 0.02},
+        "lr_scheduler_type": "torch.optim.lr_scheduler.ReduceLROnPlateau",
+        "lr_scheduler_kwargs": {"patience": 0, "factor": 0.5},
+    },
+    "validation": {
+        "validator": {
+            "evaluator_tasks": [{"name": "accuracy", "monitor": "sklearn.metrics.accuracy_score"}]
+        }
+    },
+}
+
+
+def merged(value, changes):
+    """``value`` with ``changes`` at any depth; ``None`` takes a key away."""
+    result = dict(value)
+    for key, change in changes.items():
+        if change is None:
+            result.pop(key, None)
+        elif isinstance(change, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], change)
+        else:
+            result[key] = change
+    return result
+
+
+def configuration(folder: Path, **changes):
+    raw = copy.deepcopy(RAW)
+    raw["training"]["path"] = str(folder)
+    return resolve_config(merged(raw, changes))
+
+
+@pytest.fixture(scope="session")
+def make_config_in():
+    """A resolved configuration whose runs lie in a folder, with ``changes``."""
+    return configuration
+
+
+@pytest.fixture
+def make_config(tmp_path):
+    """A resolved configuration whose runs lie in the test's folder, with ``changes``."""
+    return functools.partial(configuration, tmp_path / "runs")
+
+
+@pytest.fixture
+def open_data(data):
+    """Fresh loaders of the tiny data, as a configuration says."""
+    return lambda config: open_loaders(config, *data)

@@ -1,0 +1,87 @@
+"""What a predictor scores that always gives the same answer."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from qgpipe.errors import TrainingError
+from qgpipe.training.evaluator import Evaluator
+from qgpipe.training.outputs import is_class_target, target_of_task
+
+logger = logging.getLogger(__name__)
+
+
+class ConstantPredictor(torch.nn.Module):
+    """Answers with the same outputs for every graph."""
+
+    def __init__(self, heads: dict[int, Tensor]):
+        """``heads``: by task, the outputs of one graph, of any shape."""
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, batch: Any) -> dict[int, Tensor]:
+        """By task, the outputs repeated for each graph of ``batch``."""
+        rows = batch.num_graphs
+        return {
+            task: head.to(batch.batch.device).expand(rows, *head.shape)
+            for task, head in self.heads.items()
+        }
+
+
+def constant_heads(heads: dict[int, Tensor], targets: Tensor) -> dict[int, Tensor] | None:
+    """The best constant outputs for training ``targets`` (M,) or (M, T).
+
+    ``heads`` are outputs of a model, (N, C) or (N,), for their shapes. Classes: the
+    logarithms of their shares in the training set, each counted once more than it occurs, so that
+    the most frequent class has the largest output, and their softmax is the share. Real
+    values: their mean. ``None`` if the shapes of outputs and targets say neither.
+    """
+    constants = {}
+    for task, head in heads.items():
+        try:
+            constant = _constant(head.shape[1:], target_of_task(targets, task, len(heads)))
+        except IndexError:
+            return None
+        if constant is None:
+            return None
+        constants[task] = constant
+    return constants
+
+
+def evaluate_baseline(
+    tester: Evaluator, heads: dict[int, Tensor], targets: Tensor, loader: Any
+) -> pd.DataFrame | None:
+    """The row of ``tester`` for the best constant answer, ``None`` if there is none."""
+    constants = constant_heads(heads, targets)
+    if constants is None:
+        return None
+    other = copy.copy(tester)
+    other.apply_model = lambda model, batch: model(batch)
+    try:
+        return other.evaluate(ConstantPredictor(constants), loader)
+    except TrainingError as error:
+        logger.warning("no baseline: %s", error)
+        return None
+
+
+def _constant(shape: torch.Size, target: Tensor) -> Tensor | None:
+    columns = shape.numel()
+    if target.dim() == 2 and (len(shape) != 1 or target.shape[1] != columns):
+        return None
+    if not is_class_target(target):
+        mean = target.double().mean(dim=0).float()
+        return mean.expand(shape).clone() if target.dim() == 2 or columns == 1 else None
+    if columns == 1 or target.dim() == 2:
+        positive = (target > 0).sum(dim=0) + 1
+        share = positive.double() / (len(target) + 2)
+        return torch.logit(share).float().expand(shape).clone()
+    if len(shape) != 1 or target.min() < 0:
+        return None
+    counts = torch.bincount(target.long(), minlength=columns)[:columns] + 1
+    return (counts / counts.sum()).log()

@@ -1,0 +1,55 @@
+"""What is found out before training rather than in the middle of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from qgpipe.data.dataset import PackedDataset
+from qgpipe.errors import DataError, TrainingError
+from qgpipe.models import check_model, check_targets
+from qgpipe.training.training_pass import batches
+
+
+def check_fit(
+    model: torch.nn.Module,
+    loader: Any,
+    apply_model: Callable[[Any, Any], Any] | None,
+    device: torch.device,
+) -> None:
+    """Try ``model`` on the first batch of ``loader``, and its heads on the targets of all.
+
+    Raises ``TrainingError`` if there is no batch, ``ConfigError`` if the model does not fit the
+    features, or the classes do not fit a head with several outputs.
+    """
+    dataset = loader.dataset
+    if len(loader) == 0:
+        raise TrainingError(
+            f"no batch to train on ({len(dataset)} graphs)",
+            remedy="make training.batch_size smaller, or set training.drop_last to false",
+        )
+    outputs = check_model(
+        model,
+        next(batches(loader, epoch=1, start=0)).to(device),
+        node_features=getattr(dataset, "node_features", None),
+        graph_features=getattr(dataset, "graph_features", None),
+        apply_model=apply_model,
+    )
+    if isinstance(dataset, PackedDataset) and isinstance(outputs, dict):
+        wide = {k: head for k, head in outputs.items() if head.dim() == 2 and head.shape[1] > 1}
+        try:
+            check_targets(wide, torch.from_numpy(dataset.targets()))
+        except DataError:  # targets of nodes, or none
+            return
+
+
+def require_finite(model: torch.nn.Module, epoch: int) -> None:
+    """Raise ``TrainingError`` if a weight of ``model`` is not a finite number."""
+    finite = [p.detach().isfinite().all() for p in model.parameters()]
+    if finite and not torch.stack(finite).all():
+        raise TrainingError(
+            f"weights are not finite numbers after epoch {epoch}",
+            remedy="lower the learning rate; the last good checkpoint is kept",
+        )

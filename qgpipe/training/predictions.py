@@ -1,0 +1,61 @@
+"""A row for each graph of the test set: id, target, outputs, predicted class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from qgpipe.errors import QgpipeError
+from qgpipe.training.monitors import Collected
+from qgpipe.training.outputs import is_class_target, labels, target_table
+
+
+def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
+    """The table behind ``predictions.csv``.
+
+    Columns: ``id``; ``target``, or ``target_0`` … if there are several; ``output_0`` … of the only
+    head, or ``task0_output_0`` …; for class targets ``predicted``, or ``task0_predicted`` …. What
+    has no row for each graph is left out.
+    """
+    columns: dict[str, Any] = {"id": ids}
+    rows = len(ids)
+    if collected.targets is not None:
+        table = target_table(collected.targets, rows, rows)
+        columns |= _columns("target", table, rows, always_numbered=False)
+    several = len(collected.heads) > 1
+    for task, head in collected.heads.items():
+        prefix = f"task{task}_" if several else ""
+        columns |= _columns(f"{prefix}output", head, rows, always_numbered=True)
+        predicted = predicted_classes(collected, task)
+        if predicted is not None:
+            columns |= _named(f"{prefix}predicted", predicted)
+    return pd.DataFrame(columns)
+
+
+def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
+    """Class labels that the outputs of ``task`` say, if it has class targets for each graph."""
+    try:
+        prediction, target = collected.pair(task)
+    except QgpipeError:
+        return None
+    if len(target) != collected.num_graphs or not is_class_target(target):
+        return None
+    return labels(prediction, target)
+
+
+def _columns(name: str, values: Tensor, rows: int, *, always_numbered: bool) -> dict[str, Any]:
+    if values.shape[:1] != (rows,):
+        return {}
+    flat = values.reshape(rows, -1).numpy()
+    if flat.shape[1] == 1 and not always_numbered:
+        return {name: flat[:, 0]}
+    return {f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
+
+
+def _named(name: str, values: np.ndarray) -> dict[str, Any]:
+    if values.ndim == 1:
+        return {name: values}
+    return {f"{name}_{i}": values[:, i] for i in range(values.shape[1])}

@@ -1,0 +1,59 @@
+"""What a person sees of a training: a bar on a terminal, a line an epoch otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqdm import tqdm
+
+from qgpipe.logs import PROGRESS, terminal
+
+
+class Progress:
+    """Progress of a run over epochs and steps."""
+
+    def __init__(self, num_epochs: int):
+        self._num_epochs = num_epochs
+        self._stream = terminal()
+        self._on_terminal = self._stream.isatty()
+        self._bar: tqdm | None = None
+
+    def start_epoch(self, epoch: int, step: int, num_steps: int) -> None:
+        """``epoch`` counts from 1; ``step`` of its ``num_steps`` are done already."""
+        if self._on_terminal:
+            self._bar = tqdm(
+                desc=self._title(epoch),
+                initial=step,
+                total=num_steps,
+                unit="batch",
+                leave=False,
+                file=self._stream,
+            )
+
+    def step(self) -> None:
+        """A step is done."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def end_epoch(self, row: dict[str, Any]) -> None:
+        """An epoch is done; ``row`` is its line in the history."""
+        self.close()
+        shown = {k: v for k, v in row.items() if k.endswith("loss_avg") or k.startswith("val_")}
+        shown = {k: v for k, v in shown.items() if not k.endswith(("loss_min", "loss_max"))}
+        values = ", ".join(f"{name} {value:.5g}" for name, value in shown.items())
+        self.say(f"{self._title(row['epoch'])}: {values}, {row['graphs_per_second']:.0f} graphs/s")
+
+    def say(self, message: str) -> None:
+        """Show ``message`` to whoever watches, and log it."""
+        PROGRESS.info(message)
+        if self._on_terminal:
+            tqdm.write(message, file=self._stream)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _title(self, epoch: int) -> str:
+        return f"epoch {epoch}/{self._num_epochs}"

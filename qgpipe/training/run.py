@@ -1,0 +1,137 @@
+"""The stages ``train`` and ``test`` of a run: from prepared data to the files of the run."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch_geometric
+
+import qgpipe
+from qgpipe.config.dump import to_yaml
+from qgpipe.errors import DataError
+from qgpipe.files import atomic_path, write_json, write_text
+from qgpipe.models import load_model
+from qgpipe.training.baseline import evaluate_baseline
+from qgpipe.training.criterion import build_criterion
+from qgpipe.training.device import on_device, resolve_device
+from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
+from qgpipe.training.loaders import Loaders, open_loaders
+from qgpipe.training.metrics import metrics_content
+from qgpipe.training.model_file import read_facts
+from qgpipe.training.monitors import Collected
+from qgpipe.training.predictions import predictions_table
+from qgpipe.training.trainer import Trainer
+
+SUMMARY_FORMAT = 1
+
+
+def train_run(
+    config: Mapping[str, Any], dataset_json: Path, split_json: Path, run_folder: Path
+) -> None:
+    """Train as the resolved ``config`` says, from the last checkpoint if there is one.
+
+    Writes ``config.yaml``, ``model.pt``, ``history.csv`` and ``summary.json`` to ``run_folder``.
+    Raises what ``Trainer`` raises.
+    """
+    text = to_yaml(config)  # before the work: an object in it may have no name
+    trainer = Trainer(config, run_folder)
+    loaders = open_loaders(config, dataset_json, split_json)
+    trainer.run_training(loaders.train, loaders.validation)
+    write_text(run_folder / "config.yaml", text)
+    write_text(run_folder / "history.csv", trainer.history.to_csv())
+    write_json(run_folder / "summary.json", _summary(trainer))
+    trainer.save_best_model(run_folder / "model.pt")
+
+
+def test_run(
+    config: Mapping[str, Any],
+    dataset_json: Path,
+    split_json: Path,
+    model_path: Path,
+    output_folder: Path,
+) -> None:
+    """Test the model in ``model_path`` as the resolved ``config`` says.
+
+    Writes ``metrics.json`` and ``predictions.csv`` to ``output_folder``. Raises ``ConfigError``,
+    ``DataError`` or ``TrainingError`` for what a user can mend.
+    """
+    device = resolve_device(config["training"]["device"])
+    criterion = on_device(build_criterion(config["criterion"]), device)
+    tester = build_evaluator(config, "testing", device, criterion)
+    loaders = open_loaders(config, dataset_json, split_json)
+    facts = read_facts(model_path)
+    model = load_model(model_path, device)
+    results = tester.test(model, loaders.test)
+    tester.report(results)
+    own = Tester(device, criterion, apply_model=config["apply_model"])
+    collected = _collected(tester, model, loaders.test, own)
+    baseline = _baseline(tester, collected, loaders)
+    dataset = loaders.test.dataset
+    content = metrics_content(
+        config["name"],
+        facts["epoch"],
+        last_row(results, "testing.tester"),
+        baseline,
+        collected,
+        dataset.class_names,
+    )
+    assert collected.positions is not None
+    table = predictions_table(collected, dataset.sample_ids(collected.positions))
+    with atomic_path(output_folder / "predictions.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    write_json(output_folder / "metrics.json", content)
+
+
+def _summary(trainer: Trainer) -> dict[str, Any]:
+    rows = trainer.history.rows
+    seconds = sum(row["seconds"] for row in rows)
+    graphs = sum(row["seconds"] * row["graphs_per_second"] for row in rows)
+    best = trainer.selection
+    return {
+        "format": SUMMARY_FORMAT,
+        "run": trainer.config["name"],
+        "best_epoch": best.epoch,
+        "best_score": best.score if math.isfinite(best.score) else None,
+        "metric": best.metric,
+        "epochs": trainer.epoch,
+        "stopped_by": "early stopping" if best.stopped else "num_epochs",
+        "seconds": seconds,
+        "graphs_per_second": graphs / seconds if seconds else None,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "device": str(trainer.device),
+        "checkpoints": f"checkpoints/{trainer.checkpoints.fingerprint}",
+        "versions": {
+            "qgpipe": qgpipe.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torch_geometric": torch_geometric.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def _collected(tester: Any, model: torch.nn.Module, loader: Any, own: Tester) -> Collected:
+    """What ``tester`` saw of the test set; where it does not tell, what ``own`` sees."""
+    if isinstance(tester, Tester) and tester.collected is not None:
+        return tester.collected
+    own.evaluate(model, loader)
+    assert own.collected is not None
+    return own.collected
+
+
+def _baseline(tester: Any, collected: Collected, loaders: Loaders) -> pd.DataFrame | None:
+    """The tester's row for the best constant answer, where there is one."""
+    if not isinstance(tester, Evaluator):
+        return None
+    try:
+        targets = torch.from_numpy(loaders.train.dataset.targets())
+    except DataError:  # there are none, or they belong to nodes
+        return None
+    return evaluate_baseline(tester, collected.heads, targets, loaders.test)

@@ -1,0 +1,300 @@
+"""Training as a configuration says: epochs, validation, checkpoints, the best model, the test."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from qgpipe import paths
+from qgpipe.config.dump import to_plain
+from qgpipe.config.fingerprint import trajectory
+from qgpipe.config.objects import import_object, search_path
+from qgpipe.config.resolve import resolve_config
+from qgpipe.config.schema import schema as config_schema
+from qgpipe.errors import TrainingError
+from qgpipe.models import build_model
+from qgpipe.training.checkpoint import CheckpointFolder
+from qgpipe.training.checks import check_fit, require_finite
+from qgpipe.training.criterion import build_criterion
+from qgpipe.training.device import resolve_device
+from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_stopping
+from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, last_row
+from qgpipe.training.history import History
+from qgpipe.training.interruption import Interrupted, SignalWatch
+from qgpipe.training.loaders import Loaders, fingerprint_data, open_loaders
+from qgpipe.training.model_file import save_trained_model
+from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
+from qgpipe.training.progress import Progress
+from qgpipe.training.randomness import restore_rng, rng_state, seed_everything
+from qgpipe.training.selection import Selection
+from qgpipe.training.training_pass import TrainingPass, can_resume_within_epoch
+
+logger = logging.getLogger(__name__)
+
+NAMES = ("node_features", "graph_features", "class_names")  # of the data, kept with the model
+
+
+class Trainer:
+    """Trains, validates and tests one model.
+
+    ``schema`` is the JSON Schema of the configuration. What has to survive a restart is in
+    objects with ``state_dict``; everything else is derived from the configuration.
+    """
+
+    schema = config_schema()
+
+    def __init__(self, config: Mapping[str, Any], folder: str | Path | None = None):
+        """``config`` is resolved; ``folder`` is the run's, by default the one it names.
+
+        Seeds the random number generators and builds everything but the data. Raises
+        ``ConfigError`` with the key of whatever cannot be built.
+        """
+        self.config = config
+        self.folder = Path(folder) if folder is not None else paths.run_folder(config)
+        self._build()
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Trainer:
+        """A trainer for a configuration as it was read or written in Python.
+
+        Raises ``ConfigError`` if the configuration is wrong.
+        """
+        return cls(resolve_config(config))
+
+    def prepare_dataloaders(self) -> Loaders:
+        """Loaders of the training, validation and test set.
+
+        Generates, preprocesses and splits first what is missing or out of date in
+        ``data.output``.
+        """
+        from qgpipe.training.prepare import prepare_data  # reads raw stores: needs zarr
+
+        return open_loaders(self.config, *prepare_data(self.config))
+
+    def run_training(
+        self, train_loader: Any, val_loader: Any = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Train until ``num_epochs`` or early stopping; returns training and validation results.
+
+        Goes on from the newest checkpoint of the same training, if there is one. Both tables
+        have a row an epoch; the second is empty without a validation. Raises ``Interrupted``
+        after a signal has asked to stop, and ``TrainingError`` if training cannot go on; in
+        both cases the same call goes on from the last good state.
+        """
+        if self.history.rows or self.training_pass.step:
+            self._build()
+        self._check(train_loader, val_loader)
+        self.names = {name: getattr(train_loader.dataset, name, None) for name in NAMES}
+        self._resume_or_seed(train_loader, val_loader)
+        self._progress = Progress(self._num_epochs)
+        with SignalWatch() as self._signals:
+            try:
+                while not self.selection.stopped and self.epoch < self._num_epochs:
+                    self._run_epoch(train_loader, val_loader)
+            except Interrupted as interruption:
+                self._leave(train_loader, interruption)
+                raise
+            finally:
+                self._progress.close()
+        self._finish()
+        return self.history.training(), self.history.validation()
+
+    def run_test(self, test_loader: Any) -> pd.DataFrame:
+        """Results of the best model on the test set.
+
+        Raises ``TrainingError`` if there is no trained model yet.
+        """
+        results = self.tester.test(self.best_model(), test_loader)
+        self.tester.report(results)
+        return results
+
+    def best_model(self) -> torch.nn.Module:
+        """A copy of the model with the best weights, in evaluation mode.
+
+        Raises ``TrainingError`` if there is none yet.
+        """
+        if self.selection.epoch is None:
+            raise TrainingError(
+                "there is no trained model yet",
+                remedy="call run_training first; a finished run is taken from its checkpoints",
+            )
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(self.selection.weights)
+        return model.eval()
+
+    def save_best_model(self, path: str | Path) -> None:
+        """Write the best model to ``path``, as ``qgpipe.models.load_model`` reads it."""
+        best = self.selection
+        facts = {"epoch": best.epoch, "score": best.score, **self.names}
+        save_trained_model(path, self.config["model"], best.weights, facts)
+
+    @property
+    def _num_epochs(self) -> int:
+        return self.config["training"]["num_epochs"]
+
+    def _build(self) -> None:
+        """Build everything from the configuration, as it is before the first epoch."""
+        config, training = self.config, self.config["training"]
+        to_plain(config["model"], "model")  # what cannot be named could not be saved
+        self.device = resolve_device(training["device"])
+        seed_everything(training["seed"])
+        self.apply_model = import_object(config["apply_model"], "apply_model")
+        self.model = build_model(config["model"]).to(self.device)
+        self.criterion = build_criterion(config["criterion"])
+        parameters = list(self.model.parameters())
+        if isinstance(self.criterion, torch.nn.Module):
+            parameters += self.criterion.to(self.device).parameters()
+        self.optimizer = build_optimizer(parameters, training)
+        self.scheduler = build_scheduler(self.optimizer, training)
+        self.validator = None
+        if "validation" in config:
+            self.validator = build_evaluator(config, "validation", self.device, self.criterion)
+        self.tester = build_evaluator(config, "testing", self.device, self.criterion)
+        self.early_stopping = None
+        if "early_stopping" in config:
+            self.early_stopping = build_early_stopping(config["early_stopping"])
+        self.history = History()
+        self.selection = Selection(self.early_stopping)
+        self.training_pass = TrainingPass()
+        self.epoch = 0
+        self._best_written: int | None = None
+
+    def _check(self, train_loader: Any, val_loader: Any) -> None:
+        """Find out before training what could only fail later."""
+        stopping = self.early_stopping
+        if stopping is not None and val_loader is None:
+            raise TrainingError("early stopping needs a validation loader")
+        if isinstance(stopping, DefaultEarlyStopping) and type(self.validator) is Validator:
+            stopping.require(self.validator.columns)
+        check_fit(self.model, train_loader, self.apply_model, self.device)
+
+    def _resume_or_seed(self, train_loader: Any, val_loader: Any) -> None:
+        """Go to where an earlier process stopped, or to the start."""
+        fingerprint = trajectory(
+            self.config,
+            fingerprint_data(train_loader),
+            fingerprint_data(val_loader) if val_loader is not None else "",
+            map(Path, search_path()),
+        )
+        self.checkpoints = CheckpointFolder(self.folder / "checkpoints" / fingerprint, fingerprint)
+        state = self.checkpoints.load(self._num_epochs)
+        if state is None:
+            seed_everything(self.config["training"]["seed"])
+            return
+        self.epoch = state["epoch"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state["parts"][name])
+        if isinstance(self.validator, Evaluator) and self.history.rows:
+            self.validator.data = self.history.validation().drop(columns="epoch")
+        restore_rng(state["rng"])
+        logger.info("go on after epoch %d, step %d", self.epoch, self.training_pass.step)
+
+    def _run_epoch(self, train_loader: Any, val_loader: Any) -> None:
+        """Train, validate, judge and record one epoch."""
+        epoch, this = self.epoch + 1, self.training_pass
+        self._progress.start_epoch(epoch, this.step, len(train_loader))
+        this.run(
+            self.model,
+            self.criterion,
+            self.optimizer,
+            train_loader,
+            epoch,
+            self.apply_model,
+            self.device,
+            after_step=lambda: self._after_step(train_loader),
+        )
+        self.history.add(
+            epoch=epoch,
+            losses=this.losses.summary(),
+            validation=self._validate(val_loader),
+            lr=float(self.optimizer.param_groups[0]["lr"]),
+            seconds=this.seconds,
+            num_graphs=this.losses.num_graphs,
+        )
+        step_scheduler(self.scheduler, self.selection.judge(self.history, self.model))
+        self.epoch, self.training_pass = epoch, TrainingPass()
+        self._progress.end_epoch(self.history.rows[-1])
+        every = self.config["training"]["checkpoint_at"]
+        keep = every is not None and epoch % every == 0
+        if keep or self.checkpoints.is_due():
+            self._save(keep)
+
+    def _after_step(self, train_loader: Any) -> None:
+        """Between two steps: progress, signals, and in long epochs a checkpoint."""
+        self._progress.step()
+        self._signals.raise_if_received()
+        if can_resume_within_epoch(train_loader) and self.checkpoints.is_due(mid_epoch=True):
+            self.training_pass.check_losses(train_loader, self.epoch + 1)
+            self._save()
+
+    def _validate(self, loader: Any) -> dict[str, Any] | None:
+        """The validation results as a row of the history; a signal ends it at once."""
+        if self.validator is None or loader is None:
+            return None
+        before = rng_state()
+        try:
+            with self._signals.at_once():
+                results = self.validator.validate(self.model, loader)
+        except Interrupted:
+            restore_rng(before)
+            raise
+        self.validator.report(results)
+        return last_row(results, "validation.validator")
+
+    def _leave(self, train_loader: Any, interruption: Interrupted) -> None:
+        """Save where training stands when a signal has stopped it."""
+        step = self.training_pass.step
+        if step == 0 or can_resume_within_epoch(train_loader):
+            self.training_pass.check_losses(train_loader, self.epoch + 1)
+            self._save()
+        self._progress.say(
+            f"{interruption} after epoch {self.epoch}, step {step}; the same command goes on"
+        )
+
+    def _finish(self) -> None:
+        """Save the end state, and settle on the last epoch if none was found to be the best."""
+        if self.checkpoints.position != (self.epoch, 0):
+            self._save()
+        if self.selection.epoch is None:
+            if self.validator is not None:
+                logger.warning("no epoch was better than the initial score; the last one is kept")
+            last = self.history.rows[-1]
+            self.selection.keep(self.model, self.epoch, last["train_loss_avg"])
+        self._write_best()
+
+    def _save(self, keep: bool = False) -> None:
+        """Write a checkpoint, and the best model if it is another since the last time."""
+        require_finite(self.model, self.epoch)
+        state = {
+            "epoch": self.epoch,
+            "step": self.training_pass.step,
+            "parts": {name: part.state_dict() for name, part in self._parts().items()},
+            "rng": rng_state(),
+        }
+        self.checkpoints.save(state, keep)
+        if self.selection.epoch not in (None, self._best_written):
+            self._write_best()
+
+    def _write_best(self) -> None:
+        self.save_best_model(self.checkpoints.best)
+        self._best_written = self.selection.epoch
+
+    def _parts(self) -> dict[str, Any]:
+        """Everything that has state, by its name in a checkpoint."""
+        parts = {
+            "model": self.model,
+            "criterion": self.criterion,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "early_stopping": self.early_stopping,
+            "history": self.history,
+            "selection": self.selection,
+            "training_pass": self.training_pass,
+        }
+        return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}

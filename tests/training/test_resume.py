@@ -1,0 +1,375 @@
+"""Interrupted at any moment and started again, a run ends as one that never was."""
+
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from torch_geometric.loader import DataLoader
+
+from qgpipe.training import checkpoint
+from qgpipe.training.interruption import Interrupted
+from qgpipe.training.trainer import Trainer
+
+
+class Killed(BaseException):
+    """The end of the process, as far as the trainer can tell: nothing is saved any more."""
+
+
+class Loss:
+    """Cross entropy that does something at its call number ``at``, and draws random numbers."""
+
+    def __init__(self, at=None, action=None):
+        self.calls, self.at, self.action = 0, at, action
+
+    def __call__(self, outputs, data):
+        self.calls += 1
+        if self.calls == self.at:
+            self.action()
+        noise = 0.01 * (random.random() + np.random.random() + torch.rand(()))  # noqa: NPY002
+        return cross_entropy(outputs[0], data.y) + noise * outputs[0].square().mean()
+
+
+def kill():
+    raise Killed
+
+
+def send(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+def batch_normalised(config):
+    layers = config["model"]["encoder_kwargs"]["layers"]
+    layers.insert(1, ["torch_geometric.nn.BatchNorm", [8], {}, "x"])
+    return config
+
+
+STOPPING = {"tasks": {0: {"metric": "accuracy", "mode": "max", "grace_period": 1}}, "patience": 3}
+CALLS_AN_EPOCH = 5 + 2  # batches of training and validation
+
+
+@pytest.fixture
+def start(make_config, open_data):
+    """A training with ``criterion``; returns the trainer, before it runs, and how to run it."""
+
+    def begin(criterion, name="run", **training):
+        config = batch_normalised(
+            make_config(name=name, criterion=criterion, early_stopping=STOPPING, training=training)
+        )
+        trainer, loaders = Trainer(config), open_data(config)
+        return trainer, lambda: trainer.run_training(loaders.train, loaders.validation)
+
+    return begin
+
+
+def without_times(csv):
+    """Everything but the two last columns."""
+    return [line.rsplit(",", 2)[0] for line in csv.splitlines()]
+
+
+def results(trainer, tmp_path):
+    """What a run leaves: the bytes of the model, the history, the last weights."""
+    trainer.save_best_model(tmp_path / "model.pt")
+    weights = {name: value.tolist() for name, value in trainer.model.state_dict().items()}
+    return (tmp_path / "model.pt").read_bytes(), without_times(trainer.history.to_csv()), weights
+
+
+@pytest.fixture
+def undisturbed(start, tmp_path):
+    trainer, run = start(Loss(), name="undisturbed")
+    run()
+    return results(trainer, tmp_path)
+
+
+def test_two_runs_with_the_same_seed_are_the_same(start, tmp_path, undisturbed):
+    trainer, run = start(Loss())
+    run()
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_another_seed_is_another_run(start, tmp_path, undisturbed):
+    trainer, run = start(Loss(), seed=8)
+    run()
+    assert results(trainer, tmp_path)[1] != undisturbed[1]
+
+
+@pytest.mark.parametrize("at", random.Random(1).sample(range(2, 4 * CALLS_AN_EPOCH), 6))
+def test_killed_anywhere_it_goes_on_to_the_same_bytes(start, tmp_path, undisturbed, at):
+    with pytest.raises(Killed):
+        start(Loss(at, kill))[1]()
+    trainer, run = start(Loss())
+    run()
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_killed_again_and_again_it_still_gets_there(start, tmp_path, undisturbed):
+    ends = 0
+    for at in (3, 12, 9, 13, 5, 11, 8, 1000):
+        trainer, run = start(Loss(at, kill))
+        try:
+            run()
+        except Killed:
+            ends += 1
+    assert ends >= 4
+    assert results(trainer, tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_in_an_epoch_saves_the_step(start, tmp_path, undisturbed, number):
+    at = CALLS_AN_EPOCH + 3  # the third step of the second epoch
+    stopped, run = start(Loss(at, send(number)))
+    with pytest.raises(Interrupted):
+        run()
+    assert stopped.checkpoints.position == (1, 3)
+    trainer, run = start(Loss())
+    run()
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_a_signal_in_the_validation_keeps_the_steps_of_the_epoch(start, tmp_path, undisturbed):
+    stopped, run = start(Loss(2 * CALLS_AN_EPOCH - 1, send(signal.SIGTERM)))
+    with pytest.raises(Interrupted):
+        run()
+    assert stopped.checkpoints.position == (1, 5)
+    again = Loss()
+    trainer, run = start(again)
+    run()
+    assert again.calls == 2 + 2 * CALLS_AN_EPOCH  # that validation, and two epochs
+    assert results(trainer, tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("steps", [(1, 2, 4, 3, 5, 6, 2), (6, 6, 1, 1, 1, 7)])
+def test_signals_again_and_again_change_nothing(start, tmp_path, undisturbed, steps):
+    for at in (*steps, 1000):
+        trainer, run = start(Loss(at, send(signal.SIGTERM)))
+        try:
+            run()
+        except Interrupted:
+            continue
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_the_best_score_and_the_patience_go_on(make_config, open_data):
+    stopping = {"tasks": {0: {"metric": "loss_avg", "delta": 10.0}}, "patience": 3}
+
+    def run(criterion):
+        config = make_config(
+            criterion=criterion, early_stopping=stopping, training={"num_epochs": 9}
+        )
+        loaders = open_data(config)
+        training, _ = Trainer(config).run_training(loaders.train, loaders.validation)
+        return len(training)
+
+    for epochs in (2, 3):
+        with pytest.raises(Interrupted):
+            run(Loss(epochs + CALLS_AN_EPOCH, send(signal.SIGTERM)))
+    # The first epoch is better than infinity; then patience falls in three.
+    assert run(Loss()) == 4
+
+
+class Learning(torch.nn.Module):
+    def __init__(self, at=None):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+        self.calls, self.at = 0, at
+
+    def forward(self, outputs, data):
+        self.calls += 1
+        if self.calls == self.at:
+            raise Killed
+        return cross_entropy(outputs[0] * self.scale, data.y)
+
+
+def test_what_a_criterion_has_learned_goes_on(start):
+    whole, run = start(Learning(), name="whole")
+    run()
+    with pytest.raises(Killed):
+        start(Learning(2 * CALLS_AN_EPOCH + 1))[1]()
+    trainer, run = start(Learning())
+    run()
+    assert trainer.criterion.scale.item() == whole.criterion.scale.item() != 1.0
+
+
+def test_long_epochs_are_saved_on_the_way(start, tmp_path, undisturbed, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MID_EPOCH_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "COST", 1e9)
+    with pytest.raises(Killed):
+        start(Loss(CALLS_AN_EPOCH + 4, kill))[1]()
+    again = Loss()
+    trainer, run = start(again)
+    run()
+    assert again.calls == 3 * CALLS_AN_EPOCH - 3
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_a_damaged_checkpoint_costs_an_epoch_at_most(start, tmp_path, undisturbed, caplog):
+    stopped, run = start(Loss(3 * CALLS_AN_EPOCH, send(signal.SIGTERM)))
+    with pytest.raises(Interrupted):
+        run()
+    last = stopped.checkpoints.last
+    last.write_bytes(last.read_bytes()[:-500])
+    trainer, run = start(Loss())
+    with caplog.at_level(logging.WARNING):
+        run()
+    assert "last.pt is damaged" in caplog.text
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_a_finished_run_is_taken_from_its_checkpoint(start, tmp_path, undisturbed):
+    start(Loss())[1]()
+    again = Loss()
+    trainer, run = start(again)
+    training, validation = run()
+    assert again.calls == 0
+    assert len(training) == len(validation) == 4
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_the_same_trainer_may_run_twice(start, tmp_path, undisturbed):
+    trainer, run = start(Loss())
+    run()
+    run()
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_a_trainer_whose_checkpoints_are_gone_starts_anew(start, tmp_path, undisturbed):
+    trainer, run = start(Loss())
+    run()
+    for file in trainer.checkpoints.folder.iterdir():
+        file.unlink()
+    run()
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_more_epochs_continue_a_finished_run(start, tmp_path, undisturbed):
+    start(Loss(), num_epochs=2)[1]()
+    again = Loss()
+    trainer, run = start(again, num_epochs=4)
+    run()
+    assert again.calls == 2 * CALLS_AN_EPOCH
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_fewer_epochs_than_are_done_are_counted_from_a_kept_one(start, tmp_path):
+    short, run = start(Loss(), name="short", num_epochs=2)
+    run()
+    expected = results(short, tmp_path)
+    start(Loss(), num_epochs=4, checkpoint_at=1)[1]()
+    again = Loss()
+    trainer, run = start(again, num_epochs=2)
+    run()
+    assert again.calls == 0
+    assert results(trainer, tmp_path) == expected
+
+
+def test_a_changed_run_starts_anew_and_finds_its_state_when_changed_back(start):
+    first, run = start(Loss())
+    run()
+    changed = Loss()
+    other, run = start(changed, batch_size=10)
+    run()
+    assert changed.calls > 0
+    assert other.checkpoints.folder != first.checkpoints.folder
+    back = Loss()
+    start(back)[1]()
+    assert back.calls == 0
+
+
+def test_other_data_is_another_run(make_config, make_data, tmp_path, start):
+    from qgpipe.training.loaders import open_loaders
+
+    first, run = start(Loss())
+    run()
+    loaders = open_loaders(first.config, *make_data(tmp_path / "other", seed=1))
+    again = Loss()
+    trainer = Trainer({**first.config, "criterion": again})
+    trainer.run_training(loaders.train, loaders.validation)
+    assert again.calls > 0
+
+
+def test_epochs_are_kept_every_so_often(start):
+    trainer, run = start(Loss(), checkpoint_at=2)
+    run()
+    kept = sorted(f.name for f in trainer.checkpoints.folder.glob("epoch_*.pt"))
+    assert kept == ["epoch_0002.pt", "epoch_0004.pt"]
+
+
+def test_validation_results_go_on_in_the_validator(start):
+    with pytest.raises(Killed):
+        start(Loss(2 * CALLS_AN_EPOCH + 2, kill))[1]()
+    trainer, run = start(Loss())
+    _, validation = run()
+    columns = trainer.validator.columns
+    assert trainer.validator.data[columns].equals(validation[columns])
+
+
+def test_a_loader_of_pyg_goes_on_from_the_last_epoch(make_config, data, tmp_path):
+    from qgpipe.training.loaders import open_loaders
+
+    def run(name, criterion):
+        config = make_config(name=name, criterion=criterion)
+        loaders = open_loaders(config, *data)
+        graphs = [[g.clone() for g in loader.dataset] for loader in loaders]
+        trainer = Trainer(config)
+        trainer.run_training(
+            DataLoader(graphs[0], batch_size=8, shuffle=True), DataLoader(graphs[1], batch_size=8)
+        )
+        return trainer
+
+    expected = results(run("undisturbed", Loss()), tmp_path)
+    with pytest.raises(Interrupted):
+        run("run", Loss(CALLS_AN_EPOCH + 3, send(signal.SIGTERM)))
+    again = Loss()
+    assert results(run("run", again), tmp_path) == expected
+    assert again.calls == 3 * CALLS_AN_EPOCH  # the second epoch from its beginning
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from qgpipe.config.load import load_config
+from qgpipe.config.resolve import resolve_config
+from qgpipe.training import losses
+from qgpipe.training.run import train_run
+
+config, dataset, split, folder, last_call = sys.argv[1:]
+calls = 0
+original = losses.cross_entropy
+
+def deadly(outputs, data):
+    global calls
+    calls += 1
+    if calls == int(last_call):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(outputs, data)
+
+deadly.__module__, deadly.__qualname__ = original.__module__, original.__qualname__
+losses.cross_entropy = deadly
+train_run(resolve_config(load_config(config)), Path(dataset), Path(split), Path(folder))
+"""
+
+
+def test_a_process_that_is_killed_ends_in_the_same_files(make_config, data, tmp_path):
+    from qgpipe.config.dump import to_yaml
+
+    (tmp_path / "run.yaml").write_text(to_yaml(make_config()))
+
+    def run(folder, last_call=0):
+        command = [sys.executable, "-c", PROGRAM, tmp_path / "run.yaml", *data, folder]
+        return subprocess.run([*map(str, command), str(last_call)], capture_output=True).returncode
+
+    assert run(tmp_path / "a") == 0
+    assert run(tmp_path / "b", last_call=2 * CALLS_AN_EPOCH + 4) == -signal.SIGKILL
+    assert not (tmp_path / "b" / "model.pt").exists()
+    assert run(tmp_path / "b") == 0
+    for name in ("model.pt", "config.yaml"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    histories = [(tmp_path / folder / "history.csv").read_text() for folder in "ab"]
+    assert without_times(histories[0]) == without_times(histories[1])

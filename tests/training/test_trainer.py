@@ -1,0 +1,342 @@
+import json
+import logging
+
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import accuracy_score
+from torch.nn.functional import cross_entropy
+
+from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.models import load_model
+from qgpipe.training.early_stopping import DefaultEarlyStopping
+from qgpipe.training.model_file import read_facts
+from qgpipe.training.trainer import Trainer
+
+
+@pytest.fixture
+def train(open_data):
+    """Train as a configuration says; returns the trainer and the two tables."""
+
+    def run(config):
+        trainer = Trainer(config)
+        loaders = open_data(config)
+        return trainer, *trainer.run_training(loaders.train, loaders.validation)
+
+    return run
+
+
+def test_the_schema_is_that_of_the_configuration():
+    assert json.dumps(Trainer.schema).startswith('{"$schema"')
+    assert {"training", "model", "criterion"} <= set(Trainer.schema["properties"])
+
+
+def test_a_configuration_is_resolved_first():
+    with pytest.raises(ConfigError, match=r"model\.encoder_type: missing"):
+        Trainer.from_config({"data": {"files": ["a"]}, "model": {}, "criterion": "a.b"})
+
+
+def test_both_tables_have_a_row_an_epoch(make_config, train):
+    _, training, validation = train(make_config())
+    assert training["epoch"].tolist() == validation["epoch"].tolist() == [1, 2, 3, 4]
+    assert list(validation.columns) == ["epoch", "loss_avg", "loss_min", "loss_max", "accuracy"]
+    assert {"loss_avg", "loss_min", "loss_max", "lr", "seconds"} <= set(training.columns)
+
+
+def test_it_learns(make_config, train):
+    _, training, validation = train(make_config(training={"num_epochs": 25}))
+    assert training["loss_avg"].iloc[-1] < 0.8 < 1.0 < training["loss_avg"].iloc[0]
+    assert validation["accuracy"].iloc[-1] >= 0.7
+
+
+def test_the_test_is_of_the_best_model(make_config, train, open_data):
+    config = make_config(testing={"tester": {"evaluator_tasks": [
+        {"name": "accuracy", "monitor": accuracy_score}]}})  # fmt: skip
+    trainer, _, validation = train(config)
+    assert trainer.selection.epoch == validation["epoch"][validation["loss_avg"].idxmin()]
+    (batch,) = open_data(make_config(testing={"batch_size": 10})).test
+    outputs = trainer.best_model()(batch.x, batch.edge_index, batch.batch)
+    results = trainer.run_test(open_data(config).test)
+    assert isinstance(results, pd.DataFrame)
+    assert results["accuracy"].item() == accuracy_score(batch.y, outputs[0].argmax(1))
+    expected = cross_entropy(outputs[0], batch.y).item()
+    assert results["loss_avg"].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_there_is_nothing_to_test_before_training(make_config, open_data):
+    config = make_config()
+    with pytest.raises(TrainingError, match="no trained model yet; call run_training first"):
+        Trainer(config).run_test(open_data(config).test)
+
+
+def test_the_best_model_is_in_a_file_that_rebuilds_it(make_config, train, open_data):
+    trainer, *_ = train(make_config())
+    model = load_model(trainer.checkpoints.best)
+    (batch, *_) = open_data(make_config()).test
+    inputs = (batch.x, batch.edge_index, batch.batch)
+    assert torch.equal(model.eval()(*inputs)[0], trainer.best_model()(*inputs)[0])
+    facts = read_facts(trainer.checkpoints.best)
+    assert facts["epoch"] == trainer.selection.epoch
+    assert facts["score"] == trainer.selection.score
+    assert facts["node_features"] == ["a", "b", "c"]
+    assert facts["class_names"] == ["low", "middle", "high"]
+
+
+# which epoch is the best, and when to stop
+
+
+def test_early_stopping_ends_the_training(make_config, train):
+    stopping = {"tasks": {0: {"metric": "loss_avg", "delta": 10.0}}, "patience": 2}
+    trainer, training, _ = train(make_config(early_stopping=stopping))
+    assert len(training) == 3  # the first is better than infinity, then patience falls twice
+    assert trainer.selection.stopped
+    assert trainer.selection.epoch == 1
+
+
+def test_the_best_epoch_is_chosen_by_the_early_stopping_metric(make_config, train):
+    stopping = {"tasks": {0: {"metric": "accuracy", "mode": "max"}}, "patience": 50}
+    config = make_config(early_stopping=stopping, training={"num_epochs": 12})
+    trainer, _, validation = train(config)
+    assert trainer.selection.epoch == validation["epoch"][validation["accuracy"].idxmax()]
+    assert trainer.selection.score == validation["accuracy"].max()
+
+
+def test_a_plateau_schedule_follows_the_first_early_stopping_metric(make_config, train):
+    stopping = {"tasks": {0: {"metric": "accuracy", "mode": "max"}}, "patience": 50}
+    config = make_config(early_stopping=stopping, training={"num_epochs": 8})
+    _, training, validation = train(config)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.02), patience=0, factor=0.5
+    )
+    rates = []
+    for value in validation["accuracy"]:
+        rates.append(scheduler.optimizer.param_groups[0]["lr"])
+        scheduler.step(value)
+    assert training["lr"].tolist() == rates
+
+
+def test_if_no_epoch_is_better_the_last_is_kept_with_a_warning(make_config, train, caplog):
+    stopping = {"tasks": {0: {"metric": "loss_avg", "init_best_score": 0.0}}, "patience": 9}
+    with caplog.at_level(logging.WARNING):
+        trainer, *_ = train(make_config(early_stopping=stopping))
+    assert trainer.selection.epoch == 4
+    assert "no epoch was better than the initial score" in caplog.text
+
+
+def test_without_a_validation_the_last_epoch_is_the_best(make_config, train):
+    trainer, training, validation = train(make_config(validation=None))
+    assert validation.empty
+    assert trainer.selection.epoch == len(training) == 4
+    assert all(
+        torch.equal(value, trainer.selection.weights[name])
+        for name, value in trainer.model.state_dict().items()
+    )
+
+
+def test_a_watched_column_that_will_not_be_there_is_found_before_training(make_config, train):
+    stopping = {"tasks": {0: {"metric": "f1"}}, "patience": 2}
+    message = r"early_stopping\.tasks\.0\.metric: .*no column 'f1'; the columns are loss_avg, "
+    with pytest.raises(ConfigError, match=message):
+        train(make_config(early_stopping=stopping))
+
+
+class StopAfterTwo:
+    def __call__(self, validation):
+        return len(validation) == 2
+
+
+def test_early_stopping_of_the_users_sees_all_validation_results(make_config, train):
+    trainer, training, validation = train(make_config(early_stopping={"type": StopAfterTwo}))
+    assert len(training) == 2
+    assert trainer.selection.epoch == validation["epoch"][validation["loss_avg"].idxmin()]
+
+
+class Twice(DefaultEarlyStopping):
+    pass
+
+
+def test_a_subclass_of_early_stopping_is_constructed_as_it_is_given(make_config, train):
+    kwargs = {"tasks": {0: {"metric": "accuracy", "mode": "max"}}, "patience": 1}
+    trainer, *_ = train(make_config(early_stopping={"type": Twice, "kwargs": kwargs}))
+    assert trainer.selection.metric == "accuracy"
+
+
+# models, losses and loaders of the user's
+
+
+class Own(torch.nn.Module):
+    def __init__(self, features, classes=3):
+        super().__init__()
+        self.linear = torch.nn.Linear(features, classes)
+
+    def forward(self, x, edge_index, batch):
+        sums = torch.zeros(int(batch.max()) + 1, x.shape[1]).index_add(0, batch, x)
+        return self.linear(sums)
+
+
+def of_a_tensor(outputs, data):
+    return cross_entropy(outputs, data.y)
+
+
+def test_a_model_of_the_users_trains_is_saved_and_tested(make_config, train, open_data):
+    model = {"type": Own, "args": [3], "kwargs": {"classes": 4}}
+    config = make_config(criterion=of_a_tensor)
+    config["model"] = model
+    trainer, training, _ = train(config)
+    assert training["loss_avg"].iloc[-1] < training["loss_avg"].iloc[0]
+    assert load_model(trainer.checkpoints.best).linear.out_features == 4
+    assert trainer.run_test(open_data(config).test)["loss_avg"].item() > 0
+
+
+def test_apply_model_reaches_training_validation_and_test(make_config, train, open_data):
+    calls = []
+
+    def doubled(model, data):
+        calls.append(model.training)
+        return {0: 2 * model(data.x, data.edge_index, data.batch)[0]}
+
+    config = make_config(apply_model=doubled, training={"num_epochs": 1})
+    trainer, *_ = train(config)
+    assert calls.count(True) == 5  # batches of training
+    before = len(calls)
+    trainer.run_test(open_data(config).test)
+    assert len(calls) - before == 2
+
+
+class Weighted(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, outputs, data):
+        return cross_entropy(outputs[0] * self.scale, data.y)
+
+
+def test_a_criterion_with_parameters_learns_them(make_config, train):
+    trainer, *_ = train(make_config(criterion=Weighted))
+    assert trainer.criterion.scale.item() != 1.0
+    assert trainer.validator.criterion is trainer.criterion
+
+
+def two_losses(outputs, data):
+    return cross_entropy(outputs[0], data.y) + cross_entropy(outputs[1], 2 - data.y)
+
+
+def test_two_heads_are_trained_and_judged_together(make_config, train, open_data):
+    heads = [["torch.nn.Linear", [8, 3]], ["torch.nn.Linear", [8, 3]]]
+    tasks = [{"name": "first", "monitor": accuracy_score, "task": 0},
+             {"name": "second", "monitor": accuracy_score, "task": 1}]  # fmt: skip
+    config = make_config(
+        model={"downstream_tasks": heads},
+        criterion=two_losses,
+        validation={"validator": {"evaluator_tasks": tasks}},
+    )
+    trainer, _, validation = train(config)
+    assert {"first", "second"} <= set(validation.columns)
+    trainer.run_test(open_data(config).test)
+    assert set(trainer.tester.collected.heads) == {0, 1}
+
+
+# what stops a training
+
+
+class Poisoned:
+    """A loss that is not a number from its call number ``at`` on."""
+
+    def __init__(self, at):
+        self.calls, self.at = 0, at
+
+    def __call__(self, outputs, data):
+        self.calls += torch.is_grad_enabled()
+        return cross_entropy(outputs[0], data.y) * (float("nan") if self.calls >= self.at else 1)
+
+
+def test_a_loss_that_is_no_number_names_epoch_step_and_samples(make_config, train, open_data):
+    config = make_config(criterion=Poisoned(at=8))  # five steps an epoch
+    with pytest.raises(TrainingError) as caught:
+        train(config)
+    loader = open_data(config).train
+    ids = [f"tiny/{i}" for i in loader.order(2)[16:24]]
+    assert str(caught.value) == (
+        f"epoch 2, step 3: the loss is nan, with the samples {', '.join(ids)}; "
+        "look at these samples, or lower the learning rate; the last good checkpoint is kept"
+    )
+
+
+def test_the_last_good_checkpoint_is_kept_and_gone_on_from(make_config, train):
+    criterion = Poisoned(at=8)
+    config = make_config(criterion=criterion)
+    with pytest.raises(TrainingError):
+        train(config)
+    criterion.at = 1000
+    trainer, training, _ = train(config)
+    healthy, expected, _ = train(make_config(criterion=Poisoned(at=1000), name="healthy"))
+    assert training["loss_avg"].tolist() == expected["loss_avg"].tolist()
+    assert trainer.epoch == healthy.epoch == 4
+
+
+class Exploding(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, loss):
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * float("inf")
+
+
+def exploding(outputs, data):
+    return Exploding.apply(cross_entropy(outputs[0], data.y))
+
+
+def test_weights_that_are_no_numbers_are_never_saved(make_config, train):
+    config = make_config(criterion=exploding, training={"batch_size": 40})  # one step an epoch
+    with pytest.raises(TrainingError, match="weights are not finite numbers after epoch 1; lower"):
+        train(config)
+
+
+def test_a_loss_without_a_gradient_is_an_error(make_config, train):
+    config = make_config(criterion=lambda outputs, data: outputs[0].detach().mean())
+    with pytest.raises(TrainingError, match="epoch 1, step 1: the loss has no gradient"):
+        train(config)
+
+
+def test_a_vector_of_losses_says_where_and_what_to_do(make_config, train):
+    config = make_config(criterion=lambda o, d: cross_entropy(o[0], d.y, reduction="none"))
+    message = r"epoch 1, step 1: criterion '<lambda>' returned .* \(8,\); return the mean"
+    with pytest.raises(TrainingError, match=message):
+        train(config)
+
+
+def test_features_that_do_not_fit_are_found_before_training(make_config, train):
+    layers = [["torch_geometric.nn.SAGEConv", [12, 8], {}, "x, edge_index"]]
+    config = make_config(model={"encoder_kwargs": {"layers": layers}})
+    message = r"SAGEConv expects 12 node features, the data has 3 \(a, b, c\)"
+    with pytest.raises(ConfigError, match=message):
+        train(config)
+
+
+def test_classes_that_do_not_fit_are_found_before_training(make_config, train):
+    config = make_config(model={"downstream_tasks": [["torch.nn.Linear", [8, 2]]]})
+    with pytest.raises(ConfigError, match="targets go up to 2 but head 0 has 2 outputs"):
+        train(config)
+
+
+def test_an_epoch_without_a_batch_is_an_error(make_config, train):
+    config = make_config(training={"batch_size": 64, "drop_last": True})
+    with pytest.raises(TrainingError, match=r"no batch to train on \(40 graphs\); make"):
+        train(config)
+
+
+def test_early_stopping_needs_a_validation_loader(make_config, open_data):
+    stopping = {"tasks": {0: {"metric": "loss_avg"}}, "patience": 2}
+    config = make_config(early_stopping=stopping)
+    with pytest.raises(TrainingError, match="early stopping needs a validation loader"):
+        Trainer(config).run_training(open_data(config).train)
+
+
+def test_a_model_that_cannot_be_saved_is_refused_at_once(make_config):
+    config = make_config()
+    config["model"] = {"type": lambda: torch.nn.Linear(1, 1)}
+    with pytest.raises(ConfigError, match=r"model\.type: .* has no importable name"):
+        Trainer(config)

@@ -172,7 +172,7 @@ CPU = torch.device("cpu")
 
 def test_what_a_native_section_leaves_out_is_that_of_the_training():
     top = config(device=None, criterion=None, apply_model=None, evaluator_tasks=[])
-    top["apply_model"] = call = lambda model, data: model(data)  # noqa: E731
+    top["apply_model"] = call = lambda model, data: model(data)
     validator = build_evaluator(top, "validation", CPU, first_head)
     assert type(validator) is Validator
     assert validator.device == CPU

@@ -140,18 +140,19 @@ def read_part_info(path: str | Path) -> dict[str, Any]:
     return _read_header(Path(path))[1]
 
 
-def open_part(path: str | Path) -> Packed:
-    """The graphs of a part, memory-mapped: arrays are read from disk as they are used.
+def open_part(path: str | Path, mapped: bool = True) -> Packed:
+    """The graphs of a part.
 
+    ``mapped``: arrays are read from disk as they are used, else all at once.
     Raises ``DataError`` as :func:`read_part_info`.
     """
     header, info, start = _read_header(Path(path))
     with Path(path).open("rb") as file:
-        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    data = np.frombuffer(mapping, np.uint8)[start:]
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if mapped else None
+        data = np.fromfile(file, np.uint8) if mapping is None else np.frombuffer(mapping, np.uint8)
     arrays = {}
     for name, entry in header.items():
-        begin, end = entry["data_offsets"]
+        begin, end = (start + offset for offset in entry["data_offsets"])
         array = data[begin:end].view(_DTYPES[entry["dtype"]])
         arrays[name] = array.reshape(entry["shape"])
     return replace(_packed(arrays, info), mapping=mapping)

@@ -39,7 +39,9 @@ def load_blocks(
     if residency == "mmap":
         _allow_open_files(len(paths))
         return Blocks([open_part(path) for path in paths])
-    return Blocks([concatenate([_decode(open_part(path), largest) for path in paths])])
+    return Blocks(
+        [concatenate([_decode(open_part(path, mapped=False), largest) for path in paths])]
+    )
 
 
 def memory_bytes(info: dict[str, Any], largest: int) -> int:
@@ -73,7 +75,7 @@ def _decode(packed: Packed, largest: int) -> Packed:
     edges = packed.edges
     if isinstance(edges, EdgePairs) and not sorted_by_source(edges):
         return packed
-    return replace(packed, edges=as_targets(edges, packed.sizes, largest), mapping=None)
+    return replace(packed, edges=as_targets(edges, packed.sizes, largest))
 
 
 def _allow_open_files(count: int) -> None:

@@ -67,6 +67,11 @@ def test_arrays_are_mapped_and_aligned_and_not_to_be_written(part: Path) -> None
     assert not any(array.flags.writeable for array in arrays)
 
 
+def test_a_part_can_be_read_at_once(packed: Packed, part: Path) -> None:
+    found = open_part(part, mapped=False)
+    np.testing.assert_equal(asdict(found), asdict(packed))
+
+
 def test_any_reader_of_safetensors_opens_a_part(packed: Packed, part: Path) -> None:
     with safe_open(part, "numpy") as file:
         assert np.array_equal(file.get_tensor("node_ptr"), packed.node_ptr)

@@ -1,0 +1,89 @@
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch_geometric.data import Data
+
+from qgpipe.data import residency
+from qgpipe.data.packed import BitAdjacency, EdgeTargets
+from qgpipe.data.packing import pack
+from qgpipe.data.parts import read_part_info, write_part
+from qgpipe.data.residency import available_memory, load_blocks, memory_bytes
+
+
+@pytest.fixture
+def paths(make_graphs: Callable[..., list[Data]], tmp_path: Path) -> list[Path]:
+    graphs = make_graphs([30, 25, 40], density=0.9)
+    paths = [tmp_path / "a", tmp_path / "b"]
+    write_part(paths[0], pack(graphs[:2]), {})
+    write_part(paths[1], pack(graphs[2:]), {})
+    return paths
+
+
+def load(paths: list[Path], how: str) -> residency.Blocks:
+    return load_blocks(paths, [read_part_info(path) for path in paths], how)
+
+
+def test_in_memory_all_parts_are_one_block_with_decoded_edges(paths: list[Path]) -> None:
+    blocks = load(paths, "memory").blocks
+    assert len(blocks) == 1
+    assert isinstance(blocks[0].edges, EdgeTargets)
+    assert blocks[0].edges.targets.itemsize == 1
+    assert blocks[0].mapping is None
+
+
+def test_a_single_part_in_memory_does_not_hang_on_its_file(paths: list[Path]) -> None:
+    block = load(paths[:1], "memory").blocks[0]
+    paths[0].write_bytes(b"")
+    assert block.attributes["x"].values.sum() > 0
+
+
+def test_mapped_parts_stay_as_they_are_on_disk(paths: list[Path]) -> None:
+    blocks = load(paths, "mmap").blocks
+    assert len(blocks) == 2
+    assert all(isinstance(block.edges, BitAdjacency) and block.mapping for block in blocks)
+
+
+@pytest.mark.parametrize(("share", "mapped"), [(1.9, True), (2.1, False)])
+def test_auto_uses_memory_if_the_graphs_take_less_than_half_of_it(
+    paths: list[Path], share: float, mapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = sum(memory_bytes(read_part_info(path), 40) for path in paths)
+    monkeypatch.setattr(residency, "available_memory", lambda: share * needed)
+    assert (len(load(paths, "auto").blocks) == 2) is mapped
+
+
+def test_the_memory_that_is_needed_is_not_underestimated(paths: list[Path]) -> None:
+    block = load(paths, "memory").blocks[0]
+    arrays = [block.edges.targets, block.edges.out_degree, block.edges.ptr, block.node_ptr]
+    arrays += [attribute.values for attribute in block.attributes.values()]
+    needed = sum(memory_bytes(read_part_info(path), 40) for path in paths)
+    assert sum(array.nbytes for array in arrays) <= needed
+
+
+def test_the_limit_of_a_control_group_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("3000\n")
+    monkeypatch.setattr(residency, "_control_group", lambda: tmp_path)
+    assert available_memory() == 2000
+
+
+def test_a_control_group_without_a_limit_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text("max\n")
+    monkeypatch.setattr(residency, "_control_group", lambda: tmp_path)
+    assert available_memory() > 0
+
+
+def test_many_parts_raise_the_limit_of_open_files(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 300))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    load(paths, "mmap")
+    assert asked == [(258, 300)]

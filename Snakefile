@@ -9,7 +9,7 @@ from qgpipe.workflow import plan_workflow
 
 if not workflow.configfiles:
 
-    configfile: "config/run.yaml"
+    configfile: f"{workflow.basedir}/config/run.yaml"
 
 
 plan = plan_workflow(config, workflow.configfiles)

@@ -80,8 +80,9 @@ def _data_lines(
         name = "data" if role == "all" else f"{role} data"
         made = ", generated" if any(part.generated for part in chosen) else ""
         yield (
-            f"{name:<10}{samples:,} samples in {len(chosen)} stores, "
-            f"{sum(part.role == role for part in parts)} parts of {source['chunksize']}{made}"
+            f"{name:<10}{samples:,} samples{made}; stores: "
+            f"{', '.join(part.store for part in chosen)}; parts: "
+            f"{sum(part.role == role for part in parts)} of up to {source['chunksize']}"
         )
     sizes = dataset.description["sizes"]
     yield f"sample    {len(dataset)} graphs with {sizes['min']} to {sizes['max']} elements"

@@ -44,7 +44,8 @@ def stage_section(
 
 
 def _generate(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
-    return {"generate": {k: v for k, v in config["generate"].items() if k != "stores"}}
+    section = config.get("generate") or {}
+    return {"generate": {k: v for k, v in section.items() if k != "stores"}}
 
 
 def _preprocess(_: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,13 @@ def results_text(config: Mapping[str, Any]) -> str:
     if not metrics_file.exists():
         raise DataError(f"{metrics_file} is not there yet", remedy="run the pipeline first")
     metrics, summary = read_json(metrics_file), read_json(paths.summary(config))
-    baseline = metrics["baseline"] or {"method": None, "metrics": {}}
-    rows = [("test metric", "model", baseline["method"] or "")]
-    for name, value in {"loss": metrics["loss"]["loss_avg"], **metrics["metrics"]}.items():
-        if name in metrics["loss"]:
-            continue
-        rows.append((name, _number(value), _number(baseline["metrics"].get(name))))
+    baseline = metrics["baseline"] or {"method": "", "loss": {}, "metrics": {}}
+    rows = [("test metric", "model", baseline["method"])]
+    for kind, names in (("loss", ["loss_avg"]), ("metrics", list(metrics["metrics"]))):
+        rows += [
+            (name, _number(metrics[kind][name]), _number((baseline[kind] or {}).get(name)))
+            for name in names
+        ]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     table = [
         f"  {name:<{widths[0]}}  {model:>{widths[1]}}  {base:>{widths[2]}}".rstrip()

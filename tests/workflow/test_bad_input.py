@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def make_store(path, samples=12, n=6):
-    """A small stacked store of chains with a random share of relations, as the Julia side writes."""
+    """A small stacked store of random relations, each sample transposed."""
     rng = np.random.default_rng(0)
     group = zarr.open_group(path, mode="w", zarr_format=2)
     relations = np.triu(rng.random((samples, n, n)) < 0.5, 1).astype("u1")

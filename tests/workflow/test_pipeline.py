@@ -32,7 +32,7 @@ def test_every_artifact_is_written(finished):
     split = json.loads((data / "split.json").read_text())
     sets = [split[name] for name in ("train", "validation", "test")]
     assert [len(chosen) for chosen in sets] == [48, 6, 6]
-    assert sorted(sum(sets, [])) == list(range(60))
+    assert sorted(i for chosen in sets for i in chosen) == list(range(60))
     history = pd.read_csv(run / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3]
     assert {"train_loss_avg", "val_loss_avg", "val_f1_weighted", "lr"} <= set(history)

@@ -38,7 +38,7 @@ def preprocess_part(
 
     ``config``: the resolved configuration; ``role`` says which of its data sections counts
     (see ``config.resolve.data_sources``). ``processes``: threads of the built-in reader,
-    processes of a user's. The file's bytes do not depend on it, nor on ``store_path``.
+    processes of a user's. The file's bytes do not depend on it.
 
     A store that holds fewer samples than planned by its own account (``num_samples``) gives a
     shorter or empty part. Returns the part's description, as ``read_part_info`` does.

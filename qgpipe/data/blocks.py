@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,14 +41,11 @@ class Blocks:
         """The graphs at ``positions`` (int64 [M]), in that order, copied into memory."""
         block = np.searchsorted(self._first, positions, side="right") - 1
         order = np.argsort(block, kind="stable")
-        in_order = bool((order[1:] > order[:-1]).all())
-        joined = (
-            self._gather(positions, block)
-            if in_order
-            else self._gather(positions[order], block[order])
-        )
+        gathered = self._gather(positions[order], block[order])
         self._release(len(positions))
-        return joined if in_order else select(joined, np.argsort(order))
+        if (order[1:] > order[:-1]).all():
+            return gathered
+        return select(gathered, np.argsort(order))
 
     def _gather(self, positions: np.ndarray, block: np.ndarray) -> Packed:
         """As ``gather``, for positions that are ordered by block.
@@ -63,18 +61,17 @@ class Blocks:
             return concatenate(
                 [select(self.blocks[k], group) for k, group in zip(used, groups, strict=True)]
             )
-        index, bounds, ptrs = {"graph": local}, {"graph": cuts}, {}
+        rows, bounds, ptrs = {"graph": local}, {"graph": cuts}, {}
         for follow, ptr in self._ptrs.items():
             lengths = ptr[positions + 1] - ptr[positions]
             ptrs[follow] = offsets(lengths)
-            index[follow] = ranges(ptr[positions] - ptr[self._first[block]], lengths)
+            rows[follow] = ranges(ptr[positions] - ptr[self._first[block]], lengths)
             bounds[follow] = ptrs[follow][cuts].tolist()
         values = {}
         for name, (_, follow) in self._tables[0].items():
-            rows, edges = index[follow], bounds[follow]
             pieces = [
-                self._tables[k][name].values.take(rows[start:stop], axis=0)
-                for k, start, stop in zip(used.tolist(), edges[:-1], edges[1:], strict=True)
+                self._tables[k][name].values.take(rows[follow][start:stop], axis=0)
+                for k, (start, stop) in zip(used.tolist(), pairwise(bounds[follow]), strict=True)
             ]
             values[name] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         return rebuild(self.blocks[0], values, ptrs)

@@ -15,13 +15,12 @@ import torch
 from torch_geometric.data import Batch, Data, Dataset
 
 from qgpipe.data.batch import to_batch, to_data
+from qgpipe.data.manifest import FORMAT
 from qgpipe.data.packed import offsets
 from qgpipe.data.parts import read_part_info, verify_part
 from qgpipe.data.residency import load_blocks
 from qgpipe.errors import DataError
 from qgpipe.files import read_json
-
-FORMAT = 1
 
 
 class PackedDataset(Dataset):
@@ -49,12 +48,9 @@ class PackedDataset(Dataset):
         self.path = Path(path)
         self.description = _read_description(self.path)
         recorded = [part for part in self.description["parts"] if part["num_graphs"]]
-        if not recorded:
-            raise DataError(f"{path} has no graphs", remedy="check data.files and pre_filter")
         files = [self.path.parent / part["file"] for part in recorded]
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             infos = list(pool.map(_check_part, files, recorded))
-        _check_agreement(files, infos)
         self._files, self._infos = files, infos
         self._blocks = load_blocks(files, infos, residency)
         if indices is not None:
@@ -183,30 +179,3 @@ def _check_part(file: Path, recorded: dict[str, Any]) -> dict[str, Any]:
         )
     verify_part(file)
     return info
-
-
-def _check_agreement(files: Sequence[Path], infos: Sequence[dict[str, Any]]) -> None:
-    """Raise ``DataError`` unless all parts have the same attributes."""
-    expected = _signatures(infos[0])
-    for file, info in zip(files, infos, strict=True):
-        found = _signatures(info)
-        for name in sorted(expected.keys() | found.keys()):
-            if expected.get(name) != found.get(name):
-                raise DataError(
-                    f"{file}: attribute '{name}' is {found.get(name, 'missing')}, "
-                    f"but {expected.get(name, 'missing')} in {files[0].name}",
-                    remedy="let the reader return the same attributes for every sample",
-                )
-
-
-def _signatures(info: dict[str, Any]) -> dict[str, str]:
-    """Type, shape and way of joining of each attribute, for comparison and messages."""
-    signatures = {}
-    for name, entry in info["attributes"].items():
-        axis = None if entry["scalar"] else entry["cat_dim"]
-        signatures[name] = f"{entry['dtype']}, shape {entry['shape']}, joined along {axis}"
-    for name, entry in info["constants"].items():
-        signatures[name] = f"{entry['dtype']}, shape {entry['shape']}, joined along 0"
-    if info["explicit_num_nodes"]:
-        signatures["num_nodes"] = "given"
-    return signatures

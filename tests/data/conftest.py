@@ -13,10 +13,10 @@ import torch
 import zarr
 from torch_geometric.data import Batch, Data
 
+from qgpipe.data.manifest import write_dataset
 from qgpipe.data.packed import BitAdjacency, Packed
 from qgpipe.data.packing import pack
 from qgpipe.data.parts import write_part
-from qgpipe.files import write_json
 
 
 @dataclass
@@ -241,20 +241,17 @@ def write_dataset_of() -> Callable[..., Path]:
     """Write each list of graphs as a part, and the ``dataset.json`` that names them."""
 
     def write(folder: Path, groups: Sequence[list[Data]], roles: Sequence[str] = ()) -> Path:
-        parts = []
+        parts, stores = [], []
         for i, graphs in enumerate(groups):
-            file = f"parts/s{i}-000000000.safetensors"
-            info = {"store": f"s{i}", "start": 0, "stop": len(graphs), "num_filtered": 0}
-            written = write_part(folder / file, pack(graphs, store=f"s{i}"), info)
+            name = f"s{i}"
+            parts.append(folder / "parts" / f"{name}-000000000.safetensors")
+            span = {"store": name, "start": 0, "stop": len(graphs), "num_filtered": 0}
+            names = {"node_features": ["a", "b"], "class_names": ["k", "l", "m"]}
+            unknown = {"graph_features": None, "target": None}
+            write_part(parts[-1], pack(graphs, store=name), {**span, **names, **unknown})
             role = roles[i] if roles else "all"
-            kept = ("store", "num_graphs", "num_nodes", "num_edges", "bytes", "checksum")
-            parts.append({"file": file, "role": role, **{key: written[key] for key in kept}})
-        names = {
-            "node_features": ["a", "b"],
-            "graph_features": None,
-            "class_names": ["k", "l", "m"],
-        }
-        write_json(folder / "dataset.json", {"format": 1, "parts": parts, **names})
+            stores.append({"name": name, "path": name, "layout": "stacked", "role": role})
+        write_dataset(parts, stores, folder / "dataset.json")
         return folder / "dataset.json"
 
     return write

@@ -185,22 +185,6 @@ def test_a_part_of_another_run_is_named(
         PackedDataset(path)
 
 
-def test_parts_with_other_attributes_are_named(
-    make_graphs: MakeGraphs, write_dataset_of: Write, tmp_path: Path
-) -> None:
-    others = make_graphs([5])
-    others[0].x = others[0].x.double()
-    path = write_dataset_of(tmp_path, [make_graphs([4]), others])
-    message = r"s1-.* 'x' is float64, shape \[2\], joined along 0, but float32, .* in s0-"
-    with pytest.raises(DataError, match=message):
-        PackedDataset(path)
-
-
-def test_a_data_set_without_graphs_is_a_data_error(write_dataset_of: Write, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"dataset.json has no graphs; check data.files and pre_f"):
-        PackedDataset(write_dataset_of(tmp_path, [[]]))
-
-
 @pytest.mark.parametrize("content", [{"format": 9}, []])
 def test_another_format_of_the_description_is_refused(path: Path, content: object) -> None:
     path.write_text(json.dumps(content))

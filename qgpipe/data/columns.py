@@ -100,11 +100,11 @@ def is_integer(array: ArrayInfo) -> bool:
 
 def _size(store: StoreInfo, name: str | None) -> ArrayInfo | None:
     """The sizes of padded causal sets; a group holds its causal set without padding."""
-    if name is not None:
-        array = store.array(name)
-    else:
-        array = next((store.arrays[n] for n in names.SIZE if n in store.arrays), None)
-    if array is not None and not is_integer(array):
+    name = name or next((usual for usual in names.SIZE if usual in store.arrays), None)
+    if name is None:
+        return None
+    array = store.array(name)
+    if not is_integer(array):
         _refuse(store, array, f"sizes have to be integers, not {array.dtype}", "size")
     return array if store.layout == "stacked" else None
 

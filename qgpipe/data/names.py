@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 ADJACENCY = ("adjacency_matrix", "adj", "adjacency", "link_matrix", "linkmat")
-SIZE = ("cset_size", "size", "num_elements")
+SIZE = ("cset_size", "num_elements")
 COUNT = ("num_causal_sets", "num_samples")
 TARGET = ("cset_type", "manifold_like", "dimension")
 NODE_FEATURES = (

@@ -31,11 +31,11 @@ def decoding_context(threads: int) -> tensorstore.Context:
     )
 
 
-def open_array(path: Path, zarr_format: int, context: tensorstore.Context) -> tensorstore.Future:
-    """Begin to open the array in the folder ``path``, for reading."""
+def open_array(path: str, zarr_format: int, context: tensorstore.Context) -> tensorstore.Future:
+    """Begin to open the array in the folder ``path`` (absolute), for reading."""
     spec = {
         "driver": "zarr" if zarr_format == 2 else "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
+        "kvstore": {"driver": "file", "path": f"{path}/"},
     }
     return tensorstore.open(spec, open=True, read=True, context=context)
 
@@ -45,7 +45,7 @@ def read_array(
 ) -> np.ndarray:
     """The values of ``array[selection]``; ``DataError`` if they cannot be read."""
     with reading(store.path, array.name):
-        opened = open_array(array.path, array.zarr_format, context).result()
+        opened = open_array(str(array.path.absolute()), array.zarr_format, context).result()
         return opened[selection].read().result()
 
 

@@ -84,8 +84,9 @@ def _read(
 def _open(
     store: StoreInfo, name: str, batch: range, context: tensorstore.Context
 ) -> list[tensorstore.Future]:
+    root = store.path.absolute()
     return [
-        open_array(store.group_array(store.groups[sample], name), store.zarr_format, context)
+        open_array(f"{root}/cset_{store.groups[sample]}/{name}", store.zarr_format, context)
         for sample in batch
     ]
 

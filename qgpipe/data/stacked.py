@@ -73,7 +73,7 @@ def _read_relations(
 ) -> BitAdjacency:
     info = columns.adjacency
     with reading(store.path, info.name):
-        array = open_array(info.path, info.zarr_format, context).result()
+        array = open_array(str(info.path.absolute()), info.zarr_format, context).result()
     side = block_side(int(sizes.max(initial=0)))
     ptr = bit_offsets(sizes)
     bits = np.empty(int(ptr[-1]), np.uint8)

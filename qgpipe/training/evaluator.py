@@ -20,6 +20,7 @@ from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.loss_log import LossLog
 from qgpipe.training.monitors import Collected, build_monitors
 from qgpipe.training.outputs import as_heads
+from qgpipe.training.progress import shown
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Evaluator:
         mappings with ``name``, ``monitor`` and optionally ``args``, ``kwargs``, ``task``. Raises
         ``ConfigError`` if one of them is wrong.
         """
+        self.key = key
         self.device = resolve_device(device, f"{key}.device")
         self.criterion = on_device(build_criterion(criterion, f"{key}.criterion"), self.device)
         self.apply_model: Callable[[Any, Any], Any] | None = import_object(
@@ -68,7 +70,17 @@ class Evaluator:
         """
         model = on_device(model, self.device)
         model.eval()
-        log, self.collected = self._collect(model, data_loader)
+        try:
+            log, self.collected = self._collect(model, data_loader)
+        except TrainingError as error:
+            error.where = error.where or self.key
+            raise
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                "the device has not enough memory",
+                where=self.key,
+                remedy="make the batch_size of this stage smaller",
+            ) from None
         values = log.summary()
         values.update({monitor.name: monitor(self.collected) for monitor in self.monitors})
         row = pd.DataFrame([values], columns=self.columns)
@@ -77,8 +89,7 @@ class Evaluator:
 
     def report(self, data: pd.DataFrame) -> None:
         """Log the last row of ``data``."""
-        values = ", ".join(f"{name} {value:.6g}" for name, value in data.iloc[-1].items())
-        logger.info("%s: %s", self.title, values)
+        logger.info("%s: %s", self.title, shown(data.iloc[-1].to_dict()))
 
     @torch.no_grad()
     def _collect(self, model: torch.nn.Module, loader: Iterable) -> tuple[LossLog, Collected]:

@@ -45,6 +45,11 @@ class History:
             }
         )
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether the last epoch was validated."""
+        return any(name.startswith(VALIDATION) for name in self.rows[-1])
+
     def training(self) -> pd.DataFrame:
         """``epoch``, ``loss_avg``, ``loss_min``, ``loss_max``, ``lr``, ``seconds``, …"""
         return pd.DataFrame(

@@ -15,7 +15,6 @@ from typing import Any
 
 from qgpipe import paths
 from qgpipe.causets.stores import generate_store
-from qgpipe.config.objects import search_path
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.sections import stage_section
 from qgpipe.data.plan import PartPlan, plan_parts
@@ -23,6 +22,7 @@ from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split import write_split
 from qgpipe.errors import ConfigError
 from qgpipe.files import read_json, sha256, write_json
+from qgpipe.training.live_code import live_code, user_folders
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def _preprocess(config: Mapping[str, Any], record: _Record, dataset: Path) -> No
     files = [paths.part(config, part.name) for part in plan]
     for part, file in zip(plan, files, strict=True):
         source = sources[part.role]
-        made_from = _made_from(config, "preprocess", source, **_samples(config, part))
+        made_from = _made_from(config, "preprocess", source, **_samples(config, part, source))
         if not record.holds(file, made_from):
             logger.info("preprocess %s", part.name)
             preprocess_part(
@@ -82,8 +82,10 @@ def _preprocess(config: Mapping[str, Any], record: _Record, dataset: Path) -> No
         record.add(dataset, made_from)
 
 
-def _samples(config: Mapping[str, Any], part: PartPlan) -> dict[str, Any]:
-    """What identifies the samples of ``part``: the store, and its metadata or how it was made."""
+def _samples(
+    config: Mapping[str, Any], part: PartPlan, source: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What identifies the graphs of ``part``: its samples, how they were made, and live code."""
     return {
         "store": part.store,
         "path": str(part.path),
@@ -92,6 +94,7 @@ def _samples(config: Mapping[str, Any], part: PartPlan) -> dict[str, Any]:
         "stop": part.stop,
         "metadata": [sha256(file) for file in part.inputs],
         "generate": _made_from(config, "generate") if part.generated else None,
+        "code": live_code(source),
     }
 
 
@@ -103,7 +106,7 @@ def _made_from(
 ) -> str | None:
     """A digest of what shapes the result of ``stage``; ``None`` if it cannot be named."""
     try:
-        section = stage_section(config, stage, map(Path, search_path()), source)
+        section = stage_section(config, stage, user_folders(), source)
     except ConfigError:  # of a lambda, say, there is no telling whether it has changed
         return None
     return hashlib.sha256(json.dumps([section, facts], sort_keys=True).encode()).hexdigest()

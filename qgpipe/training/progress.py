@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tqdm import tqdm
@@ -38,9 +39,8 @@ class Progress:
     def end_epoch(self, row: dict[str, Any]) -> None:
         """An epoch is done; ``row`` is its line in the history."""
         self.close()
-        shown = {k: v for k, v in row.items() if k.endswith("loss_avg") or k.startswith("val_")}
-        shown = {k: v for k, v in shown.items() if not k.endswith(("loss_min", "loss_max"))}
-        values = ", ".join(f"{name} {value:.5g}" for name, value in shown.items())
+        kept = {k: v for k, v in row.items() if k.endswith("loss_avg") or k.startswith("val_")}
+        values = shown({k: v for k, v in kept.items() if not k.endswith(("loss_min", "loss_max"))})
         self.say(f"{self._title(row['epoch'])}: {values}, {row['graphs_per_second']:.0f} graphs/s")
 
     def say(self, message: str) -> None:
@@ -57,3 +57,9 @@ class Progress:
 
     def _title(self, epoch: int) -> str:
         return f"epoch {epoch}/{self._num_epochs}"
+
+
+def shown(values: Mapping[Any, Any]) -> str:
+    """``name value`` pairs on a line, numbers with five digits."""
+    texts = (f"{v:.5g}" if isinstance(v, float) else str(v) for v in values.values())
+    return ", ".join(f"{name} {text}" for name, text in zip(values, texts, strict=True))

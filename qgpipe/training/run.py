@@ -99,7 +99,7 @@ def _summary(trainer: Trainer) -> dict[str, Any]:
         "run": trainer.config["name"],
         "best_epoch": best.epoch,
         "best_score": best.score if math.isfinite(best.score) else None,
-        "metric": best.metric,
+        "metric": best.column(trainer.history),
         "epochs": trainer.epoch,
         "stopped_by": "early stopping" if best.stopped else "num_epochs",
         "seconds": seconds,

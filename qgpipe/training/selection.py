@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from qgpipe.errors import TrainingError
 from qgpipe.training.early_stopping import DefaultEarlyStopping
 from qgpipe.training.history import TRAIN, VALIDATION, History
+
+logger = logging.getLogger(__name__)
 
 
 class Selection:
@@ -28,44 +31,57 @@ class Selection:
         self.score = math.nan
         self.weights: dict[str, Any] = {}
 
-    @property
-    def metric(self) -> str:
-        """The watched column of the validation results; of the training without a validation."""
-        stopping = self.early_stopping
-        return stopping.watched if isinstance(stopping, DefaultEarlyStopping) else "loss_avg"
-
     def judge(self, history: History, model: torch.nn.Module) -> float:
-        """Look at the last row of ``history``, keep ``model`` if it is the best; returns the score.
+        """Look at the last epoch, keep ``model`` if it is the best; returns the epoch's score.
 
-        The score is the value of the watched column. Raises ``TrainingError`` if there is none.
+        Raises ``TrainingError`` if the column to watch is not there.
         """
-        row = history.rows[-1]
-        if not any(name.startswith(VALIDATION) for name in row):
-            return row[f"{TRAIN}{self.metric}"]
-        score = row.get(f"{VALIDATION}{self.metric}")
-        if score is None:
-            raise TrainingError(
-                f"the validation results have no column '{self.metric}'",
-                remedy="return it from validate, or let early stopping watch another column",
-            )
+        score = self._score(history)
+        if not history.has_validation:
+            return score
         if self.early_stopping is not None:
             self.stopped = bool(self.early_stopping(history.validation()))
         if self._is_best(score):
-            self.keep(model, row["epoch"], score)
+            self._keep(model, history, score)
         return score
 
-    def keep(self, model: torch.nn.Module, epoch: int, score: float) -> None:
-        """Keep a copy of the weights of ``model``, on their device, as the best."""
-        self.epoch, self.score = epoch, score
-        self.weights = {
-            name: value.detach().clone() if isinstance(value, torch.Tensor) else copy.copy(value)
-            for name, value in model.state_dict().items()
-        }
+    def settle(self, history: History, model: torch.nn.Module) -> None:
+        """After the last epoch: if none was found to be the best, it is the last."""
+        if self.epoch is None:
+            if history.has_validation:
+                logger.warning("no epoch was better than the initial score; the last one is kept")
+            self._keep(model, history, self._score(history))
+
+    def column(self, history: History) -> str:
+        """The column of the history that is watched."""
+        if not history.has_validation:
+            return f"{TRAIN}loss_avg"
+        stopping = self.early_stopping
+        watched = stopping.watched if isinstance(stopping, DefaultEarlyStopping) else "loss_avg"
+        return f"{VALIDATION}{watched}"
+
+    def _score(self, history: History) -> float:
+        column = self.column(history)
+        score = history.rows[-1].get(column)
+        if score is None:
+            raise TrainingError(
+                f"the validation results have no column '{column.removeprefix(VALIDATION)}'",
+                remedy="return it from validate, or let early stopping watch another column",
+            )
+        return score
 
     def _is_best(self, score: float) -> bool:
         if hasattr(self.early_stopping, "found_better_model"):
             return bool(self.early_stopping.found_better_model)
         return not math.isnan(score) and not score >= self.score  # self.score is NaN at first
+
+    def _keep(self, model: torch.nn.Module, history: History, score: float) -> None:
+        """Keep a copy of the weights of ``model``, on their device."""
+        self.epoch, self.score = history.rows[-1]["epoch"], score
+        self.weights = {
+            name: value.detach().clone() if isinstance(value, torch.Tensor) else copy.copy(value)
+            for name, value in model.state_dict().items()
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """The best epoch with its score and weights, and whether to stop."""

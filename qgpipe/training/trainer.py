@@ -14,7 +14,7 @@ import torch
 from qgpipe import paths
 from qgpipe.config.dump import to_plain
 from qgpipe.config.fingerprint import trajectory
-from qgpipe.config.objects import import_object, search_path
+from qgpipe.config.objects import import_object
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
 from qgpipe.errors import TrainingError
@@ -27,6 +27,7 @@ from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_sto
 from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, last_row
 from qgpipe.training.history import History
 from qgpipe.training.interruption import Interrupted, SignalWatch
+from qgpipe.training.live_code import live_code, user_folders
 from qgpipe.training.loaders import Loaders, fingerprint_data, open_loaders
 from qgpipe.training.model_file import save_trained_model
 from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
@@ -176,24 +177,36 @@ class Trainer:
 
     def _resume_or_seed(self, train_loader: Any, val_loader: Any) -> None:
         """Go to where an earlier process stopped, or to the start."""
-        fingerprint = trajectory(
-            self.config,
-            fingerprint_data(train_loader),
-            fingerprint_data(val_loader) if val_loader is not None else "",
-            map(Path, search_path()),
-        )
+        fingerprint = self._fingerprint(train_loader, val_loader)
         self.checkpoints = CheckpointFolder(self.folder / "checkpoints" / fingerprint, fingerprint)
         state = self.checkpoints.load(self._num_epochs)
         if state is None:
             seed_everything(self.config["training"]["seed"])
             return
         self.epoch = state["epoch"]
-        for name, part in self._parts().items():
-            part.load_state_dict(state["parts"][name])
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(state["parts"][name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise TrainingError(
+                f"the checkpoint does not fit: {' '.join(str(error).split())}",
+                where=str(self.checkpoints.folder),
+                remedy="the code has changed since; delete the folder to start anew",
+            ) from error
         if isinstance(self.validator, Evaluator) and self.history.rows:
             self.validator.data = self.history.validation().drop(columns="epoch")
         restore_rng(state["rng"])
         logger.info("go on after epoch %d, step %d", self.epoch, self.training_pass.step)
+
+    def _fingerprint(self, train_loader: Any, val_loader: Any) -> str:
+        """Of all that shapes the weights after each epoch."""
+        data, split = (
+            "" if loader is None else fingerprint_data(loader)
+            for loader in (train_loader, val_loader)
+        )
+        shaping = {k: v for k, v in self.config.items() if k not in ("data", "testing")}
+        code = live_code([shaping, self.config["data"]["transform"]])
+        return trajectory(self.config, f"{data} {code}", split, user_folders())
 
     def _run_epoch(self, train_loader: Any, val_loader: Any) -> None:
         """Train, validate, judge and record one epoch."""
@@ -261,11 +274,7 @@ class Trainer:
         """Save the end state, and settle on the last epoch if none was found to be the best."""
         if self.checkpoints.position != (self.epoch, 0):
             self._save()
-        if self.selection.epoch is None:
-            if self.validator is not None:
-                logger.warning("no epoch was better than the initial score; the last one is kept")
-            last = self.history.rows[-1]
-            self.selection.keep(self.model, self.epoch, last["train_loss_avg"])
+        self.selection.settle(self.history, self.model)
         self._write_best()
 
     def _save(self, keep: bool = False) -> None:

@@ -150,6 +150,13 @@ def test_outputs_that_are_not_a_row_a_graph_hurt_nothing(make_batches):
     assert tester.collected.heads == {}
 
 
+def test_a_failing_criterion_says_in_which_evaluation(make_batches, make_table):
+    validator = Validator("cpu", lambda outputs, data: outputs[0], key="validation.validator")
+    message = r"validation\.validator: criterion '<lambda>' returned .*; return the mean"
+    with pytest.raises(TrainingError, match=message):
+        validator.validate(make_table(torch.eye(3)), make_batches([0, 1], 2))
+
+
 def test_an_empty_set_has_no_loss():
     row = Evaluator("cpu", mean_output).evaluate(torch.nn.Identity(), [])
     assert math.isnan(row["loss_avg"].item())

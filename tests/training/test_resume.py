@@ -13,8 +13,12 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch_geometric.loader import DataLoader
 
+from qgpipe.config.dump import to_yaml
+from qgpipe.errors import TrainingError
 from qgpipe.training import checkpoint
 from qgpipe.training.interruption import Interrupted
+from qgpipe.training.loaders import open_loaders
+from qgpipe.training.run import train_run
 from qgpipe.training.trainer import Trainer
 
 
@@ -282,8 +286,6 @@ def test_a_changed_run_starts_anew_and_finds_its_state_when_changed_back(start):
 
 
 def test_other_data_is_another_run(make_config, make_data, tmp_path, start):
-    from qgpipe.training.loaders import open_loaders
-
     first, run = start(Loss())
     run()
     loaders = open_loaders(first.config, *make_data(tmp_path / "other", seed=1))
@@ -291,6 +293,28 @@ def test_other_data_is_another_run(make_config, make_data, tmp_path, start):
     trainer = Trainer({**first.config, "criterion": again})
     trainer.run_training(loaders.train, loaders.validation)
     assert again.calls > 0
+
+
+def test_another_loss_from_the_same_script_is_another_run(make_config, open_data):
+    def train(criterion):
+        config = make_config(criterion=criterion)
+        loaders = open_data(config)
+        trainer = Trainer(config)
+        trainer.run_training(loaders.train, loaders.validation)
+        return trainer.checkpoints.folder
+
+    first = train(lambda outputs, data: cross_entropy(outputs[0], data.y))
+    other = train(lambda outputs, data: cross_entropy(outputs[0], data.y, label_smoothing=0.1))
+    assert first != other
+
+
+def test_a_checkpoint_of_a_model_that_has_changed_is_explained(start):
+    with pytest.raises(Interrupted):
+        start(Loss(CALLS_AN_EPOCH + 3, send(signal.SIGTERM)))[1]()
+    trainer, run = start(Loss())
+    trainer.model.register_buffer("added", torch.ones(1))
+    with pytest.raises(TrainingError, match=r"the checkpoint does not fit: .* start anew"):
+        run()
 
 
 def test_epochs_are_kept_every_so_often(start):
@@ -310,8 +334,6 @@ def test_validation_results_go_on_in_the_validator(start):
 
 
 def test_a_loader_of_pyg_goes_on_from_the_last_epoch(make_config, data, tmp_path):
-    from qgpipe.training.loaders import open_loaders
-
     def run(name, criterion):
         config = make_config(name=name, criterion=criterion)
         loaders = open_loaders(config, *data)
@@ -333,15 +355,13 @@ def test_a_loader_of_pyg_goes_on_from_the_last_epoch(make_config, data, tmp_path
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-import torch
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
 from qgpipe.training import losses
 from qgpipe.training.run import train_run
 
 config, dataset, split, folder, last_call = sys.argv[1:]
-calls = 0
-original = losses.cross_entropy
+calls, original = 0, losses.cross_entropy
 
 def deadly(outputs, data):
     global calls
@@ -350,25 +370,22 @@ def deadly(outputs, data):
         os.kill(os.getpid(), signal.SIGKILL)
     return original(outputs, data)
 
-deadly.__module__, deadly.__qualname__ = original.__module__, original.__qualname__
 losses.cross_entropy = deadly
 train_run(resolve_config(load_config(config)), Path(dataset), Path(split), Path(folder))
 """
 
 
-def test_a_process_that_is_killed_ends_in_the_same_files(make_config, data, tmp_path):
-    from qgpipe.config.dump import to_yaml
-
-    (tmp_path / "run.yaml").write_text(to_yaml(make_config()))
-
-    def run(folder, last_call=0):
-        command = [sys.executable, "-c", PROGRAM, tmp_path / "run.yaml", *data, folder]
-        return subprocess.run([*map(str, command), str(last_call)], capture_output=True).returncode
-
-    assert run(tmp_path / "a") == 0
-    assert run(tmp_path / "b", last_call=2 * CALLS_AN_EPOCH + 4) == -signal.SIGKILL
+def test_a_process_that_is_killed_is_gone_on_with_to_the_same_files(make_config, data, tmp_path):
+    config = make_config()
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    arguments = [tmp_path / "run.yaml", *data, tmp_path / "b", 2 * CALLS_AN_EPOCH + 4]
+    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    killed = subprocess.run(command, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "b" / "model.pt").exists()
-    assert run(tmp_path / "b") == 0
+    assert list((tmp_path / "b").rglob("last.pt"))
+    for folder in "ab":
+        train_run(config, *data, tmp_path / folder)
     for name in ("model.pt", "config.yaml"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     histories = [(tmp_path / folder / "history.csv").read_text() for folder in "ab"]

@@ -75,7 +75,7 @@ def test_the_summary_says_how_it_went(finished):
     best = history["val_loss_avg"].idxmin()
     assert summary["best_epoch"] == history["epoch"][best]
     assert summary["best_score"] == history["val_loss_avg"][best]
-    assert summary["metric"] == "loss_avg"
+    assert summary["metric"] == "val_loss_avg"
     assert summary["epochs"] == 6
     assert summary["stopped_by"] == "num_epochs"
     assert summary["graphs_per_second"] == pytest.approx(6 * 40 / history["seconds"].sum())

@@ -1,5 +1,6 @@
 import json
 import logging
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -118,8 +119,9 @@ def test_a_plateau_schedule_follows_the_first_early_stopping_metric(make_config,
 def test_if_no_epoch_is_better_the_last_is_kept_with_a_warning(make_config, train, caplog):
     stopping = {"tasks": {0: {"metric": "loss_avg", "init_best_score": 0.0}}, "patience": 9}
     with caplog.at_level(logging.WARNING):
-        trainer, *_ = train(make_config(early_stopping=stopping))
+        trainer, _, validation = train(make_config(early_stopping=stopping))
     assert trainer.selection.epoch == 4
+    assert trainer.selection.score == validation["loss_avg"].iloc[-1]
     assert "no epoch was better than the initial score" in caplog.text
 
 
@@ -158,7 +160,7 @@ class Twice(DefaultEarlyStopping):
 def test_a_subclass_of_early_stopping_is_constructed_as_it_is_given(make_config, train):
     kwargs = {"tasks": {0: {"metric": "accuracy", "mode": "max"}}, "patience": 1}
     trainer, *_ = train(make_config(early_stopping={"type": Twice, "kwargs": kwargs}))
-    assert trainer.selection.metric == "accuracy"
+    assert trainer.selection.column(trainer.history) == "val_accuracy"
 
 
 # models, losses and loaders of the user's
@@ -293,6 +295,7 @@ def test_weights_that_are_no_numbers_are_never_saved(make_config, train):
     config = make_config(criterion=exploding, training={"batch_size": 40})  # one step an epoch
     with pytest.raises(TrainingError, match="weights are not finite numbers after epoch 1; lower"):
         train(config)
+    assert not list(Path(config["training"]["path"]).rglob("*.pt"))
 
 
 def test_a_loss_without_a_gradient_is_an_error(make_config, train):

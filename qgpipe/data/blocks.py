@@ -15,7 +15,7 @@ from qgpipe.data.gathering import concatenate, follows, harmonised, join_offsets
 from qgpipe.data.packed import Packed, offsets, ranges
 from qgpipe.data.table import rebuild, row_ptr, table
 
-RELEASE_AFTER = 2048  # graphs; each maps at most some 64 KB for each of its arrays
+RELEASE_AFTER = 4096  # graphs; each maps at most some 64 KB for each of its arrays
 
 
 class Blocks:

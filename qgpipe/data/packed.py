@@ -126,7 +126,7 @@ class Packed:
         """``N``."""
         return len(self.sample_index)
 
-    @property
+    @cached_property
     def sizes(self) -> np.ndarray:
         """Number of nodes of each graph, int64 [N]."""
         return np.diff(self.node_ptr)

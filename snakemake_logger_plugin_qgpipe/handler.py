@@ -17,6 +17,14 @@ _SILENT = {
     LogEvent.SHELLCMD,
     LogEvent.RULEGRAPH,
 }
+# What Snakemake says at every start or for every job, and a user need not know.
+_CHATTER = (
+    "Assuming unrestricted shared filesystem",
+    "Building DAG of jobs",
+    "Using shell:",
+    "Conda environments: ignored",
+    "Select jobs to execute",
+)
 
 
 class LogHandler(LogHandlerBase, logging.StreamHandler):
@@ -68,6 +76,6 @@ class LogHandler(LogHandlerBase, logging.StreamHandler):
         if getattr(record, "event", None) in _SILENT:
             return
         text = self.format(record)
-        if text and text != "None":
+        if text and text != "None" and not text.startswith(_CHATTER):
             self.stream.write(text + self.terminator)
             self.flush()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import tensorstore
@@ -40,13 +40,25 @@ def open_array(path: str, zarr_format: int, context: tensorstore.Context) -> ten
     return tensorstore.open(spec, open=True, read=True, context=context)
 
 
-def read_array(
-    store: StoreInfo, array: ArrayInfo, context: tensorstore.Context, selection: Any = ...
-) -> np.ndarray:
-    """The values of ``array[selection]``; ``DataError`` if they cannot be read."""
-    with reading(store.path, array.name):
-        opened = open_array(str(array.path.absolute()), array.zarr_format, context).result()
-        return opened[selection].read().result()
+def read_arrays(
+    store: StoreInfo,
+    arrays: Sequence[ArrayInfo],
+    context: tensorstore.Context,
+    window: slice = slice(None),
+) -> dict[str, np.ndarray]:
+    """The values of ``array[window]`` by name, all read at once.
+
+    Raises ``DataError`` if an array cannot be read.
+    """
+    opened = [open_array(str(a.path.absolute()), a.zarr_format, context) for a in arrays]
+    started, values = [], {}
+    for array, future in zip(arrays, opened, strict=True):
+        with reading(store.path, array.name):
+            started.append(future.result()[window].read())
+    for array, read in zip(arrays, started, strict=True):
+        with reading(store.path, array.name):
+            values[array.name] = read.result()
+    return values
 
 
 def count_samples(store: StoreInfo) -> int:
@@ -57,7 +69,8 @@ def count_samples(store: StoreInfo) -> int:
     """
     if store.count is None:
         return store.num_samples
-    count = int(read_array(store, store.count, decoding_context(1)).flat[0])
+    values = read_arrays(store, [store.count], decoding_context(1))
+    count = int(values[store.count.name].flat[0])
     if not 0 <= count <= store.num_samples:
         raise DataError(
             f"says {count} samples, but there are {store.num_samples}",
@@ -84,8 +97,19 @@ def reading(store: Path, array: str, samples: range | None = None) -> Iterator[N
             store=str(store),
             sample=None if samples is None else sample_range(samples),
             array=array,
-            remedy="the file is damaged: write the store again",
+            remedy=_remedy(text),
         ) from error
+
+
+def _remedy(text: str) -> str:
+    if "does not exist" in text:
+        return "every causal set needs this array: write it, or leave it out of the reader's kwargs"
+    if "Error opening" in text:
+        return (
+            "write the array again, compressed with blosc, zstd or gzip and without filters; "
+            "a reader of your own can read whatever zarr can"
+        )
+    return "the file is damaged: write the store again"
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorstore
 
 from qgpipe.data.adjacency import bit_offsets, count_bits
-from qgpipe.data.arrays import ahead, decoding_context, open_array, read_array, reading
+from qgpipe.data.arrays import ahead, decoding_context, open_array, read_arrays, reading
 from qgpipe.data.columns import Columns
 from qgpipe.data.dense import (
     adjacency_rows,
@@ -46,8 +46,7 @@ def read_stacked(
     cannot be read.
     """
     context = decoding_context(threads)
-    window = slice(start, stop)
-    arrays = {array.name: read_array(store, array, context, window) for array in columns.arrays}
+    arrays = read_arrays(store, columns.arrays, context, slice(start, stop))
     samples = np.arange(start, stop, dtype=np.int64)
     largest = columns.adjacency.shape[1]
     if columns.size is None:
@@ -78,10 +77,11 @@ def _read_relations(
     ptr = bit_offsets(sizes)
     bits = np.empty(int(ptr[-1]), np.uint8)
     depth = max(1, BLOCK_BYTES // side**2 // info.chunks[0]) * info.chunks[0]
-    workers = max(1, min(threads, MEMORY // (depth * side**2)))
+    samples = min(depth, len(sizes))
+    workers = max(1, min(threads, MEMORY // max(1, samples * side**2)))
     workspaces: SimpleQueue[_Workspace] = SimpleQueue()
     for _ in range(workers):
-        workspaces.put(_Workspace(min(depth, len(sizes)), side, info.chunks[2], array.dtype))
+        workspaces.put(_Workspace(samples, side, info.chunks[2], array.dtype))
 
     def pack(first: int, last: int) -> None:
         local = slice(first - start, last - start)

@@ -6,7 +6,7 @@ import tensorstore
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numcodecs import Zlib
+from numcodecs import LZ4, Zlib
 
 from qgpipe.data.packed import BitAdjacency, EdgePairs
 from qgpipe.data.reader import CausalSetReader
@@ -328,4 +328,12 @@ def test_a_damaged_chunk_of_features_names_its_file(write_stacked, causal_sets):
     chunk = path / "max_pathlens_past" / "c" / "2" / "1"
     chunk.write_bytes(b"nonsense")
     with pytest.raises(DataError, match=r"array 'max_pathlens_past': cannot be read: .*c/2/1"):
+        read(path)
+
+
+def test_a_codec_that_cannot_be_decoded_is_named(write_stacked, causal_sets):
+    path = write_stacked(causal_sets, compressors=LZ4())
+    with pytest.raises(
+        DataError, match=r'cannot be read: .*"lz4" is not registered; write the array again, compr'
+    ):
         read(path)

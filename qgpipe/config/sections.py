@@ -22,6 +22,7 @@ HOW_NOT_WHAT = {
     "checkpoint_at", "data", "output", "n_processes", "residency", "chunksize", "files",
 }  # fmt: skip
 
+_STAGES = ("training", "validation", "testing")
 _SPLIT_KEYS = ("split", "split_method", "shuffle", "subset")
 _READ_KEYS = ("reader", "pre_transform", "pre_filter", "validate_data", "float_type", "int_type")
 
@@ -53,8 +54,13 @@ def _preprocess(_: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, An
 
 
 def _split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    stages = {stage: config.get(stage, {}).get("data") or {} for stage in _STAGES}
     return {
         "data": {k: config["data"][k] for k in _SPLIT_KEYS},
+        "own": {
+            stage: {k: own[k] for k in ("shuffle", "subset") if k in own}
+            for stage, own in stages.items()
+        },
         "seed": config["training"]["seed"],
     }
 

@@ -48,6 +48,13 @@ def test_a_key_is_in_the_sections_of_the_stages_that_it_shapes(minimal, path, va
     assert changed_stages(minimal, path, value) == stages
 
 
+@pytest.mark.parametrize(("key", "value"), [("subset", 0.5), ("shuffle", True)])
+def test_how_a_stage_draws_from_its_own_data_shapes_the_split(minimal, key, value):
+    minimal["data"]["split"] = [0.9, 0.1]
+    minimal["testing"] = {"data": {"files": ["t.zarr"]}}
+    assert changed_stages(minimal, f"testing.data.{key}", value) == {"split"}
+
+
 def test_the_order_of_keys_does_not_matter(minimal):
     shuffled = {key: minimal[key] for key in reversed(minimal)}
     shuffled["training"] = dict(reversed(minimal["training"].items()))

@@ -113,7 +113,7 @@ def test_a_missing_array_names_group_and_file(write_groups, causal_sets):
     shutil.rmtree(path / "cset_5" / "cset_type")
     with pytest.raises(
         DataError,
-        match=r"array 'cset_type': cannot be read: .*cset_5/cset_type.*; every causal set",
+        match=r"array 'cset_type': cannot be read: .*cset_5/cset_type.*; every causal",
     ):
         read(path)
 

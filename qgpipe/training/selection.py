@@ -68,6 +68,8 @@ class Selection:
                 f"the validation results have no column '{column.removeprefix(VALIDATION)}'",
                 remedy="return it from validate, or let early stopping watch another column",
             )
+        if math.isnan(score):
+            logger.warning("%s is not a number after epoch %d", column, history.rows[-1]["epoch"])
         return score
 
     def _is_best(self, score: float) -> bool:

@@ -266,9 +266,8 @@ class Trainer:
         if step == 0 or can_resume_within_epoch(train_loader):
             self.training_pass.check_losses(train_loader, self.epoch + 1)
             self._save()
-        self._progress.say(
-            f"{interruption} after epoch {self.epoch}, step {step}; the same command goes on"
-        )
+        where = f"after epoch {self.epoch}, step {step}"
+        self._progress.say(f"{interruption} {where}; the same command goes on from there")
 
     def _finish(self) -> None:
         """Save the end state, and settle on the last epoch if none was found to be the best."""

@@ -125,6 +125,20 @@ def test_if_no_epoch_is_better_the_last_is_kept_with_a_warning(make_config, trai
     assert "no epoch was better than the initial score" in caplog.text
 
 
+class Nothing:
+    """A loss that is a number in training only."""
+
+    def __call__(self, outputs, data):
+        loss = cross_entropy(outputs[0], data.y)
+        return loss if torch.is_grad_enabled() else loss * float("nan")
+
+
+def test_a_validation_loss_that_is_no_number_is_never_the_best(make_config, train, caplog):
+    trainer, training, _ = train(make_config(criterion=Nothing))
+    assert len(training) == trainer.selection.epoch == 4
+    assert "val_loss_avg is not a number after epoch 1" in caplog.text
+
+
 def test_without_a_validation_the_last_epoch_is_the_best(make_config, train):
     trainer, training, validation = train(make_config(validation=None))
     assert validation.empty

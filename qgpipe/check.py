@@ -114,7 +114,8 @@ def _model_lines(trainer: Trainer, dataset: PackedDataset) -> Iterator[str]:
     rows = summarise(trainer.model)
     total = sum(row.parameters for row in rows)
     yield f"model     {type(trainer.model).__name__}, {total:,} parameters"
-    names, types = (max(len(row[i]) for row in rows) for i in range(2))
+    names = max(len(row.name) for row in rows)
+    types = max(len(row.type) for row in rows)
     for row in rows:
         yield f"          {row.name:<{names}}  {row.type:<{types}}  {row.parameters:>9,}"
 

@@ -5,9 +5,8 @@ reads ``--configfile`` with ``yaml.FullLoader``: registering the tags here makes
 ``!pyobject`` work in a configuration. ``--logger qgpipe`` shows a line for each job.
 """
 
-from snakemake_logger_plugin_qgpipe.handler import LogHandler
-
 from qgpipe.config.tags import register
+from snakemake_logger_plugin_qgpipe.handler import LogHandler
 
 __all__ = ["LogHandler"]
 

@@ -52,5 +52,6 @@ def test_what_has_no_source_counts_by_its_name():
 def test_modules_lie_where_configured_here_and_beside_the_script(monkeypatch, tmp_path):
     monkeypatch.setenv(SEARCH_PATH_VARIABLE, str(tmp_path / "configured"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "scripts" / "a.py"))
+    script = str(tmp_path / "scripts" / "a.py")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", script, raising=False)
     assert user_folders() == [tmp_path / "configured", Path.cwd(), tmp_path / "scripts"]

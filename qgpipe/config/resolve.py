@@ -20,8 +20,8 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str,
     Resolving twice changes nothing. Raises ``ConfigError`` with ``file`` and the key.
     """
     try:
+        _check_sweeps(raw, "")
         config = validate(_inherit(raw))
-        _check_sweeps(config, "")
         _check_sources(config)
         _check_split(config)
         _check_stopping(config)
@@ -44,7 +44,8 @@ def data_sources(config: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     for stage, role in _ROLES.items():
         own = config.get(stage, {}).get("data")
         if own:
-            sources.append((role, {**top, **own, "output": top["output"]}))
+            given = {key: value for key, value in own.items() if value is not None}
+            sources.append((role, {**top, **given, "output": top["output"]}))
     return sources
 
 

@@ -108,7 +108,11 @@ def test_keys_with_x_are_ignored(minimal):
         ("data.chunksize", "1e3x", "data.chunksize: expected an integer"),
         ("model.encoder_typ", 1, "model.encoder_typ: unknown key; did you mean 'encoder_type'?"),
         ("model.downstream_tasks", [], "model.downstream_tasks: expected a list with 1 entries"),
-        ("criterion", 3, "criterion: expected a string or a Python object, got 3"),
+        (
+            "criterion",
+            3,
+            "criterion: expected a string, a Python object, a list or a mapping, got 3",
+        ),
         ("log_level", "LOUD", "log_level: unknown level 'LOUD'"),
         ("name", "a/b", "name: expected a string that matches"),
         ("early_stopping", {"tasks": {}, "patience": 1}, "early_stopping.tasks: expected"),
@@ -126,7 +130,7 @@ def test_keys_with_x_are_ignored(minimal):
         ("validation.data", {"files": ["b"]}, "validation.data: there is a top-level data set"),
         ("training.optimizer_kwargs", [1], "training.optimizer_kwargs: expected a mapping or null"),
         ("validation.validator.evaluator_tasks", [{"name": "f1"}], "[0].monitor: missing"),
-        ("training.batch_size", {"!sweep": {"values": [1]}}, "expected an integer"),
+        ("training.batch_size", {"!sweep": {"values": [1]}}, "batch_size: !sweep is not expanded"),
         ("training.optimizer_kwargs.lr", {"!sweep": {"values": [1]}}, "!sweep is not expanded"),
     ],
 )
@@ -165,6 +169,13 @@ def test_three_data_sections_replace_the_split_and_share_the_reader(minimal):
     sources = dict(data_sources(resolve_config(minimal)))
     assert list(sources) == ["train", "validation", "test"]
     assert all(source["reader"] == "mymodule.reader" for source in sources.values())
+
+
+def test_what_a_stage_does_not_say_of_its_data_is_as_at_the_top(minimal):
+    minimal["data"].update(split=[0.9, 0.1], pre_filter="mymodule.keep", n_processes=3)
+    minimal["testing"] = {"data": {"files": ["t.zarr"], "chunksize": 7}}
+    test = dict(data_sources(resolve_config(minimal)))["test"]
+    assert (test["pre_filter"], test["n_processes"], test["chunksize"]) == ("mymodule.keep", 3, 7)
 
 
 def test_a_data_section_in_only_one_stage_is_refused(minimal):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from qgpipe.config.objects import TAG, is_tagged, object_name
+from qgpipe.config.objects import PARTIAL, TAG, is_tagged, object_name
 from qgpipe.config.tags import SWEEP_TAGS
 
 
 def to_plain(config: Any, key: str = "") -> Any:
-    """``config`` with every Python object replaced by its tagged name.
+    """``config`` with every Python object replaced by its tagged name, partials by mappings.
 
     What is left are mappings, lists, strings, numbers, booleans and ``None``. Raises
     ``ConfigError`` with the key of an object that has no importable name.
@@ -26,6 +27,9 @@ def to_plain(config: Any, key: str = "") -> Any:
         return config
     if isinstance(config, Path):
         return str(config)
+    if isinstance(config, functools.partial):
+        parts = {"type": config.func, "args": config.args, "kwargs": config.keywords}
+        return {PARTIAL: to_plain(parts, key)}
     return object_name(config, key or None)
 
 
@@ -58,7 +62,7 @@ def _string(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
 
 
 def _mapping(dumper: yaml.SafeDumper, value: dict) -> yaml.Node:
-    if len(value) == 1 and (tag := next(iter(value))) in SWEEP_TAGS:
+    if len(value) == 1 and (tag := next(iter(value))) in (PARTIAL, *SWEEP_TAGS):
         return dumper.represent_mapping(tag, value[tag])
     return yaml.SafeDumper.represent_dict(dumper, value)
 

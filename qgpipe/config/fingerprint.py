@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,8 @@ def _nameable(value: Any) -> Any:
         return {k: _nameable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_nameable(v) for v in value]
+    if isinstance(value, functools.partial):
+        return _nameable([value.func, value.args, value.keywords])
     try:
         return to_plain(value)
     except ConfigError:

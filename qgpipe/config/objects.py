@@ -2,11 +2,13 @@
 
 A configuration holds an object as the string ``!pyobject a.b.C`` (what the YAML tag
 leaves behind), as a plain dotted string, or as the object itself when it was written in
-Python. The string forms are imported only inside a stage.
+Python. A ``functools.partial`` is a mapping, ``{"!partial": {type, args, kwargs}}``. The
+plain forms are imported only inside a stage.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -17,6 +19,7 @@ from typing import Any
 from qgpipe.errors import ConfigError
 
 TAG = "!pyobject "
+PARTIAL = "!partial"
 SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
 UPSTREAM, OURS = "QuantumGrav", "qgpipe"
 
@@ -24,6 +27,11 @@ UPSTREAM, OURS = "QuantumGrav", "qgpipe"
 def is_tagged(value: Any) -> bool:
     """Whether ``value`` is the string form of a ``!pyobject`` tag."""
     return isinstance(value, str) and value.startswith(TAG)
+
+
+def is_partial(value: Any) -> bool:
+    """Whether ``value`` is the mapping that a ``!partial`` tag leaves behind."""
+    return isinstance(value, Mapping) and set(value) == {PARTIAL}
 
 
 def dotted_name(value: str) -> str:
@@ -36,13 +44,15 @@ def dotted_name(value: str) -> str:
 def import_object(value: Any, key: str | None = None) -> Any:
     """The object that ``value`` stands for.
 
-    ``value`` is a tagged or plain dotted string, or any other object, which is returned as
-    it is. Modules are searched for in the user's folders (see :func:`add_search_path`) and
-    among what is installed.
+    ``value`` is a tagged or plain dotted string, the mapping of a partial, or any other
+    object, which is returned as it is. Modules are searched for in the user's folders (see
+    :func:`add_search_path`) and among what is installed.
 
     Raises ``ConfigError`` (with ``key``) if the module or the name in it does not exist, or
     if importing the module fails.
     """
+    if is_partial(value):
+        return _import_partial(value[PARTIAL], key)
     if not isinstance(value, str):
         return value
     name = dotted_name(value)
@@ -66,17 +76,26 @@ def import_object(value: Any, key: str | None = None) -> Any:
 
 
 def import_objects(value: Any, key: str | None = None) -> Any:
-    """``value`` with every tagged string in its lists and mappings imported.
+    """``value`` with every tagged string and partial in its lists and mappings imported.
 
     Plain strings stay as they are: in free arguments they may just be text.
     """
-    if is_tagged(value):
+    if is_tagged(value) or is_partial(value):
         return import_object(value, key)
     if isinstance(value, Mapping):
         return {k: import_objects(v, f"{key}.{k}" if key else str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(import_objects(v, f"{key or ''}[{i}]") for i, v in enumerate(value))
     return value
+
+
+def _import_partial(parts: Mapping[str, Any], key: str | None) -> functools.partial:
+    """The partial of ``{type, args, kwargs}``."""
+    function = import_object(parts["type"], key)
+    if not callable(function):
+        raise ConfigError(f"{function!r} cannot be called", key=key, remedy="name a function")
+    args = import_objects(list(parts.get("args") or ()), key)
+    return functools.partial(function, *args, **import_objects(parts.get("kwargs") or {}, key))
 
 
 def object_name(value: Any, key: str | None = None) -> str:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qgpipe.config.objects import PARTIAL, is_partial
 from qgpipe.errors import ConfigError
 
 _WALKED = {"properties", "items", "additionalProperties", "required", "$ref", "anyOf", "default"}
@@ -37,9 +39,9 @@ def validate(value: Any, definition: str | None = None, key: str = "") -> Any:
     """A copy of ``value`` that fits the schema, with every default filled in.
 
     ``definition`` names an entry of ``$defs``; without it ``value`` is a whole
-    configuration. ``key`` is the path under which errors are reported. Strings that look
-    like numbers become numbers where the schema asks for one, and in free arguments where
-    they have an exponent (``1e-4``, which YAML 1.1 reads as text).
+    configuration. ``key`` is the path under which errors are reported. Path objects become
+    strings. Strings that look like numbers become numbers where the schema asks for one, and
+    in free arguments where they have an exponent (``1e-4``, which YAML 1.1 reads as text).
 
     Raises ``ConfigError`` for an unknown key (naming the nearest known one), a missing key
     or a value of the wrong type or range.
@@ -67,6 +69,8 @@ def _branch(value: Any, part: dict[str, Any]) -> dict[str, Any]:
 
 def _walk(value: Any, part: Mapping[str, Any], key: str) -> Any:
     part = resolve_part(part)
+    if is_partial(value) and "pyobject" in _types(part):
+        return {PARTIAL: _walk(value[PARTIAL], definition("constructor"), key)}
     if "anyOf" in part:
         part = _branch(value, part)
     value = _coerce(value, part)
@@ -133,6 +137,8 @@ def _numbers(value: Any) -> Any:
 
 def _coerce(value: Any, part: Mapping[str, Any]) -> Any:
     types = _types(part)
+    if isinstance(value, os.PathLike) and "string" in types and "pyobject" not in types:
+        return os.fspath(value)
     if not isinstance(value, str) or "string" in types or not types & {"integer", "number"}:
         return value
     try:
@@ -181,16 +187,24 @@ def _expectation(part: Mapping[str, Any], value: Any) -> str:
     names = {"object": "a mapping", "array": "a list", "pyobject": "a Python object",
              "string": "a string", "integer": "an integer", "number": "a number",
              "boolean": "true or false", "null": "null"}  # fmt: skip
-    types = part.get("type", [])
-    text = " or ".join(names[t] for t in ([types] if isinstance(types, str) else types))
     bounds = {"minimum": "at least {}", "maximum": "at most {}", "exclusiveMinimum": "above {}",
               "exclusiveMaximum": "below {}", "minItems": "with {} entries or more",
               "maxItems": "with {} entries at most", "minProperties": "with {} keys or more",
               "pattern": "that matches {}"}  # fmt: skip
-    limits = [phrase.format(part[word]) for word, phrase in bounds.items() if word in part]
+    given = part.get("type", [])
+    types = [given] if isinstance(given, str) else given
+    # If the type is right, a bound is broken: then the other types need no mention.
+    types = [t for t in types if _validator_class()({"type": t}).is_valid(value)] or types
+    *others, last = [names[t] for t in types]
+    text = " or ".join(filter(None, [", ".join(others), last]))
+    limits = [
+        phrase.format(part[word])
+        for word, phrase in bounds.items()
+        if word in part and ("array" in types or not word.endswith("Items"))
+    ]
     if "minLength" in part and value == "":
         limits.append("that is not empty")
-    return " ".join(filter(None, [text, " and ".join(limits)]))
+    return " ".join([text, *([] if others else [" and ".join(limits)])]).strip()
 
 
 def _shown(value: Any) -> str:

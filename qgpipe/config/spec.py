@@ -2,19 +2,22 @@
 
 A spec is a list ``[type]``, ``[type, args]``, ``[type, args, kwargs]`` (a layer may add a
 signature), a mapping ``{type, args, kwargs}``, or the bare type. All are accepted
-wherever something is constructed.
+wherever something is constructed. A partial of a class is the spec of that class.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qgpipe.config.objects import import_object
+from qgpipe.config.objects import import_object, import_objects, is_partial
 from qgpipe.errors import ConfigError
 
 SPEC_KEYS = {"type", "args", "kwargs", "signature"}
+_NULL = "write null for none"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Spec:
         except ConfigError:
             raise
         except Exception as error:
-            name = getattr(self.type, "__name__", repr(self.type))
+            name = _name(self.type)
             given = ", ".join(
                 [*map(repr, self.args), *(f"{k}={v!r}" for k, v in self.kwargs.items())]
             )
@@ -61,7 +64,7 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
     if isinstance(value, Spec):
         return value
     signature = None
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not is_partial(value):
         unknown = set(value) - SPEC_KEYS
         if "type" not in value or unknown:
             raise ConfigError(
@@ -78,10 +81,38 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
     else:
         target, args, kwargs = value, None, None
     if args is not None and (isinstance(args, str) or not isinstance(args, Sequence)):
-        raise ConfigError(f"args must be a list, got {args!r}", key=key)
+        raise ConfigError(f"args must be a list, got {args!r}", key=key, remedy=_NULL)
     if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise ConfigError(f"kwargs must be a mapping, got {kwargs!r}", key=key)
+        raise ConfigError(f"kwargs must be a mapping, got {kwargs!r}", key=key, remedy=_NULL)
     target = import_object(target, key)
     if not callable(target):
         raise ConfigError(f"{target!r} cannot be called", key=key, remedy="name a type or function")
-    return Spec(target, tuple(args or ()), dict(kwargs or {}), signature, key)
+    args, kwargs = tuple(args or ()), dict(kwargs or {})
+    if isinstance(target, functools.partial) and inspect.isclass(target.func):
+        args, kwargs = (*target.args, *args), {**target.keywords, **kwargs}
+        target = target.func
+    return Spec(target, args, kwargs, signature, key)
+
+
+def build_object(value: Any, key: str) -> Any:
+    """The object that a spec in any form stands for: a loss, a reader, a transform.
+
+    A class is constructed; a function keeps its kwargs for the call. Tagged objects among
+    args and kwargs are imported. Raises ``ConfigError`` with ``key`` if that fails.
+    """
+    spec = as_spec(value, key)
+    args = tuple(import_objects(list(spec.args), f"{key}.args"))
+    kwargs = import_objects(spec.kwargs, f"{key}.kwargs")
+    if inspect.isclass(spec.type):
+        return Spec(spec.type, args, kwargs, key=key).build()
+    if args:
+        raise ConfigError(
+            f"the first arguments of the function '{_name(spec.type)}' are given by the pipeline",
+            key=key,
+            remedy="give further ones as kwargs",
+        )
+    return functools.partial(spec.type, **kwargs) if kwargs else spec.type
+
+
+def _name(value: Any) -> str:
+    return getattr(value, "__name__", repr(value))

@@ -1,8 +1,8 @@
 """The YAML tags of a configuration, and what they leave in the config dict.
 
-``!pyobject a.b.C`` becomes the string ``!pyobject a.b.C``; the sweep tags become a mapping
-with the tag as its only key, ``{"!sweep": {"values": [...]}}``. Both survive JSON, pickle
-and ``repr``, so the config can travel through Snakemake.
+``!pyobject a.b.C`` becomes the string ``!pyobject a.b.C``; ``!partial`` and the sweep tags
+become a mapping with the tag as its only key, ``{"!sweep": {"values": [...]}}``. All of them
+survive JSON, pickle and ``repr``, so the config can travel through Snakemake.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from qgpipe.config.objects import TAG
+from qgpipe.config.objects import PARTIAL, TAG
 
 SWEEP_TAGS = ("!sweep", "!coupled-sweep", "!range", "!random_uniform", "!reference")
 
@@ -19,8 +19,9 @@ SWEEP_TAGS = ("!sweep", "!coupled-sweep", "!range", "!random_uniform", "!referen
 def register(loader: type[yaml.FullLoader] = yaml.FullLoader) -> None:
     """Teach ``loader`` the tags. Snakemake reads ``--configfile`` with ``FullLoader``."""
     loader.add_constructor(TAG.strip(), _pyobject)
+    loader.add_constructor(PARTIAL, _partial)
     for tag in SWEEP_TAGS:
-        loader.add_constructor(tag, _sweep)
+        loader.add_constructor(tag, _mapping)
 
 
 def _pyobject(loader: yaml.FullLoader, node: yaml.Node) -> str:
@@ -31,7 +32,16 @@ def _pyobject(loader: yaml.FullLoader, node: yaml.Node) -> str:
     return TAG + node.value.strip()
 
 
-def _sweep(loader: yaml.FullLoader, node: yaml.Node) -> dict[str, Any]:
+def _partial(loader: yaml.FullLoader, node: yaml.Node) -> dict[str, Any]:
+    value = _mapping(loader, node)
+    if "type" not in value[PARTIAL] or not set(value[PARTIAL]) <= {"type", "args", "kwargs"}:
+        raise yaml.constructor.ConstructorError(
+            None, None, "!partial takes a mapping with type, args and kwargs", node.start_mark
+        )
+    return value
+
+
+def _mapping(loader: yaml.FullLoader, node: yaml.Node) -> dict[str, Any]:
     if not isinstance(node, yaml.MappingNode):
         raise yaml.constructor.ConstructorError(
             None, None, f"{node.tag} takes a mapping", node.start_mark

@@ -169,7 +169,7 @@ def _own_inputs(store: StoreInfo, start: int, stop: int) -> list[str]:
 def _check_columns(store: StoreInfo, reader: Any) -> None:
     """If ``reader`` is the built-in one, find the arrays that it will read."""
     if isinstance(reader, Mapping):
-        parts = [reader["type"], reader.get("args"), reader.get("kwargs")]
+        parts = [reader.get("type"), reader.get("args"), reader.get("kwargs")]
     elif isinstance(reader, list | tuple):
         parts = [*reader, None, None]
     else:

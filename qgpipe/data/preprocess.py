@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qgpipe.config.resolve import data_sources
-from qgpipe.config.spec import as_spec
+from qgpipe.config.spec import build_object
 from qgpipe.data.arrays import count_samples
 from qgpipe.data.manifest import write_dataset
 from qgpipe.data.packed import Packed
 from qgpipe.data.parts import write_part
 from qgpipe.data.reader import CausalSetReader
 from qgpipe.data.stores import StoreInfo, open_store
-from qgpipe.errors import ConfigError, DataError
+from qgpipe.errors import DataError
 
 __all__ = ["preprocess_part", "write_dataset"]
 
@@ -76,7 +74,7 @@ def _read(
     source: Mapping[str, Any], store: StoreInfo, start: int, stop: int, processes: int
 ) -> tuple[Packed, int, dict[str, Any]]:
     """Packed graphs, number of graphs filtered out, and names of features and classes."""
-    reader = _reader(source["reader"])
+    reader = build_object(source["reader"], "data.reader")
     one_by_one = source.get("pre_filter") or source.get("pre_transform")
     if not isinstance(reader, CausalSetReader):
         from qgpipe.data.sample_reader import with_reader  # imports torch
@@ -107,18 +105,3 @@ def _read(
 def _names(**known: Any) -> dict[str, Any]:
     unknown = dict.fromkeys(("node_features", "graph_features", "target", "class_names"))
     return {**unknown, **known}
-
-
-def _reader(value: Any) -> Any:
-    """The built-in reader, or a function or object of the user's that is called like one."""
-    spec = as_spec(value, "data.reader")
-    if inspect.isclass(spec.type):
-        return spec.build()
-    if spec.args:
-        raise ConfigError(
-            "a function's first arguments are (store, idx, float_dtype, int_dtype, validate)",
-            key="data.reader",
-            remedy="give further ones as kwargs",
-        )
-    function: Callable[..., Any] = spec.type
-    return functools.partial(function, **spec.kwargs) if spec.kwargs else function

@@ -16,6 +16,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from qgpipe.config.objects import import_object
+from qgpipe.config.spec import build_object
 from qgpipe.data.adjacency import bit_offsets, pair_bytes, pairs_to_bits, sorted_and_unique
 from qgpipe.data.batch import to_data
 from qgpipe.data.gathering import concatenate, select
@@ -116,7 +117,8 @@ def with_reader(
     return SampleReader(
         store,
         lambda index: reader(view, index, *arguments),
-        *_functions(source),
+        _function(source, "pre_filter"),
+        _function(source, "pre_transform"),
         source["validate_data"],
     )
 
@@ -127,16 +129,15 @@ def with_packed(packed: Packed, store: StoreInfo, source: Mapping[str, Any]) -> 
     return SampleReader(
         store,
         lambda index: to_data(select(packed, np.array([index - first]))),
-        *_functions(source),
+        _function(source, "pre_filter"),
+        _function(source, "pre_transform"),
         source["validate_data"],
     )
 
 
-def _functions(source: Mapping[str, Any]) -> tuple[Any, Any]:
-    return (
-        import_object(source.get("pre_filter"), "data.pre_filter"),
-        import_object(source.get("pre_transform"), "data.pre_transform"),
-    )
+def _function(source: Mapping[str, Any], name: str) -> Any:
+    """The ``pre_filter`` or ``pre_transform`` of a data section, if it has one."""
+    return None if source.get(name) is None else build_object(source[name], f"data.{name}")
 
 
 def _ranges(store: StoreInfo, start: int, stop: int) -> Iterable[range]:

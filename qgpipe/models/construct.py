@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,9 @@ def construct(
     own_key = type_key or (f"{name}_type" if name else "")
     with under(own_key):
         kind = import_object(kind)
+        if isinstance(kind, functools.partial) and inspect.isclass(kind.func):
+            leading, given = (*kind.args, *leading), {**kind.keywords, **given}
+            kind = kind.func
         if isinstance(kind, nn.Module):
             if given_args or given or leading:
                 raise ConfigError(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from qgpipe.config.objects import import_object
-from qgpipe.config.spec import Spec
+from qgpipe.config.spec import build_object
 from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.training.outputs import as_heads
 
@@ -18,13 +16,11 @@ Criterion = Callable[[Any, Any], Tensor]
 
 
 def build_criterion(value: Any, key: str = "criterion") -> Criterion:
-    """The criterion that ``value`` names: a function, an object, or a class, which is constructed.
+    """The criterion that ``value`` names: a function, an object, or the spec of a class.
 
-    Raises ``ConfigError`` with ``key`` if it cannot be called.
+    Raises ``ConfigError`` with ``key`` if it cannot be constructed or called.
     """
-    criterion = import_object(value, key)
-    if inspect.isclass(criterion):
-        criterion = Spec(criterion, key=key).build()
+    criterion = build_object(value, key)
     if not callable(criterion):
         raise ConfigError(
             f"{criterion!r} cannot be called", key=key, remedy="name a function (outputs, data)"

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qgpipe.config.objects import import_object
 from qgpipe.config.resolve import data_sources
+from qgpipe.config.spec import build_object
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.files import read_json
@@ -76,5 +76,5 @@ def _open(
 def _transform(config: Mapping[str, Any], role: str) -> Any:
     """The transform of the data set that ``role`` is taken from."""
     sources = dict(data_sources(config))
-    section = sources.get(role) or sources["all"]
-    return import_object(section["transform"], "data.transform")
+    transform = (sources.get(role) or sources["all"])["transform"]
+    return None if transform is None else build_object(transform, "data.transform")

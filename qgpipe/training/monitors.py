@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qgpipe.config.objects import import_object, import_objects
+from qgpipe.config.objects import import_objects
 from qgpipe.config.schema import validate
-from qgpipe.config.spec import Spec
+from qgpipe.config.spec import Spec, as_spec
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.training.outputs import labels, match_shape, probabilities, target_of_task, target_table
 
@@ -77,10 +77,11 @@ class Monitor:
         self.name: str = task["name"]
         self.task: int = task["task"]
         self.key = key
+        spec = as_spec([task[part] for part in ("monitor", "args", "kwargs")], f"{key}.monitor")
         self._call = self._prepare(
-            import_object(task["monitor"], f"{key}.monitor"),
-            import_objects(list(task["args"]), f"{key}.args"),
-            import_objects(task["kwargs"], f"{key}.kwargs"),
+            spec.type,
+            import_objects(list(spec.args), f"{key}.args"),
+            import_objects(spec.kwargs, f"{key}.kwargs"),
         )
 
     def __call__(self, collected: Collected) -> float:
@@ -99,8 +100,6 @@ class Monitor:
         self, monitor: Any, args: list[Any], kwargs: dict[str, Any]
     ) -> Callable[[Collected], Any]:
         """How to compute the metric from what was collected."""
-        if not callable(monitor):
-            raise ConfigError(f"{monitor!r} cannot be called", key=f"{self.key}.monitor")
         if inspect.isclass(monitor):
             monitor = Spec(monitor, tuple(args), kwargs, key=f"{self.key}.monitor").build()
             args, kwargs = [], {}

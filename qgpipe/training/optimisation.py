@@ -58,7 +58,7 @@ def _check_names(made: Any, kwargs: Mapping[str, Any], key: str) -> None:
     for name in kwargs:
         if name not in accepted:
             raise ConfigError(
-                f"{made.__name__} takes no '{name}'",
+                f"{getattr(made, '__name__', repr(made))} takes no '{name}'",
                 key=f"{key}.{name}",
                 remedy=f"it takes {', '.join(accepted)}",
             )

@@ -175,7 +175,7 @@ def test_a_reader_is_a_function_or_an_object(path, part, reader, scale):
 
 def test_leading_arguments_of_a_function_are_refused(path, part):
     with pytest.raises(
-        ConfigError, match=r"data\.reader: a function's first arguments are \(store"
+        ConfigError, match=r"data\.reader: the first arguments of the function 'edgeless' are given"
     ):
         run(config(path, reader=[edgeless, [1]]), path, part)
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,16 +136,16 @@ def raw_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw_store: Path) -> Folder:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw_store: Path) -> Iterator[Folder]:
     """The working directory, with a store and the user's module."""
     shutil.copytree(raw_store, tmp_path / "data.zarr")
     shutil.copy(MODULE, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("QGPIPE_PATH", raising=False)
+    monkeypatch.setenv("QGPIPE_PATH", "")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "mymodule", raising=False)
     importlib.invalidate_caches()
-    return Folder(tmp_path)
+    yield Folder(tmp_path)
+    sys.modules.pop("mymodule", None)
 
 
 @pytest.fixture

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import qgpipe
 from qgpipe.config import load_config, resolve_config
-from qgpipe.config.objects import add_search_path
 from qgpipe.errors import QgpipeError
-from qgpipe.workflow import user_folders
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _resolved(file: Path) -> dict:
-    config = resolve_config(load_config(file), str(file))
-    add_search_path(*user_folders(config, str(file)))
-    return config
+    return resolve_config(load_config(file), str(file))
 
 
 def _check(config: dict) -> str:

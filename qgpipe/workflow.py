@@ -12,6 +12,7 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from qgpipe.config.load import user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.resolve import data_sources, resolve_config
 from qgpipe.config.sections import stage_section
@@ -81,10 +82,3 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
     except QgpipeError as error:
         raise WorkflowError(str(error)) from None
     return Plan(config, folders, parts)
-
-
-def user_folders(config: Mapping[str, Any], file: str | None) -> tuple[Path, ...]:
-    """The folders in which the user's modules are looked for, nearest first."""
-    beside = Path(file).resolve().parent if file else Path.cwd()
-    named = [beside / folder for folder in config["python_path"]]
-    return tuple(dict.fromkeys([beside, *named, Path.cwd()]))

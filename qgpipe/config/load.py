@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from qgpipe.config.objects import add_search_path
 from qgpipe.config.tags import ConfigLoader
 from qgpipe.errors import ConfigError
 
@@ -14,8 +16,9 @@ from qgpipe.errors import ConfigError
 def load_config(path: str | Path) -> dict[str, Any]:
     """The mapping in the YAML file ``path``, its tags turned into strings and mappings.
 
-    Raises ``ConfigError`` with line and remedy if the file is missing, is not YAML or does
-    not hold a mapping.
+    From then on modules are found beside the file and in its ``python_path``, too. Raises
+    ``ConfigError`` with line and remedy if the file is missing, is not YAML or does not hold a
+    mapping.
     """
     path = Path(path)
     try:
@@ -30,7 +33,23 @@ def load_config(path: str | Path) -> dict[str, Any]:
         raise _explain(error, text, str(path)) from None
     if not isinstance(config, dict):
         raise ConfigError("the file has no keys at top level", file=str(path))
+    add_search_path(*user_folders(config, path))
     return config
+
+
+def user_folders(config: Mapping[str, Any], file: str | Path | None) -> tuple[Path, ...]:
+    """The folders in which the user's modules are looked for, nearest first.
+
+    ``config`` need not have been checked yet.
+    """
+    beside = Path(file).resolve().parent if file else Path.cwd()
+    names = config.get("python_path")
+    named = (
+        [beside / name for name in names if isinstance(name, str)]
+        if isinstance(names, list)
+        else []
+    )
+    return tuple(dict.fromkeys([beside, *named, Path.cwd()]))
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:

@@ -14,7 +14,7 @@ import torch
 from qgpipe import paths
 from qgpipe.config.dump import to_plain
 from qgpipe.config.fingerprint import trajectory
-from qgpipe.config.objects import import_object
+from qgpipe.config.objects import add_search_path, import_object
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
 from qgpipe.errors import TrainingError
@@ -66,7 +66,9 @@ class Trainer:
 
         Raises ``ConfigError`` if the configuration is wrong.
         """
-        return cls(resolve_config(config))
+        resolved = resolve_config(config)
+        add_search_path(*(path for path in resolved["python_path"] if Path(path).is_dir()))
+        return cls(resolved)
 
     def prepare_dataloaders(self) -> Loaders:
         """Loaders of the training, validation and test set.

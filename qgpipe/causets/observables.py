@@ -103,19 +103,22 @@ def out_degrees_link(order: Order) -> NodeValues:
     return order.links.sum(axis=1, dtype=np.float32)
 
 
-def two_chains_past(order: Order) -> NodeValues:
-    """Chains of two relations that end at i, j ≺ k ≺ i: Σ_j (A²)_ji."""
-    return order.two_chains_past
+def two_chain_density_past(order: Order) -> NodeValues:
+    """Chains of two relations that end at i, an element of the set: Σ_j (A²)_ji / n.
+
+    An element stands for a unit of volume, so this is a number per volume.
+    """
+    return order.two_chains_past / order.size
 
 
-def two_chains_future(order: Order) -> NodeValues:
-    """Chains of two relations that start at i, i ≺ j ≺ k: Σ_k (A²)_ik."""
-    return order.two_chains_future
+def two_chain_density_future(order: Order) -> NodeValues:
+    """Chains of two relations that start at i, an element of the set: Σ_k (A²)_ik / n."""
+    return order.two_chains_future / order.size
 
 
-def two_chains_through(order: Order) -> NodeValues:
-    """Chains of two relations with i in the middle, j ≺ i ≺ k: |past(i)| |future(i)|."""
-    return order.in_degree * order.out_degree
+def two_chain_density_through(order: Order) -> NodeValues:
+    """Chains of two relations with i in the middle: |past(i)| |future(i)| / n."""
+    return order.in_degree * order.out_degree / order.size
 
 
 def height_rank(order: Order) -> NodeValues:
@@ -128,7 +131,7 @@ def height_rank(order: Order) -> NodeValues:
 
 
 def ordering_fraction_past(order: Order) -> NodeValues:
-    """Ordering fraction of past(i): two_chains_past(i) / (m (m - 1) / 2) with m = |past(i)|.
+    """Ordering fraction of past(i): Σ_j (A²)_ji / (m (m - 1) / 2) with m = |past(i)|.
 
     Two related elements of past(i) and i form a chain of two relations. 0 where m < 2.
     """
@@ -136,7 +139,7 @@ def ordering_fraction_past(order: Order) -> NodeValues:
 
 
 def ordering_fraction_future(order: Order) -> NodeValues:
-    """Ordering fraction of future(i): two_chains_future(i) / (m (m - 1) / 2), m = |future(i)|.
+    """Ordering fraction of future(i): Σ_k (A²)_ik / (m (m - 1) / 2), m = |future(i)|.
 
     0 where m < 2.
     """
@@ -190,9 +193,9 @@ NODE_OBSERVABLES: dict[str, Callable[[Order], NodeValues]] = {
         out_degree,
         in_degrees_link,
         out_degrees_link,
-        two_chains_past,
-        two_chains_future,
-        two_chains_through,
+        two_chain_density_past,
+        two_chain_density_future,
+        two_chain_density_through,
         height_rank,
         ordering_fraction_past,
         ordering_fraction_future,

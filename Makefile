@@ -18,8 +18,6 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt \
-	    torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt \
 	    --editable '.[dev]'
 	touch $@
 

@@ -154,3 +154,16 @@ def test_a_misspelt_key(own_data):
     assert "run.yaml: training.batchsize: unknown key; did you mean 'batch_size'?" in fails(
         own_data
     )
+
+
+def test_a_failing_reader_is_one_line_on_the_terminal_and_a_traceback_in_the_log(own_data):
+    (own_data.folder / "mymodule.py").write_text(
+        "def reader(store, idx, float_dtype, int_dtype, validate):\n    return 1 / idx\n"
+    )
+    own_data.config["data"]["reader"] = "!pyobject mymodule.reader"
+    own_data.save()
+    text = fails(own_data)
+    assert "own.zarr, sample 0: data.reader failed: ZeroDivisionError" in text
+    log = (own_data.folder / "results/data/logs/preprocess/own-000000000.log").read_text()
+    assert "return 1 / idx" in log
+    assert not (own_data.folder / "results/data/parts/own-000000000.safetensors").exists()

@@ -80,12 +80,14 @@ CONFIG = {
 
 
 def merged(value: dict, changes: dict) -> dict:
-    """``value`` with ``changes`` at any depth; ``None`` takes a key away."""
+    """``value`` with ``changes`` at any depth but within kwargs; ``None`` takes a key away."""
     result = dict(value)
     for key, change in changes.items():
         if change is None:
             result.pop(key, None)
-        elif isinstance(change, dict) and isinstance(result.get(key), dict):
+        elif (
+            isinstance(change, dict) and isinstance(result.get(key), dict) and key[-6:] != "kwargs"
+        ):
             result[key] = merged(result[key], change)
         else:
             result[key] = change
@@ -161,3 +163,9 @@ def seed_document() -> str:
     if not files:
         pytest.skip(f"the seed document is not in {SEED_DOCUMENT}")
     return files[0].read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def make_store() -> Callable[..., Path]:
+    """Write a stacked store: path, and optionally samples, seed and nmax."""
+    return write_store

@@ -73,6 +73,10 @@ class TrainingError(QgpipeError):
     """Training cannot go on: a loss that is not a number, a monitor that fails, no memory."""
 
 
+class DiskFullError(QgpipeError):
+    """There is no room for a file; what was there before is as it was."""
+
+
 def _rebuild(cls: type[QgpipeError], state: dict) -> QgpipeError:
     error = cls.__new__(cls)
     Exception.__init__(error, state["problem"], state["where"], state["remedy"])

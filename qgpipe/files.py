@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from qgpipe.errors import DataError
+from qgpipe.errors import DataError, DiskFullError
+from qgpipe.process import HOST, is_running
+
+FULL = {errno.ENOSPC: "no space is left on its disk", errno.EDQUOT: "your disk quota is used up"}
+ABANDONED_SECONDS = 24 * 3600  # after which what another machine left behind is removed
 
 
 @contextmanager
@@ -19,23 +26,48 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path in the folder of ``path``, renamed to it when the block succeeds.
 
     The block may create a file or a folder there. When it fails nothing is left behind, and
-    what was at ``path`` before is untouched. A folder replaces an older one.
+    what was at ``path`` before is untouched. A folder replaces an older one. What killed
+    processes have left of earlier attempts is removed.
+
+    Raises ``DiskFullError`` if there is no room, however the block says so.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    _remove(temporary)
+    temporary = path.with_name(f".{path.name}.{_writer()}.tmp")
+    with explained_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        try:
+            yield temporary
+            if temporary.is_dir():
+                os.sync()  # its files may be many: one call for all
+                _replace_folder(temporary, path)
+            else:
+                _sync(temporary)
+                temporary.rename(path)
+            _sync(path.parent)
+        except BaseException:
+            _remove(temporary)
+            raise
+
+
+@contextmanager
+def explained_disk_errors(path: str | Path) -> Iterator[None]:
+    """Turn whatever says that the disk is full while ``path`` is written into ``DiskFullError``.
+
+    The message names the file and how much is free.
+    """
     try:
-        yield temporary
-        if temporary.is_dir():
-            _remove(path)
-        else:
-            _sync(temporary)
-        temporary.rename(path)
-        _sync(path.parent)
-    except BaseException:
-        _remove(temporary)
-        raise
+        yield
+    except Exception as error:
+        problem = _disk_problem(error)
+        if problem is None or isinstance(error, DiskFullError):
+            raise
+        free = shutil.disk_usage(_existing(Path(path))).free
+        raise DiskFullError(
+            f"cannot be written, {problem} ({free / 1e6:,.1f} MB were free)",
+            where=str(path),
+            remedy="make room and start the same command again, or write to another disk",
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -65,6 +97,57 @@ def sha256(path: str | Path) -> str:
     """``sha256:<hex>`` of the bytes of a file."""
     with Path(path).open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _disk_problem(error: BaseException) -> str | None:
+    """Why there is no room, if that is the cause of ``error``.
+
+    Libraries wrap the system's error in one of their own, or only quote its text.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in FULL:
+            return FULL[seen.errno]
+        for number, problem in FULL.items():
+            if os.strerror(number) in str(seen):
+                return problem
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _existing(path: Path) -> Path:
+    """``path`` or the nearest folder above it that exists."""
+    return path if path.exists() else _existing(path.parent)
+
+
+def _writer() -> str:
+    return f"{HOST}.{os.getpid()}"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files and folders of ``path`` that no running process writes."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        writer = leftover.name.removeprefix(f".{path.name}.").partition(".tmp")[0]
+        host, _, pid = writer.rpartition(".")
+        with suppress(FileNotFoundError):  # its writer has just finished
+            if writer == _writer() or not _is_written(leftover, host, pid):
+                _remove(leftover)
+
+
+def _is_written(leftover: Path, host: str, pid: str) -> bool:
+    running = is_running(host, int(pid)) if pid.isdigit() else False
+    if running is None:
+        return time.time() - leftover.stat().st_mtime < ABANDONED_SECONDS
+    return running
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    """Put the folder ``new`` in the place of ``path``, which is never seen half removed."""
+    old = new.with_name(f"{new.name}.old.tmp")
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    _remove(old)
 
 
 def _sync(path: Path) -> None:

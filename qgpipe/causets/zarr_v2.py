@@ -82,7 +82,9 @@ def _write_file(folder: Path, name: str, data: bytes) -> None:
     # half as long as Path.write_bytes.
     descriptor = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
-        file.write(data)
+        rest = memoryview(data)
+        while rest:  # the last write before a disk is full takes a part, and says nothing
+            rest = rest[file.write(rest) :]
 
 
 @functools.lru_cache(maxsize=4096)

@@ -13,11 +13,13 @@ import torch
 
 from qgpipe import paths
 from qgpipe.config.dump import to_plain
-from qgpipe.config.fingerprint import trajectory
+from qgpipe.config.fingerprint import Trajectory, trajectory
+from qgpipe.config.live_code import live_folders
 from qgpipe.config.objects import add_search_path, import_object
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
 from qgpipe.errors import TrainingError
+from qgpipe.lock import writing
 from qgpipe.models import build_model
 from qgpipe.training.checkpoint import CheckpointFolder
 from qgpipe.training.checks import check_fit, require_finite
@@ -27,8 +29,7 @@ from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_sto
 from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, last_row
 from qgpipe.training.history import History
 from qgpipe.training.interruption import Interrupted, SignalWatch
-from qgpipe.training.live_code import live_code, user_folders
-from qgpipe.training.loaders import Loaders, fingerprint_data, open_loaders
+from qgpipe.training.loaders import Loaders, fingerprint_data, fingerprint_split, open_loaders
 from qgpipe.training.model_file import save_trained_model
 from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
 from qgpipe.training.progress import Progress
@@ -88,24 +89,26 @@ class Trainer:
         Goes on from the newest checkpoint of the same training, if there is one. Both tables
         have a row an epoch; the second is empty without a validation. Raises ``Interrupted``
         after a signal has asked to stop, and ``TrainingError`` if training cannot go on; in
-        both cases the same call goes on from the last good state.
+        both cases the same call goes on from the last good state. Raises ``FolderInUse`` if
+        another process trains in the folder of the run.
         """
         if self.history.rows or self.training_pass.step:
             self._build()
         self._check(train_loader, val_loader)
         self.names = {name: getattr(train_loader.dataset, name, None) for name in NAMES}
-        self._resume_or_seed(train_loader, val_loader)
-        self._progress = Progress(self._num_epochs)
-        with SignalWatch() as self._signals:
-            try:
-                while not self.selection.stopped and self.epoch < self._num_epochs:
-                    self._run_epoch(train_loader, val_loader)
-            except Interrupted as interruption:
-                self._leave(train_loader, interruption)
-                raise
-            finally:
-                self._progress.close()
-        self._finish()
+        with writing(self.folder / ".training.lock"):
+            self._resume_or_seed(train_loader, val_loader)
+            self._progress = Progress(self._num_epochs)
+            with SignalWatch() as self._signals:
+                try:
+                    while not self.selection.stopped and self.epoch < self._num_epochs:
+                        self._run_epoch(train_loader, val_loader)
+                except Interrupted as interruption:
+                    self._leave(train_loader, interruption)
+                    raise
+                finally:
+                    self._progress.close()
+            self._finish()
         return self.history.training(), self.history.validation()
 
     def run_test(self, test_loader: Any) -> pd.DataFrame:
@@ -179,8 +182,9 @@ class Trainer:
 
     def _resume_or_seed(self, train_loader: Any, val_loader: Any) -> None:
         """Go to where an earlier process stopped, or to the start."""
-        fingerprint = self._fingerprint(train_loader, val_loader)
-        self.checkpoints = CheckpointFolder(self.folder / "checkpoints" / fingerprint, fingerprint)
+        fingerprint = self._trajectory(train_loader, val_loader).name
+        folder = paths.checkpoints(self.folder, fingerprint)
+        self.checkpoints = CheckpointFolder(folder, fingerprint)
         state = self.checkpoints.load(self._num_epochs)
         if state is None:
             seed_everything(self.config["training"]["seed"])
@@ -200,15 +204,10 @@ class Trainer:
         restore_rng(state["rng"])
         logger.info("go on after epoch %d, step %d", self.epoch, self.training_pass.step)
 
-    def _fingerprint(self, train_loader: Any, val_loader: Any) -> str:
-        """Of all that shapes the weights after each epoch."""
-        data, split = (
-            "" if loader is None else fingerprint_data(loader)
-            for loader in (train_loader, val_loader)
-        )
-        shaping = {k: v for k, v in self.config.items() if k not in ("data", "testing")}
-        code = live_code([shaping, self.config["data"]["transform"]])
-        return trajectory(self.config, f"{data} {code}", split, user_folders())
+    def _trajectory(self, *loaders: Any) -> Trajectory:
+        """What the state of this training belongs to."""
+        data, split = fingerprint_data(*loaders), fingerprint_split(*loaders)
+        return trajectory(self.config, data, split, live_folders())
 
     def _run_epoch(self, train_loader: Any, val_loader: Any) -> None:
         """Train, validate, judge and record one epoch."""

@@ -39,6 +39,11 @@ def split(config: Config) -> Path:
     return data_folder(config) / "split.json"
 
 
+def prepared(config: Config) -> Path:
+    """What each file of the data was made from, where a script made it."""
+    return data_folder(config) / "prepared.json"
+
+
 def data_log(config: Config, *names: str) -> Path:
     """Log of a job of the data stages."""
     return data_folder(config) / "logs" / Path(*names).with_suffix(".log")
@@ -72,6 +77,11 @@ def history(config: Config, run: str | None = None) -> Path:
 def summary(config: Config, run: str | None = None) -> Path:
     """Best epoch and score, why training stopped, throughput, versions."""
     return run_folder(config, run) / "summary.json"
+
+
+def checkpoints(folder: Path, fingerprint: str) -> Path:
+    """Training state that belongs to one trajectory, within the ``folder`` of a run."""
+    return folder / "checkpoints" / fingerprint
 
 
 def metrics(config: Config, run: str | None = None) -> Path:

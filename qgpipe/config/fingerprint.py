@@ -6,27 +6,54 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from qgpipe.config.dump import to_plain
+from qgpipe.config.live_code import live_code
+from qgpipe.config.resolve import data_source
 from qgpipe.config.sections import stage_section
 from qgpipe.errors import ConfigError
 
 
+@dataclass(frozen=True)
+class Trajectory:
+    """All that shapes the weights after each epoch, as three digests."""
+
+    config: str
+    data: str
+    split: str
+
+    @property
+    def name(self) -> str:
+        """Sixteen hex digits of the three, which name the folder of its checkpoints."""
+        return _digest(asdict(self))[:16]
+
+    def differences(self, other: Mapping[str, str]) -> list[str]:
+        """Which of ``config``, ``data`` and ``split`` are not as in ``other``."""
+        return [part for part, digest in asdict(self).items() if other.get(part) != digest]
+
+
 def trajectory(
     config: Mapping[str, Any], data: str, split: str, folders: Iterable[Path] = ()
-) -> str:
-    """Sixteen hex digits of all that shapes a training trajectory.
+) -> Trajectory:
+    """The trajectory of a resolved ``config`` on ``data`` and ``split``, the checksums of both.
 
-    That is the model, criterion, optimizer, schedule, seed, batch size, evaluation, the
-    user's code that these name, and ``data`` and ``split``, the checksums of both. The
-    number of epochs, the device, workers and logging do not count: a longer run continues.
+    The configuration counts with model, criterion, optimizer, schedule, seed, batch size,
+    evaluation, and the user's code that these name, found in ``folders``. The number of
+    epochs, the device, workers and logging do not count: a longer run continues.
     """
     section = stage_section(_nameable(config), "train", folders)
     section["training"] = {k: v for k, v in section["training"].items() if k != "num_epochs"}
-    text = json.dumps({"section": section, "data": data, "split": split}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    shaping = [value for key, value in config.items() if key not in ("data", "testing")]
+    transforms = [data_source(config, role)["transform"] for role in ("train", "validation")]
+    digest = _digest({"section": section, "live": live_code([shaping, transforms])})
+    return Trajectory(digest, data, split)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _nameable(value: Any) -> Any:

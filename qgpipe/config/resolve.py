@@ -49,6 +49,12 @@ def data_sources(config: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return sources
 
 
+def data_source(config: Mapping[str, Any], role: str) -> dict[str, Any]:
+    """The data section that the set ``train``, ``validation`` or ``test`` is taken from."""
+    sources = dict(data_sources(config))
+    return sources.get(role) or sources["all"]
+
+
 def _inherit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """Loader keys that validation and testing do not give are those of training."""
     training = raw.get("training")

@@ -13,13 +13,15 @@ from typing import Any
 
 from qgpipe.config.code import code_fingerprints
 from qgpipe.config.dump import to_plain
+from qgpipe.config.resolve import data_source
 
 # Raised by hand when the code of a stage changes what it writes.
 FORMATS = {"generate": 1, "preprocess": 1, "split": 1, "train": 1, "test": 1, "report": 1}
 
 HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
-    "checkpoint_at", "data", "output", "n_processes", "residency", "chunksize", "files",
+    "checkpoint_at", "keep_checkpoints", "checkpoint_every_steps", "data", "output",
+    "n_processes", "residency", "chunksize", "files",
 }  # fmt: skip
 
 _STAGES = ("training", "validation", "testing")
@@ -68,7 +70,7 @@ def _split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
 def _train(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{k: config.get(k) for k in ("model", "criterion", "apply_model", "early_stopping")},
-        "transform": config["data"]["transform"],
+        "transform": _transforms(config, "train", "validation"),
         "training": _what(config["training"]),
         "validation": _what(config.get("validation")),
     }
@@ -77,7 +79,7 @@ def _train(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
 def _test(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{k: config.get(k) for k in ("criterion", "apply_model")},
-        "transform": config["data"]["transform"],
+        "transform": _transforms(config, "test"),
         "testing": _what(config["testing"]),
     }
 
@@ -94,6 +96,10 @@ _SECTIONS = {
     "test": _test,
     "report": _report,
 }
+
+
+def _transforms(config: Mapping[str, Any], *roles: str) -> dict[str, Any]:
+    return {role: data_source(config, role)["transform"] for role in roles}
 
 
 def _what(section: Any) -> Any:

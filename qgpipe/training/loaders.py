@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qgpipe.config.resolve import data_sources
+from qgpipe.config.resolve import data_source
 from qgpipe.config.spec import build_object
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
@@ -46,18 +46,43 @@ def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path
     )
 
 
-def fingerprint_data(loader: Any) -> str:
-    """What identifies the data of ``loader``: checksums of its parts, its samples and their order.
+def fingerprint_data(*loaders: Any) -> str:
+    """What identifies the data sets behind ``loaders``: the checksums of their parts.
 
     Of a loader of another kind than ``GraphLoader`` only the number of graphs is known.
     """
+    return _digest([_parts(loader) for loader in loaders if loader is not None])
+
+
+def fingerprint_split(*loaders: Any) -> str:
+    """What identifies how ``loaders`` draw from their data sets: which samples, in what order.
+
+    Of a loader of another kind than ``GraphLoader`` only the number of batches is known.
+    """
+    return _digest([_sampling(loader) for loader in loaders if loader is not None])
+
+
+def _parts(loader: Any) -> Any:
     if not isinstance(loader, GraphLoader):
         return f"{type(loader).__name__} of {len(loader.dataset)} graphs"
-    dataset = loader.dataset
-    digest = hashlib.sha256()
-    digest.update(json.dumps([part["checksum"] for part in dataset.description["parts"]]).encode())
-    digest.update(np.ascontiguousarray(dataset.positions, np.int64).tobytes())
-    return digest.hexdigest()
+    return [part["checksum"] for part in loader.dataset.description["parts"]]
+
+
+def _sampling(loader: Any) -> Any:
+    if not isinstance(loader, GraphLoader):
+        return f"{type(loader).__name__} of {len(loader)} batches"
+    positions = np.ascontiguousarray(loader.dataset.positions, np.int64)
+    return {
+        "positions": hashlib.sha256(positions.tobytes()).hexdigest(),
+        "batch_size": loader.batch_size,
+        "drop_last": loader.drop_last,
+        "shuffle": loader.shuffle,
+        "seed": loader.seed,
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _open(
@@ -75,6 +100,5 @@ def _open(
 
 def _transform(config: Mapping[str, Any], role: str) -> Any:
     """The transform of the data set that ``role`` is taken from."""
-    sources = dict(data_sources(config))
-    transform = (sources.get(role) or sources["all"])["transform"]
+    transform = data_source(config, role)["transform"]
     return None if transform is None else build_object(transform, "data.transform")

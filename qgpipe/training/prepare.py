@@ -15,6 +15,7 @@ from typing import Any
 
 from qgpipe import paths
 from qgpipe.causets.stores import generate_store
+from qgpipe.config.live_code import live_code, live_folders
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.sections import stage_section
 from qgpipe.data.plan import PartPlan, plan_parts
@@ -22,7 +23,6 @@ from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split import write_split
 from qgpipe.errors import ConfigError
 from qgpipe.files import read_json, sha256, write_json
-from qgpipe.training.live_code import live_code, user_folders
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def prepare_data(config: Mapping[str, Any]) -> tuple[Path, Path]:
 
     Raises ``ConfigError`` or ``DataError`` for what is wrong with configuration or stores.
     """
-    record = _Record(paths.data_folder(config) / "prepared.json")
+    record = _Record(paths.prepared(config))
     if config.get("generate"):
         _generate(config, record)
     dataset, split = paths.dataset(config), paths.split(config)
@@ -106,7 +106,7 @@ def _made_from(
 ) -> str | None:
     """A digest of what shapes the result of ``stage``; ``None`` if it cannot be named."""
     try:
-        section = stage_section(config, stage, user_folders(), source)
+        section = stage_section(config, stage, live_folders(), source)
     except ConfigError:  # of a lambda, say, there is no telling whether it has changed
         return None
     return hashlib.sha256(json.dumps([section, facts], sort_keys=True).encode()).hexdigest()

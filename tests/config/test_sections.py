@@ -3,7 +3,6 @@ import copy
 import pytest
 
 from qgpipe.config import resolve_config
-from qgpipe.config.fingerprint import trajectory
 from qgpipe.config.sections import stage_section
 
 STAGES = ("preprocess", "split", "train", "test")
@@ -38,7 +37,15 @@ def changed_stages(config, path, value):
         ("training.device", "cpu", set()),
         ("training.num_workers", 3, set()),
         ("training.pin_memory", False, set()),
+        ("training.precision", "bf16", {"train"}),
+        ("training.gradient_clip", 1.0, {"train"}),
+        ("training.accumulate_steps", 2, {"train"}),
+        ("training.ema_decay", 0.9, {"train"}),
+        ("training.compile", True, {"train"}),
+        ("training.deterministic", True, {"train"}),
         ("training.checkpoint_at", 1, set()),
+        ("training.keep_checkpoints", 1, set()),
+        ("training.checkpoint_every_steps", 1, set()),
         ("data.n_processes", 4, set()),
         ("data.residency", "mmap", set()),
         ("log_level", "DEBUG", set()),
@@ -55,19 +62,14 @@ def test_how_a_stage_draws_from_its_own_data_shapes_the_split(minimal, key, valu
     assert changed_stages(minimal, f"testing.data.{key}", value) == {"split"}
 
 
+def test_a_transform_of_a_stages_own_data_shapes_that_stage(minimal):
+    minimal["data"]["split"] = [0.9, 0.1]
+    minimal["testing"] = {"data": {"files": ["t.zarr"]}}
+    assert changed_stages(minimal, "testing.data.transform", "mymodule.t") == {"test"}
+
+
 def test_the_order_of_keys_does_not_matter(minimal):
     shuffled = {key: minimal[key] for key in reversed(minimal)}
     shuffled["training"] = dict(reversed(minimal["training"].items()))
     one, other = resolve_config(minimal), resolve_config(shuffled)
     assert all(repr(stage_section(one, s)) == repr(stage_section(other, s)) for s in STAGES)
-
-
-def test_more_epochs_stay_on_the_trajectory_and_another_rate_leaves_it(minimal):
-    def fingerprint(**training):
-        config = {**minimal, "training": {**minimal["training"], **training}}
-        return trajectory(resolve_config(config), "data", "split")
-
-    assert fingerprint() == fingerprint(num_epochs=99, device="cpu", num_workers=2)
-    assert fingerprint() != fingerprint(optimizer_kwargs={"lr": 0.5})
-    config = resolve_config(minimal)
-    assert trajectory(config, "data", "split") != trajectory(config, "other", "split")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from torch_geometric.loader import DataLoader
 
-from qgpipe.training.loaders import fingerprint_data, open_loaders
+from qgpipe.training.loaders import fingerprint_data, fingerprint_split, open_loaders
 
 
 def marked(data):
@@ -51,10 +51,12 @@ def test_a_test_set_of_its_own_has_its_own_transform(make_config, data):
     assert loaders.test.dataset.transform is marked
 
 
-def test_the_same_data_has_the_same_fingerprint(make_config, open_data):
+def test_all_sets_of_a_split_are_of_the_same_data(make_config, open_data):
     first, again = (open_data(make_config()) for _ in range(2))
     assert fingerprint_data(first.train) == fingerprint_data(again.train)
-    assert fingerprint_data(first.train) != fingerprint_data(first.test)
+    assert fingerprint_data(first.train) == fingerprint_data(first.test)
+    assert fingerprint_split(first.train) == fingerprint_split(again.train)
+    assert fingerprint_split(first.train) != fingerprint_split(first.test)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -67,13 +69,28 @@ def test_the_fingerprint_is_that_of_content_not_of_place(make_data, make_config,
     assert (fingerprint_data(one) == fingerprint_data(two)) is (seed == 0)
 
 
-def test_the_order_counts(make_config, open_data):
+def test_the_order_of_the_samples_counts(make_config, open_data):
     loader = open_data(make_config()).train
-    before = fingerprint_data(loader)
+    before = fingerprint_split(loader)
     loader.dataset = loader.dataset[np.arange(40)[::-1]]
-    assert fingerprint_data(loader) != before
+    assert fingerprint_split(loader) != before
 
 
-def test_of_another_loader_only_the_size_is_known(make_config, open_data):
+@pytest.mark.parametrize(
+    ("option", "value", "same"),
+    [("seed", 8, False), ("shuffle", False, False), ("batch_size", 9, False),
+     ("drop_last", True, False), ("num_workers", 3, True), ("prefetch_factor", 1, True)],
+)  # fmt: skip
+def test_what_shapes_the_batches_counts_and_how_they_are_made_does_not(
+    make_config, open_data, option, value, same
+):
+    before, after = (open_data(make_config(training=t)).train for t in ({}, {option: value}))
+    assert (fingerprint_split(before) == fingerprint_split(after)) is same
+
+
+def test_of_another_loader_only_sizes_are_known(make_config, open_data):
     graphs = list(open_data(make_config()).test.dataset)
-    assert fingerprint_data(DataLoader(graphs, batch_size=2)) == "DataLoader of 10 graphs"
+    ten, again, nine = (DataLoader(graphs[:n], batch_size=2) for n in (10, 10, 9))
+    assert fingerprint_data(ten) == fingerprint_data(again) != fingerprint_data(nine)
+    assert fingerprint_split(ten) == fingerprint_split(DataLoader(graphs[:9], batch_size=2))
+    assert fingerprint_split(ten) != fingerprint_split(DataLoader(graphs, batch_size=3))

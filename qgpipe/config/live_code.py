@@ -26,7 +26,7 @@ def live_code(section: Any) -> str:
     return digest.hexdigest()
 
 
-def user_folders() -> list[Path]:
+def live_folders() -> list[Path]:
     """Where modules of the user's may lie: as configured, the working directory, the script's."""
     script = getattr(sys.modules["__main__"], "__file__", None)
     beside = [Path(script).resolve().parent] if script else []

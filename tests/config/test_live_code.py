@@ -2,8 +2,8 @@ import functools
 import sys
 from pathlib import Path
 
+from qgpipe.config.live_code import live_code, live_folders
 from qgpipe.config.objects import SEARCH_PATH_VARIABLE
-from qgpipe.training.live_code import live_code, user_folders
 
 
 def in_a_module(outputs, data):
@@ -54,4 +54,4 @@ def test_modules_lie_where_configured_here_and_beside_the_script(monkeypatch, tm
     monkeypatch.chdir(tmp_path)
     script = str(tmp_path / "scripts" / "a.py")
     monkeypatch.setattr(sys.modules["__main__"], "__file__", script, raising=False)
-    assert user_folders() == [tmp_path / "configured", Path.cwd(), tmp_path / "scripts"]
+    assert live_folders() == [tmp_path / "configured", Path.cwd(), tmp_path / "scripts"]

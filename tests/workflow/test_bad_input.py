@@ -160,7 +160,7 @@ def test_a_failing_reader_is_one_line_on_the_terminal_and_a_traceback_in_the_log
     (own_data.folder / "mymodule.py").write_text(
         "def reader(store, idx, float_dtype, int_dtype, validate):\n    return 1 / idx\n"
     )
-    own_data.config["data"]["reader"] = "!pyobject mymodule.reader"
+    own_data.config["data"].update(reader="!pyobject mymodule.reader", chunksize=12)
     own_data.save()
     text = fails(own_data)
     assert "own.zarr, sample 0: data.reader failed: ZeroDivisionError" in text

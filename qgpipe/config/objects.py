@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe.errors import ConfigError
+from qgpipe.user_code import line_of_user
 
 TAG = "!pyobject "
 PARTIAL = "!partial"
@@ -180,7 +181,9 @@ def _import_module(name: str, key: str | None, within: Any = None) -> Any:
         ) from None
     except Exception as error:
         raise ConfigError(
-            f"importing '{name}' failed: {type(error).__name__}: {error}", key=key
+            f"importing '{name}' failed: {type(error).__name__}: {error}{line_of_user(error)}",
+            key=key,
+            remedy="mend it there",
         ) from error
 
 

@@ -42,7 +42,7 @@ class Spec:
         except Exception as error:
             name = _name(self.type)
             given = ", ".join(
-                [*map(repr, self.args), *(f"{k}={v!r}" for k, v in self.kwargs.items())]
+                [*map(_shown, self.args), *(f"{k}={_shown(v)}" for k, v in self.kwargs.items())]
             )
             raise ConfigError(
                 f"cannot construct {name}({given}): {' '.join(str(error).split())}",
@@ -112,6 +112,33 @@ def build_object(value: Any, key: str) -> Any:
             remedy="give further ones as kwargs",
         )
     return functools.partial(spec.type, **kwargs) if kwargs else spec.type
+
+
+def check_keywords(function: Any, kwargs: Mapping[str, Any], key: str, leading: int = 0) -> None:
+    """Raise ``ConfigError`` for the first of ``kwargs`` that ``function`` does not take.
+
+    ``key`` is where the kwargs stand; the first ``leading`` parameters are not to be named.
+    Functions whose parameters cannot be known pass.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # written in C
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    accepted = [p.name for p in parameters[leading:]]
+    for name in kwargs:
+        if name not in accepted:
+            raise ConfigError(
+                f"{_name(function)} takes no '{name}'",
+                key=f"{key}.{name}",
+                remedy=f"it takes {', '.join(accepted) or 'nothing'}",
+            )
+
+
+def _shown(value: Any) -> str:
+    """``value`` as it is written, functions and types by name."""
+    return value.__name__ if inspect.isroutine(value) or inspect.isclass(value) else repr(value)
 
 
 def _name(value: Any) -> str:

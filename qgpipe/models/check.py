@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +18,7 @@ from qgpipe.models.call_trace import Call, CallTrace
 from qgpipe.models.configurable import Configurable
 from qgpipe.models.construct import joined_key
 from qgpipe.models.function import Function
+from qgpipe.user_code import line_of_user
 
 # Where layers of torch and PyG keep the number of features they expect.
 _SIZES = ("in_channels", "in_features", "num_features", "normalized_shape", "embed_dim")
@@ -164,7 +163,7 @@ def _explain(
     call = trace.calls[-1] if trace.calls else Call("", model, None)
     reason = " ".join(str(error).split())
     return ConfigError(
-        f"{_shown(call)} fails: {type(error).__name__}: {reason}{_line_of_user(error)}",
+        f"{_shown(call)} fails: {type(error).__name__}: {reason}{line_of_user(error)}",
         key=_place(model, call, key),
         remedy=str(facts),
     )
@@ -231,11 +230,3 @@ def _place(model: nn.Module, call: Call, key: str) -> str:
 
 def _shown(call: Call) -> str:
     return call.module.name if isinstance(call.module, Function) else type(call.module).__name__
-
-
-def _line_of_user(error: Exception) -> str:
-    """`` (models.py, line 12)`` if the error arose in code outside the installed packages."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    path = Path(frame.filename)
-    installed = {"site-packages", "qgpipe", "torch"} & set(path.parts)
-    return "" if installed or not path.exists() else f" ({path.name}, line {frame.lineno})"

@@ -11,6 +11,7 @@ from torch import Tensor
 from qgpipe.config.spec import build_object
 from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.training.outputs import as_heads
+from qgpipe.user_code import line_of_user
 
 Criterion = Callable[[Any, Any], Tensor]
 
@@ -45,8 +46,8 @@ def batch_loss(criterion: Criterion, outputs: Any, batch: Any) -> Tensor:
         raise
     except Exception as error:
         raise TrainingError(
-            f"criterion '{name}' failed: {type(error).__name__}: {error}",
-            remedy="it is called as criterion(outputs, data)",
+            f"criterion '{name}' failed: {type(error).__name__}: {error}{line_of_user(error)}",
+            remedy=f"it is called with (outputs, data), {_shapes(outputs, batch)}",
         ) from error
     if not isinstance(loss, Tensor):
         raise TrainingError(
@@ -58,6 +59,15 @@ def batch_loss(criterion: Criterion, outputs: Any, batch: Any) -> Tensor:
             remedy="return the mean",
         )
     return loss.reshape(())
+
+
+def _shapes(outputs: Any, batch: Any) -> str:
+    """What the criterion was given, for a message."""
+    heads = {task: list(head.shape) for task, head in as_heads(outputs).items()}
+    form = f"a tensor {heads[0]}" if isinstance(outputs, Tensor) else str(heads)
+    y = getattr(batch, "y", None)
+    target = f"data.y {list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else "no data.y"
+    return f"here {form} and {target}"
 
 
 def _widths_and_targets(outputs: Any, batch: Any) -> str:

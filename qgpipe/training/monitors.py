@@ -23,9 +23,10 @@ from torch import Tensor
 
 from qgpipe.config.objects import import_objects
 from qgpipe.config.schema import validate
-from qgpipe.config.spec import Spec, as_spec
+from qgpipe.config.spec import Spec, as_spec, check_keywords
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.training.outputs import labels, match_shape, probabilities, target_of_task, target_table
+from qgpipe.user_code import line_of_user
 
 _SCORES = ("y_score", "y_proba", "y_prob")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -91,10 +92,15 @@ class Monitor:
         except QgpipeError as error:
             raise self._failure(error.problem) from error
         except Exception as error:
-            raise self._failure(f"{type(error).__name__}: {error}") from error
+            problem = f"{type(error).__name__}: {error}{line_of_user(error)}"
+            raise self._failure(problem) from error
 
     def _failure(self, problem: str) -> TrainingError:
-        return TrainingError(f"monitor '{self.name}' failed: {problem}", where=self.key)
+        return TrainingError(
+            f"monitor '{self.name}' failed: {problem}",
+            where=self.key,
+            remedy=f"it is called with ({self._given_to}), and has to return one number",
+        )
 
     def _prepare(
         self, monitor: Any, args: list[Any], kwargs: dict[str, Any]
@@ -103,14 +109,17 @@ class Monitor:
         if inspect.isclass(monitor):
             monitor = Spec(monitor, tuple(args), kwargs, key=f"{self.key}.monitor").build()
             args, kwargs = [], {}
+        self._given_to = "predictions, targets"
         if _is_metric(monitor):
             return lambda collected: _compute_metric(monitor, *collected.pair(self.task))
+        check_keywords(monitor, kwargs, f"{self.key}.kwargs")
         parameters = _parameters(monitor)
         names = {p.name for p in parameters}
         score = next((name for name in _SCORES if name in names), "y_pred")
         if {"y_true", score} <= names:
             given = {**self._named(parameters, ("y_true", score), args), **kwargs}
             predict = labels if score == "y_pred" else probabilities
+            self._given_to = f"y_true, {score}"
 
             def call_by_name(collected: Collected) -> Any:
                 prediction, target = collected.pair(self.task)
@@ -120,6 +129,7 @@ class Monitor:
             return call_by_name
         if len([p for p in parameters if _is_required(p) and p.name not in kwargs]) == 1:
             given = {**self._named(parameters, (parameters[0].name,), args), **kwargs}
+            self._given_to = "losses of the samples"
             return lambda collected: monitor(collected.losses, **given)
         data = tuple(p.name for p in parameters if p.kind in _POSITIONAL)[:2]
         given = {**self._named(parameters, data, args), **kwargs}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from qgpipe.config.objects import import_object, import_objects
-from qgpipe.config.spec import Spec
+from qgpipe.config.spec import Spec, check_keywords
 from qgpipe.errors import ConfigError
 
 
@@ -19,9 +18,17 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer that the ``training`` section names, over ``parameters``.
 
-    Raises ``ConfigError`` if it does not take an argument, or refuses its value.
+    Raises ``ConfigError`` if there are none, and if the optimizer does not take an argument or
+    refuses its value.
     """
-    return _build("optimizer", training, list(parameters))
+    trained = list(parameters)
+    if not trained:
+        raise ConfigError(
+            "there is nothing to train in it",
+            key="model",
+            remedy="use a model with parameters, kept as attributes of the module",
+        )
+    return _build("optimizer", training, trained)
 
 
 def build_scheduler(
@@ -46,19 +53,5 @@ def _build(what: str, training: Mapping[str, Any], leading: Any) -> Any:
     made = import_object(training[f"{what}_type"], f"{key}_type")
     args = tuple(import_objects(list(training[f"{what}_args"]), f"{key}_args"))
     kwargs = import_objects(training[f"{what}_kwargs"], f"{key}_kwargs")
-    _check_names(made, kwargs, f"{key}_kwargs")
+    check_keywords(made, kwargs, f"{key}_kwargs", leading=1)
     return Spec(made, args, kwargs, key=f"{key}_type").build(leading)
-
-
-def _check_names(made: Any, kwargs: Mapping[str, Any], key: str) -> None:
-    parameters = inspect.signature(made).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    accepted = [p.name for p in parameters][1:]
-    for name in kwargs:
-        if name not in accepted:
-            raise ConfigError(
-                f"{getattr(made, '__name__', repr(made))} takes no '{name}'",
-                key=f"{key}.{name}",
-                remedy=f"it takes {', '.join(accepted)}",
-            )

@@ -59,6 +59,8 @@ def test_a_failing_criterion_keeps_its_cause(make_batches):
         return outputs[0].mean()
 
     (batch,) = make_batches([0], 1)
-    with pytest.raises(TrainingError, match=r"called as criterion\(outputs, data\)") as caught:
+    with pytest.raises(
+        TrainingError, match=r"called with \(outputs, data\), here {0: \[1\]} and data\.y \[1\]"
+    ) as caught:
         batch_loss(three_arguments, {0: torch.zeros(1)}, batch)
     assert isinstance(caught.value.__cause__, TypeError)

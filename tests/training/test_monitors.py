@@ -200,7 +200,9 @@ def test_a_failing_monitor_is_named_with_its_key_and_the_cause():
     with pytest.raises(TrainingError) as caught:
         monitor(collected())
     assert str(caught.value) == (
-        "testing.tester.tasks[0]: monitor 'luck' failed: RuntimeError: no such luck"
+        "testing.tester.tasks[0]: monitor 'luck' failed: RuntimeError: no such luck "
+        f"(test_monitors.py, line {broken.__code__.co_firstlineno + 1}); "
+        "it is called with (y_true, y_pred), and has to return one number"
     )
     assert isinstance(caught.value.__cause__, RuntimeError)
 

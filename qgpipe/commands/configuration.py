@@ -1,0 +1,19 @@
+"""The argument that most commands take: a configuration file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from qgpipe.config import load_config, resolve_config
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Let ``parser`` take a configuration file as ``config``."""
+    parser.add_argument("config", type=Path, help="configuration file, run.yaml for instance")
+
+
+def resolved(file: Path) -> dict[str, Any]:
+    """The resolved configuration in ``file``. Raises ``ConfigError`` if it is wrong."""
+    return resolve_config(load_config(file), str(file))

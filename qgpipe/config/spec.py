@@ -114,11 +114,14 @@ def build_object(value: Any, key: str) -> Any:
     return functools.partial(spec.type, **kwargs) if kwargs else spec.type
 
 
-def check_keywords(function: Any, kwargs: Mapping[str, Any], key: str, leading: int = 0) -> None:
+def check_keywords(
+    function: Any, kwargs: Mapping[str, Any], key: str, leading: int = 0, name: str | None = None
+) -> None:
     """Raise ``ConfigError`` for the first of ``kwargs`` that ``function`` does not take.
 
-    ``key`` is where the kwargs stand; the first ``leading`` parameters are not to be named.
-    Functions whose parameters cannot be known pass.
+    ``key`` is where the kwargs stand; the first ``leading`` parameters are not to be named;
+    ``name`` is what the function is called in the message, if not by its own name. Functions
+    whose parameters cannot be known pass.
     """
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -127,11 +130,11 @@ def check_keywords(function: Any, kwargs: Mapping[str, Any], key: str, leading: 
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     accepted = [p.name for p in parameters[leading:]]
-    for name in kwargs:
-        if name not in accepted:
+    for keyword in kwargs:
+        if keyword not in accepted:
             raise ConfigError(
-                f"{_name(function)} takes no '{name}'",
-                key=f"{key}.{name}",
+                f"{name or _name(function)} takes no '{keyword}'",
+                key=f"{key}.{keyword}",
                 remedy=f"it takes {', '.join(accepted) or 'nothing'}",
             )
 

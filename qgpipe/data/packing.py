@@ -130,6 +130,7 @@ class _Packing:
                 "edge_index",
                 f"names node {array.max() if array.min() >= 0 else array.min()} "
                 f"of a graph of {size} nodes",
+                "number the nodes of each graph from 0, and give x a row for each",
             )
         return array
 

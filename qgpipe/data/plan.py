@@ -15,6 +15,7 @@ from typing import Any
 from qgpipe import paths
 from qgpipe.config.objects import dotted_name
 from qgpipe.config.resolve import data_sources
+from qgpipe.config.spec import check_keywords
 from qgpipe.data.columns import choose_columns
 from qgpipe.data.stores import StoreInfo, open_store
 from qgpipe.errors import ConfigError
@@ -181,6 +182,7 @@ def _check_columns(store: StoreInfo, reader: Any) -> None:
         name = f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
     if name not in READER_NAMES:
         return
+    check_keywords(choose_columns, kwargs or {}, "data.reader.kwargs", 1, "CausalSetReader")
     try:
         bound = inspect.signature(choose_columns).bind(store, *(args or ()), **(kwargs or {}))
     except TypeError as error:

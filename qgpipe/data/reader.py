@@ -93,12 +93,14 @@ class CausalSetReader:
         samples = read(store, columns, start, stop, threads, validate)
         if validate:
             check_samples(store, columns, samples)
-        reals = numpy_type(float_type)
+        reals = numpy_type(float_type, "data.float_type")
         attributes = {}
         if columns.node:
             attributes["x"] = Attribute(_node_features(columns, samples, reals), "node")
         if columns.target:
-            attributes["y"] = _target(columns, samples, reals, numpy_type(int_type))
+            attributes["y"] = _target(
+                columns, samples, reals, numpy_type(int_type, "data.int_type")
+            )
         if columns.graph:
             features = _beside(columns.graph, samples, reals)
             attributes["graph_features"] = Attribute(features, "graph")
@@ -112,10 +114,10 @@ class CausalSetReader:
         )
 
 
-def numpy_type(value: Any) -> np.dtype:
+def numpy_type(value: Any, key: str) -> np.dtype:
     """The numpy type of a torch type, or of its name: ``torch.float32``, ``float32``.
 
-    Raises ``ConfigError`` if there is none, as for bfloat16.
+    Raises ``ConfigError`` with ``key`` if there is none, as for bfloat16.
     """
     name = str(value).removeprefix(TAG).removeprefix("torch.")
     try:
@@ -125,7 +127,7 @@ def numpy_type(value: Any) -> np.dtype:
     if dtype is None or dtype.kind not in "iuf":
         raise ConfigError(
             f"'{value}' is no type of numbers that a part file holds",
-            key="data.float_type or data.int_type",
+            key=key,
             remedy="use torch.float32 and torch.int64, for instance",
         )
     return dtype

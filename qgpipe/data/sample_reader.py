@@ -26,6 +26,7 @@ from qgpipe.data.sample_store import SampleStore
 from qgpipe.data.stores import StoreInfo
 from qgpipe.data.validation import check_node_features
 from qgpipe.errors import DataError, QgpipeError
+from qgpipe.user_code import line_of_user
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class SampleReader:
             raise
         except Exception as error:
             raise DataError(
-                f"{key} failed: {type(error).__name__}: {error}",
+                f"{key} failed: {type(error).__name__}: {error}{line_of_user(error)}",
                 store=str(self.store.path),
                 sample=self.store.sample_name(index),
                 remedy="the log has the traceback",

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
 from qgpipe.data.dataset import PackedDataset
+from qgpipe.errors import DataError
+from qgpipe.user_code import line_of_user
 
 
 class TransformedBatches:
@@ -46,9 +48,15 @@ class TransformedBatches:
         )
 
     def iterate(self, epoch: int, batches: list[np.ndarray]) -> Iterator[Batch]:
-        """The transformed graphs at each of ``batches``, arrays of positions."""
+        """The transformed graphs at each of ``batches``, arrays of positions.
+
+        Raises ``DataError`` naming the sample whose transform failed.
+        """
         self._schedule[:] = [(epoch, positions) for positions in batches]
-        return iter(self._loader)
+        for batch in self._loader:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
 
 
 class _Scheduled:
@@ -65,26 +73,40 @@ class _Scheduled:
 
 
 class _Collated:
-    """Maps (epoch, positions) to a batch of transformed graphs."""
+    """Maps (epoch, positions) to a batch of transformed graphs.
+
+    A failure is returned, because a worker process could hand over only the text of what it
+    raises.
+    """
 
     def __init__(self, dataset: PackedDataset, seed: int):
         self._dataset = dataset
         self._seed = seed
 
-    def __getitem__(self, task: tuple[int, np.ndarray]) -> Batch:
+    def __getitem__(self, task: tuple[int, np.ndarray]) -> Batch | DataError:
         epoch, positions = task
-        transform = self._dataset.transform
         graphs = []
         with _random_state_kept():
             for position in positions.tolist():
                 _seed_all(self._seed, epoch, position)
-                graphs.append(transform(self._dataset.get(position)))
+                try:
+                    graphs.append(self._dataset.transform(self._dataset.get(position)))
+                except Exception as error:
+                    sample = self._dataset.sample_ids([position])[0]
+                    return _failure(error, sample)
         batch = Batch.from_data_list(graphs)
         batch.sample_position = torch.from_numpy(positions)
         return batch
 
 
-def _unchanged(batch: Batch) -> Batch:
+def _failure(error: Exception, sample: str) -> DataError:
+    problem = f"{type(error).__name__}: {error}{line_of_user(error)}"
+    failure = DataError(f"data.transform failed: {problem}", sample=sample)
+    failure.__cause__ = error  # kept within one process
+    return failure
+
+
+def _unchanged(batch: Batch | DataError) -> Batch | DataError:
     return batch
 
 

@@ -14,6 +14,7 @@ from torch_geometric.loader import DataLoader
 
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
+from qgpipe.errors import DataError
 
 SIZES = [9, 17, 6, 12, 8, 3, 5, 4, 11, 7, 2]
 
@@ -229,7 +230,7 @@ def test_an_error_in_a_transform_is_raised_where_batches_are_used(
 ) -> None:
     view = dataset[:]
     view.transform = fail_on_five
-    with pytest.raises(RuntimeError, match="five"):
+    with pytest.raises(DataError, match=r"^sample s1/2: data\.transform failed: .*: five \("):
         list(GraphLoader(view, 4, num_workers=num_workers))
 
 

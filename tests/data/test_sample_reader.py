@@ -158,8 +158,10 @@ def fail(*_):
 def test_a_function_that_fails_is_named_with_the_sample(path, key, changes):
     with pytest.raises(DataError) as error:
         read(path, changes.pop("function", small), 3, 7, **changes)
+    line = fail.__code__.co_firstlineno + 1
     assert str(error.value) == (
-        f"{path}, sample 3: {key} failed: ZeroDivisionError: n is zero; the log has the traceback"
+        f"{path}, sample 3: {key} failed: ZeroDivisionError: n is zero "
+        f"(test_sample_reader.py, line {line}); the log has the traceback"
     )
     assert isinstance(error.value.__cause__, ZeroDivisionError)
 

@@ -73,6 +73,10 @@ def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:
         remedy = f"move it left to column {wanted + 1}, and its block with it"
     elif problem.startswith("mapping values are not allowed"):
         remedy = "quote a value that contains ': '"
+    elif problem.startswith("expected ',' or") and error.context_mark:
+        remedy = f"close the bracket that is opened in line {error.context_mark.line + 1}"
+    elif problem.endswith("is given twice"):
+        remedy = "remove one of the two"
     elif "\\t" in problem or "\t" in shown or (mark and "\t" in lines[line][: mark.column + 1]):
         problem, remedy = "a tab is used for indentation", "use spaces"
     elif "undefined constructor" in problem or "could not determine a constructor" in problem:

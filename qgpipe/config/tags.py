@@ -13,6 +13,14 @@ import yaml
 
 from qgpipe.config.objects import PARTIAL, TAG
 
+_KEYS = {
+    PARTIAL: "{type, args, kwargs}",
+    "!sweep": "{values}",
+    "!coupled-sweep": "{target, values}",
+    "!range": "{start, stop, step}",
+    "!random_uniform": "{start, stop, log, size}",
+    "!reference": "{target}",
+}
 SWEEP_TAGS = ("!sweep", "!coupled-sweep", "!range", "!random_uniform", "!reference")
 
 
@@ -36,7 +44,7 @@ def _partial(loader: yaml.FullLoader, node: yaml.Node) -> dict[str, Any]:
     value = _mapping(loader, node)
     if "type" not in value[PARTIAL] or not set(value[PARTIAL]) <= {"type", "args", "kwargs"}:
         raise yaml.constructor.ConstructorError(
-            None, None, "!partial takes a mapping with type, args and kwargs", node.start_mark
+            None, None, f"!partial takes a mapping {_KEYS[PARTIAL]}", node.start_mark
         )
     return value
 
@@ -44,7 +52,7 @@ def _partial(loader: yaml.FullLoader, node: yaml.Node) -> dict[str, Any]:
 def _mapping(loader: yaml.FullLoader, node: yaml.Node) -> dict[str, Any]:
     if not isinstance(node, yaml.MappingNode):
         raise yaml.constructor.ConstructorError(
-            None, None, f"{node.tag} takes a mapping", node.start_mark
+            None, None, f"{node.tag} takes a mapping {_KEYS[node.tag]}", node.start_mark
         )
     return {node.tag: loader.construct_mapping(node, deep=True)}
 

@@ -8,7 +8,7 @@ from qgpipe.models.gps_transformer import GPSTransformer
 from qgpipe.models.linear_sequential import LinearSequential
 from qgpipe.models.sequential import Sequential
 from qgpipe.models.skip_connection import SkipConnection
-from qgpipe.models.storage import save_model
+from qgpipe.models.storage import read_model_file, save_model
 from qgpipe.models.summary import summarise
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "check_targets",
     "example_batch",
     "load_model",
+    "read_model_file",
     "save_model",
     "summarise",
 ]

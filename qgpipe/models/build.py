@@ -44,9 +44,9 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Modul
     Raises ``DataError`` if the file is missing, damaged or does not fit the class, and
     ``ConfigError`` if the class cannot be imported or built.
     """
-    section, weights = read_model_file(path)
-    model = build_model(section, key=str(path))
-    load_weights(model, weights, path)
+    content = read_model_file(path)
+    model = build_model(content["model"], key=str(path))
+    load_weights(model, content["state_dict"], path)
     return model.to(device)
 
 

@@ -62,14 +62,15 @@ class Configurable(nn.Module):
 
         Raises ``DataError`` if the file is missing, damaged, or holds another class.
         """
-        section, weights = read_model_file(path)
+        content = read_model_file(path)
+        section = content["model"]
         if section["type"] != object_name(cls):
             raise DataError(
                 f"{path} holds {section['type']}, not a {cls.__name__}",
                 remedy="use qgpipe.models.load_model",
             )
         model = cls.from_config(section["kwargs"])
-        load_weights(model, weights, path)
+        load_weights(model, content["state_dict"], path)
         return model.to(device)
 
     def child_keys(self) -> dict[str, tuple[str, str]]:

@@ -1,30 +1,37 @@
 """Checkpoints of a run: where training stands, so that it can go on exactly there.
 
-A checkpoint is one dict of tensors and plain values:
+A checkpoint is one dict of tensors and plain values, read without running any code:
 
-=============  =====================================================================
-``format``     version of this layout
-``fingerprint``  of all that shapes the trajectory, data and split included
-``epoch``      completed epochs
-``step``       completed steps of the epoch in progress
-``stopped``    whether early stopping has ended the training
-``parts``      ``state_dict`` of model, optimizer, history, best model, ...
-``rng``        states of the random number generators
-=============  =====================================================================
+================  ==================================================================
+``format``        version of this layout
+``fingerprints``  of ``config``, ``data`` and ``split``, of which the training is one
+``epoch``         completed epochs
+``step``          completed steps of the epoch in progress
+``sampler``       where the loader stands: its ``seed``, the ``epoch`` whose order it
+                  follows, and the ``batch`` that comes next
+``parts``         ``state_dict`` of model, optimizer, scheduler, loss scale, average of
+                  the weights, early stopping, history, best model so far, losses of
+                  the epoch in progress
+``rng``           states of the random number generators
+================  ==================================================================
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from qgpipe import tensor_files
+from qgpipe.config.fingerprint import Trajectory
 from qgpipe.errors import TrainingError
-from qgpipe.training import saved
+from qgpipe.files import atomic_path
 
-FORMAT = 1
+FORMAT = 2
 COST = 0.02  # of the time between two checkpoints may be spent on writing one
 MID_EPOCH_SECONDS = 60.0
 
@@ -34,60 +41,84 @@ logger = logging.getLogger(__name__)
 class CheckpointFolder:
     """The checkpoints of one trajectory: ``last.pt``, ``previous.pt``, ``epoch_NNNN.pt``.
 
-    ``previous.pt`` is the one before the last, in case the last is damaged.
+    ``previous.pt`` is the one before the last, in case the last is damaged. At any moment the
+    newest of them that is whole is a state to go on from.
     """
 
-    def __init__(self, folder: Path, fingerprint: str):
+    def __init__(
+        self,
+        folder: Path,
+        trajectory: Trajectory,
+        every_steps: int | None = None,
+        keep_epochs: int | None = None,
+    ):
+        """``every_steps``: of an epoch are saved, ``None`` for a rhythm that costs little.
+
+        ``keep_epochs``: of the files ``epoch_NNNN.pt`` are kept, ``None`` for all.
+        """
         self.folder = folder
-        self.fingerprint = fingerprint
+        self.trajectory = trajectory
         self.last = folder / "last.pt"
         self.previous = folder / "previous.pt"
         self.best = folder / "best.pt"
         self.position: tuple[int, int] | None = None  # epoch and step of the newest one
-        self._written: float | None = None
+        self._every_steps = every_steps
+        self._keep_epochs = keep_epochs
+        self._since = time.perf_counter()  # the last was written, or training began
         self._seconds = 0.0
-        for left_behind in folder.glob(".*.tmp"):  # of a process that was killed
-            left_behind.unlink()
 
     def save(self, state: dict[str, Any], keep: bool = False) -> None:
-        """Write ``state`` to ``last.pt``, and with ``keep`` to ``epoch_NNNN.pt`` as well."""
-        started = time.perf_counter()
-        state = {"format": FORMAT, "fingerprint": self.fingerprint, **state}
-        if self.last.exists():
-            self.last.replace(self.previous)
-        saved.save(self.last, state)
-        if keep:
-            saved.save(self.folder / f"epoch_{state['epoch']:04d}.pt", state)
-        self.position = state["epoch"], state["step"]
-        self._written = time.perf_counter()
-        self._seconds = self._written - started
+        """Write ``state`` to ``last.pt``, and with ``keep`` to ``epoch_NNNN.pt`` as well.
 
-    def is_due(self, mid_epoch: bool = False) -> bool:
-        """Whether to write a checkpoint now.
-
-        The first is always due; later ones when writing has become a small share of the time
-        since. What is lost by a kill in between is computed again, to the same bytes.
+        Raises ``DiskFullError`` if there is no room; the checkpoints are then as they were.
         """
-        if self._written is None:
-            return not mid_epoch
-        waited = time.perf_counter() - self._written
-        return waited > max(self._seconds / COST, MID_EPOCH_SECONDS if mid_epoch else 0.0)
+        started = time.perf_counter()
+        fingerprints = asdict(self.trajectory)
+        data = tensor_files.to_bytes({"format": FORMAT, "fingerprints": fingerprints, **state})
+        if keep:  # before the last: who goes on from that would not write this again
+            with atomic_path(self._kept(state["epoch"])) as temporary:
+                temporary.write_bytes(data)
+        with atomic_path(self.last) as temporary:
+            _write_to_disk(temporary, data)
+            if self.last.exists():  # until the new one gets its name, the previous is the last
+                self.last.replace(self.previous)
+        if keep:
+            self._prune(state["epoch"])
+        self.position = state["epoch"], state["step"]
+        self._since = time.perf_counter()
+        self._seconds = self._since - started
+
+    def is_due(self, step: int = 0) -> bool:
+        """Whether to write a checkpoint now, after an epoch or after ``step`` of the next.
+
+        After the first epoch it is; later, and within long epochs, when writing has become a
+        small share of the time since. What is lost by a kill in between is computed again, to
+        the same bytes.
+        """
+        if step and self._every_steps is not None:
+            return step % self._every_steps == 0
+        if self.position is None and not step:
+            return True
+        waited = time.perf_counter() - self._since
+        return waited > max(self._seconds / COST, MID_EPOCH_SECONDS if step else 0.0)
 
     def load(self, num_epochs: int) -> dict[str, Any] | None:
         """The newest intact checkpoint with at most ``num_epochs`` epochs, if there is one.
 
-        Damaged files are passed over with a warning. Raises ``TrainingError`` for a file of
-        another format version or another trajectory.
+        Damaged files are put aside with a warning. Raises ``DataError`` for a file of another
+        format version or one that holds code, ``TrainingError`` for one of another trajectory.
         """
         for path in self._newest_first():
             try:
-                state = saved.load(path, FORMAT, "checkpoint")
-            except saved.DamagedFile as error:
-                logger.warning("%s; going back to the checkpoint before it", error)
+                state = tensor_files.load(path, FORMAT, "checkpoint")
+            except tensor_files.DamagedFile as error:
+                logger.warning("%s; going back to the checkpoint before it", error.problem)
+                # Otherwise the next save would put it in the place of an intact previous one.
+                path.replace(path.with_suffix(".damaged"))
                 continue
-            if state["fingerprint"] != self.fingerprint:
+            if different := self.trajectory.differences(state["fingerprints"]):
                 raise TrainingError(
-                    f"{path} belongs to another training ({state['fingerprint']})",
+                    f"{path} belongs to another training, with another {' and '.join(different)}",
                     remedy="move it away; training then starts anew",
                 )
             position = state["epoch"], state["step"]
@@ -98,4 +129,26 @@ class CheckpointFolder:
 
     def _newest_first(self) -> Iterator[Path]:
         yield from (path for path in (self.last, self.previous) if path.exists())
-        yield from sorted(self.folder.glob("epoch_*.pt"), reverse=True)
+        yield from reversed(self._epochs())
+
+    def _epochs(self) -> list[Path]:
+        return sorted(self.folder.glob("epoch_*.pt"), key=lambda path: (len(path.name), path.name))
+
+    def _kept(self, epoch: int) -> Path:
+        return self.folder / f"epoch_{epoch:04d}.pt"
+
+    def _prune(self, epoch: int) -> None:
+        """Remove the oldest of the kept ones up to ``epoch``, if there are too many."""
+        if self._keep_epochs is None:
+            return
+        files = self._epochs()
+        files = files[: files.index(self._kept(epoch)) + 1]
+        for file in files[: -self._keep_epochs]:
+            file.unlink()
+
+
+def _write_to_disk(path: Path, data: memoryview) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from qgpipe.data.dataset import PackedDataset
 from qgpipe.errors import DataError, TrainingError
 from qgpipe.models import check_model, check_targets
 from qgpipe.training.training_pass import batches
+from qgpipe.training.trouble import explained
 
 
 def check_fit(
@@ -21,8 +22,8 @@ def check_fit(
 ) -> None:
     """Try ``model`` on the first batch of ``loader``, and its heads on the targets of all.
 
-    Raises ``TrainingError`` if there is no batch, ``ConfigError`` if the model does not fit the
-    features, or the classes do not fit a head with several outputs.
+    Raises ``TrainingError`` if there is no batch or no memory for one, ``ConfigError`` if the
+    model does not fit the features, or the classes do not fit a head with several outputs.
     """
     dataset = loader.dataset
     if len(loader) == 0:
@@ -30,13 +31,16 @@ def check_fit(
             f"no batch to train on ({len(dataset)} graphs)",
             remedy="make training.batch_size smaller, or set training.drop_last to false",
         )
-    outputs = check_model(
-        model,
-        next(batches(loader, epoch=1, start=0)).to(device),
-        node_features=getattr(dataset, "node_features", None),
-        graph_features=getattr(dataset, "graph_features", None),
-        apply_model=apply_model,
-    )
+    try:
+        outputs = check_model(
+            model,
+            next(batches(loader, epoch=1, start=0)).to(device),
+            node_features=getattr(dataset, "node_features", None),
+            graph_features=getattr(dataset, "graph_features", None),
+            apply_model=apply_model,
+        )
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise explained(error, "the first batch") from None
     if isinstance(dataset, PackedDataset) and isinstance(outputs, dict):
         wide = {k: head for k, head in outputs.items() if head.dim() == 2 and head.shape[1] > 1}
         try:

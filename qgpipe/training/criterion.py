@@ -61,6 +61,14 @@ def batch_loss(criterion: Criterion, outputs: Any, batch: Any) -> Tensor:
     return loss.reshape(())
 
 
+def require_gradient(loss: Tensor) -> None:
+    """Raise ``TrainingError`` if no weight can be trained by ``loss``."""
+    if not loss.requires_grad:
+        raise TrainingError(
+            "the loss has no gradient", remedy="compute it from the outputs with torch"
+        )
+
+
 def _shapes(outputs: Any, batch: Any) -> str:
     """What the criterion was given, for a message."""
     heads = {task: list(head.shape) for task, head in as_heads(outputs).items()}

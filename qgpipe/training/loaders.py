@@ -93,12 +93,12 @@ def _open(
     section: Mapping[str, Any],
 ) -> GraphLoader:
     dataset = whole[np.array(split[role], np.int64)]
-    dataset.transform = _transform(config, role)
+    dataset.transform = transform_of(config, role)
     options = {key: section[key] for key in _LOADER_KEYS}
     return GraphLoader(dataset, seed=config["training"]["seed"], **options)
 
 
-def _transform(config: Mapping[str, Any], role: str) -> Any:
-    """The transform of the data set that ``role`` is taken from."""
+def transform_of(config: Mapping[str, Any], role: str) -> Any:
+    """The transform of the data set that ``role`` is taken from, ``None`` if there is none."""
     transform = data_source(config, role)["transform"]
     return None if transform is None else build_object(transform, "data.transform")

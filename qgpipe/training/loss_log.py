@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +15,17 @@ SETTLE_EVERY = 50  # steps between two device synchronisations
 
 
 @dataclass(frozen=True)
-class BadLoss:
-    """A loss that is not a finite number: its step (from 0), value and sample positions."""
+class Bad:
+    """What is not a finite number, of which step (from 0), and the positions of its samples."""
 
     step: int
+    what: str
     value: float
-    positions: list[int] | None
+    positions: list[int]
 
 
 class LossLog:
-    """Loss and number of graphs of each batch.
+    """Loss and number of graphs of each batch or step.
 
     Losses stay on their device, so that adding one costs no synchronisation, and come to the
     host together in :meth:`settle`.
@@ -32,11 +34,20 @@ class LossLog:
     def __init__(self) -> None:
         self.values: list[float] = []
         self.sizes: list[int] = []
-        self._pending: list[tuple[Tensor, Tensor | None]] = []
+        self._pending: list[tuple[Tensor, Tensor | None, list[Tensor]]] = []
 
-    def add(self, loss: Tensor, num_graphs: int, positions: Tensor | None = None) -> None:
-        """Add the scalar ``loss`` of a batch; ``positions`` (B,) are its graphs' positions."""
-        self._pending.append((loss.detach(), positions))
+    def add(
+        self,
+        loss: Tensor,
+        num_graphs: int,
+        positions: Sequence[Tensor] = (),
+        gradient_norm: Tensor | None = None,
+    ) -> None:
+        """Add the scalar ``loss`` of ``num_graphs`` graphs, and what else is known of the step.
+
+        ``positions`` are int64 tensors with those of the graphs, ``gradient_norm`` has shape ().
+        """
+        self._pending.append((loss.detach(), gradient_norm, list(positions)))
         self.sizes.append(num_graphs)
 
     @property
@@ -44,18 +55,22 @@ class LossLog:
         """Whether so many losses are waiting that it is time to settle."""
         return len(self._pending) >= SETTLE_EVERY
 
-    def settle(self) -> BadLoss | None:
-        """Bring waiting losses to the host; returns the first that is not finite."""
+    def settle(self) -> Bad | None:
+        """Bring what is waiting to the host; returns the first that is not finite."""
         if not self._pending:
             return None
-        start = len(self.values)
-        new = torch.stack([loss for loss, _ in self._pending]).double().tolist()
-        self.values += new
         pending, self._pending = self._pending, []
-        for i, value in enumerate(new):
-            if not math.isfinite(value):
-                positions = pending[i][1]
-                return BadLoss(start + i, value, None if positions is None else positions.tolist())
+        start = len(self.values)
+        losses, norms, positions = zip(*pending, strict=True)
+        new = _on_host(losses)
+        self.values += new
+        known = iter(_on_host([norm for norm in norms if norm is not None]))
+        for i, loss in enumerate(new):
+            norm = 0.0 if norms[i] is None else next(known)
+            for what, value in (("loss", loss), ("norm of the gradients", norm)):
+                if not math.isfinite(value):
+                    samples = torch.cat(positions[i]).tolist() if positions[i] else []
+                    return Bad(start + i, what, value, samples)
         return None
 
     @property
@@ -92,3 +107,7 @@ class LossLog:
         """Take over what :meth:`state_dict` returned."""
         self.values, self.sizes = state["values"].tolist(), state["sizes"].tolist()
         self._pending = []
+
+
+def _on_host(scalars: Sequence[Tensor]) -> list[float]:
+    return torch.stack(list(scalars)).double().tolist() if scalars else []

@@ -1,8 +1,11 @@
-"""The random number generators that training draws from, as one state."""
+"""What makes two runs differ: random number generators, and algorithms that vary."""
 
 from __future__ import annotations
 
+import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -43,3 +46,22 @@ def restore_rng(state: dict[str, Any]) -> None:
     if torch.cuda.is_available():
         for index, cuda_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(cuda_state, index)
+
+
+@contextmanager
+def deterministic_algorithms(enabled: bool) -> Iterator[None]:
+    """A block in which torch computes the same bits each time, on a GPU too, if ``enabled``.
+
+    A layer that has no such algorithm raises ``RuntimeError`` there.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if enabled:
+        # Read when CUDA's first matrix product is computed: see the notes of torch on it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]

@@ -17,14 +17,13 @@ import qgpipe
 from qgpipe.config.dump import to_yaml
 from qgpipe.errors import DataError
 from qgpipe.files import atomic_path, write_json, write_text
-from qgpipe.models import load_model
+from qgpipe.models import load_model, read_model_file
 from qgpipe.training.baseline import evaluate_baseline
 from qgpipe.training.criterion import build_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
 from qgpipe.training.loaders import Loaders, open_loaders
 from qgpipe.training.metrics import metrics_content
-from qgpipe.training.model_file import read_facts
 from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import predictions_table
 from qgpipe.training.trainer import Trainer
@@ -66,7 +65,7 @@ def test_run(
     criterion = on_device(build_criterion(config["criterion"]), device)
     tester = build_evaluator(config, "testing", device, criterion)
     loaders = open_loaders(config, dataset_json, split_json)
-    facts = read_facts(model_path)
+    epoch = read_model_file(model_path).get("epoch")  # none in a file that is not of a run
     model = load_model(model_path, device)
     results = tester.test(model, loaders.test)
     tester.report(results)
@@ -76,7 +75,7 @@ def test_run(
     dataset = loaders.test.dataset
     content = metrics_content(
         config["name"],
-        facts["epoch"],
+        epoch,
         last_row(results, "testing.tester"),
         baseline,
         collected,
@@ -106,7 +105,7 @@ def _summary(trainer: Trainer) -> dict[str, Any]:
         "graphs_per_second": graphs / seconds if seconds else None,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "device": str(trainer.device),
-        "checkpoints": f"checkpoints/{trainer.checkpoints.fingerprint}",
+        "checkpoints": str(trainer.checkpoints.folder.relative_to(trainer.folder)),
         "versions": {
             "qgpipe": qgpipe.__version__,
             "python": platform.python_version(),

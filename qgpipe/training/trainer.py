@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
 from qgpipe.errors import TrainingError
 from qgpipe.lock import writing
-from qgpipe.models import build_model
+from qgpipe.models import build_model, save_model
+from qgpipe.training.average import WeightAverage
 from qgpipe.training.checkpoint import CheckpointFolder
 from qgpipe.training.checks import check_fit, require_finite
 from qgpipe.training.criterion import build_criterion
@@ -30,12 +32,18 @@ from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, las
 from qgpipe.training.history import History
 from qgpipe.training.interruption import Interrupted, SignalWatch
 from qgpipe.training.loaders import Loaders, fingerprint_data, fingerprint_split, open_loaders
-from qgpipe.training.model_file import save_trained_model
 from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
+from qgpipe.training.precision import Precision
 from qgpipe.training.progress import Progress
-from qgpipe.training.randomness import restore_rng, rng_state, seed_everything
+from qgpipe.training.randomness import (
+    deterministic_algorithms,
+    restore_rng,
+    rng_state,
+    seed_everything,
+)
 from qgpipe.training.selection import Selection
 from qgpipe.training.training_pass import TrainingPass, can_resume_within_epoch
+from qgpipe.training.training_step import TrainingStep
 
 logger = logging.getLogger(__name__)
 
@@ -94,21 +102,15 @@ class Trainer:
         """
         if self.history.rows or self.training_pass.step:
             self._build()
-        self._check(train_loader, val_loader)
-        self.names = {name: getattr(train_loader.dataset, name, None) for name in NAMES}
-        with writing(self.folder / ".training.lock"):
-            self._resume_or_seed(train_loader, val_loader)
-            self._progress = Progress(self._num_epochs)
-            with SignalWatch() as self._signals:
-                try:
-                    while not self.selection.stopped and self.epoch < self._num_epochs:
-                        self._run_epoch(train_loader, val_loader)
-                except Interrupted as interruption:
-                    self._leave(train_loader, interruption)
-                    raise
-                finally:
-                    self._progress.close()
-            self._finish()
+        self._train_loader, self._val_loader = train_loader, val_loader
+        self._progress = Progress(self._num_epochs)
+        with self._deterministic():
+            self._check()
+            self._complete()
+            with writing(self.folder / ".training.lock"):
+                self._resume_or_seed()
+                self._run_epochs()
+                self._finish()
         return self.history.training(), self.history.validation()
 
     def run_test(self, test_loader: Any) -> pd.DataFrame:
@@ -116,7 +118,8 @@ class Trainer:
 
         Raises ``TrainingError`` if there is no trained model yet.
         """
-        results = self.tester.test(self.best_model(), test_loader)
+        with self._deterministic():
+            results = self.tester.test(self.best_model(), test_loader)
         self.tester.report(results)
         return results
 
@@ -138,11 +141,19 @@ class Trainer:
         """Write the best model to ``path``, as ``qgpipe.models.load_model`` reads it."""
         best = self.selection
         facts = {"epoch": best.epoch, "score": best.score, **self.names}
-        save_trained_model(path, self.config["model"], best.weights, facts)
+        save_model(path, self.config["model"], best.weights, **facts)
+
+    @property
+    def evaluated(self) -> torch.nn.Module:
+        """The model that is validated and kept: the one trained, or its average."""
+        return self.model if self.average is None else self.average.model
 
     @property
     def _num_epochs(self) -> int:
         return self.config["training"]["num_epochs"]
+
+    def _deterministic(self) -> AbstractContextManager[None]:
+        return deterministic_algorithms(self.config["training"]["deterministic"])
 
     def _build(self) -> None:
         """Build everything from the configuration, as it is before the first epoch."""
@@ -158,6 +169,8 @@ class Trainer:
             parameters += self.criterion.to(self.device).parameters()
         self.optimizer = build_optimizer(parameters, training)
         self.scheduler = build_scheduler(self.optimizer, training)
+        self.precision = Precision(training["precision"], self.device)
+        self.average: WeightAverage | None = None
         self.validator = None
         if "validation" in config:
             self.validator = build_evaluator(config, "validation", self.device, self.criterion)
@@ -167,27 +180,55 @@ class Trainer:
             self.early_stopping = build_early_stopping(config["early_stopping"])
         self.history = History()
         self.selection = Selection(self.early_stopping)
-        self.training_pass = TrainingPass()
+        self.training_pass = self._new_pass()
         self.epoch = 0
         self._best_written: int | None = None
 
-    def _check(self, train_loader: Any, val_loader: Any) -> None:
+    def _new_pass(self) -> TrainingPass:
+        return TrainingPass(self.config["training"]["accumulate_steps"])
+
+    def _check(self) -> None:
         """Find out before training what could only fail later."""
         stopping = self.early_stopping
-        if stopping is not None and val_loader is None:
+        if stopping is not None and self._val_loader is None:
             raise TrainingError("early stopping needs a validation loader")
         if isinstance(stopping, DefaultEarlyStopping) and type(self.validator) is Validator:
             stopping.require(self.validator.columns)
-        check_fit(self.model, train_loader, self.apply_model, self.device)
+        with self.precision.autocast():
+            check_fit(self.model, self._train_loader, self.apply_model, self.device)
 
-    def _resume_or_seed(self, train_loader: Any, val_loader: Any) -> None:
+    def _complete(self) -> None:
+        """Build what is derived from the model, now that it has met the data: sizes are known."""
+        training = self.config["training"]
+        dataset = self._train_loader.dataset
+        self.names = {name: getattr(dataset, name, None) for name in NAMES}
+        if training["ema_decay"] is not None:
+            self.average = WeightAverage(self.model, training["ema_decay"])
+        if training["compile"]:
+            self.model.compile(dynamic=True)  # in place: names of weights stay as they are
+        self._take_step = TrainingStep(
+            self.model,
+            self.criterion,
+            self.optimizer,
+            self.precision,
+            self.device,
+            self.apply_model,
+            training["gradient_clip"],
+            self.average,
+        )
+
+    def _resume_or_seed(self) -> None:
         """Go to where an earlier process stopped, or to the start."""
-        fingerprint = self._trajectory(train_loader, val_loader).name
-        folder = paths.checkpoints(self.folder, fingerprint)
-        self.checkpoints = CheckpointFolder(folder, fingerprint)
+        training, trajectory = self.config["training"], self._trajectory()
+        self.checkpoints = CheckpointFolder(
+            paths.checkpoints(self.folder, trajectory.name),
+            trajectory,
+            training["checkpoint_every_steps"],
+            training["keep_checkpoints"],
+        )
         state = self.checkpoints.load(self._num_epochs)
         if state is None:
-            seed_everything(self.config["training"]["seed"])
+            seed_everything(training["seed"])
             return
         self.epoch = state["epoch"]
         try:
@@ -204,85 +245,97 @@ class Trainer:
         restore_rng(state["rng"])
         logger.info("go on after epoch %d, step %d", self.epoch, self.training_pass.step)
 
-    def _trajectory(self, *loaders: Any) -> Trajectory:
+    def _trajectory(self) -> Trajectory:
         """What the state of this training belongs to."""
+        loaders = self._train_loader, self._val_loader
         data, split = fingerprint_data(*loaders), fingerprint_split(*loaders)
         return trajectory(self.config, data, split, live_folders())
 
-    def _run_epoch(self, train_loader: Any, val_loader: Any) -> None:
+    def _run_epochs(self) -> None:
+        """Train until the last epoch, early stopping, or a signal."""
+        with SignalWatch() as self._signals:
+            try:
+                while not self.selection.stopped and self.epoch < self._num_epochs:
+                    self._run_epoch()
+            except Interrupted as interruption:
+                self._leave(interruption)
+                raise
+            finally:
+                self._progress.close()
+
+    def _run_epoch(self) -> None:
         """Train, validate, judge and record one epoch."""
         epoch, this = self.epoch + 1, self.training_pass
-        self._progress.start_epoch(epoch, this.step, len(train_loader))
-        this.run(
-            self.model,
-            self.criterion,
-            self.optimizer,
-            train_loader,
-            epoch,
-            self.apply_model,
-            self.device,
-            after_step=lambda: self._after_step(train_loader),
-        )
+        self._progress.start_epoch(epoch, this.step, this.num_steps(self._train_loader))
+        this.run(self._take_step, self._train_loader, epoch, self._after_step)
         self.history.add(
             epoch=epoch,
             losses=this.losses.summary(),
-            validation=self._validate(val_loader),
+            validation=self._validate(),
             lr=float(self.optimizer.param_groups[0]["lr"]),
             seconds=this.seconds,
             num_graphs=this.losses.num_graphs,
         )
-        step_scheduler(self.scheduler, self.selection.judge(self.history, self.model))
-        self.epoch, self.training_pass = epoch, TrainingPass()
+        step_scheduler(self.scheduler, self.selection.judge(self.history, self.evaluated))
+        self.epoch, self.training_pass = epoch, self._new_pass()
         self._progress.end_epoch(self.history.rows[-1])
         every = self.config["training"]["checkpoint_at"]
         keep = every is not None and epoch % every == 0
         if keep or self.checkpoints.is_due():
             self._save(keep)
 
-    def _after_step(self, train_loader: Any) -> None:
+    def _after_step(self) -> None:
         """Between two steps: progress, signals, and in long epochs a checkpoint."""
         self._progress.step()
         self._signals.raise_if_received()
-        if can_resume_within_epoch(train_loader) and self.checkpoints.is_due(mid_epoch=True):
-            self.training_pass.check_losses(train_loader, self.epoch + 1)
+        step = self.training_pass.step
+        if can_resume_within_epoch(self._train_loader) and self.checkpoints.is_due(step):
             self._save()
 
-    def _validate(self, loader: Any) -> dict[str, Any] | None:
+    def _validate(self) -> dict[str, Any] | None:
         """The validation results as a row of the history; a signal ends it at once."""
-        if self.validator is None or loader is None:
+        if self.validator is None or self._val_loader is None:
             return None
         before = rng_state()
         try:
             with self._signals.at_once():
-                results = self.validator.validate(self.model, loader)
+                results = self.validator.validate(self.evaluated, self._val_loader)
         except Interrupted:
             restore_rng(before)
             raise
         self.validator.report(results)
         return last_row(results, "validation.validator")
 
-    def _leave(self, train_loader: Any, interruption: Interrupted) -> None:
+    def _leave(self, interruption: Interrupted) -> None:
         """Save where training stands when a signal has stopped it."""
-        step = self.training_pass.step
-        if step == 0 or can_resume_within_epoch(train_loader):
-            self.training_pass.check_losses(train_loader, self.epoch + 1)
+        if self.training_pass.step == 0 or can_resume_within_epoch(self._train_loader):
             self._save()
-        where = f"after epoch {self.epoch}, step {step}"
-        self._progress.say(f"{interruption} {where}; the same command goes on from there")
+        epoch, step = self.checkpoints.position or (0, 0)
+        self._progress.say(
+            f"{interruption}: the state after epoch {epoch}, step {step} is saved; "
+            "start the same command again to go on from there"
+        )
 
     def _finish(self) -> None:
         """Save the end state, and settle on the last epoch if none was found to be the best."""
         if self.checkpoints.position != (self.epoch, 0):
             self._save()
-        self.selection.settle(self.history, self.model)
+        self.selection.settle(self.history, self.evaluated)
         self._write_best()
 
     def _save(self, keep: bool = False) -> None:
-        """Write a checkpoint, and the best model if it is another since the last time."""
+        """Write a checkpoint, and the best model if it is another since the last time.
+
+        Raises ``TrainingError``, and keeps the last one, if something is not a finite number.
+        """
+        epoch = self.epoch + 1
+        self.training_pass.check(self._train_loader, epoch)
         require_finite(self.model, self.epoch)
+        seed, batch = getattr(self._train_loader, "seed", None), self.training_pass.batch
         state = {
             "epoch": self.epoch,
             "step": self.training_pass.step,
+            "sampler": {"seed": seed, "epoch": epoch, "batch": batch},
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
             "rng": rng_state(),
         }
@@ -301,6 +354,8 @@ class Trainer:
             "criterion": self.criterion,
             "optimizer": self.optimizer,
             "scheduler": self.scheduler,
+            "precision": self.precision,
+            "average": self.average,
             "early_stopping": self.early_stopping,
             "history": self.history,
             "selection": self.selection,

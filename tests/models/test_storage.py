@@ -18,6 +18,7 @@ from qgpipe.models import (
     build_model,
     call_model,
     load_model,
+    read_model_file,
     save_model,
 )
 
@@ -113,7 +114,8 @@ def test_a_planted_pickle_is_refused_and_not_run(tmp_path):
         with pytest.raises(DataError) as error:
             load(path)
         assert str(error.value) == (
-            f"{path} is damaged, or holds code, which is never run; write it again with save()"
+            f"{path} holds code, which is never run; "
+            "find out where it comes from: no model file of ours holds any"
         )
     assert not trap.exists()
 
@@ -153,6 +155,28 @@ def test_a_truncated_file_is_reported_by_name(tmp_path):
         GNNBlock.load(path)
 
 
+def test_a_changed_weight_is_noticed(tmp_path):
+    path = tmp_path / "model.pt"
+    MODELS[0].save(path)
+    data = bytearray(path.read_bytes())
+    data[data.index(MODELS[0].state_dict()["conv.lin_l.weight"].numpy().tobytes())] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(DataError, match=r"model\.pt is damaged \(checksum of .*data/"):
+        GNNBlock.load(path)
+
+
+def test_facts_are_kept_beside_the_model(tmp_path):
+    section = {"type": nn.Linear, "args": [2, 2]}
+    weights = nn.Linear(2, 2).state_dict()
+    save_model(tmp_path / "a.pt", section, weights, epoch=3, class_names=["a", "b"])
+    content = read_model_file(tmp_path / "a.pt")
+
+    assert content["epoch"] == 3
+    assert content["class_names"] == ["a", "b"]
+    assert torch.equal(load_model(tmp_path / "a.pt").weight, weights["weight"])
+
+
 def test_a_missing_file_is_reported_by_name(tmp_path):
     with pytest.raises(DataError, match=r"no such file: .*model\.pt"):
         load_model(tmp_path / "model.pt")
@@ -161,14 +185,14 @@ def test_a_missing_file_is_reported_by_name(tmp_path):
 def test_a_file_of_other_content_is_no_model_file(tmp_path):
     torch.save({"weights": torch.ones(1)}, tmp_path / "model.pt")
 
-    with pytest.raises(DataError, match="is not a model file; write it with save"):
+    with pytest.raises(DataError, match="is not a model file"):
         load_model(tmp_path / "model.pt")
 
 
 def test_a_file_of_a_later_format_is_refused(tmp_path):
     torch.save({"format": 2, "model": {}, "state_dict": {}}, tmp_path / "model.pt")
 
-    with pytest.raises(DataError, match="has format 2, this version reads 1"):
+    with pytest.raises(DataError, match="is a model file of format 2, this version reads 1"):
         load_model(tmp_path / "model.pt")
 
 

@@ -1,16 +1,24 @@
+import itertools
 import logging
+import os
+from pathlib import Path
 
 import pytest
 import torch
 
-from qgpipe.errors import TrainingError
+from qgpipe import files
+from qgpipe.config.fingerprint import Trajectory
+from qgpipe.errors import DataError, DiskFullError, TrainingError
+from qgpipe.tensor_files import CodeInFile
 from qgpipe.training import checkpoint
 from qgpipe.training.checkpoint import CheckpointFolder
+
+OURS = Trajectory(config="c" * 64, data="d" * 64, split="s" * 64)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return CheckpointFolder(tmp_path / "abc", "abc")
+    return CheckpointFolder(tmp_path / "abc", OURS)
 
 
 def state(epoch, step=0):
@@ -19,6 +27,10 @@ def state(epoch, step=0):
 
 def position(loaded):
     return loaded["epoch"], loaded["step"]
+
+
+def names(folder):
+    return sorted(file.name for file in folder.folder.iterdir())
 
 
 def test_an_empty_folder_has_no_checkpoint(folder):
@@ -38,6 +50,86 @@ def test_the_one_before_is_kept(folder):
     assert torch.load(folder.previous, weights_only=True)["epoch"] == 1
 
 
+# moments at which a process may be killed
+
+
+class Killed(BaseException):
+    """The process ends here: nothing after it is done, not even cleaning up."""
+
+
+class Count:
+    """Kills at the call number ``last`` of the functions it stands for."""
+
+    def __init__(self, last):
+        self.left = last
+
+    def of(self, function):
+        def counted(*args, **kwargs):
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return counted
+
+
+def test_killed_at_any_call_to_the_system_the_newest_whole_state_is_found(folder, monkeypatch):
+    folder.save(state(1))
+    folder.save(state(2))
+    found = []
+    for last in itertools.count():
+        count = Count(last)
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "_remove", lambda path: None)  # a killed process cleans nothing
+            for name in ("open", "rename", "replace"):
+                patch.setattr(Path, name, count.of(getattr(Path, name)))
+            for name in ("fsync", "open"):
+                patch.setattr(os, name, count.of(getattr(os, name)))
+            try:
+                folder.save(state(3), keep=True)
+                break
+            except Killed:
+                pass
+        again = CheckpointFolder(folder.folder, OURS)
+        found.append(position(again.load(5))[0])
+        assert torch.load(folder.previous, weights_only=True)["epoch"] in (1, 2)
+        folder.save(state(1))
+        folder.save(state(2))
+        (folder.folder / "epoch_0003.pt").unlink(missing_ok=True)
+    assert len(found) > 8
+    assert found == sorted(found)  # the old one up to some moment, the new one from then on
+    assert set(found) == {2, 3}
+
+
+def test_killed_between_two_names_the_last_one_is_the_previous(folder):
+    folder.save(state(1))
+    folder.last.rename(folder.previous)
+    assert position(folder.load(5)) == (1, 0)
+
+
+def test_remains_of_a_killed_process_are_removed_by_the_next_save(folder):
+    folder.save(state(1))
+    remains = folder.folder / f".last.pt.{files.HOST}.{2**22 + 1}.tmp"
+    remains.write_bytes(b"half")
+    folder.save(state(2))
+    assert names(folder) == ["last.pt", "previous.pt"]
+
+
+def test_on_a_full_disk_the_checkpoints_stay_as_they_were(full_disk):
+    folder = CheckpointFolder(full_disk(1_000_000) / "abc", OURS)
+    for epoch in (1, 2):
+        folder.save(state(epoch))
+    big = {**state(3), "parts": {"model": {"w": torch.zeros(300_000)}}}
+    with pytest.raises(DiskFullError, match=r"last\.pt: .*no space is left"):
+        folder.save(big)
+    assert names(folder) == ["last.pt", "previous.pt"]
+    assert position(folder.load(5)) == (2, 0)
+    assert torch.load(folder.previous, weights_only=True)["epoch"] == 1
+
+
+# files that are damaged or not ours
+
+
 def test_a_damaged_one_is_passed_over_with_a_warning(folder, caplog):
     folder.save(state(1))
     folder.save(state(2))
@@ -48,26 +140,81 @@ def test_a_damaged_one_is_passed_over_with_a_warning(folder, caplog):
     assert "going back to the checkpoint before it" in caplog.text
 
 
+def test_a_damaged_one_never_takes_the_place_of_an_intact_one(folder, monkeypatch):
+    folder.save(state(1))
+    folder.save(state(2))
+    folder.last.write_bytes(b"")
+    folder.load(5)
+    assert names(folder) == ["last.damaged", "previous.pt"]
+    monkeypatch.setattr(Path, "rename", Count(0).of(Path.rename))  # killed in the next save
+    with pytest.raises(Killed):
+        folder.save(state(2))
+    assert position(CheckpointFolder(folder.folder, OURS).load(5)) == (1, 0)
+
+
 def test_with_all_damaged_there_is_none(folder):
     folder.save(state(1))
     folder.last.write_bytes(b"")
     assert folder.load(5) is None
 
 
-def test_a_killed_rotation_leaves_the_one_before(folder):
+def test_one_that_holds_code_is_refused_and_not_run(folder, tmp_path):
+    class Planted:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "trap"),)
+
     folder.save(state(1))
-    folder.last.rename(folder.previous)
-    assert position(folder.load(5)) == (1, 0)
+    folder.save(state(2))
+    torch.save({"format": 2, "parts": Planted()}, folder.last)
+    with pytest.raises(CodeInFile, match=r"last\.pt holds code, which is never run; find out"):
+        folder.load(5)
+    assert not (tmp_path / "trap").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"config": "x"}, "config"), ({"data": "x"}, "data"), ({"split": "x"}, "split"),
+     ({"data": "x", "split": "y"}, "data and split")],
+    ids=str,
+)  # fmt: skip
+def test_those_of_another_training_are_refused_and_the_difference_is_named(folder, change, named):
+    folder.save(state(1))
+    other = Trajectory(**{**vars(OURS), **change})
+    message = f"belongs to another training, with another {named}; move it away"
+    with pytest.raises(TrainingError, match=message):
+        CheckpointFolder(folder.folder, other).load(5)
+
+
+def test_another_format_version_is_a_clear_error(folder, monkeypatch):
+    folder.save(state(1))
+    monkeypatch.setattr(checkpoint, "FORMAT", 99)
+    message = r"last\.pt is a checkpoint of format 2, this version reads 99; delete it and train"
+    with pytest.raises(DataError, match=message):
+        folder.load(5)
+
+
+# which are kept, and which one a run goes on from
 
 
 def test_epochs_are_kept_when_asked_for(folder):
     folder.save(state(4))
     folder.save(state(5), keep=True)
-    assert sorted(f.name for f in folder.folder.iterdir()) == [
-        "epoch_0005.pt",
-        "last.pt",
-        "previous.pt",
-    ]
+    assert names(folder) == ["epoch_0005.pt", "last.pt", "previous.pt"]
+
+
+def test_only_so_many_epochs_are_kept(tmp_path):
+    folder = CheckpointFolder(tmp_path, OURS, keep_epochs=2)
+    for epoch in (9998, 9999, 10000, 10001):
+        folder.save(state(epoch), keep=True)
+    assert names(folder) == ["epoch_10000.pt", "epoch_10001.pt", "last.pt", "previous.pt"]
+
+
+def test_epochs_that_an_earlier_run_has_reached_are_not_the_oldest(tmp_path):
+    folder = CheckpointFolder(tmp_path, OURS, keep_epochs=1)
+    (tmp_path / "epoch_0007.pt").touch()
+    for epoch in (1, 2):
+        folder.save(state(epoch), keep=True)
+    assert names(folder) == ["epoch_0002.pt", "epoch_0007.pt", "last.pt", "previous.pt"]
 
 
 def test_a_run_of_fewer_epochs_goes_back_to_one_it_reaches(folder):
@@ -88,38 +235,42 @@ def test_steps_beyond_the_last_epoch_do_not_count(folder):
     assert position(folder.load(4)) == (3, 1)
 
 
-def test_checkpoints_of_another_training_are_refused(folder, tmp_path):
-    folder.save(state(1))
-    (tmp_path / "abc").rename(tmp_path / "xyz")
-    with pytest.raises(TrainingError, match="belongs to another training \\(abc\\)"):
-        CheckpointFolder(tmp_path / "xyz", "xyz").load(5)
+# when
 
 
-def test_another_format_version_is_a_clear_error(folder, monkeypatch):
-    folder.save(state(1))
-    monkeypatch.setattr(checkpoint, "FORMAT", 99)
-    with pytest.raises(TrainingError, match="not a checkpoint of format 99"):
-        folder.load(5)
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still: ``clock.now`` sets it, ``clock.ticks`` are shown first."""
+
+    class Clock:
+        now, ticks = 0.0, ()
+
+        def __call__(self):
+            if self.ticks:
+                self.now, *self.ticks = self.ticks
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(checkpoint.time, "perf_counter", clock)
+    return clock
 
 
-def test_remains_of_a_killed_process_are_removed(folder):
-    folder.save(state(1))
-    remains = folder.folder / ".last.pt.4711.tmp"
-    remains.write_bytes(b"half")
-    CheckpointFolder(folder.folder, "abc")
-    assert not remains.exists()
-    assert folder.last.exists()
-
-
-def test_checkpoints_take_a_small_share_of_the_time(folder, monkeypatch):
-    now = 0.0
-    monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: now)
+def test_checkpoints_take_a_small_share_of_the_time(clock, tmp_path):
+    folder = CheckpointFolder(tmp_path, OURS)
     assert folder.is_due()
-    assert not folder.is_due(mid_epoch=True)
-    writing = iter([0.0, 2.0])  # the first takes two seconds
-    monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: next(writing))
+    clock.ticks = [0.0, 2.0]  # the first takes two seconds
     folder.save(state(1))
-    for now, due in ((2.0, False), (101.0, False), (103.0, True)):  # 2 % of the time: 100 s later
-        monkeypatch.setattr(checkpoint.time, "perf_counter", lambda now=now: now)
+    for clock.now, due in ((2.0, False), (101.0, False), (103.0, True)):  # 2 %: 100 s later
         assert folder.is_due() is due
-        assert folder.is_due(mid_epoch=True) is due
+        assert folder.is_due(step=4) is due
+
+
+def test_a_long_first_epoch_is_saved_after_a_minute(clock, tmp_path):
+    folder = CheckpointFolder(tmp_path, OURS)
+    for clock.now, due in ((59.0, False), (61.0, True)):
+        assert folder.is_due(step=4) is due
+
+
+def test_or_they_are_written_every_so_many_steps(tmp_path):
+    folder = CheckpointFolder(tmp_path, OURS, every_steps=3)
+    assert [step for step in range(1, 10) if folder.is_due(step)] == [3, 6, 9]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qgpipe.training.loss_log import SETTLE_EVERY, BadLoss, LossLog
+from qgpipe.training.loss_log import SETTLE_EVERY, Bad, LossLog
 
 
 def log_of(values, sizes):
@@ -45,15 +45,24 @@ def test_losses_wait_on_their_device_until_there_are_enough():
 def test_settling_finds_the_first_loss_that_is_not_finite():
     log = log_of([1.0, 2.0], [1, 1])
     assert log.settle() is None
-    log.add(torch.tensor(3.0), 2, torch.tensor([4, 5]))
-    log.add(torch.tensor(math.inf), 2, torch.tensor([6, 7]))
-    log.add(torch.tensor(math.nan), 2, torch.tensor([8, 9]))
-    assert log.settle() == BadLoss(step=3, value=math.inf, positions=[6, 7])
+    log.add(torch.tensor(3.0), 2, [torch.tensor([4, 5])])
+    log.add(torch.tensor(math.inf), 2, [torch.tensor([6]), torch.tensor([7])])
+    log.add(torch.tensor(math.nan), 2, [torch.tensor([8, 9])])
+    assert log.settle() == Bad(step=3, what="loss", value=math.inf, positions=[6, 7])
+
+
+def test_settling_finds_gradients_that_are_not_finite():
+    log = LossLog()
+    log.add(torch.tensor(1.0), 2, [torch.tensor([0, 1])], torch.tensor(5.0))
+    log.add(torch.tensor(2.0), 2, [torch.tensor([2, 3])])  # where the norm may be infinite
+    log.add(torch.tensor(3.0), 2, [torch.tensor([4, 5])], torch.tensor(math.inf))
+    log.add(torch.tensor(math.nan), 2, [torch.tensor([6, 7])], torch.tensor(math.nan))
+    assert log.settle() == Bad(2, "norm of the gradients", math.inf, [4, 5])
 
 
 def test_a_bad_loss_without_positions_has_none():
     log = log_of([math.inf], [1])
-    assert log.settle() == BadLoss(0, math.inf, None)
+    assert log.settle() == Bad(0, "loss", math.inf, [])
 
 
 def test_a_log_goes_on_from_its_state():

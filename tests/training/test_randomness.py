@@ -3,7 +3,7 @@ import random
 import numpy as np
 import torch
 
-from qgpipe.training import saved
+from qgpipe import tensor_files
 from qgpipe.training.randomness import restore_rng, rng_state, seed_everything
 
 
@@ -23,8 +23,8 @@ def test_the_same_seed_draws_the_same():
 def test_a_state_that_went_through_a_file_goes_on_exactly(tmp_path):
     seed_everything(2**40)
     draw()  # gauss and standard_normal leave half a pair behind
-    saved.save(tmp_path / "a.pt", {"format": 1, "rng": rng_state()})
+    tensor_files.save(tmp_path / "a.pt", {"format": 1, "rng": rng_state()})
     expected = [draw() for _ in range(3)]
     seed_everything(0)
-    restore_rng(saved.load(tmp_path / "a.pt", 1, "state")["rng"])
+    restore_rng(tensor_files.load(tmp_path / "a.pt", 1, "state")["rng"])
     assert [draw() for _ in range(3)] == expected

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
 from qgpipe.data.dataset import PackedDataset
-from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.errors import ConfigError, DataError
 from qgpipe.models import load_model
 from qgpipe.training import run
 
@@ -49,7 +49,7 @@ def all_outputs(folder, data):
 def test_training_leaves_its_files(finished):
     folder = finished[0]
     files = {"config.yaml", "model.pt", "history.csv", "summary.json", "checkpoints", "test"}
-    assert {file.name for file in folder.iterdir()} == files
+    assert {f.name for f in folder.iterdir() if not f.name.startswith(".")} == files
 
 
 def test_the_configuration_can_be_run_again_as_it_is(finished):
@@ -142,7 +142,7 @@ def test_a_damaged_model_file_is_not_tested(finished, tmp_path):
     folder, config, data = finished
     broken = tmp_path / "model.pt"
     broken.write_bytes((folder / "model.pt").read_bytes()[:-100])
-    with pytest.raises(TrainingError, match=r"model\.pt is damaged"):
+    with pytest.raises(DataError, match=r"model\.pt is damaged"):
         run.test_run(config, *data, broken, tmp_path / "test")
     assert not (tmp_path / "test").exists()
 

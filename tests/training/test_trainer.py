@@ -9,9 +9,8 @@ from sklearn.metrics import accuracy_score
 from torch.nn.functional import cross_entropy
 
 from qgpipe.errors import ConfigError, TrainingError
-from qgpipe.models import load_model
+from qgpipe.models import load_model, read_model_file
 from qgpipe.training.early_stopping import DefaultEarlyStopping
-from qgpipe.training.model_file import read_facts
 from qgpipe.training.trainer import Trainer
 
 
@@ -76,7 +75,7 @@ def test_the_best_model_is_in_a_file_that_rebuilds_it(make_config, train, open_d
     (batch, *_) = open_data(make_config()).test
     inputs = (batch.x, batch.edge_index, batch.batch)
     assert torch.equal(model.eval()(*inputs)[0], trainer.best_model()(*inputs)[0])
-    facts = read_facts(trainer.checkpoints.best)
+    facts = read_model_file(trainer.checkpoints.best)
     assert facts["epoch"] == trainer.selection.epoch
     assert facts["score"] == trainer.selection.score
     assert facts["node_features"] == ["a", "b", "c"]
@@ -305,8 +304,25 @@ def exploding(outputs, data):
     return Exploding.apply(cross_entropy(outputs[0], data.y))
 
 
+def test_gradients_that_are_no_numbers_name_step_and_samples(make_config, train, open_data):
+    config = make_config(criterion=exploding, training={"accumulate_steps": 2})
+    with pytest.raises(TrainingError) as caught:
+        train(config)
+    ids = [f"tiny/{i}" for i in open_data(config).train.order(1)[:8]]
+    assert str(caught.value) == (
+        f"epoch 1, step 1: the norm of the gradients is nan, with the samples {', '.join(ids)} "
+        "and 8 more; look at these samples, or lower the learning rate; "
+        "the last good checkpoint is kept"
+    )
+    assert not list(Path(config["training"]["path"]).rglob("*.pt"))
+
+
 def test_weights_that_are_no_numbers_are_never_saved(make_config, train):
-    config = make_config(criterion=exploding, training={"batch_size": 40})  # one step an epoch
+    sgd = {"optimizer_type": torch.optim.SGD, "optimizer_kwargs": {"lr": 3e38}}
+    config = make_config(
+        criterion=lambda outputs, data: 1e6 * cross_entropy(outputs[0], data.y),
+        training={"batch_size": 40, **sgd},  # one step an epoch
+    )
     with pytest.raises(TrainingError, match="weights are not finite numbers after epoch 1; lower"):
         train(config)
     assert not list(Path(config["training"]["path"]).rglob("*.pt"))

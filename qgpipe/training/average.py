@@ -1,0 +1,38 @@
+"""An exponential moving average of the weights, which often tests better than the last ones."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+class WeightAverage:
+    """A copy of a model whose weights follow those of the model slowly.
+
+    After step t each weight is a_t = decay · a_(t-1) + (1 - decay) · w_t, from a_0 = w_0 (Polyak
+    and Juditsky 1992, with exponential weights). Buffers, such as running means, are those of
+    the model. Unlike ``torch.optim.swa_utils.AveragedModel`` it never waits for a GPU.
+    """
+
+    def __init__(self, model: torch.nn.Module, decay: float):
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, model: torch.nn.Module) -> None:
+        """Take in the weights of ``model`` after a step."""
+        for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(weight, 1 - self._decay)
+        for mine, current in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(current)
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of the averaged model."""
+        return self.model.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.model.load_state_dict(state)

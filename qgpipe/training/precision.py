@@ -1,0 +1,79 @@
+"""The type of the numbers in a training pass, and the loss scale that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qgpipe.errors import TrainingError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_SMALLEST_SCALE = 1.0
+
+
+class Precision:
+    """Computes the model in ``fp32``, or in ``bf16`` or ``fp16`` where torch finds that safe.
+
+    Weights, losses and the optimizer are fp32 in every case. Small gradients vanish in fp16:
+    there losses are scaled up before the backward pass, and gradients down after it; a step whose
+    gradients overflow is left out, and the scale is halved.
+    """
+
+    def __init__(self, name: str, device: torch.device):
+        """``name`` is ``fp32``, ``bf16`` or ``fp16``."""
+        self._dtype = _DTYPES[name]
+        self._device = device.type
+        self._scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
+
+    @property
+    def leaves_out_overflows(self) -> bool:
+        """Whether gradients that are not finite are no trouble: their step is left out."""
+        return self._scaler.is_enabled()
+
+    def autocast(self) -> torch.autocast:
+        """A block in which the model is computed."""
+        mixed = self._dtype is not torch.float32
+        return torch.autocast(self._device, self._dtype if mixed else None, enabled=mixed)
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """The loss to start the backward pass from."""
+        return self._scaler.scale(loss)
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Scale the gradients of ``optimizer`` down again."""
+        self._scaler.unscale_(optimizer)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take the step of ``optimizer``, unless its gradients overflow.
+
+        Raises ``TrainingError`` if they did whatever the scale.
+        """
+        self._scaler.step(optimizer)
+        self._scaler.update()
+        if self._scaler.get_scale() < _SMALLEST_SCALE:
+            raise TrainingError(
+                "gradients overflow fp16 again and again",
+                remedy="set training.precision to bf16 or fp32, or lower the learning rate",
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The loss scale and how long it has lasted; empty without one."""
+        return self._scaler.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self._scaler.load_state_dict(dict(state))
+
+
+def in_full(outputs: Any) -> Any:
+    """``outputs`` with all real tensors in its mappings and lists as float32 at least."""
+    if isinstance(outputs, Tensor):
+        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+    if isinstance(outputs, Mapping):
+        return {key: in_full(value) for key, value in outputs.items()}
+    if isinstance(outputs, list | tuple):
+        return [in_full(value) for value in outputs]
+    return outputs

@@ -1,0 +1,93 @@
+"""One step of training: from a group of batches to the next weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_, get_total_norm
+
+from qgpipe.errors import TrainingError
+from qgpipe.models.build import call_model
+from qgpipe.training.average import WeightAverage
+from qgpipe.training.criterion import Criterion, batch_loss
+from qgpipe.training.precision import Precision, in_full
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step that was taken; tensors are where they were computed, so that nothing waits.
+
+    ``loss`` (): mean over the graphs, before the step. ``positions``: of the graphs in the data
+    set, as far as the batches tell. ``gradient_norm`` (): before clipping; ``None`` where it is
+    allowed to be infinite.
+    """
+
+    loss: Tensor
+    num_graphs: int
+    positions: list[Tensor]
+    gradient_norm: Tensor | None
+
+
+@dataclass
+class TrainingStep:
+    """Takes steps: gradients of the mean loss over some graphs, clipped, then the optimizer's.
+
+    ``clip``: the largest norm of the gradients, ``None`` for no limit. ``average`` follows the
+    weights, if it is given.
+    """
+
+    model: torch.nn.Module
+    criterion: Criterion
+    optimizer: torch.optim.Optimizer
+    precision: Precision
+    device: torch.device
+    apply_model: Callable[[Any, Any], Any] | None = None
+    clip: float | None = None
+    average: WeightAverage | None = None
+
+    def __call__(self, batches: Sequence[Any]) -> Taken:
+        """Take a step on ``batches``, which count as one batch.
+
+        Each has a share in the loss by its number of graphs, so that a criterion that averages
+        over its batch averages over all. Raises ``TrainingError`` if the criterion fails.
+        """
+        num_graphs = sum(batch.num_graphs for batch in batches)
+        self.optimizer.zero_grad()
+        losses = [self._backward(batch, batch.num_graphs / num_graphs) for batch in batches]
+        gradient_norm = self._advance()
+        return Taken(
+            loss=sum(losses[1:], start=losses[0]),
+            num_graphs=num_graphs,
+            positions=[batch.sample_position for batch in batches if "sample_position" in batch],
+            gradient_norm=None if self.precision.leaves_out_overflows else gradient_norm,
+        )
+
+    def _backward(self, batch: Any, share: float) -> Tensor:
+        """Add the gradients of the loss of ``batch`` times its ``share``; returns that product."""
+        batch = batch.to(self.device, non_blocking=True)
+        with self.precision.autocast():
+            outputs = call_model(self.model, batch, self.apply_model)
+        loss = share * batch_loss(self.criterion, in_full(outputs), batch)
+        if not loss.requires_grad:
+            raise TrainingError(
+                "the loss has no gradient", remedy="compute it from the outputs with torch"
+            )
+        self.precision.scaled(loss).backward()
+        return loss.detach()
+
+    def _advance(self) -> Tensor:
+        """Change the weights along the gradients; returns the norm of these, shape ()."""
+        self.precision.unscale(self.optimizer)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        if self.clip is None:
+            norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        else:
+            norm = clip_grad_norm_(parameters, self.clip)
+        self.precision.step(self.optimizer)
+        if self.average is not None:
+            self.average.update(self.model)
+        return norm

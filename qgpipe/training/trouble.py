@@ -1,0 +1,55 @@
+"""What goes wrong in the middle of a training pass, in words that help."""
+
+from __future__ import annotations
+
+import torch
+
+from qgpipe.errors import TrainingError
+
+SMALLER_BATCHES = (
+    "make training.batch_size smaller and training.accumulate_steps larger by the same factor, "
+    "or set training.precision to bf16"
+)
+
+_PHRASES = {
+    "device-side assert": (
+        "an index is out of range on the GPU, most likely a class label",
+        "see that the last layer has an output for each class; "
+        "training.device: cpu names the label",
+    ),
+    "can't allocate memory": ("this machine has not enough memory", SMALLER_BATCHES),
+    "not implemented for 'Half'": (
+        "a layer cannot compute in fp16 here",
+        "set training.precision to bf16 or fp32",
+    ),
+    "not implemented for 'BFloat16'": (
+        "a layer cannot compute in bf16 here",
+        "set training.precision to fp32",
+    ),
+    "does not have a deterministic implementation": (
+        "a layer has no deterministic algorithm on this device",
+        "set training.deterministic to false, or take another layer",
+    ),
+}
+
+
+def explained(error: Exception, where: str) -> Exception:
+    """``error`` as one that says where it happened, if it is a kind that users can mend."""
+    if isinstance(error, TrainingError):
+        error.where = error.where or where
+        return error
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return TrainingError(
+            "there is not enough memory on the device", where=where, remedy=SMALLER_BATCHES
+        )
+    text = " ".join(str(error).split())
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return TrainingError(
+            f"torch.compile fails: {text[:300]}",
+            where=where,
+            remedy="set training.compile to false",
+        )
+    for phrase, (problem, remedy) in _PHRASES.items():
+        if phrase in text:
+            return TrainingError(f"{problem} ({text[:200]})", where=where, remedy=remedy)
+    return error

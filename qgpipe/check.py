@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from qgpipe import paths
 from qgpipe.causets.classes import resolve_classes
 from qgpipe.causets.stores import generate_store
@@ -18,9 +16,12 @@ from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.data.plan import PartPlan, plan_parts
 from qgpipe.data.preprocess import preprocess_part, write_dataset
+from qgpipe.errors import TrainingError
+from qgpipe.models.build import call_model
 from qgpipe.models.check import check_model, check_targets
 from qgpipe.models.summary import summarise
-from qgpipe.training.criterion import batch_loss
+from qgpipe.training.criterion import batch_loss, require_gradient
+from qgpipe.training.loaders import transform_of
 from qgpipe.training.trainer import Trainer
 
 SAMPLE = 16
@@ -41,6 +42,7 @@ def check(config: Mapping[str, Any]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, folder)
         dataset = _read_sample(config, parts[0], Path(folder))
+        dataset.transform = transform_of(config, parts[0].role)
         lines = [*_data_lines(config, parts, dataset), *_model_lines(trainer, dataset)]
     return "\n".join([*lines, *_run_lines(config, trainer), *_output_lines(config)])
 
@@ -64,7 +66,10 @@ def _read_sample(config: Mapping[str, Any], part: PartPlan, folder: Path) -> Pac
         generate_store({**config["generate"], "num_samples": SAMPLE}, part.store, store)
         stop = SAMPLE
     output = folder / "sample.safetensors"
-    preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
+    kept = preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
+    if kept["num_graphs"] == 0 and not part.generated:  # the filter may keep later ones
+        stop = part.stop
+        preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
     description = {**part.describe_store(), "path": str(store)}
     write_dataset([output], [description], folder / "dataset.json")
     return PackedDataset(folder / "dataset.json")
@@ -109,8 +114,15 @@ def _model_lines(trainer: Trainer, dataset: PackedDataset) -> Iterator[str]:
     )
     if "y" in batch:
         check_targets(outputs, batch.y)
-    with torch.no_grad():
-        batch_loss(trainer.criterion, outputs, batch)
+    loss = batch_loss(
+        trainer.criterion, call_model(trainer.model, batch, trainer.apply_model), batch
+    )
+    require_gradient(loss)
+    if not loss.isfinite():
+        raise TrainingError(
+            f"the loss of the first {batch.num_graphs} samples is {loss.item()}",
+            remedy="look at their features, and at the criterion",
+        )
     rows = summarise(trainer.model)
     total = sum(row.parameters for row in rows)
     yield f"model     {type(trainer.model).__name__}, {total:,} parameters"

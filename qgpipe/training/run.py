@@ -68,6 +68,7 @@ def test_run(
     epoch = read_model_file(model_path).get("epoch")  # none in a file that is not of a run
     model = load_model(model_path, device)
     results = tester.test(model, loaders.test)
+    row = last_row(results, "testing.tester")
     tester.report(results)
     own = Tester(device, criterion, apply_model=config["apply_model"])
     collected = _collected(tester, model, loaders.test, own)
@@ -76,7 +77,7 @@ def test_run(
     content = metrics_content(
         config["name"],
         epoch,
-        last_row(results, "testing.tester"),
+        row,
         baseline,
         collected,
         dataset.class_names,

@@ -120,6 +120,7 @@ class Trainer:
         """
         with self._deterministic():
             results = self.tester.test(self.best_model(), test_loader)
+        last_row(results, "testing.tester")
         self.tester.report(results)
         return results
 
@@ -177,7 +178,10 @@ class Trainer:
         self.tester = build_evaluator(config, "testing", self.device, self.criterion)
         self.early_stopping = None
         if "early_stopping" in config:
-            self.early_stopping = build_early_stopping(config["early_stopping"])
+            self.early_stopping = stopping = build_early_stopping(config["early_stopping"])
+            # A validator of the user's may add columns.
+            if isinstance(stopping, DefaultEarlyStopping) and type(self.validator) is Validator:
+                stopping.require(self.validator.columns)
         self.history = History()
         self.selection = Selection(self.early_stopping)
         self.training_pass = self._new_pass()
@@ -189,11 +193,8 @@ class Trainer:
 
     def _check(self) -> None:
         """Find out before training what could only fail later."""
-        stopping = self.early_stopping
-        if stopping is not None and self._val_loader is None:
+        if self.early_stopping is not None and self._val_loader is None:
             raise TrainingError("early stopping needs a validation loader")
-        if isinstance(stopping, DefaultEarlyStopping) and type(self.validator) is Validator:
-            stopping.require(self.validator.columns)
         with self.precision.autocast():
             check_fit(self.model, self._train_loader, self.apply_model, self.device)
 
@@ -303,8 +304,9 @@ class Trainer:
         except Interrupted:
             restore_rng(before)
             raise
+        row = last_row(results, "validation.validator")
         self.validator.report(results)
-        return last_row(results, "validation.validator")
+        return row
 
     def _leave(self, interruption: Interrupted) -> None:
         """Save where training stands when a signal has stopped it."""

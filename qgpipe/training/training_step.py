@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_
 
-from qgpipe.errors import TrainingError
 from qgpipe.models.build import call_model
 from qgpipe.training.average import WeightAverage
-from qgpipe.training.criterion import Criterion, batch_loss
+from qgpipe.training.criterion import Criterion, batch_loss, require_gradient
 from qgpipe.training.precision import Precision, in_full
 
 
@@ -72,10 +71,7 @@ class TrainingStep:
         with self.precision.autocast():
             outputs = call_model(self.model, batch, self.apply_model)
         loss = share * batch_loss(self.criterion, in_full(outputs), batch)
-        if not loss.requires_grad:
-            raise TrainingError(
-                "the loss has no gradient", remedy="compute it from the outputs with torch"
-            )
+        require_gradient(loss)
         self.precision.scaled(loss).backward()
         return loss.detach()
 
@@ -83,10 +79,10 @@ class TrainingStep:
         """Change the weights along the gradients; returns the norm of these, shape ()."""
         self.precision.unscale(self.optimizer)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        if self.clip is None:
-            norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
-        else:
-            norm = clip_grad_norm_(parameters, self.clip)
+        gradients = [p.grad.flatten() for p in parameters if p.grad is not None]
+        norm = torch.cat(gradients).norm()  # a few times as fast as get_total_norm
+        if self.clip is not None:
+            clip_grads_with_norm_(parameters, self.clip, norm)
         self.precision.step(self.optimizer)
         if self.average is not None:
             self.average.update(self.model)

@@ -431,9 +431,8 @@ def test_note_25_early_stopping_follows_the_traces(name, restored):
 
 def test_note_25_a_missing_column_is_an_error_that_lists_the_columns(prepared):
     stopping = {"tasks": {0: {"metric": "f1"}}, "patience": 2}
-    trainer, loaders = prepared(early_stopping=stopping)
     with pytest.raises(ConfigError) as caught:
-        trainer.run_training(loaders.train, loaders.validation)
+        prepared(early_stopping=stopping)
     assert str(caught.value) == (
         "early_stopping.tasks.0.metric: the validation results have no column 'f1'; "
         "the columns are loss_avg, loss_min, loss_max"

@@ -14,6 +14,7 @@ if not workflow.configfiles:
 
 plan = plan_workflow(config, workflow.configfiles)
 settings = plan.config
+parts = [paths.part(settings, part) for part in plan.parts]
 run = settings["name"]
 
 
@@ -35,6 +36,7 @@ rule all:
     """The whole pipeline, from raw causal sets to metrics and figures."""
     default_target: True
     input:
+        rules.preprocess.input,
         rules.train.input,
         rules.test.input,
         rules.report.input,

@@ -44,6 +44,16 @@ def prepared(config: Config) -> Path:
     return data_folder(config) / "prepared.json"
 
 
+def provenance(artifact: Path) -> Path:
+    """Where an artifact came from, if a job makes only this one."""
+    return artifact.with_name(f"{artifact.name}.provenance.json")
+
+
+def stage_provenance(folder: Path, stage: str) -> Path:
+    """Where the artifacts of a stage came from, if they are several."""
+    return folder / f"{stage}.provenance.json"
+
+
 def data_log(config: Config, *names: str) -> Path:
     """Log of a job of the data stages."""
     return data_folder(config) / "logs" / Path(*names).with_suffix(".log")

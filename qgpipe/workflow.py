@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from qgpipe.config.load import user_folders
 from qgpipe.config.objects import add_search_path
-from qgpipe.config.resolve import data_sources, resolve_config
+from qgpipe.config.resolve import resolve_config
 from qgpipe.config.sections import stage_section
+from qgpipe.data.part_sections import dataset_section, part_sections
 from qgpipe.data.plan import PartPlan, plan_parts
 from qgpipe.errors import QgpipeError
 
@@ -28,22 +30,24 @@ class Plan:
     folders: tuple[Path, ...]
     parts: dict[str, PartPlan]
 
-    def section(self, stage: str, part: str | None = None) -> dict[str, Any]:
-        """What shapes the result of ``stage``, for a rule's ``params``.
+    def section(self, stage: str) -> dict[str, Any]:
+        """What shapes the result of ``stage``, for a rule's ``params``."""
+        if stage == "gather":
+            return dataset_section(self.parts.values())
+        return stage_section(self.config, stage, self.folders)
 
-        With ``part``, the section of the preprocessing job of that part.
-        """
-        if part is None:
-            return stage_section(self.config, stage, self.folders)
-        planned = self.parts[part]
-        source = dict(data_sources(self.config))[planned.role]
-        section = stage_section(self.config, stage, self.folders, source)
-        return {**section, "start": planned.start, "stop": planned.stop}
+    @cached_property
+    def part_sections(self) -> dict[str, dict[str, Any]]:
+        """What shapes each part, for the ``params`` of its preprocessing job."""
+        return part_sections(self.config, self.parts.values(), self.folders)
 
     def inputs(self, part: str) -> list[str]:
-        """What the job of ``part`` depends on: the store's metadata, or the generated store."""
+        """What the job of ``part`` waits for: its store, if that is generated.
+
+        The state of any other store is in the part's section.
+        """
         planned = self.parts[part]
-        return [str(planned.path)] if planned.generated else planned.inputs
+        return [str(planned.path)] if planned.generated else []
 
     def generated_stores(self) -> list[str]:
         """The stores that the ``generate`` stage writes."""
@@ -59,11 +63,6 @@ class Plan:
             "stop": planned.stop,
             "role": planned.role,
         }
-
-    def stores(self) -> list[dict[str, Any]]:
-        """The stores in reading order, as ``dataset.json`` lists them."""
-        parts = self.parts.values()
-        return list({planned.store: planned.describe_store() for planned in parts}.values())
 
 
 def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> Plan:

@@ -1,7 +1,7 @@
 rule generate:
+    """Make raw causal sets; nothing without `generate:` in the configuration."""
     input:
         plan.generated_stores(),
-    """Make raw causal sets; nothing without `generate:` in the configuration."""
     localrule: True
 
 

@@ -1,3 +1,11 @@
+rule preprocess:
+    """Pack all causal sets."""
+    input:
+        paths.dataset(settings),
+        parts,
+    localrule: True
+
+
 rule preprocess_part:
     """Read, check and pack one range of samples of one raw store."""
     input:
@@ -15,7 +23,7 @@ rule preprocess_part:
         mem_mb=4000,
         runtime=60,
     params:
-        section=lambda wildcards: plan.section("preprocess", wildcards.part),
+        section=lambda wildcards: plan.part_sections[wildcards.part],
         config=lambda wildcards, threads: settings,
         samples=lambda wildcards, threads: plan.samples(wildcards.part),
     message:
@@ -24,10 +32,10 @@ rule preprocess_part:
         "../scripts/preprocess_part.py"
 
 
-rule preprocess:
+rule gather_dataset:
     """Gather the parts: counts, checksums, feature and class names."""
     input:
-        [paths.part(settings, part) for part in plan.parts],
+        parts=parts,
     output:
         paths.dataset(settings),
     log:
@@ -41,7 +49,7 @@ rule preprocess:
         mem_mb=2000,
         runtime=30,
     params:
-        stores=plan.stores(),
+        section=plan.section("gather"),
         config=lambda wildcards, threads: settings,
     message:
         "gather the parts"

@@ -1,7 +1,7 @@
 rule report:
+    """Draw the figures."""
     input:
         [paths.figure(settings, run, name) for name in FIGURES],
-    """Draw the figures."""
     localrule: True
 
 

@@ -1,6 +1,7 @@
 rule split:
     """Assign every sample to training, validation or test."""
     input:
+        parts=parts,
         dataset=paths.dataset(settings),
     output:
         split=paths.split(settings),

@@ -1,13 +1,14 @@
 rule test:
+    """Test the best model."""
     input:
         paths.metrics(settings),
-    """Test the best model."""
     localrule: True
 
 
 rule test_run:
     """Evaluate the best model of a run on the test set."""
     input:
+        parts=parts,
         dataset=paths.dataset(settings),
         split=paths.split(settings),
         model=paths.model(settings, "{run}"),

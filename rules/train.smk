@@ -1,13 +1,14 @@
 rule train:
+    """Train the model."""
     input:
         paths.model(settings),
-    """Train the model."""
     localrule: True
 
 
 rule train_run:
     """Train one run, from its last checkpoint if there is one."""
     input:
+        parts=parts,
         dataset=paths.dataset(settings),
         split=paths.split(settings),
     output:

@@ -5,7 +5,7 @@ from qgpipe.logs import stage
 
 with stage(snakemake.log[0], snakemake.params.config["log_level"]):
     write_dataset(
-        [Path(part) for part in snakemake.input],
-        snakemake.params.stores,
+        [Path(part) for part in snakemake.input.parts],
+        snakemake.params.section["stores"],
         Path(snakemake.output[0]),
     )

@@ -16,7 +16,9 @@ from qgpipe.config.dump import to_plain
 from qgpipe.config.resolve import data_source
 
 # Raised by hand when the code of a stage changes what it writes.
-FORMATS = {"generate": 1, "preprocess": 1, "split": 1, "train": 1, "test": 1, "report": 1}
+FORMATS = {
+    "generate": 1, "preprocess": 1, "gather": 1, "split": 1, "train": 1, "test": 1, "report": 1,
+}  # fmt: skip
 
 HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",

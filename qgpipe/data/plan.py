@@ -5,7 +5,9 @@ Runs while the Snakefile is parsed, so it imports neither numpy nor zarr.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from qgpipe.config.objects import dotted_name
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import check_keywords
 from qgpipe.data.columns import choose_columns
+from qgpipe.data.store_state import identity, observe
 from qgpipe.data.stores import StoreInfo, open_store
 from qgpipe.errors import ConfigError
 
@@ -30,8 +33,8 @@ class PartPlan:
     ``name``: ``<store>-<start>``, the file's stem. ``store``: the store's unique name.
     ``role``: ``all``, ``train``, ``validation`` or ``test``. ``num_samples``: of the whole
     store; if the store has an array that says how many samples it holds, parts beyond that
-    stay empty. ``inputs``: metadata files whose content changes when the store does; none for a
-    store that is still to be generated.
+    stay empty. ``source``: a name for what these samples are, which changes when the store is
+    replaced; empty for a store that is generated.
     """
 
     name: str
@@ -43,7 +46,7 @@ class PartPlan:
     start: int
     stop: int
     generated: bool
-    inputs: list[str]
+    source: str
 
     def describe_store(self) -> dict[str, Any]:
         """The store's entry in ``dataset.json``."""
@@ -95,7 +98,7 @@ def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> li
                 start=start,
                 stop=stop,
                 generated=True,
-                inputs=[],
+                source="",
             )
             for start, stop in _ranges(total, chunksize)
         ]
@@ -108,8 +111,11 @@ def _existing(
     store = open_store(file)
     _check_columns(store, source["reader"])
     name = _unique(file.name, taken)
-    common = _common_inputs(store)
-    for start, stop in _ranges(store.num_samples, source["chunksize"]):
+    ranges = list(_ranges(store.num_samples, source["chunksize"]))
+    files = [paths.part({"data": source}, f"{name}-{start:09d}") for start, _ in ranges]
+    known = list(_recorded_states(files))
+    store_identity = identity(observe(store, next(iter(known), None)), known)
+    for start, stop in ranges:
         yield PartPlan(
             name=f"{name}-{start:09d}",
             store=name,
@@ -120,8 +126,24 @@ def _existing(
             start=start,
             stop=stop,
             generated=False,
-            inputs=[*common, *_own_inputs(store, start, stop)],
+            source=store_identity + _numbering(store.groups[start:stop], start),
         )
+
+
+def _recorded_states(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """How the last part of a store, then the first, saw it when they were made."""
+    for file in dict.fromkeys((files[-1], files[0])):
+        try:
+            yield json.loads(paths.provenance(file).read_bytes())["store"]
+        except (OSError, ValueError, KeyError):  # never made, or its record was lost
+            continue
+
+
+def _numbering(groups: tuple[int, ...], start: int) -> str:
+    """Nothing for consecutive groups from 1 on, else what tells their numbers from others."""
+    if groups == tuple(range(start + 1, start + 1 + len(groups))):
+        return ""
+    return f"-{hashlib.sha256(repr(groups).encode()).hexdigest()[:16]}"
 
 
 def _ranges(total: int, step: int) -> Iterator[tuple[int, int]]:
@@ -138,33 +160,6 @@ def _unique(name: str, taken: set[str]) -> str:
         result = f"{base}-{number}"
     taken.add(result)
     return result
-
-
-def _common_inputs(store: StoreInfo) -> list[str]:
-    """Metadata of the root and of stacked arrays, and the chunk with the number of samples."""
-    files = [store.metadata_file, store.path / ".zattrs"]
-    if store.layout == "stacked":
-        for array in store.arrays.values():
-            files.append(array.metadata_file)
-            if array.attributes:
-                files.append(array.path / ".zattrs")
-    if store.count:
-        chunk = store.count.path / ("0" if store.count.zarr_format == 2 else "c/0")
-        files += [store.count.metadata_file, chunk]
-    return [str(file) for file in files if file.exists()]
-
-
-def _own_inputs(store: StoreInfo, start: int, stop: int) -> list[str]:
-    """Metadata of the first and the last group of a part."""
-    if not store.groups:
-        return []
-    ends = dict.fromkeys((store.groups[start], store.groups[stop - 1]))
-    files = [
-        store.group_array(end, array.name) / array.metadata_file.name
-        for end in ends
-        for array in store.arrays.values()
-    ]
-    return [str(file) for file in files if file.exists()]
 
 
 def _check_columns(store: StoreInfo, reader: Any) -> None:

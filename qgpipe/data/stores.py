@@ -32,6 +32,7 @@ class ArrayInfo:
 
     ``dtype`` is a numpy name (``float32``), or the store's own word for any other type.
     ``chunks`` is what is decoded at once: the inner chunks if the array is sharded.
+    ``grid`` is what one file holds: a chunk, or a shard of several.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ArrayInfo:
     dtype: str
     chunks: tuple[int, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    grid: tuple[int, ...] = ()
 
     @property
     def metadata_file(self) -> Path:
@@ -189,13 +191,15 @@ def _array(path: Path, zarr_format: int) -> ArrayInfo | None:
     try:
         if zarr_format == 2:
             dtype, chunks = _v2_dtype(node["dtype"]), node["chunks"]
+            grid = node["chunks"]
             attributes = _json(path / ".zattrs", {})
         else:
             dtype, chunks = str(node["data_type"]), _v3_chunks(node)
+            grid = node["chunk_grid"]["configuration"]["chunk_shape"]
             attributes = node.get("attributes", {})
         shape = tuple(map(int, node["shape"]))
-        chunks = tuple(map(int, chunks))
-        return ArrayInfo(path.name, path, zarr_format, shape, dtype, chunks, attributes)
+        chunks, grid = tuple(map(int, chunks)), tuple(map(int, grid))
+        return ArrayInfo(path.name, path, zarr_format, shape, dtype, chunks, attributes, grid)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{file} is no array metadata: {error!r}", remedy="write the store again"

@@ -92,7 +92,7 @@ def _samples(
         "role": part.role,
         "start": part.start,
         "stop": part.stop,
-        "metadata": [sha256(file) for file in part.inputs],
+        "identity": part.source,
         "generate": _made_from(config, "generate") if part.generated else None,
         "code": live_code(source),
     }

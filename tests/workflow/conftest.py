@@ -14,7 +14,7 @@ from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
 
 ROOT = Path(__file__).parents[2]
-TARGETS = {"all", "generate", "train", "test", "report"}
+TARGETS = {"all", "generate", "preprocess", "train", "test", "report"}
 
 
 @dataclass

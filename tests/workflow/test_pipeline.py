@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 ALL_RULES = {
     "generate_store": 1,
     "preprocess_part": 3,
-    "preprocess": 1,
+    "gather_dataset": 1,
     "split": 1,
     "train_run": 1,
     "test_run": 1,
@@ -90,8 +90,8 @@ def test_touched_code_and_another_order_of_keys_run_nothing(finished):
     ("target", "rules"),
     [
         ("generate", ["generate_store"]),
-        ("preprocess", ["generate_store", "preprocess_part", "preprocess"]),
-        ("split", ["generate_store", "preprocess_part", "preprocess", "split"]),
+        ("preprocess", ["generate_store", "preprocess_part", "gather_dataset"]),
+        ("split", ["generate_store", "preprocess_part", "gather_dataset", "split"]),
         ("train", list(ALL_RULES)[:5]),
         ("test", list(ALL_RULES)[:6]),
         ("report", list(ALL_RULES)),

@@ -137,16 +137,28 @@ def raw_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_store(tmp_path_factory.mktemp("raw") / "data.zarr")
 
 
+@pytest.fixture(scope="session")
+def make_folder(raw_store: Path) -> Callable[[Path], Folder]:
+    """Put a store and the user's module into a folder."""
+
+    def make(path: Path) -> Folder:
+        shutil.copytree(raw_store, path / "data.zarr")
+        shutil.copy(MODULE, path)
+        return Folder(path)
+
+    return make
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw_store: Path) -> Iterator[Folder]:
+def folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_folder: Callable[[Path], Folder]
+) -> Iterator[Folder]:
     """The working directory, with a store and the user's module."""
-    shutil.copytree(raw_store, tmp_path / "data.zarr")
-    shutil.copy(MODULE, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QGPIPE_PATH", "")
     monkeypatch.setattr(sys, "path", list(sys.path))
     importlib.invalidate_caches()
-    yield Folder(tmp_path)
+    yield make_folder(tmp_path)
     sys.modules.pop("mymodule", None)
 
 
@@ -165,7 +177,7 @@ def seed_document() -> str:
     return files[0].read_text(encoding="utf-8")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_store() -> Callable[..., Path]:
     """Write a stacked store: path, and optionally samples, seed and nmax."""
     return write_store

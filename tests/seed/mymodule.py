@@ -59,6 +59,11 @@ def compute_loss(outputs, data):
     return torch.nn.functional.cross_entropy(outputs[0], data.y)
 
 
+def weighted_loss(outputs, data, weight=1.0):
+    """Cross entropy of the first head, times a weight."""
+    return weight * compute_loss(outputs, data)
+
+
 class WeightedLoss:
     """Cross entropy, times a weight."""
 
@@ -67,7 +72,7 @@ class WeightedLoss:
 
     def __call__(self, outputs, data):
         """The loss of a batch."""
-        return self.weight * compute_loss(outputs, data)
+        return weighted_loss(outputs, data, self.weight)
 
 
 class Model(torch.nn.Module):

@@ -1,6 +1,8 @@
+import importlib.machinery
+
 import pytest
 
-from qgpipe.config.code import code_fingerprints
+from qgpipe.config.code import code_fingerprints, find_code
 
 SECTION = {"reader": "!pyobject mymodule.reader", "path": "results/data", "lr": 0.1}
 
@@ -76,3 +78,66 @@ def test_a_file_that_does_not_parse_still_counts(tmp_path):
     before = code_fingerprints(["one.f"], [tmp_path])
     (tmp_path / "one.py").write_text("def f():\n    pass\n")
     assert code_fingerprints(["one.f"], [tmp_path]) != before
+
+
+def test_the_packages_around_a_module_count(tmp_path):
+    package = tmp_path / "mypackage"
+    package.mkdir()
+    (package / "__init__.py").write_text("scale = 1\n")
+    (package / "inner.py").write_text("from . import scale\n\ndef reader():\n    return scale\n")
+    section = ["mypackage.inner.reader"]
+    before = code_fingerprints(section, [tmp_path])
+    assert list(before) == ["mypackage.inner"]
+    change(package / "__init__.py", "1", "2")
+    assert code_fingerprints(section, [tmp_path]) != before
+
+
+def test_a_folder_without_init_is_a_package_too(tmp_path):
+    (tmp_path / "space").mkdir()
+    (tmp_path / "space" / "inner.py").write_text("a = 1\n")
+    before = code_fingerprints(["space.inner.a"], [tmp_path])
+    assert list(before) == ["space.inner"]
+    change(tmp_path / "space" / "inner.py", "1", "2")
+    assert code_fingerprints(["space.inner.a"], [tmp_path]) != before
+
+
+def test_a_module_that_is_imported_by_name_is_followed(folder):
+    (folder / "late.py").write_text("import importlib\nf = importlib.import_module('helper')\n")
+    before = code_fingerprints(["late.f"], [folder])
+    change(folder / "helper.py", "2 * x", "3 * x")
+    assert code_fingerprints(["late.f"], [folder]) != before
+
+
+def test_a_copy_of_the_code_in_another_folder_has_the_same_fingerprint(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    for file in folder.glob("*.py"):
+        (other / file.name).write_bytes(file.read_bytes())
+    assert code_fingerprints(SECTION, [other]) == code_fingerprints(SECTION, [folder])
+
+
+def test_compiled_code_and_notebooks_are_named_and_not_followed(folder):
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    (folder / f"fast{suffix}").write_bytes(b"\x7fELF")
+    (folder / "draft.ipynb").write_text("{}")
+    change(folder / "helper.py", "def", "import fast, draft\n\ndef")
+    code = find_code(SECTION, [folder])
+    assert {file.name for file in code.modules["mymodule"]} == {"mymodule.py", "helper.py"}
+    assert {file.name: why for file, why in code.not_followed.items()} == {
+        f"fast{suffix}": "compiled code",
+        "draft.ipynb": "a notebook",
+    }
+    before = code_fingerprints(SECTION, [folder])
+    (folder / f"fast{suffix}").write_bytes(b"other")
+    assert code_fingerprints(SECTION, [folder]) == before
+
+
+def test_a_module_of_compiled_code_alone_is_named(folder):
+    (folder / "fast.so").write_bytes(b"\x7fELF")
+    code = find_code(["fast.reader"], [folder])
+    assert code.modules == {"fast": ()}
+    assert list(code.not_followed.values()) == ["compiled code"]
+
+
+def test_the_fingerprint_is_the_same_in_every_version_of_python(tmp_path):
+    (tmp_path / "one.py").write_text('"""Doc."""\nx = None\n\n\ndef f(a, *, b=1):\n    return a\n')
+    assert code_fingerprints(["one.f"], [tmp_path]) == {"one": "f30a733b5e62c8bb"}

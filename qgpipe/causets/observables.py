@@ -108,17 +108,17 @@ def two_chain_density_past(order: Order) -> NodeValues:
 
     An element stands for a unit of volume, so this is a number per volume.
     """
-    return order.two_chains_past / order.size
+    return order.two_chains_past / np.float32(order.size)
 
 
 def two_chain_density_future(order: Order) -> NodeValues:
     """Chains of two relations that start at i, an element of the set: Σ_k (A²)_ik / n."""
-    return order.two_chains_future / order.size
+    return order.two_chains_future / np.float32(order.size)
 
 
 def two_chain_density_through(order: Order) -> NodeValues:
     """Chains of two relations with i in the middle: |past(i)| |future(i)| / n."""
-    return order.in_degree * order.out_degree / order.size
+    return order.in_degree * order.out_degree / np.float32(order.size)
 
 
 def height_rank(order: Order) -> NodeValues:

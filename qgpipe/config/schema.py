@@ -139,7 +139,7 @@ def _coerce(value: Any, part: Mapping[str, Any]) -> Any:
     types = _types(part)
     if isinstance(value, os.PathLike) and "string" in types and "pyobject" not in types:
         return os.fspath(value)
-    if not isinstance(value, str) or "string" in types or not types & {"integer", "number"}:
+    if not isinstance(value, str) or "string" in types or not {*types} & {"integer", "number"}:
         return value
     try:
         number = float(value)
@@ -150,9 +150,11 @@ def _coerce(value: Any, part: Mapping[str, Any]) -> Any:
     return int(number) if number.is_integer() else value
 
 
-def _types(part: Mapping[str, Any]) -> set[str]:
-    types = part.get("type", [])
-    return {types} if isinstance(types, str) else set(types)
+def _types(part: Mapping[str, Any]) -> list[str]:
+    """The types that ``part`` allows; ``pyobject`` where it may be a Python object."""
+    given = part.get("type", [])
+    types = [given] if isinstance(given, str) else list(given)
+    return [*types, "pyobject"] if part.get("x-pyobject") else types
 
 
 @functools.cache
@@ -172,6 +174,8 @@ def _validator_class() -> Any:
 
 def _check(value: Any, part: Mapping[str, Any], key: str) -> None:
     own = {k: v for k, v in part.items() if k not in _WALKED}
+    if types := _types(part):
+        own["type"] = types
     error = next(_validator_class()(own).iter_errors(value), None)
     if error is not None:
         raise ConfigError(
@@ -191,8 +195,7 @@ def _expectation(part: Mapping[str, Any], value: Any) -> str:
               "exclusiveMaximum": "below {}", "minItems": "with {} entries or more",
               "maxItems": "with {} entries at most", "minProperties": "with {} keys or more",
               "pattern": "that matches {}"}  # fmt: skip
-    given = part.get("type", [])
-    types = [given] if isinstance(given, str) else given
+    types = _types(part)
     # If the type is right, a bound is broken: then the other types need no mention.
     types = [t for t in types if _validator_class()({"type": t}).is_valid(value)] or types
     *others, last = [names[t] for t in types]

@@ -1,8 +1,10 @@
 import copy
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from qgpipe.config import resolve_config
 from qgpipe.config.resolve import data_sources
@@ -111,7 +113,7 @@ def test_keys_with_x_are_ignored(minimal):
         (
             "criterion",
             3,
-            "criterion: expected a string, a Python object, a list or a mapping, got 3",
+            "criterion: expected a string, a list, a mapping or a Python object, got 3",
         ),
         ("log_level", "LOUD", "log_level: unknown level 'LOUD'"),
         ("name", "a/b", "name: expected a string that matches"),
@@ -183,3 +185,16 @@ def test_a_data_section_in_only_one_stage_is_refused(minimal):
     minimal["training"]["data"] = {"files": ["a.zarr"]}
     with pytest.raises(ConfigError, match="missing in validation, testing"):
         resolve_config(minimal)
+
+
+def test_the_schema_is_a_json_schema_that_a_resolved_configuration_fits(minimal):
+    Draft202012Validator.check_schema(schema())
+    minimal["early_stopping"] = {
+        "tasks": {0: {"metric": "loss_avg", "delta": "1e-4"}},
+        "patience": 2,
+    }
+    minimal["validation"] = {"validator": {"evaluator_tasks": [{"name": "m", "monitor": "a.b"}]}}
+    minimal["testing"] = {"tester": {"type": "mymodule.Tester"}}
+    jsonschema.validate(resolve_config(minimal), schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**resolve_config(minimal), "trainig": {}}, schema())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import numbers
 import os
 import re
 from collections.abc import Mapping
@@ -40,8 +41,9 @@ def validate(value: Any, definition: str | None = None, key: str = "") -> Any:
 
     ``definition`` names an entry of ``$defs``; without it ``value`` is a whole
     configuration. ``key`` is the path under which errors are reported. Path objects become
-    strings. Strings that look like numbers become numbers where the schema asks for one, and
-    in free arguments where they have an exponent (``1e-4``, which YAML 1.1 reads as text).
+    strings, and NumPy's numbers those of Python. Strings that look like numbers become numbers
+    where the schema asks for one, and in free arguments where they have an exponent (``1e-4``,
+    which YAML 1.1 reads as text).
 
     Raises ``ConfigError`` for an unknown key (naming the nearest known one), a missing key
     or a value of the wrong type or range.
@@ -125,18 +127,27 @@ def _walk_free(value: Mapping, part: dict[str, Any], key: str) -> dict[Any, Any]
 
 
 def _numbers(value: Any) -> Any:
-    """Free arguments: strings with an exponent become floats, at any depth."""
+    """Free arguments: strings with an exponent, and NumPy's numbers, become Python's numbers."""
     if isinstance(value, str):
         return float(value) if _EXPONENT.fullmatch(value) else value
     if isinstance(value, Mapping):
         return {k: _numbers(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_numbers(v) for v in value]
+    return _python_number(value)
+
+
+def _python_number(value: Any) -> Any:
+    """A number of NumPy's as one of Python's, anything else as it is."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, int):
+        return int(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, int | float):
+        return float(value)
     return value
 
 
 def _coerce(value: Any, part: Mapping[str, Any]) -> Any:
-    types = _types(part)
+    types, value = _types(part), _python_number(value)
     if isinstance(value, os.PathLike) and "string" in types and "pyobject" not in types:
         return os.fspath(value)
     if not isinstance(value, str) or "string" in types or not {*types} & {"integer", "number"}:

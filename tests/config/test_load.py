@@ -1,6 +1,7 @@
 import pytest
+import yaml
 
-from qgpipe.config import load_config
+from qgpipe.config import load_config, resolve_config
 from qgpipe.config.dump import to_yaml
 from qgpipe.errors import ConfigError
 
@@ -22,6 +23,33 @@ def test_sweep_tags_are_kept_as_mappings(tmp_path):
         "lr": {"!sweep": {"values": [1, 2]}},
         "b": {"!range": {"start": 0, "stop": 2}},
     }
+
+
+SWEEPS = [
+    "!sweep {values: [1, 2]}",
+    "!coupled-sweep {target: training.seed, values: [3, 4]}",
+    "!range {start: 0, stop: 1, step: 0.5}",
+    "!random_uniform {start: 1.0e-4, stop: 0.1, log: true, size: 3}",
+    "!reference {target: training.batch_size}",
+]
+
+
+@pytest.mark.parametrize("text", SWEEPS)
+def test_every_sweep_tag_is_parsed_and_written_back(tmp_path, text):
+    loaded = load_config(write(tmp_path, f"training:\n  lr: {text}\n"))
+    ((tag, keys),) = loaded["training"]["lr"].items()
+    assert (tag, keys) == (text.split()[0], yaml.safe_load(text.partition(" ")[2]))
+    assert load_config(write(tmp_path, to_yaml(loaded))) == loaded
+
+
+@pytest.mark.parametrize("text", SWEEPS)
+def test_a_sweep_tag_that_is_left_in_is_an_error_with_its_key(tmp_path, minimal, text):
+    minimal["training"]["optimizer_kwargs"] = {
+        "betas": [0.9, load_config(write(tmp_path, f"beta: {text}"))["beta"]]
+    }
+    key, tag = r"training\.optimizer_kwargs\.betas\[1\]", text.split()[0]
+    with pytest.raises(ConfigError, match=f"^{key}: {tag} is not expanded here; give one value"):
+        resolve_config(minimal)
 
 
 def test_what_is_dumped_loads_as_it_was(tmp_path):

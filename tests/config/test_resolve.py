@@ -1,12 +1,14 @@
 import copy
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from qgpipe.config import resolve_config
+from qgpipe.config.dump import to_yaml
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.schema import schema, validate
 from qgpipe.errors import ConfigError
@@ -198,3 +200,16 @@ def test_the_schema_is_a_json_schema_that_a_resolved_configuration_fits(minimal)
     jsonschema.validate(resolve_config(minimal), schema())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**resolve_config(minimal), "trainig": {}}, schema())
+
+
+def test_paths_and_numbers_of_numpy_may_stand_in_a_configuration(minimal, tmp_path):
+    minimal["data"]["files"] = [tmp_path / "a.zarr"]
+    minimal["training"].update(path=tmp_path, batch_size=np.int64(8))
+    minimal["model"]["encoder_kwargs"] = {"channels": [np.int32(3), np.float32(0.5), True]}
+    resolved = resolve_config(minimal)
+    assert resolved["data"]["files"] == [str(tmp_path / "a.zarr")]
+    assert resolved["training"]["path"] == str(tmp_path)
+    assert type(resolved["training"]["batch_size"]) is int
+    values = resolved["model"]["encoder_kwargs"]["channels"]
+    assert [(type(v), v) for v in values] == [(int, 3), (float, 0.5), (bool, True)]
+    assert to_yaml(resolved)

@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -6,7 +8,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from qgpipe.errors import ConfigError
-from qgpipe.models import GNNModel, build_model, call_model
+from qgpipe.models import GNNModel, build_model, call_model, load_model
 
 MLP = {"type": "!pyobject torch.nn.Sequential", "args": [{"type": "!pyobject torch.nn.Tanh"}]}
 
@@ -294,3 +296,21 @@ def test_a_model_inside_distributed_training_is_called_alike(
         dist.destroy_process_group()
 
     torch.testing.assert_close(outputs, call_model(model, batch))
+
+
+def test_a_partial_of_a_layer_is_that_layer_with_its_arguments(tmp_path):
+    section = {
+        "encoder_type": functools.partial(nn.Linear, bias=False),
+        "encoder_args": [3, 4],
+        "pooling_layers": [functools.partial(nn.Linear, 4, 5)],
+        "downstream_tasks": [[functools.partial(torch.mul, other=2.0)]],
+    }
+    model = build_model(section)
+    assert model.encoder.bias is None
+    assert model.pooling_layers[0].out_features == 5
+    x = torch.randn(6, 3)
+    outputs = model(x, torch.empty(2, 0, dtype=torch.long))
+    torch.testing.assert_close(outputs[0], 2 * model.pooling_layers[0](model.encoder(x)))
+    model.save(tmp_path / "model.pt")
+    loaded = load_model(tmp_path / "model.pt")
+    torch.testing.assert_close(loaded(x, torch.empty(2, 0, dtype=torch.long)), outputs)

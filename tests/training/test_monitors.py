@@ -1,3 +1,4 @@
+import functools
 import math
 import warnings
 
@@ -28,6 +29,13 @@ def value(monitor, data=None, **keys):
 
 
 # functions
+
+
+def test_a_partial_is_called_as_what_it_is_a_partial_of():
+    f1 = functools.partial(sklearn.metrics.f1_score, average="macro")
+    assert value(f1) == sklearn.metrics.f1_score(CLASSES, LOGITS.argmax(1), average="macro")
+    metric = functools.partial(MulticlassF1Score, num_classes=3)
+    assert value(metric) == value(MulticlassF1Score, kwargs={"num_classes": 3})
 
 
 @pytest.mark.parametrize("name", ["sklearn.metrics.f1_score", "!pyobject sklearn.metrics.f1_score"])
@@ -240,3 +248,8 @@ def test_a_name_may_be_used_once():
 def test_more_args_than_a_function_takes_are_refused():
     with pytest.raises(ConfigError, match="takes no 2 arguments beside the data; use kwargs"):
         value(lambda y_true, y_pred, average: 0.0, args=["macro", 1])
+
+
+def test_an_argument_that_a_function_does_not_take_is_found_at_once():
+    with pytest.raises(ConfigError, match=r"kwargs\.averaged: f1_score takes no 'averaged'; it ta"):
+        Monitor({"name": "f1", "monitor": sklearn.metrics.f1_score, "kwargs": {"averaged": 1}})

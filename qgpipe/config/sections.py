@@ -17,7 +17,7 @@ from qgpipe.config.resolve import data_source
 
 # Raised by hand when the code of a stage changes what it writes.
 FORMATS = {
-    "generate": 1, "preprocess": 1, "gather": 1, "split": 1, "train": 1, "test": 1, "report": 1,
+    "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 1, "report": 1,
 }  # fmt: skip
 
 HOW_NOT_WHAT = {
@@ -28,7 +28,10 @@ HOW_NOT_WHAT = {
 
 _STAGES = ("training", "validation", "testing")
 _SPLIT_KEYS = ("split", "split_method", "shuffle", "subset")
-_READ_KEYS = ("reader", "pre_transform", "pre_filter", "validate_data", "float_type", "int_type")
+_READ_KEYS = (
+    "reader", "pre_transform", "pre_filter", "validate_data", "validate_order", "on_bad_sample",
+    "float_type", "int_type", "compress",
+)  # fmt: skip
 
 
 def stage_section(

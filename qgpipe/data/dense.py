@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from qgpipe.data.adjacency import bit_offsets, row_bytes
+from qgpipe.data.packed import WORD
 
 CACHED = 1 << 17  # values handled at once, so that they stay in a core's cache
 SMALLEST_SIDE = 64  # eight bytes of bits in a row hold the padding to a whole word
@@ -80,3 +81,32 @@ def contradictions(block: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if not reverse.any():
         return np.empty((0, 3), np.int64)
     return np.argwhere(np.unpackbits(reverse, axis=2, bitorder="little"))
+
+
+def intransitive(rows: np.ndarray) -> np.ndarray:
+    """Where an element precedes a second, the second a third, but not the first the third.
+
+    ``rows``: uint8 [B, m, m / 8] as from :func:`adjacency_rows`. Returns int64 [K, 4] with
+    (place in the block, first, second, third), one for each place where there are any.
+    """
+    count, side, width = rows.shape
+    words = np.zeros((count * side, -(-width // WORD)), np.uint64)
+    words.view(np.uint8)[:, :width] = rows.reshape(count * side, width)
+    beyond = ~words
+    source, target = np.nonzero(np.unpackbits(rows, axis=2, bitorder="little").reshape(-1, side))
+    after = source // side * side + target
+    step = max(1, CACHED // words.shape[1])
+    found = np.empty((0, 4), np.int64)
+    for start in range(0, len(source), step):
+        some = slice(start, start + step)
+        missing = words.take(after[some], axis=0)
+        missing &= beyond.take(source[some], axis=0)
+        hits = np.flatnonzero(missing.any(axis=1))
+        if not len(hits):
+            continue
+        place, first = np.divmod(source[some][hits], side)
+        bits = np.unpackbits(missing[hits].view(np.uint8), axis=1, bitorder="little")
+        chains = np.stack([place, first, target[some][hits], bits.argmax(axis=1)], axis=1)
+        found = np.concatenate([found, chains])
+        found = found[np.unique(found[:, 0], return_index=True)[1]]
+    return found

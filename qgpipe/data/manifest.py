@@ -18,7 +18,9 @@ FORMAT = 1
 BINS = 30  # of the histogram of sizes, at most
 
 _NAMES = ("node_features", "graph_features", "target", "class_names")
-_COUNTED = ("start", "stop", "num_graphs", "num_filtered", "num_nodes", "num_edges")
+_COUNTED = (
+    "start", "stop", "num_graphs", "num_filtered", "num_skipped", "num_nodes", "num_edges",
+)  # fmt: skip
 
 
 def write_dataset(
@@ -27,7 +29,8 @@ def write_dataset(
     """List ``parts``, in this order, in the file ``output``, with counts, names and checksums.
 
     ``stores``: the entries ``name, path, layout, num_samples, role`` of the stores that the
-    parts are from. Only the headers of the parts are read.
+    parts are from. Only the headers of the parts are read. Bad samples that were left out are
+    listed with the reasons.
 
     Raises ``DataError`` if there is no graph in any part, or if stores differ in the features,
     targets or classes that were read from them; both stores are named.
@@ -36,12 +39,7 @@ def write_dataset(
     infos = [read_part_info(part) for part in parts]
     filled = [info for info in infos if info["num_graphs"]]
     if not filled:
-        filtered = sum(info["num_filtered"] for info in infos)
-        raise DataError(
-            f"no graph is left; {filtered} were filtered out",
-            store=", ".join(str(store["path"]) for store in stores),
-            remedy="check data.pre_filter and the stores",
-        )
+        _refuse_nothing(infos, stores)
     for info in filled[1:]:
         _check_agreement(filled[0], info)
     roles = {store["name"]: store["role"] for store in stores}
@@ -54,6 +52,12 @@ def write_dataset(
             "format": FORMAT,
             "num_graphs": sum(info["num_graphs"] for info in infos),
             "num_filtered": sum(info["num_filtered"] for info in infos),
+            "num_skipped": sum(info["num_skipped"] for info in infos),
+            "skipped": [
+                {"id": f"{info['store']}/{skipped['sample']}", "reason": skipped["reason"]}
+                for info in infos
+                for skipped in info["skipped"]
+            ],
             "stores": [
                 {**store, "path": str(store["path"]), "num_samples": samples[store["name"]]}
                 for store in stores
@@ -65,6 +69,7 @@ def write_dataset(
                     "role": roles[info["store"]],
                     **{name: info[name] for name in _COUNTED},
                     "bytes": info["bytes"],
+                    "stored_bytes": info["stored_bytes"],
                     "checksum": info["checksum"],
                 }
                 for part, info in zip(parts, infos, strict=True)
@@ -74,6 +79,21 @@ def write_dataset(
             "class_counts": _class_counts(filled),
             "sizes": _sizes(filled),
         },
+    )
+
+
+def _refuse_nothing(
+    infos: Sequence[Mapping[str, Any]], stores: Sequence[Mapping[str, Any]]
+) -> None:
+    filtered = sum(info["num_filtered"] for info in infos)
+    problem = f"no graph is left; {filtered} were filtered out"
+    skipped = [entry for info in infos for entry in info["skipped"]]
+    if skipped:
+        problem += f", {len(skipped)} skipped as bad, the first because {skipped[0]['reason']}"
+    raise DataError(
+        problem,
+        store=", ".join(str(store["path"]) for store in stores),
+        remedy="check data.pre_filter and the stores",
     )
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import build_object
 from qgpipe.data.arrays import count_samples
+from qgpipe.data.bad_samples import BadSamples
 from qgpipe.data.manifest import write_dataset
 from qgpipe.data.packed import Packed
 from qgpipe.data.parts import write_part
 from qgpipe.data.reader import CausalSetReader
-from qgpipe.data.stores import StoreInfo, open_store
+from qgpipe.data.stores import open_store
 from qgpipe.errors import DataError
 
 __all__ = ["preprocess_part", "write_dataset"]
@@ -41,8 +42,9 @@ def preprocess_part(
     A store that holds fewer samples than planned by its own account (``num_samples``) gives a
     shorter or empty part. Returns the part's description, as ``read_part_info`` does.
 
-    Raises ``DataError`` naming store, sample and array if the samples are not as they should
-    be; then there is no file.
+    With ``data.on_bad_sample: skip`` samples that are not as they should be are left out and
+    listed. Otherwise the first raises ``DataError``, naming store, sample and array; then there
+    is no file.
     """
     source = dict(data_sources(config))[role]
     store = open_store(store_path)
@@ -54,32 +56,38 @@ def preprocess_part(
         )
     stop = min(stop, count_samples(store))
     start = min(start, stop)
-    packed, num_filtered, names = _read(source, store, start, stop, processes)
+    bad = BadSamples(store, source["on_bad_sample"] == "skip")
+    packed, num_filtered, names = _read(source, bad, start, stop, processes)
     info = {
         "store": store_name,
         "start": start,
         "stop": stop,
         "num_filtered": num_filtered,
+        "num_skipped": len(bad.reasons),
+        "skipped": bad.listed(range(start, stop)),
         **names,
     }
-    written = write_part(output, packed, info)
+    written = write_part(output, packed, info, source["compress"])
     log.info(
         "%s: %d graphs of samples %d-%d, %d filtered out",
         store_name, packed.num_graphs, start, stop, num_filtered,
     )  # fmt: skip
+    for index, reason in sorted(bad.reasons.items()):
+        log.warning("%s: left out sample %s: %s", store_name, store.sample_name(index), reason)
     return written
 
 
 def _read(
-    source: Mapping[str, Any], store: StoreInfo, start: int, stop: int, processes: int
+    source: Mapping[str, Any], bad: BadSamples, start: int, stop: int, processes: int
 ) -> tuple[Packed, int, dict[str, Any]]:
     """Packed graphs, number of graphs filtered out, and names of features and classes."""
+    store = bad.store
     reader = build_object(source["reader"], "data.reader")
     one_by_one = source.get("pre_filter") or source.get("pre_transform")
     if not isinstance(reader, CausalSetReader):
         from qgpipe.data.sample_reader import with_reader  # imports torch
 
-        packed, filtered = with_reader(reader, store, source).read(start, stop, processes)
+        packed, filtered = with_reader(reader, source, bad).read(start, stop, processes)
         return packed, filtered, _names()
     packed = reader.read(
         store,
@@ -89,13 +97,15 @@ def _read(
         source["int_type"],
         source["validate_data"],
         processes,
+        source["validate_order"],
+        bad,
     )
     names = reader.describe(store)
     if not one_by_one:
         return packed, 0, names
     from qgpipe.data.sample_reader import with_packed
 
-    packed, filtered = with_packed(packed, store, source).read(start, stop, processes)
+    packed, filtered = with_packed(packed, source, bad).read(start, stop, processes)
     if source.get("pre_transform"):
         # The user's function may have made any features of them: no name would be certain.
         names = _names(class_names=reader.names["class_names"])

@@ -11,13 +11,15 @@ import numpy as np
 from qgpipe.config.objects import TAG
 from qgpipe.data import names
 from qgpipe.data.adjacency import smaller_form
+from qgpipe.data.bad_samples import BadSamples
 from qgpipe.data.columns import Columns, choose_columns, is_integer
+from qgpipe.data.gathering import select
 from qgpipe.data.groups import read_groups
-from qgpipe.data.packed import Attribute, Packed, offsets
+from qgpipe.data.packed import Attribute, BitAdjacency, Packed, offsets
 from qgpipe.data.samples import Samples
 from qgpipe.data.stacked import read_stacked
 from qgpipe.data.stores import ArrayInfo, StoreInfo
-from qgpipe.data.validation import check_samples
+from qgpipe.data.validation import Checks
 from qgpipe.errors import ConfigError
 
 
@@ -76,6 +78,8 @@ class CausalSetReader:
         int_type: Any = "int64",
         validate: bool = True,
         threads: int = 1,
+        validate_order: bool = False,
+        bad: BadSamples | None = None,
     ) -> Packed:
         """The samples ``start:stop`` of ``store`` as packed graphs.
 
@@ -84,15 +88,18 @@ class CausalSetReader:
         ``float_type``. Edges run from past to future. NaN in path lengths becomes 0.
 
         ``threads``: how many decode, and how many pack; the result does not depend on it.
+        ``validate_order``: check that the relations are transitive, too.
+        ``bad``: leaves bad samples out if it says so.
 
-        Raises ``DataError`` if an array is missing, damaged, or (``validate``) holds what no
-        causal set can have.
+        Raises ``DataError`` if an array cannot be opened, and for the first sample that is
+        damaged or (``validate``) holds what no causal set can have.
         """
         columns = self.columns(store)
+        bad = bad or BadSamples(store)
+        checks = Checks(columns, bad, validate, validate_order)
         read = read_stacked if columns.stacked else read_groups
-        samples = read(store, columns, start, stop, threads, validate)
-        if validate:
-            check_samples(store, columns, samples)
+        samples = read(checks, start, stop, threads)
+        checks.samples(samples)
         reals = numpy_type(float_type, "data.float_type")
         attributes = {}
         if columns.node:
@@ -104,14 +111,18 @@ class CausalSetReader:
         if columns.graph:
             features = _beside(columns.graph, samples, reals)
             attributes["graph_features"] = Attribute(features, "graph")
-        edges = smaller_form(samples.edges, samples.sizes)
-        return Packed(
+        packed = Packed(
             samples.index,
             offsets(samples.sizes),
-            edges,
+            samples.edges,
             attributes,
             explicit_num_nodes=not columns.node,
         )
+        if bad.reasons:
+            packed = select(packed, np.flatnonzero(bad.keep(samples.index)))
+        if isinstance(packed.edges, BitAdjacency):
+            packed.edges = smaller_form(packed.edges, packed.sizes)
+        return packed
 
 
 def numpy_type(value: Any, key: str) -> np.dtype:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.api.asynchronous import open_array
 
+from qgpipe.data.bad_samples import MEND
+from qgpipe.data.chunk_files import chunk_format
 from qgpipe.data.stores import ArrayInfo
+from qgpipe.errors import DataError
 
 BLOCK_BYTES = 16 << 20  # decoded and kept, unless a chunk is larger
 
@@ -25,8 +27,10 @@ class SampleArray:
     def __init__(self, info: ArrayInfo):
         self.info = info
         self._array: zarr.Array | None = None
+        self._form = chunk_format(info.metadata_file.read_bytes(), info.zarr_format)
         self._block = np.empty(0)
         self._start = 0
+        self._damaged: set[int] = set()
         chunk = info.chunks[0]
         sample_bytes = 8 * math.prod(info.shape[1:])
         self._samples = max(1, BLOCK_BYTES // sample_bytes // chunk) * chunk
@@ -37,10 +41,7 @@ class SampleArray:
             index = self._index(operator.index(first))
         except TypeError:
             return self._opened()[key]
-        if not self._holds(index):
-            window = self._window(index)
-            self._keep(window, self._opened()[window])
-        return self._block[(index - self._start, *rest)].copy()
+        return self.sample(index)[tuple(rest)].copy()
 
     def __len__(self) -> int:
         return self.info.shape[0]
@@ -51,13 +52,45 @@ class SampleArray:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._opened(), name)
 
-    async def sample(self, index: int) -> np.ndarray:
-        """The values of one sample, for callers on zarr's event loop."""
-        if not self._holds(index):
-            window = self._window(index)
-            array = await open_array(store=self.info.path, mode="r")
-            self._keep(window, np.asarray(await array.getitem(window)))
+    @property
+    def needs_zarr(self) -> bool:
+        """Whether only zarr can read the chunks."""
+        return self._form is None
+
+    def sample(self, index: int) -> np.ndarray:
+        """The values of one sample, which are not to be changed.
+
+        Raises ``DataError`` if they cannot be read.
+        """
+        if not self._start <= index < self._start + len(self._block):
+            self._load(index)
         return self._block[index - self._start]
+
+    def _load(self, index: int) -> None:
+        """Decode the block of a sample, or the sample alone if the block is damaged."""
+        start = index // self._samples * self._samples
+        if start not in self._damaged:
+            try:
+                self._block = self._rows(start, min(start + self._samples, len(self)))
+                self._start = start
+                return
+            except Exception:  # zarr and its codecs have many kinds
+                self._damaged.add(start)
+        try:
+            self._block, self._start = self._rows(index, index + 1), index
+        except Exception as error:
+            raise DataError(
+                f"cannot be read: {error}",
+                store=str(self.info.path.parent),
+                sample=index,
+                array=self.info.name,
+                remedy=f"the file is damaged: {MEND}",
+            ) from error
+
+    def _rows(self, first: int, last: int) -> np.ndarray:
+        if self._form is not None:
+            return self._form.read_rows(str(self.info.path), first, last)
+        return np.asarray(self._opened()[first:last], np.dtype(self.info.dtype))
 
     def sample_of(self, chunk_key: str) -> int:
         """The sample that ``chunk_key`` of the metadata below stands for."""
@@ -83,16 +116,6 @@ class SampleArray:
         if not -len(self) <= index < len(self):
             raise IndexError(f"'{self.info.name}' has {len(self)} samples, there is no {index}")
         return index % len(self)
-
-    def _holds(self, index: int) -> bool:
-        return self._start <= index < self._start + len(self._block)
-
-    def _window(self, index: int) -> slice:
-        start = index // self._samples * self._samples
-        return slice(start, min(start + self._samples, len(self)))
-
-    def _keep(self, window: slice, values: Any) -> None:
-        self._block, self._start = np.asarray(values, np.dtype(self.info.dtype)), window.start
 
     def _opened(self) -> zarr.Array:
         if self._array is None:

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch_geometric.data import Data
@@ -18,13 +18,15 @@ from torch_geometric.data import Data
 from qgpipe.config.objects import import_object
 from qgpipe.config.spec import build_object
 from qgpipe.data.adjacency import bit_offsets, pair_bytes, pairs_to_bits, sorted_and_unique
+from qgpipe.data.arrays import aligned
+from qgpipe.data.bad_samples import BadSamples
 from qgpipe.data.batch import to_data
 from qgpipe.data.gathering import concatenate, select
+from qgpipe.data.graph_checks import check_finite, check_order
 from qgpipe.data.packed import EdgePairs, Packed
 from qgpipe.data.packing import pack
 from qgpipe.data.sample_store import SampleStore
 from qgpipe.data.stores import StoreInfo
-from qgpipe.data.validation import check_node_features
 from qgpipe.errors import DataError, QgpipeError
 from qgpipe.user_code import line_of_user
 
@@ -33,12 +35,22 @@ log = logging.getLogger(__name__)
 RANGE = 32  # samples handled by a process at once, or a chunk if that is more
 
 
+class Result(NamedTuple):
+    """The graphs of a few samples, how many were filtered out, and which are bad, and why."""
+
+    packed: Packed
+    num_filtered: int
+    bad: dict[int, str]
+
+
 @dataclass(frozen=True)
 class SampleReader:
     """What is done to each sample: ``fetch(index)``, then filter, then transform.
 
     ``pre_filter`` sees what ``fetch`` returns and says whether it is kept; ``pre_transform``
-    makes a ``Data`` of it. Either may be None.
+    makes a ``Data`` of it. Either may be None. ``bad``: where samples are reported on which one
+    of them fails, whose graph cannot be packed, or (``validate``, ``validate_order``) holds what
+    it should not; those that it lists already are left out.
     """
 
     store: StoreInfo
@@ -46,6 +58,8 @@ class SampleReader:
     pre_filter: Callable[[Any], bool] | None
     pre_transform: Callable[[Any], Data] | None
     validate: bool
+    validate_order: bool
+    bad: BadSamples
 
     def read(self, start: int, stop: int, processes: int) -> tuple[Packed, int]:
         """The samples ``start:stop`` as packed graphs, and how many were filtered out.
@@ -53,40 +67,80 @@ class SampleReader:
         The result does not depend on ``processes``, which are forked: so functions that
         have no importable name are fine, and modules need not be imported again.
 
-        Raises ``DataError`` naming store, sample and function if one of the functions fails,
-        or if what comes out cannot be packed.
+        Raises ``DataError`` naming store, sample and function for the first bad sample, unless
+        ``bad`` leaves them out, and if the graphs differ in their attributes.
         """
         ranges = list(_ranges(self.store, start, stop))
         if processes > 1 and sys.platform != "linux":
             log.info("reading in one process: forking is only safe on Linux")
         parallel = processes > 1 and sys.platform == "linux" and len(ranges) > 1
         results = _fork(self, ranges, processes) if parallel else list(map(self.pack, ranges))
-        num_filtered = sum(filtered for _, filtered in results)
-        packs = [packed for packed, _ in results if packed.num_graphs]
+        for result in results:
+            self.bad.reasons.update(result.bad)
+        num_filtered = sum(result.num_filtered for result in results)
+        packs = [result.packed for result in results if result.packed.num_graphs]
         return (_smaller(concatenate(packs)) if packs else pack([])), num_filtered
 
-    def pack(self, samples: range) -> tuple[Packed, int]:
-        """The packed graphs of a few samples, and how many were filtered out."""
-        kept, graphs = [], []
+    def pack(self, samples: range) -> Result:
+        """The packed graphs of a few samples."""
+        bad = self.bad.copy()
+        kept: list[int] = []
+        graphs: list[Data] = []
+        num_filtered = 0
         for index in samples:
-            value = self._call("data.reader", self.fetch, index, index)
-            if self.pre_filter and not self._call("data.pre_filter", self.pre_filter, index, value):
+            if index in bad.reasons:
                 continue
-            if self.pre_transform:
-                value = self._call("data.pre_transform", self.pre_transform, index, value)
-            if not isinstance(value, Data):
-                raise DataError(
-                    f"expected a torch_geometric Data, got {type(value).__name__}",
-                    store=str(self.store.path),
-                    sample=self.store.sample_name(index),
-                    remedy="let the reader return one, or turn it into one in data.pre_transform",
-                )
-            kept.append(index)
-            graphs.append(value)
-        packed = pack(graphs, kept, str(self.store.path))
+            try:
+                graph = self._graph(index)
+            except DataError as error:
+                bad.refuse(index, error)
+                continue
+            if graph is None:
+                num_filtered += 1
+            else:
+                kept.append(index)
+                graphs.append(graph)
+        packed = self._packed(graphs, kept, bad)
         if self.validate:
-            check_node_features(self.store, packed)
-        return packed, len(samples) - len(kept)
+            check_finite(packed, bad)
+        if self.validate_order:
+            check_order(packed, bad)
+        good = bad.keep(packed.sample_index)
+        if not good.all():
+            packed = select(packed, np.flatnonzero(good))
+        return Result(packed, num_filtered, bad.reasons)
+
+    def _graph(self, index: int) -> Data | None:
+        """What the functions make of a sample, None if it is filtered out."""
+        value = self._call("data.reader", self.fetch, index, index)
+        if self.pre_filter and not self._call("data.pre_filter", self.pre_filter, index, value):
+            return None
+        if self.pre_transform:
+            value = self._call("data.pre_transform", self.pre_transform, index, value)
+        if not isinstance(value, Data):
+            raise DataError(
+                f"expected a torch_geometric Data, got {type(value).__name__}",
+                store=str(self.store.path),
+                sample=self.store.sample_name(index),
+                remedy="let the reader return one, or turn it into one in data.pre_transform",
+            )
+        return value
+
+    def _packed(self, graphs: list[Data], samples: list[int], bad: BadSamples) -> Packed:
+        """The graphs without those that cannot be packed even alone."""
+        store = str(self.store.path)
+        try:
+            return pack(graphs, samples, store)
+        except DataError:
+            if not bad.skip:
+                raise
+        for graph, index in zip(graphs, samples, strict=True):
+            try:
+                pack([graph], [index], store)
+            except DataError as error:
+                bad.refuse(index, error)
+        good = [place for place, index in enumerate(samples) if index not in bad.reasons]
+        return pack([graphs[k] for k in good], [samples[k] for k in good], store)
 
     def _call(self, key: str, function: Callable[[Any], Any], index: int, argument: Any) -> Any:
         try:
@@ -103,36 +157,46 @@ class SampleReader:
 
 
 def with_reader(
-    reader: Callable[..., Any], store: StoreInfo, source: Mapping[str, Any]
+    reader: Callable[..., Any], source: Mapping[str, Any], bad: BadSamples
 ) -> SampleReader:
     """Read with the user's ``reader(store, idx, float_dtype, int_dtype, validate)``.
 
-    ``source``: the data section, of which filter, transform, types and ``validate_data`` count.
+    ``source``: the data section, of which filter, transform, types and checks count.
     """
-    view = SampleStore(store)
+    view = SampleStore(bad.store)
     arguments = (
         import_object(source["float_type"], "data.float_type"),
         import_object(source["int_type"], "data.int_type"),
         source["validate_data"],
     )
-    return SampleReader(
-        store,
-        lambda index: reader(view, index, *arguments),
-        _function(source, "pre_filter"),
-        _function(source, "pre_transform"),
-        source["validate_data"],
-    )
+
+    def fetch(index: int) -> Any:
+        with view.kept_open():
+            return reader(view, index, *arguments)
+
+    return _reader(fetch, source, bad)
 
 
-def with_packed(packed: Packed, store: StoreInfo, source: Mapping[str, Any]) -> SampleReader:
+def with_packed(packed: Packed, source: Mapping[str, Any], bad: BadSamples) -> SampleReader:
     """Send graphs that are already packed through the user's filter and transform."""
-    first = int(packed.sample_index[0]) if packed.num_graphs else 0
+
+    def fetch(index: int) -> Data:
+        return to_data(select(packed, np.searchsorted(packed.sample_index, [index])))
+
+    return _reader(fetch, source, bad)
+
+
+def _reader(
+    fetch: Callable[[int], Any], source: Mapping[str, Any], bad: BadSamples
+) -> SampleReader:
     return SampleReader(
-        store,
-        lambda index: to_data(select(packed, np.array([index - first]))),
+        bad.store,
+        fetch,
         _function(source, "pre_filter"),
         _function(source, "pre_transform"),
         source["validate_data"],
+        source["validate_order"],
+        bad,
     )
 
 
@@ -142,17 +206,17 @@ def _function(source: Mapping[str, Any], name: str) -> Any:
 
 
 def _ranges(store: StoreInfo, start: int, stop: int) -> Iterable[range]:
-    """``start:stop`` cut where the chunks of the largest array end."""
+    """``start:stop`` cut where the chunks of the largest array end.
+
+    Chunks of very many samples are cut, too: each process then decodes them once.
+    """
     step = RANGE
     if store.layout == "stacked":
         arrays = [array for array in store.arrays.values() if array.shape]
         chunk = max(arrays, key=lambda array: math.prod(array.shape)).chunks[0]
-        step = -(-RANGE // chunk) * chunk
-    first = start
-    while first < stop:
-        last = min(stop, (first // step + 1) * step)
-        yield range(first, last)
-        first = last
+        if chunk <= 8 * RANGE:
+            step = -(-RANGE // chunk) * chunk
+    return (range(first, last) for first, last in aligned(start, stop, step))
 
 
 def _smaller(packed: Packed) -> Packed:
@@ -168,7 +232,7 @@ def _smaller(packed: Packed) -> Packed:
 _forked: SampleReader | None = None
 
 
-def _fork(reader: SampleReader, ranges: list[range], processes: int) -> list[tuple[Packed, int]]:
+def _fork(reader: SampleReader, ranges: list[range], processes: int) -> list[Result]:
     workers = min(processes, len(ranges))
     pool = ProcessPoolExecutor(workers, get_context("fork"), _adopt, (reader,))
     try:
@@ -192,7 +256,7 @@ def _adopt(reader: SampleReader) -> None:
     torch.set_num_threads(1)
 
 
-def _pack(samples: range) -> tuple[Packed, int]:
+def _pack(samples: range) -> Result:
     if _forked is None:
         raise RuntimeError("this process was not forked by a reader")
     return _forked.pack(samples)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from qgpipe.config.resolve import data_sources
-from qgpipe.data.parts import integer_targets, open_part
+from qgpipe.data.parts import read_targets
 from qgpipe.errors import ConfigError
 from qgpipe.files import read_json, write_text
 
@@ -182,7 +182,7 @@ def _largest_remainders(counts: np.ndarray, total: int) -> np.ndarray:
 
 def _labels(folder: Path, parts: Sequence[Mapping[str, Any]]) -> np.ndarray | None:
     """``y`` of all graphs if it is one integer a graph, else None."""
-    labels = [integer_targets(open_part(folder / part["file"])) for part in parts]
+    labels = [read_targets(folder / part["file"]) for part in parts]
     known = [values for values in labels if values is not None]
     return np.concatenate(known) if known and len(known) == len(labels) else None
 

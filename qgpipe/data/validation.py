@@ -1,148 +1,148 @@
-"""Checks of samples while they are read: all at once, with an error that names the sample."""
+"""Checks of samples while they are read: all at once, naming the samples that fail."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from qgpipe.data import names
+from qgpipe.data.bad_samples import BadSamples
 from qgpipe.data.columns import Columns
-from qgpipe.data.packed import Packed
+from qgpipe.data.dense import contradictions, intransitive
 from qgpipe.data.samples import Samples
 from qgpipe.data.stores import StoreInfo
-from qgpipe.errors import DataError
-
-SKIP = "mend the store, or set data.validate_data to false"
 
 
-def check_sizes(store: StoreInfo, columns: Columns, sizes: np.ndarray, index: np.ndarray) -> None:
-    """Raise ``DataError`` unless every causal set has 1 to n elements.
+@dataclass(frozen=True)
+class Checks:
+    """What is checked of the samples that are read from ``columns``.
 
-    ``sizes``, ``index``: integers [N], sizes and places in the store; n is the side of the
-    adjacency matrices.
+    ``bad``: where samples are reported that fail. ``values``: check values and relations;
+    sizes are checked in any case. ``order``: check that relations are transitive, too.
     """
-    largest = columns.adjacency.shape[-1]
-    wrong = np.flatnonzero((sizes < 1) | (sizes > largest))
-    if len(wrong):
-        raise DataError(
-            f"a size of {sizes[wrong[0]]} does not fit an adjacency of {largest} x {largest}",
-            store=str(store.path),
-            sample=store.sample_name(int(index[wrong[0]])),
-            array=columns.size.name if columns.size else columns.adjacency.name,
-            remedy="sizes are from 1 to n; name the array of sizes with 'size' in the reader's "
-            "kwargs",
-        )
+
+    columns: Columns
+    bad: BadSamples
+    values: bool = True
+    order: bool = False
+
+    @property
+    def store(self) -> StoreInfo:
+        """The store that is read."""
+        return self.bad.store
+
+    def sizes(self, sizes: np.ndarray, first_sample: int) -> np.ndarray:
+        """``sizes`` (int64 [N]) with a zero for each sample without 1 to n elements.
+
+        n is the side of the adjacency matrices.
+        """
+        columns = self.columns
+        largest = columns.adjacency.shape[-1]
+        wrong = (sizes < 1) | (sizes > largest)
+        for place in np.flatnonzero(wrong):
+            self.bad.report(
+                first_sample + int(place),
+                f"a size of {sizes[place]} does not fit an adjacency of {largest} x {largest}",
+                columns.size.name if columns.size else columns.adjacency.name,
+                "sizes are from 1 to n; name the array of sizes with 'size' in the reader's "
+                "kwargs, or leave such samples out with data.on_bad_sample: skip",
+            )
+        return np.where(wrong, 0, sizes)
+
+    def entries(
+        self, values: np.ndarray, sizes: np.ndarray, first_sample: int, first_target: int = 0
+    ) -> None:
+        """Report samples with an entry that is neither zero nor one.
+
+        ``values``: [B, targets, sources], of which the targets begin at ``first_target``; what
+        lies beyond a causal set's size (``sizes``: [B]) may be anything.
+        """
+        place, target, source = np.nonzero((values != 0) & (values != 1))
+        target = target + first_target
+        inside = (target < sizes[place]) & (source < sizes[place])
+        place, target, source = place[inside], target[inside], source[inside]
+        for k in _first_of_each(place):
+            value = values[place[k], target[k] - first_target, source[k]]
+            self._report_relations(
+                first_sample + int(place[k]),
+                f"a relation is 0 or 1, but the entry [{target[k]}, {source[k]}] is {value:g}",
+            )
+
+    def relations(self, block: np.ndarray, rows: np.ndarray, first_sample: int) -> None:
+        """Report samples whose relations are no partial order.
+
+        ``rows``: what :func:`qgpipe.data.dense.adjacency_rows` made of ``block``.
+        """
+        if self.values:
+            found = contradictions(block, rows)
+            for place, source, target in found[_first_of_each(found[:, 0])].tolist():
+                self._report_disorder(first_sample + place, both_ways(source, target))
+        if self.order:
+            for place, *chain in intransitive(rows).tolist():
+                self._report_disorder(first_sample + place, not_transitive(*chain))
+
+    def samples(self, samples: Samples) -> None:
+        """Report values that are not finite, and classes without a name.
+
+        Path lengths may hold NaN, which is read as 0.
+        """
+        if not self.values:
+            return
+        ends = np.cumsum(samples.sizes)
+        for array in self.columns.node:
+            if not array.name.startswith(names.PATH_LENGTH_PREFIX):
+                self._finite(array.name, samples.node[array.name], samples.index, ends)
+        for array in (*self.columns.graph, *self.columns.target):
+            self._finite(array.name, samples.graph[array.name], samples.index, None)
+        if self.columns.class_names:
+            self._classes(samples)
+
+    def _finite(
+        self, name: str, values: np.ndarray, index: np.ndarray, ends: np.ndarray | None
+    ) -> None:
+        """``ends``: of the samples' rows [N], or None for one row a sample."""
+        if values.dtype.kind != "f" or np.isfinite(values).all():
+            return
+        flat = values.reshape(len(values), -1)
+        row, column = np.nonzero(~np.isfinite(flat))
+        place = row if ends is None else np.searchsorted(ends, row, side="right")
+        for k in _first_of_each(place):
+            problem = f"the value {flat[row[k], column[k]]} is not finite"
+            self.bad.report(int(index[place[k]]), problem, name)
+
+    def _classes(self, samples: Samples) -> None:
+        (target,) = self.columns.target
+        classes = samples.graph[target.name].reshape(len(samples.index), -1).astype(np.int64)
+        known = len(self.columns.class_names or ())
+        place, column = np.nonzero((classes < 0) | (classes >= known))
+        for k in _first_of_each(place):
+            self.bad.report(
+                int(samples.index[place[k]]),
+                f"class {classes[place[k], column[k]]} has no name; there are {known} names",
+                target.name,
+                "name every class in 'class_names' of the reader's kwargs",
+            )
+
+    def _report_disorder(self, index: int, problem: str) -> None:
+        self._report_relations(index, f"this is no partial order: {problem}")
+
+    def _report_relations(self, index: int, problem: str) -> None:
+        self.bad.report(index, problem, self.columns.adjacency.name)
 
 
-def refuse_values(
-    store: StoreInfo,
-    columns: Columns,
-    values: np.ndarray,
-    sizes: np.ndarray,
-    first_sample: int,
-    first_source: int = 0,
-) -> None:
-    """Raise ``DataError`` for the first entry that is neither zero nor one.
-
-    ``values``: [B, targets, sources], of which the sources begin at ``first_source``; what lies
-    beyond a causal set's size (``sizes``: [B]) may be anything.
-    """
-    place, target, source = np.nonzero((values != 0) & (values != 1))
-    source = source + first_source
-    inside = np.flatnonzero((target < sizes[place]) & (source < sizes[place]))
-    if not len(inside):
-        return
-    k = inside[0]
-    value = values[place[k], target[k], source[k] - first_source]
-    raise DataError(
-        f"a relation is 0 or 1, but the entry [{target[k]}, {source[k]}] is {value:g}",
-        store=str(store.path),
-        sample=store.sample_name(first_sample + int(place[k])),
-        array=columns.adjacency.name,
-        remedy=SKIP,
-    )
-
-
-def check_relations(
-    store: StoreInfo, columns: Columns, found: np.ndarray, first_sample: int
-) -> None:
-    """Raise ``DataError`` if ``found`` (see :func:`qgpipe.data.dense.contradictions`) has rows."""
-    if not len(found):
-        return
-    place, source, target = found[0]
+def both_ways(source: int, target: int) -> str:
+    """What is wrong with elements that precede each other, or with one that precedes itself."""
     if source == target:
-        problem = f"element {source} precedes itself"
-    else:
-        problem = f"elements {source} and {target} precede each other"
-    raise DataError(
-        f"this is no partial order: {problem}",
-        store=str(store.path),
-        sample=store.sample_name(first_sample + int(place)),
-        array=columns.adjacency.name,
-        remedy=SKIP,
-    )
+        return f"element {source} precedes itself"
+    return f"elements {source} and {target} precede each other"
 
 
-def check_samples(store: StoreInfo, columns: Columns, samples: Samples) -> None:
-    """Check node features, graph features and targets.
-
-    Raises ``DataError`` for a value that is not finite (the path lengths may hold NaN, which is
-    read as 0) and for a class without a name.
-    """
-    ptr = np.cumsum(samples.sizes)
-    for array in columns.node:
-        values = samples.node[array.name]
-        if not array.name.startswith(names.PATH_LENGTH_PREFIX):
-            _check_finite(store, array.name, values, samples, ptr)
-    for array in (*columns.graph, *columns.target):
-        _check_finite(store, array.name, samples.graph[array.name], samples, None)
-    if columns.class_names:
-        _check_classes(store, columns, samples)
+def not_transitive(first: int, second: int, third: int) -> str:
+    """What is wrong with a chain whose ends are not related."""
+    return f"element {first} precedes {second}, which precedes {third}, but {first} does not"
 
 
-def check_node_features(store: StoreInfo, packed: Packed) -> None:
-    """Raise ``DataError`` if ``x`` of a graph that a user's reader made is not finite."""
-    x = packed.attributes.get("x")
-    if x is None or x.kind != "node" or x.values.dtype.kind != "f" or np.isfinite(x.values).all():
-        return
-    node = int(np.argwhere(~np.isfinite(x.values))[0][0])
-    place = int(np.searchsorted(packed.node_ptr, node, side="right")) - 1
-    raise DataError(
-        f"x of node {node - packed.node_ptr[place]} is not finite",
-        store=str(store.path),
-        sample=store.sample_name(int(packed.sample_index[place])),
-        remedy="replace NaN and infinity in the reader, or set data.validate_data to false",
-    )
-
-
-def _check_finite(
-    store: StoreInfo, name: str, values: np.ndarray, samples: Samples, ptr: np.ndarray | None
-) -> None:
-    """``ptr``: ends of the samples' rows [N], or None for one row a sample."""
-    if values.dtype.kind != "f" or np.isfinite(values).all():
-        return
-    row = int(np.argwhere(~np.isfinite(values))[0][0])
-    place = row if ptr is None else int(np.searchsorted(ptr, row, side="right"))
-    value = values[row][~np.isfinite(values[row])][0] if values.ndim > 1 else values[row]
-    raise DataError(
-        f"the value {value} is not finite",
-        store=str(store.path),
-        sample=store.sample_name(int(samples.index[place])),
-        array=name,
-        remedy=SKIP,
-    )
-
-
-def _check_classes(store: StoreInfo, columns: Columns, samples: Samples) -> None:
-    (target,) = columns.target
-    classes = samples.graph[target.name].reshape(len(samples.index), -1).astype(np.int64)
-    known = len(columns.class_names or ())
-    wrong = np.argwhere((classes < 0) | (classes >= known))
-    if len(wrong):
-        place, column = wrong[0]
-        raise DataError(
-            f"class {classes[place, column]} has no name; there are {known} names",
-            store=str(store.path),
-            sample=store.sample_name(int(samples.index[place])),
-            array=target.name,
-            remedy="name every class in 'class_names' of the reader's kwargs",
-        )
+def _first_of_each(places: np.ndarray) -> list[int]:
+    """Where each value of ``places`` (ascending) occurs first."""
+    return np.unique(places, return_index=True)[1].tolist()

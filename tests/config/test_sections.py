@@ -24,6 +24,9 @@ def changed_stages(config, path, value):
     [
         ("data.reader", "mymodule.reader", {"preprocess"}),
         ("data.pre_filter", "mymodule.keep", {"preprocess"}),
+        ("data.validate_order", True, {"preprocess"}),
+        ("data.on_bad_sample", "skip", {"preprocess"}),
+        ("data.compress", True, {"preprocess"}),
         ("data.split", [0.6, 0.2, 0.2], {"split"}),
         ("data.subset", 0.5, {"split"}),
         ("data.transform", "mymodule.t", {"train", "test"}),

@@ -245,7 +245,8 @@ def write_dataset_of() -> Callable[..., Path]:
         for i, graphs in enumerate(groups):
             name = f"s{i}"
             parts.append(folder / "parts" / f"{name}-000000000.safetensors")
-            span = {"store": name, "start": 0, "stop": len(graphs), "num_filtered": 0}
+            span = {"store": name, "start": 0, "stop": len(graphs)}
+            span |= {"num_filtered": 0, "num_skipped": 0, "skipped": []}
             names = {"node_features": ["a", "b"], "class_names": ["k", "l", "m"]}
             unknown = {"graph_features": None, "target": None}
             write_part(parts[-1], pack(graphs, store=name), {**span, **names, **unknown})

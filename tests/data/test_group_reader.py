@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zarr
 
-from qgpipe.data import groups
+from qgpipe.data import group_files, groups
 from qgpipe.data.reader import CausalSetReader
 from qgpipe.data.stores import open_store
 from qgpipe.errors import DataError
@@ -72,7 +72,8 @@ def test_an_empty_part_has_its_attributes(write_groups, causal_sets):
 def test_many_groups_are_read_in_batches(write_groups, causal_sets, adjacency, monkeypatch):
     path = write_groups(causal_sets)
     whole = read(path)
-    monkeypatch.setattr(groups, "AT_ONCE", 3)
+    monkeypatch.setattr(group_files, "AT_ONCE", 3)
+    monkeypatch.setattr(group_files, "IN_TASK", 2)
     monkeypatch.setattr(groups, "BLOCK_BYTES", 2 * 64 * 64)
     batched = read(path, threads=2)
     np.testing.assert_array_equal(batched.edges.bits, whole.edges.bits)
@@ -122,7 +123,7 @@ def test_a_damaged_chunk_names_its_file(write_groups, causal_sets):
     path = write_groups(causal_sets)
     (path / "cset_4" / "adj" / "0.0").write_bytes(b"nonsense")
     with pytest.raises(
-        DataError, match=r"sample 0-6, array 'adj': cannot be read: .*cset_4/adj/0\.0"
+        DataError, match=r"sample 3 \(cset_4\), array 'adj': cannot be read: .*cset_4/adj/0\.0"
     ):
         read(path)
 

@@ -53,6 +53,9 @@ def config(*files, chunksize=4, reader=CausalSetReader, **changes):
         "float_type": "torch.float32",
         "int_type": "torch.int64",
         "validate_data": True,
+        "validate_order": False,
+        "on_bad_sample": "error",
+        "compress": False,
         "pre_filter": None,
         "pre_transform": None,
     }
@@ -83,6 +86,8 @@ def test_a_part_holds_its_samples_and_says_what_they_are(path, part, causal_sets
         "stop": 6,
         "num_graphs": 4,
         "num_filtered": 0,
+        "num_skipped": 0,
+        "skipped": [],
         "node_features": ["max_pathlens_future", "max_pathlens_past"],
         "graph_features": [],
         "target": "cset_type",

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import dense_to_sparse
 
 from qgpipe.data import sample_reader
+from qgpipe.data.bad_samples import BadSamples
 from qgpipe.data.batch import to_data
 from qgpipe.data.gathering import select
 from qgpipe.data.reader import CausalSetReader
@@ -44,6 +45,7 @@ def source(**changes):
         "pre_filter": None,
         "pre_transform": None,
         "validate_data": True,
+        "validate_order": False,
         "float_type": "torch.float32",
         "int_type": "!pyobject torch.int64",
     }
@@ -61,7 +63,8 @@ def ranges_of_two(monkeypatch):
 
 
 def read(path, function, start=0, stop=7, processes=1, **changes):
-    return with_reader(function, open_store(path), source(**changes)).read(start, stop, processes)
+    bad = BadSamples(open_store(path))
+    return with_reader(function, source(**changes), bad).read(start, stop, processes)
 
 
 def graphs(packed):
@@ -207,7 +210,7 @@ def test_the_built_in_reader_can_be_filtered_and_transformed(path, causal_sets):
         return graph
 
     functions = source(pre_filter=lambda graph: graph.num_nodes > 8, pre_transform=add_degree)
-    result, filtered = with_packed(packed, store, functions).read(1, 7, 1)
+    result, filtered = with_packed(packed, functions, BadSamples(store)).read(1, 7, 1)
     assert result.sample_index.tolist() == [1, 4, 6]
     assert filtered == 3
     np.testing.assert_array_equal(
@@ -220,7 +223,7 @@ def test_the_built_in_reader_can_be_filtered_in_several_processes(write_stacked,
     store = open_store(write_stacked(causal_sets, chunks=(1, 12, 12)))
     packed = CausalSetReader().read(store, 0, 7)
     functions = source(pre_filter=lambda graph: graph.num_nodes > 8)
-    one = with_packed(packed, store, functions).read(0, 7, 1)
-    two = with_packed(packed, store, functions).read(0, 7, 3)
+    one = with_packed(packed, functions, BadSamples(store)).read(0, 7, 1)
+    two = with_packed(packed, functions, BadSamples(store)).read(0, 7, 3)
     assert one[1] == two[1] == 4
     np.testing.assert_array_equal(one[0].edges.bits, two[0].edges.bits)

@@ -102,6 +102,8 @@ def write_data(folder: Path, seed: int = 0) -> tuple[Path, Path]:
         "start": 0,
         "stop": NUM_GRAPHS,
         "num_filtered": 0,
+        "num_skipped": 0,
+        "skipped": [],
         "node_features": ["a", "b", "c"],
         "graph_features": ["d", "e"],
         "target": "kind",

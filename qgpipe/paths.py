@@ -39,11 +39,6 @@ def split(config: Config) -> Path:
     return data_folder(config) / "split.json"
 
 
-def prepared(config: Config) -> Path:
-    """What each file of the data was made from, where a script made it."""
-    return data_folder(config) / "prepared.json"
-
-
 def provenance(artifact: Path) -> Path:
     """Where an artifact came from, if a job makes only this one."""
     return artifact.with_name(f"{artifact.name}.provenance.json")

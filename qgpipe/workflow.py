@@ -27,8 +27,14 @@ class Plan:
     """A resolved configuration with the user's code folders and the parts of its data."""
 
     config: dict[str, Any]
+    file: Path | None
     folders: tuple[Path, ...]
     parts: dict[str, PartPlan]
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What every job is told: the configuration, and the file that it is from."""
+        return {"config": self.config, "file": self.file}
 
     def section(self, stage: str) -> dict[str, Any]:
         """What shapes the result of ``stage``, for a rule's ``params``."""
@@ -80,4 +86,10 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         parts = {planned.name: planned for planned in plan_parts(config)}
     except QgpipeError as error:
         raise WorkflowError(str(error)) from None
-    return Plan(config, folders, parts)
+    return Plan(config, None if file is None else _shortest(Path(file)), folders, parts)
+
+
+def _shortest(file: Path) -> Path:
+    """``file`` relative to the working directory if it is in there, else absolute."""
+    absolute, here = file.resolve(), Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

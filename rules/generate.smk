@@ -21,7 +21,7 @@ rule generate_store:
         runtime=120,
     params:
         section=plan.section("generate"),
-        config=lambda wildcards, threads: settings,
+        context=lambda wildcards, threads: plan.context,
     message:
         "generate {wildcards.store}"
     script:

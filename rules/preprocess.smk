@@ -24,7 +24,7 @@ rule preprocess_part:
         runtime=60,
     params:
         section=lambda wildcards: plan.part_sections[wildcards.part],
-        config=lambda wildcards, threads: settings,
+        context=lambda wildcards, threads: plan.context,
         samples=lambda wildcards, threads: plan.samples(wildcards.part),
     message:
         "preprocess {wildcards.part}"
@@ -50,7 +50,7 @@ rule gather_dataset:
         runtime=30,
     params:
         section=plan.section("gather"),
-        config=lambda wildcards, threads: settings,
+        context=lambda wildcards, threads: plan.context,
     message:
         "gather the parts"
     script:

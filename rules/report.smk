@@ -36,7 +36,7 @@ rule plot_run:
         runtime=30,
     params:
         section=plan.section("report"),
-        config=lambda wildcards, threads: settings,
+        context=lambda wildcards, threads: plan.context,
     message:
         "draw the figures of {wildcards.run}"
     script:

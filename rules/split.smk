@@ -17,7 +17,7 @@ rule split:
         runtime=30,
     params:
         section=plan.section("split"),
-        config=lambda wildcards, threads: settings,
+        context=lambda wildcards, threads: plan.context,
     message:
         "split the samples"
     script:

@@ -33,7 +33,7 @@ rule test_run:
         gpu=0 if settings["training"]["device"] == "cpu" else 1,
     params:
         section=plan.section("test"),
-        config=lambda wildcards, threads: settings,
+        context=lambda wildcards, threads: plan.context,
     message:
         "test {wildcards.run}"
     script:

@@ -34,7 +34,7 @@ rule train_run:
         gpu=0 if settings["training"]["device"] == "cpu" else 1,
     params:
         section=plan.section("train"),
-        config=lambda wildcards, threads: settings,
+        context=lambda wildcards, threads: plan.context,
     message:
         "train {wildcards.run}"
     script:

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from qgpipe.data.preprocess import write_dataset
-from qgpipe.logs import stage
+from qgpipe.job import job
 
-with stage(snakemake.log[0], snakemake.params.config["log_level"]):
+with job(snakemake, "gather"):
     write_dataset(
         [Path(part) for part in snakemake.input.parts],
         snakemake.params.section["stores"],

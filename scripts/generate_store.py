@@ -1,11 +1,11 @@
 from pathlib import Path
 
 from qgpipe.causets.stores import generate_store
-from qgpipe.logs import stage
+from qgpipe.job import job
 
-with stage(snakemake.log[0], snakemake.params.config["log_level"]):
+with job(snakemake, "generate") as config:
     generate_store(
-        snakemake.params.config["generate"],
+        config["generate"],
         snakemake.wildcards.store,
         Path(snakemake.output[0]),
         workers=snakemake.threads,

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from qgpipe.logs import stage
+from qgpipe.job import job
 from qgpipe.report.figures import plot_run
 
-with stage(snakemake.log[0], snakemake.params.config["log_level"]):
+with job(snakemake, "report"):
     plot_run(
         Path(snakemake.input.history).parent,
         Path(snakemake.input.dataset),

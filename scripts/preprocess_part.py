@@ -1,11 +1,11 @@
 from pathlib import Path
 
 from qgpipe.data.preprocess import preprocess_part
-from qgpipe.logs import stage
+from qgpipe.job import job
 
-with stage(snakemake.log[0], snakemake.params.config["log_level"]):
+with job(snakemake, "preprocess") as config:
     preprocess_part(
-        snakemake.params.config,
+        config,
         output=Path(snakemake.output[0]),
         processes=snakemake.threads,
         **snakemake.params.samples,

@@ -1,11 +1,11 @@
 from pathlib import Path
 
-from qgpipe.logs import stage
+from qgpipe.job import job
 from qgpipe.training.run import test_run
 
-with stage(snakemake.log[0], snakemake.params.config["log_level"]):
+with job(snakemake, "test") as config:
     test_run(
-        {**snakemake.params.config, "name": snakemake.wildcards.run},
+        {**config, "name": snakemake.wildcards.run},
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.input.model),

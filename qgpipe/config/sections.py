@@ -13,6 +13,7 @@ from typing import Any
 
 from qgpipe.config.code import code_fingerprints
 from qgpipe.config.dump import to_plain
+from qgpipe.config.objects import dotted_name, is_tagged
 from qgpipe.config.resolve import data_source
 
 # Raised by hand when the code of a stage changes what it writes.
@@ -122,6 +123,9 @@ def _what(section: Any) -> Any:
 
 
 def _canonical(value: Any) -> Any:
+    """Keys in order; an object by its name, whether that was tagged or not."""
+    if is_tagged(value):
+        return dotted_name(value)
     if isinstance(value, Mapping):
         return {k: _canonical(value[k]) for k in sorted(value, key=str)}
     if isinstance(value, list | tuple):

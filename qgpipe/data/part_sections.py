@@ -22,7 +22,7 @@ def part_sections(
         role: stage_section(config, "preprocess", folders, source)
         for role, source in data_sources(config)
     }
-    generated = _digest(stage_section(config, "generate", folders))
+    generated = generated_identity(stage_section(config, "generate", folders))
     return {
         part.name: {
             **sections[part.role],
@@ -40,5 +40,6 @@ def dataset_section(parts: Iterable[PartPlan]) -> dict[str, Any]:
     return {"format": FORMATS["gather"], "stores": list(stores.values())}
 
 
-def _digest(section: Mapping[str, Any]) -> str:
+def generated_identity(section: Mapping[str, Any]) -> str:
+    """A name for what a generated store holds, from what shapes it."""
     return hashlib.sha256(json.dumps(section).encode()).hexdigest()[:16]

@@ -1,13 +1,11 @@
 """Data for a training that is started in Python: made where it is missing or out of date.
 
-The stage functions of the workflow write the same files. What each file was made from is
-kept in ``prepared.json`` beside them; a file of which that is not known is made again.
+The stage functions of the workflow write the same files, with the same records of where they
+came from: what one has made, the other need not make again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +16,12 @@ from qgpipe.causets.stores import generate_store
 from qgpipe.config.live_code import live_code, live_folders
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.sections import stage_section
+from qgpipe.data.part_sections import dataset_section, generated_identity, part_sections
 from qgpipe.data.plan import PartPlan, plan_parts
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split import write_split
 from qgpipe.errors import ConfigError
-from qgpipe.files import read_json, sha256, write_json
+from qgpipe.provenance.record import Job, is_up_to_date, recorded
 
 logger = logging.getLogger(__name__)
 
@@ -32,106 +31,69 @@ def prepare_data(config: Mapping[str, Any]) -> tuple[Path, Path]:
 
     Raises ``ConfigError`` or ``DataError`` for what is wrong with configuration or stores.
     """
-    record = _Record(paths.prepared(config))
     if config.get("generate"):
-        _generate(config, record)
+        _generate(config)
     dataset, split = paths.dataset(config), paths.split(config)
-    _preprocess(config, record, dataset)
-    made_from = _made_from(config, "split", dataset=sha256(dataset))
-    if not record.holds(split, made_from):
-        write_split(config, dataset, split)
-        record.add(split, made_from)
+    _preprocess(config, dataset)
+    job = Job("split", [split], [dataset], stage_section(config, "split"))
+    if not is_up_to_date(job):
+        with recorded(job):
+            write_split(config, dataset, split)
     return dataset, split
 
 
-def _generate(config: Mapping[str, Any], record: _Record) -> None:
-    section = config["generate"]
-    made_from = _made_from(config, "generate")
-    for name in section["stores"]:
+def _generate(config: Mapping[str, Any]) -> None:
+    try:
+        section = stage_section(config, "generate", live_folders())
+    except ConfigError:  # of a lambda, say, there is no telling whether it has changed
+        section = None
+    identity = generated_identity(section) if section else ""
+    for name in config["generate"]["stores"]:
         store = paths.raw_store(config, name)
-        if not record.holds(store, made_from):
+        job = Job("generate", [store], [], section, (store, identity))
+        if not is_up_to_date(job):
             logger.info("generate %s", store)
-            generate_store(section, name, store, config["data"]["n_processes"])
-            record.add(store, made_from)
+            with recorded(job):
+                generate_store(config["generate"], name, store, config["data"]["n_processes"])
 
 
-def _preprocess(config: Mapping[str, Any], record: _Record, dataset: Path) -> None:
+def _preprocess(config: Mapping[str, Any], dataset: Path) -> None:
     sources = dict(data_sources(config))
     plan = plan_parts(config)
+    sections = _part_sections(config, plan)
     files = [paths.part(config, part.name) for part in plan]
     for part, file in zip(plan, files, strict=True):
-        source = sources[part.role]
-        made_from = _made_from(config, "preprocess", source, **_samples(config, part, source))
-        if not record.holds(file, made_from):
+        shaped_by = sections.get(part.name)
+        store = part.path, shaped_by["store"] if shaped_by else ""
+        job = Job("preprocess", [file], [], shaped_by, store)
+        if not is_up_to_date(job):
             logger.info("preprocess %s", part.name)
-            preprocess_part(
-                config,
-                part.path,
-                part.store,
-                part.start,
-                part.stop,
-                file,
-                role=part.role,
-                processes=source["n_processes"],
-            )
-            record.add(file, made_from)
-    made_from = json.dumps([record.entry(file) for file in files])
-    if not record.holds(dataset, made_from):
-        stores = {part.store: part.describe_store() for part in plan}
-        write_dataset(files, list(stores.values()), dataset)
-        record.add(dataset, made_from)
+            with recorded(job):
+                preprocess_part(
+                    config,
+                    part.path,
+                    part.store,
+                    part.start,
+                    part.stop,
+                    file,
+                    role=part.role,
+                    processes=sources[part.role]["n_processes"],
+                )
+    section = dataset_section(plan)
+    job = Job("gather", [dataset], files, section)
+    if not is_up_to_date(job):
+        with recorded(job):
+            write_dataset(files, section["stores"], dataset)
 
 
-def _samples(
-    config: Mapping[str, Any], part: PartPlan, source: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What identifies the graphs of ``part``: its samples, how they were made, and live code."""
-    return {
-        "store": part.store,
-        "path": str(part.path),
-        "role": part.role,
-        "start": part.start,
-        "stop": part.stop,
-        "identity": part.source,
-        "generate": _made_from(config, "generate") if part.generated else None,
-        "code": live_code(source),
-    }
-
-
-def _made_from(
-    config: Mapping[str, Any],
-    stage: str,
-    source: Mapping[str, Any] | None = None,
-    **facts: Any,
-) -> str | None:
-    """A digest of what shapes the result of ``stage``; ``None`` if it cannot be named."""
+def _part_sections(config: Mapping[str, Any], plan: list[PartPlan]) -> dict[str, dict[str, Any]]:
+    """What shapes each part, with code that was defined in Python; none if it has no name."""
     try:
-        section = stage_section(config, stage, live_folders(), source)
-    except ConfigError:  # of a lambda, say, there is no telling whether it has changed
-        return None
-    return hashlib.sha256(json.dumps([section, facts], sort_keys=True).encode()).hexdigest()
-
-
-class _Record:
-    """What each file or folder was made from, and what it looked like then."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        self._entries: dict[str, list[Any]] = read_json(path) if path.exists() else {}
-
-    def holds(self, output: Path, made_from: str | None) -> bool:
-        """Whether ``output`` was made from this and not touched since."""
-        return (
-            made_from is not None
-            and output.exists()
-            and self.entry(output) == [made_from, output.stat().st_mtime_ns]
-        )
-
-    def add(self, output: Path, made_from: str | None) -> None:
-        """Note that ``output`` has just been made."""
-        self._entries[output.name] = [made_from, output.stat().st_mtime_ns]
-        write_json(self._path, self._entries)
-
-    def entry(self, output: Path) -> list[Any] | None:
-        """What is noted about ``output``."""
-        return self._entries.get(output.name)
+        sections = part_sections(config, plan, live_folders())
+    except ConfigError:
+        return {}
+    for part in plan:
+        source = dict(data_sources(config))[part.role]
+        if (live := live_code(source)) != live_code(()):
+            sections[part.name]["live"] = live
+    return sections

@@ -2,12 +2,15 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from qgpipe.config import load_config, resolve_config
+from qgpipe.provenance.record import find_record
 from qgpipe.report.figures import FIGURES
+from qgpipe.training.prepare import prepare_data
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +79,38 @@ def test_nothing_is_to_be_done_after_a_finished_run(finished):
     assert finished.rules_to_run() == {}
     result = finished.snakemake()
     assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_every_artifact_has_a_record_of_where_it_came_from(finished):
+    results = finished.folder / "results"
+    artifacts = [*results.glob("data/raw/*.zarr"), *results.glob("data/parts/*.safetensors")]
+    artifacts += [results / "data/dataset.json", results / "data/split.json"]
+    artifacts += [file for file in results.glob("runs/tiny/**/*.*") if file.is_file()]
+    artifacts = [
+        file
+        for file in artifacts
+        if "provenance" not in file.name
+        and not file.name.startswith(".")
+        and file.parent.name not in ("logs", "benchmarks")
+        and "checkpoints" not in file.parts
+    ]
+    assert len(artifacts) == 6 + 4 + 2 + len(FIGURES)
+    assert [file for file in artifacts if find_record(file) is None] == []
+    config_files = {find_record(file).content["config_file"] for file in artifacts}
+    assert {Path(name).name for name in config_files} == {"run.yaml"}
+
+
+def test_what_the_workflow_has_made_python_need_not_make_again(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    before = {file: file.stat().st_mtime_ns for file in Path("results").rglob("*")}
+    prepare_data(resolve_config(load_config("run.yaml")))
+    assert {file: file.stat().st_mtime_ns for file in Path("results").rglob("*")} == before
+
+
+def test_what_python_has_made_the_workflow_need_not_make_again(project, monkeypatch):
+    monkeypatch.chdir(project.folder)
+    prepare_data(resolve_config(load_config("run.yaml")))
+    assert set(project.rules_to_run()) == {"train_run", "test_run", "plot_run"}
 
 
 def test_touched_code_and_another_order_of_keys_run_nothing(finished):

@@ -1,0 +1,63 @@
+"""A job of the workflow: its words go to its log, and where its outputs came from is recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qgpipe.config.code import find_code
+from qgpipe.config.objects import search_path
+from qgpipe.data.part_sections import generated_identity
+from qgpipe.logs import stage
+from qgpipe.provenance.record import Job, recorded
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def job(snakemake: Any, name: str) -> Iterator[dict[str, Any]]:
+    """Run a job of the stage ``name``; the block gets the resolved configuration.
+
+    ``snakemake``: the object that a rule's script is given. Its ``params`` are ``section``, what
+    shapes the outputs, and ``context``: the configuration with the name of its file.
+    """
+    context, section = snakemake.params.context, dict(snakemake.params.section)
+    config = context["config"]
+    with stage(snakemake.log[0], config["log_level"]):
+        _name_what_is_not_followed(section)
+        with recorded(_describe(snakemake, name, section, context)):
+            yield config
+
+
+def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) -> Job:
+    named = dict(snakemake.input.items())
+    parts = named.pop("parts", [])  # read by later stages too, but recorded with dataset.json
+    inputs = [*named.values(), *(parts if name == "gather" else [])]
+    return Job(
+        stage=name,
+        outputs=[Path(file) for file in snakemake.output],
+        inputs=[Path(file) for file in inputs],
+        section=section,
+        store=_store(snakemake, name, section),
+        config_file=context["file"],
+        device=context["config"]["training"]["device"] if name in ("train", "test") else "cpu",
+    )
+
+
+def _store(snakemake: Any, name: str, section: dict[str, Any]) -> tuple[Path, str] | None:
+    """The raw store that the job reads or writes, and the name of what it holds."""
+    if name == "preprocess":
+        return Path(snakemake.params.samples["store_path"]), section["store"]
+    if name == "generate":
+        return Path(snakemake.output[0]), generated_identity(section)
+    return None
+
+
+def _name_what_is_not_followed(section: dict[str, Any]) -> None:
+    for file, why in find_code(section, map(Path, search_path())).not_followed.items():
+        logger.warning(
+            "%s is %s: changes in it are not noticed; after one, use --forcerun", file, why
+        )

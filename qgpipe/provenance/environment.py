@@ -1,0 +1,84 @@
+"""With what, and where, a job ran: package versions, git revisions, machine and device."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import qgpipe
+
+_GIT_SECONDS = 20
+
+
+def versions(names: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of Python, qgpipe, what it depends on, and the packages ``names``."""
+    try:
+        required = metadata.requires("qgpipe") or []
+    except metadata.PackageNotFoundError:  # run from its folder without an installation
+        required = []
+    needed = [re.split(r"[^\w.-]", line)[0] for line in required if "extra ==" not in line]
+    found = {"python": platform.python_version(), "qgpipe": qgpipe.__version__}
+    for name in sorted({re.sub(r"[-_.]+", "-", name).lower() for name in (*needed, *names)}):
+        try:
+            found.setdefault(name, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def revisions(project: Path) -> dict[str, dict[str, Any]]:
+    """Git revisions, and whether files differ from them: of qgpipe's clone and of ``project``.
+
+    A folder that is in no repository has no entry, nor has a project within qgpipe's clone.
+    """
+    package = Path(qgpipe.__file__).resolve().parent
+    own, theirs = _revision(package), _revision(project)
+    found = {}
+    if own is not None and own["folder"] == package.parent:
+        found["qgpipe"] = own
+    if theirs is not None and theirs not in found.values():
+        found["project"] = theirs
+    return {
+        name: {key: entry[key] for key in ("revision", "dirty")} for name, entry in found.items()
+    }
+
+
+def host() -> dict[str, Any]:
+    """Name, operating system and number of processors of this machine."""
+    return {"name": platform.node(), "system": platform.platform(), "cpus": os.cpu_count()}
+
+
+def device(setting: str) -> str:
+    """What ``training.device`` means in this process: ``cpu``, or ``cuda`` with the GPU's name."""
+    torch = sys.modules.get("torch")
+    if torch is None or setting == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    chosen = "cuda" if setting == "auto" else setting
+    return f"{chosen} ({torch.cuda.get_device_name(chosen)})"
+
+
+def _revision(folder: Path) -> dict[str, Any] | None:
+    lines = _git(folder, "rev-parse", "--show-toplevel", "HEAD")
+    if lines is None or len(lines) != 2:
+        return None
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"folder": Path(lines[0]), "revision": lines[1], "dirty": bool(changed)}
+
+
+def _git(folder: Path, *arguments: str) -> list[str] | None:
+    """Lines that git prints; None if it fails or is not there."""
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.splitlines()

@@ -1,0 +1,199 @@
+"""The record of a job: what it made, from what, with what, when and where.
+
+It is a file of its own beside the artifacts, so that these have the same bytes each time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.data.store_state import observe
+from qgpipe.data.stores import open_store
+from qgpipe.errors import DataError
+from qgpipe.files import read_json, write_json
+from qgpipe.provenance import environment
+from qgpipe.provenance.checksums import checksum, status
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is about to be made.
+
+    ``stage``: its name in ``config.sections.FORMATS``. ``section``: what shapes the outputs, with
+    code fingerprints; None if that cannot be named. ``store``: the raw store that is read or
+    written, and the name of what it holds. ``config_file``: None if the configuration was written
+    in Python. ``device``: the setting ``training.device`` if the stage heeds it.
+    """
+
+    stage: str
+    outputs: Sequence[Path]
+    inputs: Sequence[Path]
+    section: Mapping[str, Any] | None
+    store: tuple[Path, str] | None = None
+    config_file: Path | None = None
+    device: str = "cpu"
+
+    @property
+    def record_file(self) -> Path:
+        """Where the record goes."""
+        return record_file(self.stage, self.outputs)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record that was read, ``content`` as it is in the file, with paths to its artifacts."""
+
+    file: Path
+    content: Mapping[str, Any]
+
+    @property
+    def stage(self) -> str:
+        """The stage that made the artifacts."""
+        return self.content["stage"]
+
+    @property
+    def outputs(self) -> dict[Path, str]:
+        """Checksums of what was made."""
+        return self._located("outputs")
+
+    @property
+    def inputs(self) -> dict[Path, str]:
+        """Checksums of what it was made from."""
+        return self._located("inputs")
+
+    def _located(self, key: str) -> dict[Path, str]:
+        folder = self.file.parent
+        return {_normal(folder / name): value for name, value in self.content[key].items()}
+
+
+def record_file(stage: str, outputs: Sequence[Path]) -> Path:
+    """Where the record of a job of ``stage`` goes."""
+    if len(outputs) == 1:
+        return paths.provenance(outputs[0])
+    return paths.stage_provenance(outputs[0].parent, stage)
+
+
+@contextmanager
+def recorded(job: Job) -> Iterator[None]:
+    """Make the outputs of ``job`` in the block; when it has succeeded the record is written."""
+    started, clock = datetime.now(UTC), time.perf_counter()
+    inputs = _inputs(job)
+    state = None if job.store is None or job.store[0] in job.outputs else _state(job.store)
+    yield
+    if job.store is not None and state is None:
+        state = _state(job.store)
+    folder = job.record_file.parent
+    content = {
+        "format": FORMAT,
+        "stage": job.stage,
+        "outputs": {_relative(path, folder): _made(job, path) for path in job.outputs},
+        "inputs": {_relative(path, folder): value for path, value in inputs.items()},
+        "store": state,
+        "config_file": None if job.config_file is None else _relative(job.config_file, folder),
+        "section": as_recorded(job.section),
+        "versions": environment.versions(_named_packages(job.section)),
+        "git": environment.revisions((job.config_file or Path.cwd() / "_").resolve().parent),
+        "host": environment.host(),
+        "device": environment.device(job.device),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - clock, 3),
+    }
+    write_json(job.record_file, content)
+
+
+def read_record(file: Path) -> Record | None:
+    """The record in ``file``; None if there is none, or none that can be read."""
+    try:
+        content = read_json(file)
+    except DataError:
+        return None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        return None
+    return Record(file, content)
+
+
+def find_record(artifact: Path) -> Record | None:
+    """The record of the job that made ``artifact``, which lies beside it."""
+    beside = sorted(artifact.parent.glob("*.provenance.json"))
+    own = paths.provenance(artifact)
+    for file in [own] if own in beside else beside:
+        record = read_record(file)
+        if record is not None and artifact.name in record.content["outputs"]:
+            return record
+    return None
+
+
+def is_up_to_date(job: Job) -> bool:
+    """Whether the outputs of ``job`` are there and were made from what it would make them from.
+
+    A part's data is not read: its header tells its checksum.
+    """
+    record = read_record(job.record_file)
+    if record is None or job.section is None or not all(path.exists() for path in job.outputs):
+        return False
+    if record.content["section"] != as_recorded(job.section) or record.inputs != _inputs(job):
+        return False
+    if job.store is not None and job.store[0] in job.outputs:
+        made = record.outputs[_normal(job.store[0])]
+        return status(job.store[0], made, record.content["store"]) == "holds"
+    return record.outputs == {_normal(path): checksum(path) for path in job.outputs}
+
+
+def as_recorded(section: Any) -> Any:
+    """``section`` as it reads back from a record: keys are text, and so are nan and infinities."""
+    return json.loads(json.dumps(section), parse_constant=str)
+
+
+def _inputs(job: Job) -> dict[Path, str]:
+    """Checksums of what a job reads; a store's is the name of what it holds."""
+    inputs = {_normal(path): checksum(path) for path in job.inputs}
+    if job.store is not None and job.store[0] not in job.outputs:
+        inputs[_normal(job.store[0])] = f"store:{job.store[1]}"
+    return inputs
+
+
+def _made(job: Job, path: Path) -> str:
+    """The checksum of an output; a store's is the name of what it holds."""
+    if job.store is not None and path == job.store[0]:
+        return f"store:{job.store[1]}"
+    return checksum(path)
+
+
+def _state(store: tuple[Path, str]) -> dict[str, Any]:
+    return {**observe(open_store(store[0])), "identity": store[1]}
+
+
+def _normal(path: str | Path) -> Path:
+    return Path(os.path.normpath(path))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """``path`` as seen from ``folder``, so that a moved project keeps its links.
+
+    A file that the configuration names by an absolute path stays absolute.
+    """
+    if path.is_absolute() and not path.is_relative_to(folder):
+        return str(path)
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _named_packages(section: Any) -> set[str]:
+    """First parts of the dotted names in ``section``."""
+    if isinstance(section, str):
+        package, dot, rest = section.partition(".")
+        return {package} if dot and f"{package}.{rest}".replace(".", "_").isidentifier() else set()
+    values = section.values() if isinstance(section, Mapping) else section
+    if isinstance(section, Mapping | list | tuple):
+        return {name for value in values for name in _named_packages(value)}
+    return set()

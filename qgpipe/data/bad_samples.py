@@ -10,7 +10,7 @@ import numpy as np
 from qgpipe.data.stores import StoreInfo
 from qgpipe.errors import DataError
 
-MEND = "mend the store, or leave such samples out with data.on_bad_sample: skip"
+MEND = "mend the store, or set data.on_bad_sample to skip"
 
 
 class BadSamples:

@@ -28,8 +28,7 @@ def check_finite(packed: Packed, bad: BadSamples) -> None:
             bad.report(
                 int(packed.sample_index[place]),
                 f"{where} is not finite",
-                remedy="replace NaN and infinity in the reader, set data.validate_data to false, "
-                "or leave such samples out with data.on_bad_sample: skip",
+                remedy="replace NaN and infinity in the reader, or set data.validate_data to false",
             )
 
 
@@ -50,8 +49,7 @@ def check_order(packed: Packed, bad: BadSamples) -> None:
             bad.report(
                 int(packed.sample_index[place]),
                 f"this is no partial order: {problem}",
-                remedy="let the reader return all relations, set data.validate_order to false, "
-                "or leave such samples out with data.on_bad_sample: skip",
+                remedy="let the reader return all relations, or set data.validate_order to false",
             )
 
 

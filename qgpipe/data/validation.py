@@ -46,7 +46,7 @@ class Checks:
                 f"a size of {sizes[place]} does not fit an adjacency of {largest} x {largest}",
                 columns.size.name if columns.size else columns.adjacency.name,
                 "sizes are from 1 to n; name the array of sizes with 'size' in the reader's "
-                "kwargs, or leave such samples out with data.on_bad_sample: skip",
+                "kwargs, or set data.on_bad_sample to skip",
             )
         return np.where(wrong, 0, sizes)
 

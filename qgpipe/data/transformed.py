@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
 from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.worker_signals import heed_parent_only
 from qgpipe.errors import DataError
 from qgpipe.user_code import line_of_user
 
@@ -45,6 +46,7 @@ class TransformedBatches:
             prefetch_factor=prefetch_factor if in_workers else None,
             persistent_workers=persistent_workers and in_workers,
             generator=torch.Generator(),
+            worker_init_fn=heed_parent_only,
         )
 
     def iterate(self, epoch: int, batches: list[np.ndarray]) -> Iterator[Batch]:

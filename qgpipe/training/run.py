@@ -22,6 +22,7 @@ from qgpipe.training.baseline import evaluate_baseline
 from qgpipe.training.criterion import build_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
+from qgpipe.training.interruption import SignalWatch
 from qgpipe.training.loaders import Loaders, open_loaders
 from qgpipe.training.metrics import metrics_content
 from qgpipe.training.monitors import Collected
@@ -37,16 +38,17 @@ def train_run(
     """Train as the resolved ``config`` says, from the last checkpoint if there is one.
 
     Writes ``config.yaml``, ``model.pt``, ``history.csv`` and ``summary.json`` to ``run_folder``.
-    Raises what ``Trainer`` raises.
+    Raises what ``Trainer`` raises, ``Interrupted`` at any moment.
     """
     text = to_yaml(config)  # before the work: an object in it may have no name
-    trainer = Trainer(config, run_folder)
-    loaders = open_loaders(config, dataset_json, split_json)
-    trainer.run_training(loaders.train, loaders.validation)
-    write_text(run_folder / "config.yaml", text)
-    write_text(run_folder / "history.csv", trainer.history.to_csv())
-    write_json(run_folder / "summary.json", _summary(trainer))
-    trainer.save_best_model(run_folder / "model.pt")
+    with SignalWatch() as signals, signals.at_once():  # but training finishes its step
+        trainer = Trainer(config, run_folder)
+        loaders = open_loaders(config, dataset_json, split_json)
+        trainer.run_training(loaders.train, loaders.validation)
+        write_text(run_folder / "config.yaml", text)
+        write_text(run_folder / "history.csv", trainer.history.to_csv())
+        write_json(run_folder / "summary.json", _summary(trainer))
+        trainer.save_best_model(run_folder / "model.pt")
 
 
 def test_run(

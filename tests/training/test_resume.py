@@ -3,9 +3,8 @@
 import logging
 import os
 import random
+import shutil
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,12 +12,10 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch_geometric.loader import DataLoader
 
-from qgpipe.config.dump import to_yaml
-from qgpipe.errors import TrainingError
+from qgpipe.errors import DataError, DiskFullError, TrainingError
 from qgpipe.training import checkpoint
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.loaders import open_loaders
-from qgpipe.training.run import train_run
 from qgpipe.training.trainer import Trainer
 
 
@@ -124,6 +121,49 @@ def test_killed_again_and_again_it_still_gets_there(start, tmp_path, undisturbed
     assert results(trainer, tmp_path) == undisturbed
 
 
+OPTIONS = {
+    "bf16": {"precision": "bf16"},
+    "fp16": {"precision": "fp16"},
+    "clipped": {"gradient_clip": 0.05},
+    "accumulated": {"accumulate_steps": 2},
+    "averaged": {"ema_decay": 0.8},
+    "often": {"checkpoint_every_steps": 2},
+    "workers": {"num_workers": 3},
+    "deterministic": {"deterministic": True},
+}
+OPTIONS["all"] = {key: value for option in OPTIONS.values() for key, value in option.items()}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_killed_and_stopped_it_ends_in_the_same_bytes_with_every_option(start, tmp_path, option):
+    trainer, run = start(Loss(), name="undisturbed", **OPTIONS[option])
+    run()
+    expected = results(trainer, tmp_path)
+    with pytest.raises(Killed):
+        start(Loss(CALLS_AN_EPOCH + 4, kill), **OPTIONS[option])[1]()
+    with pytest.raises(Interrupted):
+        start(Loss(5, send(signal.SIGTERM)), **OPTIONS[option])[1]()
+    again = Loss()
+    trainer, run = start(again, **OPTIONS[option])
+    run()
+    assert again.calls < 4 * CALLS_AN_EPOCH
+    assert results(trainer, tmp_path) == expected
+
+
+@pytest.mark.parametrize("option", ["bf16", "fp16", "clipped", "accumulated", "averaged", "all"])
+def test_these_options_make_another_run(start, tmp_path, undisturbed, option):
+    trainer, run = start(Loss(), **OPTIONS[option])
+    run()
+    assert results(trainer, tmp_path)[0] != undisturbed[0]
+
+
+@pytest.mark.parametrize("option", ["often", "workers", "deterministic"])
+def test_these_change_nothing_on_the_cpu(start, tmp_path, undisturbed, option):
+    trainer, run = start(Loss(), **OPTIONS[option])
+    run()
+    assert results(trainer, tmp_path) == undisturbed
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_in_an_epoch_saves_the_step(start, tmp_path, undisturbed, number):
     at = CALLS_AN_EPOCH + 3  # the third step of the second epoch
@@ -200,6 +240,69 @@ def test_what_a_criterion_has_learned_goes_on(start):
     assert trainer.criterion.scale.item() == whole.criterion.scale.item() != 1.0
 
 
+def test_steps_are_saved_every_so_often(start, tmp_path, undisturbed):
+    with pytest.raises(Killed):
+        start(Loss(CALLS_AN_EPOCH + 4, kill), checkpoint_every_steps=2)[1]()
+    again = Loss()
+    trainer, run = start(again, checkpoint_every_steps=2)
+    run()
+    assert again.calls == 3 * CALLS_AN_EPOCH - 2
+    assert results(trainer, tmp_path) == undisturbed
+
+
+def test_a_checkpoint_holds_all_that_is_promised(start):
+    stopped, run = start(
+        Loss(CALLS_AN_EPOCH + 3, send(signal.SIGTERM)), precision="fp16", ema_decay=0.9
+    )
+    with pytest.raises(Interrupted):
+        run()
+    state = torch.load(stopped.checkpoints.last, weights_only=True)
+    assert set(state["parts"]) == {
+        "model", "optimizer", "scheduler", "precision", "average", "early_stopping",
+        "history", "selection", "training_pass",
+    }  # fmt: skip
+    assert (state["epoch"], state["step"]) == (1, 3)
+    assert state["sampler"] == {"seed": 7, "epoch": 2, "batch": 3}
+    assert set(state["rng"]) == {"python", "numpy", "torch", "cuda"}
+    assert state["fingerprints"] == vars(stopped.checkpoints.trajectory)
+    assert state["parts"]["selection"]["score"] == stopped.selection.score
+    assert state["parts"]["precision"]["scale"] == 2.0**16
+
+
+def test_a_planted_checkpoint_is_refused_and_not_run(start, tmp_path):
+    class Planted:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "trap"),)
+
+    stopped, run = start(Loss())
+    run()
+    torch.save({"format": 2, "rng": Planted()}, stopped.checkpoints.last)
+    with pytest.raises(DataError, match=r"last\.pt holds code, which is never run"):
+        start(Loss())[1]()
+    assert not (tmp_path / "trap").exists()
+
+
+def test_on_a_full_disk_training_stops_and_goes_on_when_there_is_room(
+    start, tmp_path, undisturbed, full_disk
+):
+    disk = full_disk(400_000)
+
+    def fill():
+        (disk / "filler").write_bytes(b"0" * (shutil.disk_usage(disk).free // 4096 * 4096))
+
+    trainer, run = start(Loss(2 * CALLS_AN_EPOCH, fill), checkpoint_every_steps=1)
+    trainer.folder = disk
+    with pytest.raises(DiskFullError, match=r"last\.pt: .* make room and start the same command"):
+        run()
+    (disk / "filler").unlink()
+    again = Loss()
+    trainer, run = start(again, checkpoint_every_steps=1)
+    trainer.folder = disk
+    run()
+    assert again.calls == 2 * CALLS_AN_EPOCH + 2
+    assert results(trainer, tmp_path) == undisturbed
+
+
 def test_long_epochs_are_saved_on_the_way(start, tmp_path, undisturbed, monkeypatch):
     monkeypatch.setattr(checkpoint, "MID_EPOCH_SECONDS", 0.0)
     monkeypatch.setattr(checkpoint, "COST", 1e9)
@@ -272,17 +375,39 @@ def test_fewer_epochs_than_are_done_are_counted_from_a_kept_one(start, tmp_path)
     assert results(trainer, tmp_path) == expected
 
 
-def test_a_changed_run_starts_anew_and_finds_its_state_when_changed_back(start):
-    first, run = start(Loss())
-    run()
+def test_a_changed_rate_starts_anew_and_finds_its_state_when_changed_back(
+    start, tmp_path, undisturbed
+):
+    at = 2 * CALLS_AN_EPOCH + 3
+    first, run = start(Loss(at, send(signal.SIGTERM)))
+    with pytest.raises(Interrupted):
+        run()
+    left = {file: file.read_bytes() for file in first.checkpoints.folder.iterdir()}
     changed = Loss()
-    other, run = start(changed, batch_size=10)
+    other, run = start(changed, optimizer_kwargs={"lr": 0.01})
     run()
-    assert changed.calls > 0
+    assert changed.calls == 4 * CALLS_AN_EPOCH
     assert other.checkpoints.folder != first.checkpoints.folder
+    assert {file: file.read_bytes() for file in first.checkpoints.folder.iterdir()} == left
     back = Loss()
-    start(back)[1]()
-    assert back.calls == 0
+    trainer, run = start(back)
+    run()
+    assert back.calls == 4 * CALLS_AN_EPOCH - at
+    assert results(trainer, tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize(
+    "how", [{"device": "auto"}, {"num_workers": 2}, {"pin_memory": False}, {"checkpoint_at": 1}],
+    ids=str,
+)  # fmt: skip
+def test_a_run_that_is_only_done_otherwise_goes_on(start, tmp_path, undisturbed, how):
+    with pytest.raises(Interrupted):
+        start(Loss(2 * CALLS_AN_EPOCH + 3, send(signal.SIGTERM)))[1]()
+    again = Loss()
+    trainer, run = start(again, **how)
+    run()
+    assert again.calls == 2 * CALLS_AN_EPOCH - 3
+    assert results(trainer, tmp_path) == undisturbed
 
 
 def test_other_data_is_another_run(make_config, make_data, tmp_path, start):
@@ -315,6 +440,13 @@ def test_a_checkpoint_of_a_model_that_has_changed_is_explained(start):
     trainer.model.register_buffer("added", torch.ones(1))
     with pytest.raises(TrainingError, match=r"the checkpoint does not fit: .* start anew"):
         run()
+
+
+def test_only_the_newest_of_them_are_kept_if_asked_for(start):
+    trainer, run = start(Loss(), checkpoint_at=1, keep_checkpoints=2)
+    run()
+    kept = sorted(f.name for f in trainer.checkpoints.folder.glob("epoch_*.pt"))
+    assert kept == ["epoch_0003.pt", "epoch_0004.pt"]
 
 
 def test_epochs_are_kept_every_so_often(start):
@@ -350,43 +482,3 @@ def test_a_loader_of_pyg_goes_on_from_the_last_epoch(make_config, data, tmp_path
     again = Loss()
     assert results(run("run", again), tmp_path) == expected
     assert again.calls == 3 * CALLS_AN_EPOCH  # the second epoch from its beginning
-
-
-PROGRAM = """
-import os, signal, sys
-from pathlib import Path
-from qgpipe.config.load import load_config
-from qgpipe.config.resolve import resolve_config
-from qgpipe.training import losses
-from qgpipe.training.run import train_run
-
-config, dataset, split, folder, last_call = sys.argv[1:]
-calls, original = 0, losses.cross_entropy
-
-def deadly(outputs, data):
-    global calls
-    calls += 1
-    if calls == int(last_call):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(outputs, data)
-
-losses.cross_entropy = deadly
-train_run(resolve_config(load_config(config)), Path(dataset), Path(split), Path(folder))
-"""
-
-
-def test_a_process_that_is_killed_is_gone_on_with_to_the_same_files(make_config, data, tmp_path):
-    config = make_config()
-    (tmp_path / "run.yaml").write_text(to_yaml(config))
-    arguments = [tmp_path / "run.yaml", *data, tmp_path / "b", 2 * CALLS_AN_EPOCH + 4]
-    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
-    killed = subprocess.run(command, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "b" / "model.pt").exists()
-    assert list((tmp_path / "b").rglob("last.pt"))
-    for folder in "ab":
-        train_run(config, *data, tmp_path / folder)
-    for name in ("model.pt", "config.yaml"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    histories = [(tmp_path / folder / "history.csv").read_text() for folder in "ab"]
-    assert without_times(histories[0]) == without_times(histories[1])

@@ -1,0 +1,46 @@
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from qgpipe.data.worker_signals import heed_parent_only
+
+FORK = multiprocessing.get_context("fork")
+
+
+def work(ready, sender):
+    """A worker that is signalled by a process which is not its parent, and goes on."""
+    heed_parent_only(0)
+    ready.set()
+    sender.wait()
+    os._exit(7)
+
+
+@pytest.fixture
+def worker():
+    ready, sender = FORK.Event(), FORK.Event()
+    process = FORK.Process(target=work, args=(ready, sender), daemon=True)
+    process.start()
+    ready.wait()
+    yield process, sender
+    process.kill()
+    process.join()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_worker_goes_on_when_its_whole_job_is_signalled(worker, number):
+    process, sender = worker
+    stranger = FORK.Process(target=os.kill, args=(process.pid, number))
+    stranger.start()
+    stranger.join()
+    sender.set()
+    process.join()
+    assert process.exitcode == 7
+
+
+def test_a_worker_ends_when_its_parent_says_so(worker):
+    process, _ = worker
+    process.terminate()
+    process.join()
+    assert process.exitcode == 0

@@ -293,7 +293,7 @@ def with_attributes(store, idx, float_dtype, int_dtype, validate):
     )
 
 
-def test_any_attribute_of_data_is_batched_by_the_rules_of_pyg(folder, configured):
+def test_note_07_any_attribute_of_data_is_batched_by_the_rules_of_pyg(folder, configured):
     loaders = prepare(configured(data={"reader": with_attributes}))
     store = zarr.open_group("data.zarr")
     arguments = (torch.float32, torch.int64, True)
@@ -305,7 +305,7 @@ def test_any_attribute_of_data_is_batched_by_the_rules_of_pyg(folder, configured
 
 
 @pytest.mark.parametrize("reader", ["mymodule.data_reader", "mymodule.reader"])
-def test_readers_in_several_processes_write_the_same_bytes(folder, configured, reader):
+def test_note_07_readers_in_several_processes_write_the_same_bytes(folder, configured, reader):
     transform = "mymodule.pre_transform" if reader == "mymodule.reader" else None
     parts = []
     for processes in (1, 2):
@@ -317,7 +317,7 @@ def test_readers_in_several_processes_write_the_same_bytes(folder, configured, r
     assert parts[0] == parts[1]
 
 
-def test_a_reader_that_returns_no_data_needs_a_pre_transform(folder, configured):
+def test_note_09_a_reader_that_returns_no_data_needs_a_pre_transform(folder, configured):
     with pytest.raises(
         DataError, match=r"sample 0: expected a torch_geometric Data, got dict; .*pre_transform"
     ):

@@ -288,7 +288,7 @@ def test_note_20_a_construction_that_fails_says_which_spec_and_why(
     "layer",
     ["GATConv", "GINConv", "GCNConv", "GraphConv", "TAGConv", "TransformerConv", "ChebConv"],
 )
-def test_any_layer_of_pyg_is_used_by_name_and_gives_what_pyg_gives(prepared, layer):
+def test_note_13_any_layer_of_pyg_is_used_by_name_and_gives_what_pyg_gives(prepared, layer):
     network = {"type": "!pyobject torch.nn.Linear", "args": [12, 8]}
     args = {"GINConv": [network], "ChebConv": [12, 8, 2]}.get(layer, [12, 8])
     trainer, loaders = prepared(

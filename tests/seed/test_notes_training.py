@@ -157,10 +157,11 @@ def test_note_22_shuffling_is_for_training_unless_said_otherwise(prepared, shuff
 
 def test_note_23_evaluators_return_a_row_and_report_logs_it(trained, caplog):
     tasks = [{"name": "accuracy", "monitor": "sklearn.metrics.accuracy_score"}]
-    trainer, loaders, _, validation = trained(
+    trainer, loaders, training, validation = trained(
         validation={"validator": {"evaluator_tasks": tasks}},
         testing={"tester": {"evaluator_tasks": tasks}},
     )
+    assert {"epoch", "loss_avg", "loss_min", "loss_max", "lr", "seconds"} <= set(training)
     columns = ["loss_avg", "loss_min", "loss_max", "accuracy"]
     assert validation.columns.tolist() == ["epoch", *columns]
     assert isinstance(trainer.validator, qgpipe.Evaluator)
@@ -346,7 +347,7 @@ class CountTransfers(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_an_evaluation_does_not_wait_for_the_device_at_each_batch(prepared):
+def test_note_23_an_evaluation_does_not_wait_for_the_device_at_each_batch(prepared):
     counts = []
     for batch_size in (9, 1):
         tasks = [{"name": "own", "monitor": own_metric}]
@@ -359,7 +360,7 @@ def test_an_evaluation_does_not_wait_for_the_device_at_each_batch(prepared):
     assert counts[0] == counts[1]
 
 
-def test_training_does_not_wait_for_the_device_at_each_step(prepared):
+def test_note_27_training_does_not_wait_for_the_device_at_each_step(prepared):
     counts = []
     for batch_size in (18, 1):
         trainer, loaders = prepared(
@@ -529,7 +530,7 @@ def test_note_29_objects_of_python_may_stand_in_the_configuration(trained, folde
     assert len(trainer.run_test(loaders.test)) == 1
 
 
-def test_testing_before_training_is_an_error(prepared):
+def test_note_29_testing_before_training_is_an_error(prepared):
     trainer, loaders = prepared()
     with pytest.raises(TrainingError, match="there is no trained model yet"):
         trainer.run_test(loaders.test)

@@ -95,7 +95,7 @@ def test_note_05_classes_of_ones_own_are_used(history, run):
     assert summary["stopped_by"] == "early stopping"
 
 
-def test_notes_09_and_10_filters_subsets_and_splits_are_counted(ran):
+def test_note_10_filters_subsets_and_splits_are_counted(ran):
     data = ran.path / "results" / "data"
     dataset = json.loads((data / "dataset.json").read_text())
     split = json.loads((data / "split.json").read_text())
@@ -137,7 +137,7 @@ def test_note_27_the_loss_is_over_samples(metrics, predictions):
     assert metrics["loss"]["loss_avg"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_resolved_configuration_is_written_and_loads_back(ran, run, monkeypatch):
+def test_note_04_the_resolved_configuration_is_written_and_loads_back(ran, run, monkeypatch):
     written = load_config(run / "config.yaml")
     assert written == resolve_config(written) == resolve_config(load_config(ran.path / "run.yaml"))
     text = (run / "config.yaml").read_text()
@@ -152,7 +152,7 @@ def test_the_resolved_configuration_is_written_and_loads_back(ran, run, monkeypa
     sys.modules.pop("mymodule")
 
 
-def test_the_library_gives_the_same_numbers_for_what_it_is_handed_back(
+def test_note_29_the_library_gives_the_same_numbers_for_what_it_is_handed_back(
     ran, run, history, metrics, folder, make_store
 ):
     shutil.copy(run / "config.yaml", "again.yaml")
@@ -173,6 +173,6 @@ def test_the_library_gives_the_same_numbers_for_what_it_is_handed_back(
     assert row["loss_avg"] == pytest.approx(metrics["loss"]["loss_avg"], rel=1e-6)
 
 
-def test_nothing_is_left_to_do(ran):
+def test_note_28_nothing_is_left_to_do_with_code_of_ones_own(ran):
     result = ran.snakemake("test", "--dry-run")
     assert "Nothing to be done" in result.stdout + result.stderr

@@ -62,7 +62,7 @@ def test_note_01_the_yaml_as_it_stands_is_explained_with_line_and_remedy(
     assert "move it left to column 15" in error
 
 
-def test_the_yaml_trains_validates_and_tests_in_the_workflow(yaml_folder):
+def test_notes_01_to_29_the_yaml_trains_validates_and_tests_in_the_workflow(yaml_folder):
     result = yaml_folder.snakemake()
     assert result.returncode == 0, result.stdout + result.stderr
     run = yaml_folder.path / "runs" / "QuantumGravRun"
@@ -76,7 +76,8 @@ def test_the_yaml_trains_validates_and_tests_in_the_workflow(yaml_folder):
     assert load_config(run / "config.yaml")["early_stopping"]["tasks"]["0"]["delta"] == 1e-4
 
 
-def test_the_yaml_trains_validates_and_tests_in_the_library(yaml_folder):
+def test_notes_01_to_29_the_yaml_trains_validates_and_tests_in_the_library(yaml_folder):
+    assert main(["check", "run.yaml"]) == 0
     trainer = Trainer.from_config(load_config("run.yaml"))
     train_loader, val_loader, test_loader = trainer.prepare_dataloaders()
     batch = next(iter(train_loader))

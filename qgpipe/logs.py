@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 from qgpipe.errors import QgpipeError
+from qgpipe.files import explained_disk_errors
+from qgpipe.process import end_with_parent
 
 PROGRESS = logging.getLogger("qgpipe.progress")
+TRY_AGAIN = os.EX_TEMPFAIL  # 75: to a scheduler, that the same command goes on
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _terminal: TextIO | None = None
 
 
@@ -28,32 +34,59 @@ def stage(log_file: str | Path, level: str | int = "INFO") -> Iterator[None]:
 
     Standard output and error of this process and its children go to the file. Lines of the
     ``qgpipe.progress`` logger and errors show on the terminal too: one line for what a user
-    can mend, the traceback for a bug. An error ends the process with exit code 1.
+    can mend, the traceback for a bug. An error ends the process with exit code 1; SIGINT,
+    SIGTERM, SIGUSR1 and the death of the process that runs the workflow, with ``TRY_AGAIN``.
     """
     global _terminal
     path = Path(log_file)
-    path.parent.mkdir(parents=True, exist_ok=True)
     saved = os.dup(2)
     _terminal = os.fdopen(saved, "w", buffering=1)
-    with path.open("w", buffering=1) as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    _configure(level)
     try:
+        _redirect(path)
+        _configure(level)
+        _listen(path.stem)
         yield
     except QgpipeError as error:
-        logging.getLogger("qgpipe").error("%s", error, exc_info=error.__cause__)
         print(f"\n{path.stem}: {error}\n", file=_terminal)
+        logging.getLogger("qgpipe").error("%s", error, exc_info=error.__cause__)
         raise SystemExit(1) from None
     except Exception:
         text = traceback.format_exc()
-        print(text, file=sys.stderr)
         print(text, file=_terminal)
+        with suppress(OSError):  # of a full disk
+            print(text, file=sys.stderr)
         raise SystemExit(1) from None
     finally:
+        for number in SIGNALS:  # another one would only cut the end short
+            signal.signal(number, signal.SIG_IGN)
         logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:  # the disk is full: what is left goes to the terminal, not to an error
+            os.dup2(saved, 1)
+            os.dup2(saved, 2)
+
+
+def _redirect(path: Path) -> None:
+    """Send standard output and error to the file ``path``."""
+    with explained_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", buffering=1) as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+
+
+def _listen(name: str) -> None:
+    """End on the signals of schedulers as after an error: nothing half-made stays behind."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        print(f"{name}: stopped by {signal.Signals(number).name}", file=_terminal)
+        raise SystemExit(TRY_AGAIN)
+
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    end_with_parent(signal.SIGTERM)
 
 
 def _configure(level: str | int) -> None:

@@ -1,11 +1,14 @@
-"""Processes, as files that outlive them name them: by host and process id."""
+"""Processes: whether one is alive, and how a child ends with its parent."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
+import sys
 
 HOST = socket.gethostname()
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def is_running(host: str, pid: int) -> bool | None:
@@ -19,3 +22,9 @@ def is_running(host: str, pid: int) -> bool | None:
     except PermissionError:  # it is someone else's
         return True
     return True
+
+
+def end_with_parent(signal: int) -> None:
+    """Let the kernel send this process ``signal`` when the one that started it dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal)

@@ -1,9 +1,10 @@
 from pathlib import Path
 
-from qgpipe.data.preprocess import write_dataset
 from qgpipe.job import job
 
 with job(snakemake, "gather"):
+    from qgpipe.data.preprocess import write_dataset
+
     write_dataset(
         [Path(part) for part in snakemake.input.parts],
         snakemake.params.section["stores"],

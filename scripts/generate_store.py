@@ -1,9 +1,10 @@
 from pathlib import Path
 
-from qgpipe.causets.stores import generate_store
 from qgpipe.job import job
 
 with job(snakemake, "generate") as config:
+    from qgpipe.causets.stores import generate_store
+
     generate_store(
         config["generate"],
         snakemake.wildcards.store,

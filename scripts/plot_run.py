@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from qgpipe.job import job
-from qgpipe.report.figures import plot_run
 
 with job(snakemake, "report"):
+    from qgpipe.report.figures import plot_run
+
     plot_run(
         Path(snakemake.input.history).parent,
         Path(snakemake.input.dataset),

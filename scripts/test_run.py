@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from qgpipe.job import job
-from qgpipe.training.run import test_run
 
 with job(snakemake, "test") as config:
+    from qgpipe.training.run import test_run
+
     test_run(
         {**config, "name": snakemake.wildcards.run},
         Path(snakemake.input.dataset),

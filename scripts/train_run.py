@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from qgpipe.job import job
-from qgpipe.training.run import train_run
 
 with job(snakemake, "train") as config:
+    from qgpipe.training.run import train_run
+
     train_run(
         {**config, "name": snakemake.wildcards.run},
         Path(snakemake.input.dataset),

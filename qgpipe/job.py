@@ -38,7 +38,7 @@ def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) 
     inputs = [*named.values(), *(parts if name == "gather" else [])]
     return Job(
         stage=name,
-        outputs=[Path(file) for file in snakemake.output],
+        outputs=_outputs(snakemake, name),
         inputs=[Path(file) for file in inputs],
         section=section,
         store=_store(snakemake, name, section),
@@ -47,12 +47,18 @@ def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) 
     )
 
 
+def _outputs(snakemake: Any, name: str) -> list[Path]:
+    """What the job makes; a store is declared by its attributes, which a complete one has."""
+    files = [Path(file) for file in snakemake.output]
+    return [file.parent for file in files] if name == "generate" else files
+
+
 def _store(snakemake: Any, name: str, section: dict[str, Any]) -> tuple[Path, str] | None:
     """The raw store that the job reads or writes, and the name of what it holds."""
     if name == "preprocess":
         return Path(snakemake.params.samples["store_path"]), section["store"]
     if name == "generate":
-        return Path(snakemake.output[0]), generated_identity(section)
+        return _outputs(snakemake, name)[0], generated_identity(section)
     return None
 
 

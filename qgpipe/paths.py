@@ -19,9 +19,19 @@ def data_folder(config: Config) -> Path:
     return Path(config["data"]["output"])
 
 
+def data_lock(config: Config) -> Path:
+    """Lock of the data folder."""
+    return data_folder(config) / ".lock"
+
+
 def raw_store(config: Config, store: str) -> Path:
     """A store written by the ``generate`` stage."""
     return data_folder(config) / "raw" / f"{store}.zarr"
+
+
+def store_attributes(store: Path) -> Path:
+    """Attributes of a generated store: where they are, the store is complete."""
+    return store / ".zattrs"
 
 
 def part(config: Config, part: str) -> Path:
@@ -62,6 +72,11 @@ def data_benchmark(config: Config, *names: str) -> Path:
 def run_folder(config: Config, run: str | None = None) -> Path:
     """Folder of a run; its name is the configuration's unless ``run`` is given."""
     return Path(config["training"]["path"]) / (run or config["name"])
+
+
+def run_lock(config: Config, run: str | None = None) -> Path:
+    """Lock of a run folder against other runs of the workflow."""
+    return run_folder(config, run) / ".lock"
 
 
 def run_config(config: Config, run: str | None = None) -> Path:

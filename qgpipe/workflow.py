@@ -13,6 +13,7 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from qgpipe import paths
 from qgpipe.config.load import user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.resolve import resolve_config
@@ -48,16 +49,17 @@ class Plan:
         return part_sections(self.config, self.parts.values(), self.folders)
 
     def inputs(self, part: str) -> list[str]:
-        """What the job of ``part`` waits for: its store, if that is generated.
+        """What the job of ``part`` waits for: its store's attributes, if that is generated.
 
         The state of any other store is in the part's section.
         """
         planned = self.parts[part]
-        return [str(planned.path)] if planned.generated else []
+        return [str(paths.store_attributes(planned.path))] if planned.generated else []
 
     def generated_stores(self) -> list[str]:
-        """The stores that the ``generate`` stage writes."""
-        return sorted({str(planned.path) for planned in self.parts.values() if planned.generated})
+        """Attributes of the stores that the ``generate`` stage writes."""
+        generated = {part.path for part in self.parts.values() if part.generated}
+        return sorted(str(paths.store_attributes(path)) for path in generated)
 
     def samples(self, part: str) -> dict[str, Any]:
         """Arguments of ``preprocess_part`` that say which samples ``part`` holds."""

@@ -8,7 +8,7 @@ rule generate:
 rule generate_store:
     """Write one zarr store of generated causal sets, each with a seed of its own."""
     output:
-        directory(paths.raw_store(settings, "{store}")),
+        paths.store_attributes(paths.raw_store(settings, "{store}")),
     log:
         paths.data_log(settings, "generate", "{store}"),
     benchmark:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from qgpipe.causets.groups import GroupStore
 from qgpipe.causets.samples import SampleSource
 from qgpipe.causets.stacked import StackedStore
-from qgpipe.causets.zarr_v2 import single_threaded_compression
+from qgpipe.causets.zarr_v2 import ATTRIBUTES, single_threaded_compression
 from qgpipe.config.dump import to_plain
 from qgpipe.files import atomic_path
 
@@ -29,7 +30,8 @@ def generate_store(
 
     ``config`` is the resolved ``generate`` section, ``store`` the store's name. The bytes depend
     on these two alone: ``workers`` processes may share the samples in any way. The root
-    attributes hold ``class_names`` (by ``cset_type``), the ``generate`` section and ``store``.
+    attributes hold ``class_names`` (by ``cset_type``), the ``generate`` section and ``store``;
+    where a store lacks them, it is taken for the remains of one and removed first.
 
     Raises ``ConfigError`` with the key of the class that cannot be generated; then ``output`` is
     as it was before.
@@ -41,6 +43,8 @@ def generate_store(
         "generate": plain,
         "store": store,
     }
+    if not (Path(output) / ATTRIBUTES).exists():  # Snakemake has given up what is there
+        shutil.rmtree(output, ignore_errors=True)
     with atomic_path(output) as folder:
         layout = _LAYOUTS[config["layout"]](folder, source)
         layout.create(attributes)

@@ -20,6 +20,7 @@ import numcodecs.blosc
 import numpy as np
 from numpy.typing import NDArray
 
+ATTRIBUTES = ".zattrs"
 _COMPRESSOR = numcodecs.blosc.Blosc(cname="lz4", clevel=9, shuffle=numcodecs.blosc.BITSHUFFLE)
 _GROUP = b'{"zarr_format":2}'
 _NO_ATTRIBUTES = b"{}"
@@ -41,7 +42,7 @@ def create_group(folder: Path, attributes: Mapping[str, Any] | None = None) -> N
     folder.mkdir()
     _write_file(folder, ".zgroup", _GROUP)
     text = json.dumps(attributes).encode() if attributes else _NO_ATTRIBUTES
-    _write_file(folder, ".zattrs", text)
+    _write_file(folder, ATTRIBUTES, text)
 
 
 def create_array(
@@ -50,7 +51,7 @@ def create_array(
     """Make ``folder`` an array without chunks, so all zeros."""
     folder.mkdir()
     _write_file(folder, ".zarray", _array_metadata(shape, chunks, dtype.str))
-    _write_file(folder, ".zattrs", _NO_ATTRIBUTES)
+    _write_file(folder, ATTRIBUTES, _NO_ATTRIBUTES)
 
 
 def write_chunks(folder: Path, values: NDArray, chunks: tuple[int, ...], first: int = 0) -> None:

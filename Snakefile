@@ -6,6 +6,7 @@ min_version("9.20")
 from qgpipe import paths
 from qgpipe.report.figures import FIGURES
 from qgpipe.workflow import plan_workflow
+from qgpipe.workflow_lock import lock_outputs
 
 if not workflow.configfiles:
 
@@ -16,6 +17,14 @@ plan = plan_workflow(config, workflow.configfiles)
 settings = plan.config
 parts = [paths.part(settings, part) for part in plan.parts]
 run = settings["name"]
+
+
+# A signal to a job reaches its script, with no shell in between that would end before it.
+shell.prefix("exec ")
+
+
+onstart:
+    lock_outputs(settings, workflow.dag)
 
 
 wildcard_constraints:

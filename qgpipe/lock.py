@@ -33,7 +33,7 @@ class FolderInUse(QgpipeError):
 
 
 class FolderLock:
-    """The lock of the folder of ``path``, which is the lock's file.
+    """The lock of the folder of ``path``, which is the lock's file; released after a ``with``.
 
     ``path`` names what the lock is for: locks of different names do not exclude each other.
     """
@@ -41,6 +41,12 @@ class FolderLock:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self._descriptor: int | None = None
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     @property
     def held(self) -> bool:
@@ -128,12 +134,9 @@ class FolderLock:
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
     """A block in which this process alone has the lock ``path``, as ``FolderLock.write``."""
-    lock = FolderLock(path)
-    lock.write()
-    try:
+    with FolderLock(path) as lock:
+        lock.write()
         yield
-    finally:
-        lock.release()
 
 
 def _holders(descriptor: int) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from qgpipe.data.plan import PartPlan, plan_parts
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split import write_split
 from qgpipe.errors import ConfigError
+from qgpipe.lock import FolderLock
 from qgpipe.provenance.record import Job, is_up_to_date, recorded
 
 logger = logging.getLogger(__name__)
@@ -29,20 +30,32 @@ logger = logging.getLogger(__name__)
 def prepare_data(config: Mapping[str, Any]) -> tuple[Path, Path]:
     """Generate, preprocess and split what has to be; returns ``dataset.json`` and ``split.json``.
 
-    Raises ``ConfigError`` or ``DataError`` for what is wrong with configuration or stores.
+    Raises ``ConfigError`` or ``DataError`` for what is wrong with configuration or stores, and
+    ``FolderInUse`` if there is something to do while another process works on the data.
     """
-    if config.get("generate"):
-        _generate(config)
     dataset, split = paths.dataset(config), paths.split(config)
-    _preprocess(config, dataset)
-    job = Job("split", [split], [dataset], stage_section(config, "split"))
-    if not is_up_to_date(job):
-        with recorded(job):
-            write_split(config, dataset, split)
+    with FolderLock(paths.data_lock(config)) as lock:
+        if config.get("generate"):
+            _generate(config, lock)
+        _preprocess(config, dataset, lock)
+        job = Job("split", [split], [dataset], stage_section(config, "split"))
+        if _is_to_do(job, lock):
+            with recorded(job):
+                write_split(config, dataset, split)
     return dataset, split
 
 
-def _generate(config: Mapping[str, Any]) -> None:
+def _is_to_do(job: Job, lock: FolderLock) -> bool:
+    """Whether ``job`` has to be done; from the first that has, the data is locked."""
+    if is_up_to_date(job):
+        return False
+    if lock.held:
+        return True
+    lock.write()
+    return not is_up_to_date(job)  # another process may just have done it
+
+
+def _generate(config: Mapping[str, Any], lock: FolderLock) -> None:
     try:
         section = stage_section(config, "generate", live_folders())
     except ConfigError:  # of a lambda, say, there is no telling whether it has changed
@@ -51,13 +64,13 @@ def _generate(config: Mapping[str, Any]) -> None:
     for name in config["generate"]["stores"]:
         store = paths.raw_store(config, name)
         job = Job("generate", [store], [], section, (store, identity))
-        if not is_up_to_date(job):
+        if _is_to_do(job, lock):
             logger.info("generate %s", store)
             with recorded(job):
                 generate_store(config["generate"], name, store, config["data"]["n_processes"])
 
 
-def _preprocess(config: Mapping[str, Any], dataset: Path) -> None:
+def _preprocess(config: Mapping[str, Any], dataset: Path, lock: FolderLock) -> None:
     sources = dict(data_sources(config))
     plan = plan_parts(config)
     sections = _part_sections(config, plan)
@@ -66,7 +79,7 @@ def _preprocess(config: Mapping[str, Any], dataset: Path) -> None:
         shaped_by = sections.get(part.name)
         store = part.path, shaped_by["store"] if shaped_by else ""
         job = Job("preprocess", [file], [], shaped_by, store)
-        if not is_up_to_date(job):
+        if _is_to_do(job, lock):
             logger.info("preprocess %s", part.name)
             with recorded(job):
                 preprocess_part(
@@ -81,7 +94,7 @@ def _preprocess(config: Mapping[str, Any], dataset: Path) -> None:
                 )
     section = dataset_section(plan)
     job = Job("gather", [dataset], files, section)
-    if not is_up_to_date(job):
+    if _is_to_do(job, lock):
         with recorded(job):
             write_dataset(files, section["stores"], dataset)
 

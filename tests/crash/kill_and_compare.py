@@ -174,6 +174,8 @@ def _content(path: Path) -> bytes:
     if path.name == "summary.json":
         summary = json.loads(path.read_text())
         return json.dumps({k: v for k, v in summary.items() if k not in TIMES}).encode()
+    if path.name.endswith(".provenance.json"):
+        return b"a record of when it was made, among other things"
     return path.read_bytes()
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 import qgpipe
 from qgpipe.errors import QgpipeError
 
-COMMANDS = ("check", "show", "reference")
+COMMANDS = ("check", "show", "trace", "diff", "reference")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

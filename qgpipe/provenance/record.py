@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
+from qgpipe.config.sections import FORMATS
 from qgpipe.data.store_state import observe
 from qgpipe.data.stores import open_store
 from qgpipe.errors import DataError
@@ -72,6 +73,12 @@ class Record:
         """Checksums of what it was made from."""
         return self._located("inputs")
 
+    @property
+    def config_file(self) -> Path | None:
+        """The configuration file; None if the configuration was written in Python."""
+        name = self.content["config_file"]
+        return None if name is None else _normal(self.file.parent / name)
+
     def _located(self, key: str) -> dict[Path, str]:
         folder = self.file.parent
         return {_normal(folder / name): value for name, value in self.content[key].items()}
@@ -125,9 +132,8 @@ def read_record(file: Path) -> Record | None:
 
 def find_record(artifact: Path) -> Record | None:
     """The record of the job that made ``artifact``, which lies beside it."""
-    beside = sorted(artifact.parent.glob("*.provenance.json"))
-    own = paths.provenance(artifact)
-    for file in [own] if own in beside else beside:
+    shared = (paths.stage_provenance(artifact.parent, stage) for stage in FORMATS)
+    for file in (paths.provenance(artifact), *shared):
         record = read_record(file)
         if record is not None and artifact.name in record.content["outputs"]:
             return record

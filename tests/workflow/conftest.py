@@ -83,7 +83,7 @@ def project(tmp_path) -> Project:
     return made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
     """A folder in which the tiny run has finished. Tests must leave it as it is."""
     made = Project(tmp_path_factory.mktemp("finished"), tiny())

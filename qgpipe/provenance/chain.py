@@ -1,0 +1,100 @@
+"""The chain from an artifact back to the raw stores, and which of its links still hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from qgpipe.config.sections import FORMATS
+from qgpipe.errors import DataError
+from qgpipe.provenance.checksums import status
+from qgpipe.provenance.record import Record, find_record, read_record
+
+State = Literal["holds", "changed", "missing", "remade"]
+
+
+@dataclass
+class Link:
+    """An artifact in the chain.
+
+    ``record``: of the job that made it; None for a raw store of the user's, and where the record
+    is lost. ``recorded``: the checksums under which jobs have recorded it. ``state``: ``holds``
+    if the artifact on disk is the one of all records; ``changed`` if it is not what its own
+    record says; ``remade`` if it is, but something was made from an earlier one; ``missing``.
+    """
+
+    path: Path
+    record: Record | None
+    recorded: set[str] = field(default_factory=set)
+    store: Mapping[str, Any] | None = None
+    state: State = "holds"
+
+
+def collect(artifacts: Iterable[Path]) -> list[Link]:
+    """``artifacts`` and all they were made from, each before what it was made from, unjudged.
+
+    Raises ``DataError`` if an artifact has no record.
+    """
+    links: dict[Path, Link] = {}
+    waiting = list(artifacts)
+    for path in waiting:
+        if find_record(path) is None:
+            raise DataError(
+                f"there is no record of where {path} came from",
+                remedy="name a file that the pipeline has made, or the folder of a run",
+            )
+    while waiting:
+        path = waiting.pop(0)
+        if path.resolve() not in links:
+            record = find_record(path)
+            links[path.resolve()] = Link(path, record)
+            waiting += record.inputs if record is not None else []
+    for record in {r.file: r for link in links.values() if (r := link.record)}.values():
+        _note(record, links)
+    return sorted(links.values(), key=_rank)
+
+
+def trace(artifacts: Iterable[Path]) -> list[Link]:
+    """The links of ``collect`` with their states. Reads every file of the chain whole."""
+    links = collect(artifacts)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for link, state in zip(links, pool.map(_state, links), strict=True):
+            link.state = state
+    return links
+
+
+def artifacts_in(path: Path) -> list[Path]:
+    """``path`` itself, or if it is a folder with records, all that these say was made."""
+    records = [read_record(file) for file in sorted(path.rglob("*.provenance.json"))]
+    made = [output for record in records if record is not None for output in record.outputs]
+    return made if path.is_dir() and made and find_record(path) is None else [path]
+
+
+def _rank(link: Link) -> int:
+    """Later stages first, raw data of the user's last."""
+    return 1 if link.record is None else -list(FORMATS).index(link.record.stage)
+
+
+def _note(record: Record, links: Mapping[Path, Link]) -> None:
+    """Add to the links what ``record`` says of them."""
+    for files in (record.outputs, record.inputs):
+        for path, checksum in files.items():
+            link = links.get(path.resolve())
+            if link is None:
+                continue
+            link.recorded.add(checksum)
+            if checksum.startswith("store:"):
+                link.store = record.content["store"]
+
+
+def _state(link: Link) -> State:
+    made = next(iter(link.recorded))
+    if link.record is not None:
+        outputs = {p.resolve(): c for p, c in link.record.outputs.items()}
+        made = outputs[link.path.resolve()]
+    found = status(link.path, made, link.store)
+    return "remade" if found == "holds" and link.recorded != {made} else found

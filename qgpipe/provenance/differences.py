@@ -1,0 +1,38 @@
+"""What differs between two nestings of mappings and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+ABSENT = "(absent)"
+LONGEST = 60  # characters of a value that is shown
+
+
+class Difference(NamedTuple):
+    """A key path and its two values; ``ABSENT`` where there is none."""
+
+    key: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {_shown(self.before)} → {_shown(self.after)}"
+
+
+def differences(before: Any, after: Any, key: str = "") -> Iterator[Difference]:
+    """Every place where ``before`` and ``after`` differ; lists of other lengths as a whole."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted({*before, *after}, key=str):
+            inner = f"{key}.{name}" if key else str(name)
+            yield from differences(before.get(name, ABSENT), after.get(name, ABSENT), inner)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for i, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from differences(old, new, f"{key}[{i}]")
+    elif before != after or type(before) is not type(after):
+        yield Difference(key, before, after)
+
+
+def _shown(value: Any) -> str:
+    text = value if value is ABSENT else repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -59,7 +59,7 @@ def write_part(
     take in the file, of which ``checksum`` is.
     """
     arrays = _arrays(packed)
-    forms = {name: (_DTYPE_NAMES[a.dtype.name], list(a.shape)) for name, a in arrays.items()}
+    forms = {name: [_DTYPE_NAMES[a.dtype.name], list(a.shape)] for name, a in arrays.items()}
     num_bytes = sum(array.nbytes for array in arrays.values())
     if compress:
         arrays = {name: _compressed(array) for name, array in arrays.items()}
@@ -165,18 +165,19 @@ def open_part(path: str | Path, mapped: bool = True) -> Packed:
     Raises ``DataError`` as :func:`read_part_info`, and ``ConfigError`` if a compressed part is to
     be mapped.
     """
-    header, info, start = _read_header(Path(path))
+    path = Path(path)
+    header, info, start = _read_header(path)
     if mapped and info["compressed"]:
         raise ConfigError(
             f"the part {path} is compressed, so it has to fit into memory",
             key="data.residency",
             remedy="set it to memory, or data.compress to false",
         )
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if mapped else None
         data = np.fromfile(file, np.uint8) if mapping is None else np.frombuffer(mapping, np.uint8)
     arrays = {
-        name: _array(name, data[start:][slice(*entry["data_offsets"])], entry, info)
+        name: _array(path, name, data[start:][slice(*entry["data_offsets"])], entry, info)
         for name, entry in header.items()
     }
     return replace(_packed(arrays, info), mapping=mapping)
@@ -193,7 +194,7 @@ def read_targets(path: str | Path) -> np.ndarray | None:
         return None
     begin, end = header[name]["data_offsets"]
     data = np.fromfile(path, np.uint8, end - begin, offset=start + begin)
-    values = _array(name, data, header[name], info)
+    values = _array(Path(path), name, data, header[name], info)
     return _integer_targets(values, entry["kind"], info["num_graphs"])
 
 
@@ -239,11 +240,12 @@ def _alignment(name: str, array: np.ndarray) -> int:
 def _compressed(array: np.ndarray) -> np.ndarray:
     from numcodecs import Zstd  # only archives need it
 
-    return np.frombuffer(Zstd(COMPRESSION_LEVEL).encode(_bytes_of(array)), np.uint8)
+    content = Zstd(COMPRESSION_LEVEL).encode(_bytes_of(array)) if array.size else b""
+    return np.frombuffer(content, np.uint8)
 
 
 def _array(
-    name: str, data: np.ndarray, entry: Mapping[str, Any], info: Mapping[str, Any]
+    path: Path, name: str, data: np.ndarray, entry: Mapping[str, Any], info: Mapping[str, Any]
 ) -> np.ndarray:
     """An array from its bytes in the file; ``entry`` is its place in the header."""
     dtype, shape = entry["dtype"], entry["shape"]
@@ -251,7 +253,10 @@ def _array(
         from numcodecs import Zstd
 
         dtype, shape = info["compressed"][name]
-        data = np.frombuffer(Zstd().decode(data), np.uint8)
+        try:
+            data = np.frombuffer(Zstd().decode(data) if data.size else b"", np.uint8)
+        except RuntimeError as error:
+            _refuse(path, f"is damaged: {error}")
     return data.view(_DTYPES[dtype]).reshape(shape)
 
 

@@ -4,11 +4,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qgpipe.data import dense
 from qgpipe.data.adjacency import bit_offsets
 from qgpipe.data.dense import (
     adjacency_rows,
     block_side,
     contradictions,
+    intransitive,
     mark_relations,
     write_bits,
 )
@@ -70,3 +72,44 @@ def test_contradictions_are_found_within_the_size_only():
 def test_an_order_has_no_contradictions():
     block = np.tri(64, k=-1, dtype=np.uint8)[None].copy()
     assert contradictions(block, adjacency_rows(block, np.array([64]))).shape == (0, 3)
+
+
+def rows_of(matrices):
+    """Rows of bits of boolean relation matrices ``[source, target]``."""
+    side = block_side(max(map(len, matrices)))
+    block = np.zeros((len(matrices), side, side), np.uint8)
+    for place, matrix in zip(block, matrices, strict=True):
+        place[: len(matrix), : len(matrix)] = matrix.T
+    return adjacency_rows(block, np.array([len(matrix) for matrix in matrices]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=4),
+    density=st.sampled_from([0.02, 0.1, 0.9]),
+    closed=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_chains_whose_ends_are_not_related_are_found(sizes, density, closed, seed):
+    rng = np.random.default_rng(seed)
+    matrices = [np.triu(rng.random((n, n)) < density, 1) for n in sizes]
+    if closed:
+        for matrix in matrices:
+            for through in range(len(matrix)):
+                matrix |= matrix[:, through : through + 1] & matrix[through]
+    found = intransitive(rows_of(matrices))
+    expected = [((m.astype("f4") @ m > 0) & ~m).any() for m in matrices]
+    assert found[:, 0].tolist() == np.flatnonzero(expected).tolist()
+    for place, first, second, third in found:
+        matrix = matrices[place]
+        assert matrix[first, second]
+        assert matrix[second, third]
+        assert not matrix[first, third]
+
+
+def test_chains_are_found_in_slices_of_the_relations(monkeypatch):
+    monkeypatch.setattr(dense, "CACHED", 3)
+    matrix = np.triu(np.ones((20, 20), bool), 1)
+    matrix[4, 15] = matrix[16, 19] = False
+    found = intransitive(rows_of([np.eye(2, k=1) > 0, matrix, matrix]))
+    assert found.tolist() == [[1, 4, 5, 15], [2, 4, 5, 15]]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numcodecs import Zstd
 from safetensors import safe_open
 from torch_geometric.data import Data
 
@@ -18,10 +19,11 @@ from qgpipe.data.parts import (
     integer_targets,
     open_part,
     read_part_info,
+    read_targets,
     verify_part,
     write_part,
 )
-from qgpipe.errors import DataError
+from qgpipe.errors import ConfigError, DataError
 
 INFO = {"store": "a", "start": 10, "stop": 13, "num_filtered": 1, "class_names": ["k", "l"]}
 
@@ -170,3 +172,62 @@ def test_a_failed_write_leaves_the_old_part(packed: Packed, part: Path) -> None:
         write_part(part, packed, INFO)
     assert part.read_bytes() == before
     assert list(part.parent.iterdir()) == [part]
+
+
+def test_a_compressed_part_holds_the_same(packed: Packed, tmp_path: Path) -> None:
+    plain = write_part(tmp_path / "plain", packed, INFO)
+    info = write_part(tmp_path / "p", packed, INFO, compress=True)
+    found = open_part(tmp_path / "p", mapped=False)
+    np.testing.assert_equal(asdict(found), asdict(packed))
+    assert info == read_part_info(tmp_path / "p")
+    assert info["bytes"] == plain["bytes"] == plain["stored_bytes"]
+    assert info["stored_bytes"] < info["bytes"]
+    verify_part(tmp_path / "p")
+
+
+def test_a_compressed_part_is_a_safetensors_file(packed: Packed, tmp_path: Path) -> None:
+    write_part(tmp_path / "p", packed, INFO, compress=True)
+    with safe_open(tmp_path / "p", "numpy") as file:
+        content = Zstd().decode(file.get_tensor("node_ptr"))
+    assert np.array_equal(np.frombuffer(content, np.int64), packed.node_ptr)
+
+
+def test_a_compressed_part_without_graphs_is_read_back(tmp_path: Path) -> None:
+    write_part(tmp_path / "p", pack([]), INFO, compress=True)
+    assert open_part(tmp_path / "p", mapped=False).num_graphs == 0
+
+
+def test_a_compressed_part_cannot_be_mapped(packed: Packed, tmp_path: Path) -> None:
+    write_part(tmp_path / "p", packed, INFO, compress=True)
+    with pytest.raises(ConfigError, match=r"data\.residency: the part .*p is compressed, so it"):
+        open_part(tmp_path / "p")
+
+
+def test_damage_to_a_compressed_part_is_noticed(packed: Packed, tmp_path: Path) -> None:
+    write_part(tmp_path / "p", packed, INFO, compress=True)
+    content = bytearray((tmp_path / "p").read_bytes())
+    content[-9] ^= 1
+    (tmp_path / "p").write_bytes(content)
+    with pytest.raises(DataError, match="is damaged: its checksum does not match"):
+        verify_part(tmp_path / "p")
+    (tmp_path / "p").write_bytes(content[:-60] + bytes(60))
+    with pytest.raises(DataError, match=r"p is damaged: Zstd .*; delete it and run the pipeline"):
+        open_part(tmp_path / "p", mapped=False)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_targets_are_read_alone(packed: Packed, tmp_path: Path, compress: bool) -> None:
+    write_part(tmp_path / "p", packed, INFO, compress)
+    targets = read_targets(tmp_path / "p")
+    assert targets is not None
+    assert targets.dtype == np.int64
+    assert np.array_equal(targets, packed.attributes["y"].values)
+
+
+def test_targets_that_are_no_classes_are_none(tmp_path: Path) -> None:
+    for number, y in enumerate((torch.tensor(0.5), torch.tensor([[1, 2]]), None)):
+        graph = Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=1)
+        if y is not None:
+            graph.y = y
+        write_part(tmp_path / str(number), pack([graph]), INFO)
+        assert read_targets(tmp_path / str(number)) is None

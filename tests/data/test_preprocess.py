@@ -15,6 +15,7 @@ from qgpipe.data.plan import plan_parts
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.reader import CausalSetReader
 from qgpipe.errors import ConfigError, DataError
+from qgpipe.files import read_json
 
 
 def edgeless(store, idx, float_dtype, int_dtype, validate, scale=1.0):
@@ -257,3 +258,80 @@ def test_every_error_leaves_no_file(path, part):
     with pytest.raises(DataError, match="sample 3"):
         run(config(path), path, part)
     assert not part.exists()
+
+
+def spoil(path):
+    group = zarr.open_group(path, mode="r+")
+    group["cset_size"][1] = 0
+    group["adjacency_matrix"][5, 2, 2] = 1
+    return path
+
+
+def fussy(store, idx, *arguments):
+    if idx == 3:
+        raise ValueError("3 will not do")
+    return edgeless(store, idx, *arguments)
+
+
+def test_bad_samples_are_left_out_and_listed(path, part, tmp_path, caplog):
+    settings = config(spoil(path), on_bad_sample="skip")
+    info = run(settings, path, part)
+    assert (info["num_graphs"], info["num_skipped"], info["num_filtered"]) == (5, 2, 0)
+    assert [skipped["sample"] for skipped in info["skipped"]] == [1, 5]
+    assert "a: left out sample 5: array 'adjacency_matrix': this is no partial" in caplog.text
+    (plan, *_) = plan_parts(config(path, chunksize=7))
+    write_dataset([part], [{**plan.describe_store(), "name": "a"}], tmp_path / "dataset.json")
+    dataset = read_json(tmp_path / "dataset.json")
+    assert (dataset["num_graphs"], dataset["num_skipped"]) == (5, 2)
+    assert dataset["skipped"] == [
+        {
+            "id": "a/1",
+            "reason": "array 'cset_size': a size of 0 does not fit an adjacency of 12 x 12",
+        },
+        {
+            "id": "a/5",
+            "reason": "array 'adjacency_matrix': this is no partial order: element 2 precedes "
+            "itself",
+        },
+    ]
+    assert PackedDataset(tmp_path / "dataset.json").sample_ids(range(5)) == [
+        "a/0", "a/2", "a/3", "a/4", "a/6",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"pre_filter": is_large}, {"reader": fussy}, {"reader": fussy, "pre_filter": is_large}],
+)
+def test_what_is_left_out_does_not_depend_on_the_number_of_processes(
+    write_stacked, make_sets, part, changes
+):
+    sets = make_sets(np.random.default_rng(2).integers(3, 9, 70).tolist())
+    path = spoil(write_stacked(sets, chunks=(16, 9, 9)))
+    settings = config(path, on_bad_sample="skip", **changes)
+    contents = []
+    for processes in (1, 2, 3):
+        info = run(settings, path, part, 0, 70, processes=processes)
+        assert [s["sample"] for s in info["skipped"]] == ([3] if "reader" in changes else [1, 5])
+        contents.append(part.read_bytes())
+    assert contents[0] == contents[1] == contents[2]
+
+
+def test_a_store_without_a_good_sample_gives_the_first_reason(path, part, tmp_path):
+    zarr.open_group(path, mode="r+")["cset_size"][:] = 99
+    run(config(path, on_bad_sample="skip"), path, part)
+    store = {"name": "a", "path": str(path), "layout": "stacked", "role": "all"}
+    with pytest.raises(
+        DataError, match=r"no graph is left; 0 .*, 7 skipped as bad, the first because .*of 99 does"
+    ):
+        write_dataset([part], [store], tmp_path / "dataset.json")
+
+
+def test_parts_can_be_compressed(path, part, tmp_path):
+    run(config(path), path, part)
+    plain = open_part(part)
+    info = run(config(path, compress=True), path, part)
+    assert info["stored_bytes"] != info["bytes"]
+    np.testing.assert_array_equal(
+        open_part(part, mapped=False).attributes["x"].values, plain.attributes["x"].values
+    )

@@ -10,6 +10,7 @@ import zarr
 from qgpipe.data import sample_array
 from qgpipe.data.sample_store import SampleStore
 from qgpipe.data.stores import open_store
+from qgpipe.errors import DataError
 
 FORMATS = pytest.mark.parametrize("zarr_format", [2, 3])
 
@@ -127,3 +128,71 @@ def test_a_block_is_decoded_once(write_stacked, causal_sets, monkeypatch):
     np.testing.assert_array_equal(group["adjacency_matrix"][5], expected[5])
     assert group["adjacency_matrix"][6].any()
     assert not group["adjacency_matrix"][4].any()
+
+
+@BOTH
+def test_a_group_that_is_kept_open_gives_the_same(stacked, causal_sets):
+    with stacked.kept_open():
+        for options in ({}, {"mode": "r"}, {"mode": "r+"}):
+            group = zarr.open_group(stacked.root, **options)
+            assert group is zarr.open_group(stacked.root)
+            for i in (0, 6, 2):
+                np.testing.assert_array_equal(
+                    group["adjacency_matrix"][i, :, :], causal_sets.stored_adjacency()[i]
+                )
+                assert int(group["cset_size"][i]) == causal_sets.sizes[i]
+                assert bool(group["manifold_like"][i]) == causal_sets.manifold_like[i]
+        np.testing.assert_array_equal(group["cset_size"][...], causal_sets.sizes)
+        assert group.attrs["note"] == "x"
+        assert "cset_type" in group
+        assert "nothing" not in group
+        assert set(group) == set(group.array_keys()) == set(stacked._arrays)
+        assert len(group) == 6
+        with pytest.raises(KeyError):
+            group["nothing"]
+
+
+def test_zarr_is_as_before_when_nothing_is_kept_open(stacked, write_groups, causal_sets):
+    other = write_groups(causal_sets)
+    before = zarr.open_group
+    with stacked.kept_open():
+        assert isinstance(zarr.open_group(other), zarr.Group)
+        assert isinstance(zarr.open_group(stacked.root, path=""), zarr.Group)
+        assert not isinstance(zarr.open_group(stacked.root), zarr.Group)
+    assert zarr.open_group is before
+    with pytest.raises(RuntimeError), stacked.kept_open():
+        raise RuntimeError
+    assert zarr.open_group is before
+
+
+def test_groups_are_read_from_a_store_that_is_kept_open(write_groups, causal_sets):
+    store = SampleStore(open_store(write_groups(causal_sets)))
+    with store.kept_open():
+        adjacency = zarr.open_group(store.root)["cset_3"]["adj"][:]
+    np.testing.assert_array_equal(adjacency, causal_sets.relations[2].T)
+
+
+def test_arrays_that_only_zarr_can_read_are_read(tmp_path, causal_sets):
+    group = zarr.open_group(tmp_path / "a", mode="w", zarr_format=3)
+    expected = causal_sets.stored_adjacency()
+    array = group.create_array(
+        "adj", shape=expected.shape, dtype="f4", chunks=(1, 12, 12), shards=(4, 12, 12)
+    )
+    array[...] = expected
+    store = SampleStore(open_store(tmp_path / "a"))
+    through_zarr = zarr.open_group(store.root)["adj"]
+    for i in (0, 5, 3):
+        np.testing.assert_array_equal(store["adj"][i], expected[i])
+        np.testing.assert_array_equal(through_zarr[i], expected[i])
+
+
+def test_a_damaged_chunk_is_named_and_spoils_only_its_own_samples(write_stacked, causal_sets):
+    path = write_stacked(causal_sets)
+    (path / "adjacency_matrix" / "1.0.0").write_bytes(b"damaged")
+    store = SampleStore(open_store(path))
+    expected = causal_sets.stored_adjacency()
+    for i in (0, 1, 2, 6):
+        np.testing.assert_array_equal(store["adjacency_matrix"][i], expected[i])
+    for i in (3, 4, 5):
+        with pytest.raises(DataError, match=rf"sample {i}, array 'adjacency_matrix': .*1\.0\.0"):
+            store["adjacency_matrix"][i]

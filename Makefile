@@ -1,5 +1,6 @@
 # make run    train the default model on generated causal sets
 # make test   checks and tests
+# make clean  delete what the configuration no longer uses: old parts, checkpoints, leftovers
 # CONFIG=my.yaml and CORES=8 choose another run and more cores.
 
 CONFIG ?= config/run.yaml
@@ -44,5 +45,5 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-clean:
-	rm -rf results report.html
+clean: $(INSTALLED)
+	$(BIN)/qgpipe clean --yes $(CONFIG)

@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from qgpipe.errors import DataError, DiskFullError
 from qgpipe.process import HOST, is_running
 
 FULL = {errno.ENOSPC: "no space is left on its disk", errno.EDQUOT: "your disk quota is used up"}
+LEFTOVER = re.compile(r"\..+\.(\d+)\.tmp(?:\.old\.tmp)?")  # as atomic_path names them
 ABANDONED_SECONDS = 24 * 3600  # after which what another machine left behind is removed
 
 
@@ -97,6 +99,15 @@ def sha256(path: str | Path) -> str:
     """``sha256:<hex>`` of the bytes of a file."""
     with Path(path).open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether ``path`` is what a killed process left of an attempt to write something."""
+    match = LEFTOVER.fullmatch(path.name)
+    if match is None:
+        return False
+    here = f".{HOST}.{match[1]}.tmp" in path.name
+    return not _is_written(path, HOST if here else "", match[1])
 
 
 def _disk_problem(error: BaseException) -> str | None:

@@ -1,0 +1,46 @@
+"""``qgpipe clean run.yaml``."""
+
+from __future__ import annotations
+
+import argparse
+
+from qgpipe import paths
+from qgpipe.commands.configuration import add_config, resolved
+from qgpipe.lock import writing
+
+HELP = "list what a configuration no longer uses in its output folders, and delete it if asked to"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A configuration, and whether to delete."""
+    add_config(parser)
+    parser.add_argument("--yes", action="store_true", help="delete what is listed")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List what is stale with its size; with ``--yes`` delete it, unless a run is going on."""
+    from qgpipe.stale import find_stale, remove
+
+    config = resolved(arguments.config)
+    if not any(folder.exists() for folder in (paths.data_folder(config), paths.run_folder(config))):
+        print("there is nothing yet")
+        return 0
+    with writing(paths.data_lock(config)), writing(paths.run_lock(config)):
+        found = find_stale(config)
+        for stale in found:
+            print(f"{_size(stale.size)}  {stale.path}: {stale.why}")
+        if not found:
+            print("nothing is stale")
+            return 0
+        print(f"{_size(sum(stale.size for stale in found))}  in all")
+        if not arguments.yes:
+            print("nothing was deleted: add --yes")
+            return 0
+        for stale in found:
+            remove(stale)
+    print("deleted")
+    return 0
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:10,.3f} MB"

@@ -1,0 +1,109 @@
+"""What in the output folders of a configuration is no longer used by it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.config.resolve import data_sources
+from qgpipe.data.plan import plan_parts
+from qgpipe.errors import DataError
+from qgpipe.files import is_leftover, read_json
+from qgpipe.provenance.record import find_record
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A file or folder that may go. ``size``: in bytes, of all that is in it."""
+
+    path: Path
+    why: str
+    size: int
+
+
+def find_stale(config: Mapping[str, Any]) -> list[Stale]:
+    """What the resolved ``config`` has no use for, in its data folder and its run folder.
+
+    That is parts and generated stores that it does not name, checkpoints of other settings, and
+    what killed processes left. Raw data that is not known to be generated is never among it, nor
+    is another run.
+    Raises ``DataError`` if a raw store is missing: then there is no telling which parts belong.
+    """
+    own = {Path(f).resolve() for _, source in data_sources(config) for f in source["files"]}
+    found = [
+        *_parts(config),
+        *_generated_stores(config),
+        *_checkpoints(config),
+        *_leftovers(config),
+    ]
+    return [
+        Stale(path, why, _size(path))
+        for path, why in dict(found).items()
+        if not any(path.resolve() == raw or path.resolve() in raw.parents for raw in own)
+    ]
+
+
+def remove(stale: Stale) -> None:
+    """Delete a file or folder."""
+    if stale.path.is_dir() and not stale.path.is_symlink():
+        shutil.rmtree(stale.path)
+    else:
+        stale.path.unlink(missing_ok=True)
+
+
+def _parts(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Parts that are not planned, with their records, logs and benchmarks."""
+    planned = {part.name for part in plan_parts(config)}
+    samples = paths.part(config, "*")
+    for part in sorted(samples.parent.glob(samples.name)):
+        if part.stem not in planned:
+            yield part, "part of other data"
+    for kind in (paths.provenance(samples), paths.data_log(config, "preprocess", "*"),
+                 paths.data_benchmark(config, "preprocess", "*")):  # fmt: skip
+        for file in sorted(kind.parent.glob(kind.name)):
+            if file.name.removesuffix(kind.name[1:]) not in planned:
+                yield file, "about a part of other data"
+
+
+def _generated_stores(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Stores that the pipeline has generated, and their records, if none of them is asked for."""
+    named = (config.get("generate") or {}).get("stores", [])
+    wanted = {paths.raw_store(config, name).resolve() for name in named}
+    wanted |= {Path(f).resolve() for _, source in data_sources(config) for f in source["files"]}
+    for store in sorted(paths.raw_store(config, "*").parent.glob("*.zarr")):
+        record = find_record(store)
+        if store.resolve() not in wanted and record is not None and record.stage == "generate":
+            yield store, "generated store that is not asked for"
+            yield record.file, "about a generated store that is not asked for"
+
+
+def _checkpoints(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Checkpoints, but for those that the finished model is from and those written last."""
+    run = paths.run_folder(config)
+    folders = sorted(
+        (path for path in paths.checkpoints(run, "").glob("*") if path.is_dir()),
+        key=lambda folder: max(file.stat().st_mtime_ns for file in (folder, *folder.iterdir())),
+    )
+    kept = {folder.name for folder in folders[-1:]}
+    with suppress(DataError, KeyError):  # training may not have finished
+        kept.add(Path(read_json(paths.summary(config))["checkpoints"]).name)
+    for folder in folders:
+        if folder.name not in kept:
+            yield folder, "checkpoints of other settings"
+
+
+def _leftovers(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    for folder in (paths.data_folder(config), paths.run_folder(config)):
+        for path in sorted(folder.rglob(".*.tmp")):
+            if is_leftover(path):
+                yield path, "left by a process that was killed"
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return sum(file.lstat().st_size for file in files if not file.is_dir())

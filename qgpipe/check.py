@@ -10,13 +10,16 @@ from typing import Any
 from qgpipe import paths
 from qgpipe.causets.classes import resolve_classes
 from qgpipe.causets.stores import generate_store
+from qgpipe.config.code import find_code
+from qgpipe.config.dump import to_plain
+from qgpipe.config.live_code import live_folders
 from qgpipe.config.objects import import_object, is_tagged
 from qgpipe.config.resolve import data_sources
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.data.plan import PartPlan, plan_parts
 from qgpipe.data.preprocess import preprocess_part, write_dataset
-from qgpipe.errors import TrainingError
+from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.models.build import call_model
 from qgpipe.models.check import check_model, check_targets
 from qgpipe.models.summary import summarise
@@ -44,7 +47,8 @@ def check(config: Mapping[str, Any]) -> str:
         dataset = _read_sample(config, parts[0], Path(folder))
         dataset.transform = transform_of(config, parts[0].role)
         lines = [*_data_lines(config, parts, dataset), *_model_lines(trainer, dataset)]
-    return "\n".join([*lines, *_run_lines(config, trainer), *_output_lines(config)])
+    lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
+    return "\n".join(lines)
 
 
 def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -140,6 +144,21 @@ def _run_lines(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
         f"{training['batch_size']}, {type(trainer.optimizer).__name__}({arguments}) "
         f"on {trainer.device}"
     )
+
+
+def _code_lines(config: Mapping[str, Any]) -> Iterator[str]:
+    """Files of the user's whose changes make stages run again, and those whose do not."""
+    try:
+        named = to_plain({k: v for k, v in config.items() if k not in ("name", "python_path")})
+    except ConfigError:  # written in Python, with objects that have no name to follow
+        return
+    code = find_code(named, live_folders())
+    label = "code"
+    for module, files in code.modules.items():
+        yield f"{label:<10}{module}: {', '.join(file.name for file in files) or 'not followed'}"
+        label = ""
+    for file, why in code.not_followed.items():
+        yield f"          {file} is {why}: changes in it are not noticed, use --forcerun"
 
 
 def _output_lines(config: Mapping[str, Any]) -> Iterator[str]:

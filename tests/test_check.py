@@ -72,3 +72,21 @@ def test_generated_data_is_tried_on_a_few_sets(config, tmp_path):
 def test_the_shipped_configurations_are_in_order(request):
     for file in (request.config.rootpath / "config").glob("*.yaml"):
         assert "outputs" in check(resolve_config(load_config(file)))
+
+
+def test_it_names_the_code_that_is_followed_and_that_which_is_not(config, tmp_path):
+    (tmp_path / "checked_loss.py").write_text(
+        "import checked_scale\nfrom torch.nn.functional import cross_entropy\n\n\n"
+        "def loss(outputs, data):\n    return cross_entropy(outputs[0], data.y)\n"
+    )
+    (tmp_path / "checked_scale.py").write_text(
+        "try:\n    import fast\nexcept ImportError:\n    pass\n"
+    )
+    (tmp_path / "fast.so").touch()
+    config["criterion"] = "!pyobject checked_loss.loss"
+    lines = check(resolve_config(config)).splitlines()
+    assert "code      checked_loss: checked_loss.py, checked_scale.py" in lines
+    assert (
+        f"          {tmp_path / 'fast.so'} is compiled code: changes in it are not noticed, "
+        "use --forcerun" in lines
+    )

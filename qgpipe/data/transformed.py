@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
 from qgpipe.data.dataset import PackedDataset
-from qgpipe.data.worker_signals import heed_parent_only
+from qgpipe.data.worker_signals import heed_parent_only, held
 from qgpipe.errors import DataError
 from qgpipe.user_code import line_of_user
 
@@ -55,7 +55,9 @@ class TransformedBatches:
         Raises ``DataError`` naming the sample whose transform failed.
         """
         self._schedule[:] = [(epoch, positions) for positions in batches]
-        for batch in self._loader:
+        with held():
+            loading = iter(self._loader)
+        for batch in loading:
             if isinstance(batch, DataError):
                 raise batch
             yield batch

@@ -10,8 +10,20 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """A block in which signals wait, also for the workers that are started in it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def heed_parent_only(_worker: int) -> None:
@@ -21,9 +33,11 @@ def heed_parent_only(_worker: int) -> None:
     """
     for number in _STOPPING - {signal.SIGTERM}:
         signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # macOS does not tell who sent a signal
+    if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_wait_for_parent, daemon=True).start()
+    else:  # macOS does not tell who sent a signal
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _wait_for_parent() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from qgpipe.data.dataset import PackedDataset
-from qgpipe.errors import DataError, TrainingError
+from qgpipe.errors import ConfigError, DataError, TrainingError
 from qgpipe.models import check_model, check_targets
 from qgpipe.training.training_pass import batches
-from qgpipe.training.trouble import explained
+from qgpipe.training.trouble import explained, remedy_for
 
 
 def check_fit(
@@ -41,6 +41,9 @@ def check_fit(
         )
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise explained(error, "the first batch") from None
+    except ConfigError as error:
+        error.remedy = remedy_for(error.problem) or error.remedy
+        raise
     if isinstance(dataset, PackedDataset) and isinstance(outputs, dict):
         wide = {k: head for k, head in outputs.items() if head.dim() == 2 and head.shape[1] > 1}
         try:

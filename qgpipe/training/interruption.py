@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+from qgpipe.logs import SIGNALS, TRY_AGAIN
 
 
 class Interrupted(SystemExit):
@@ -21,7 +20,7 @@ class Interrupted(SystemExit):
     """
 
     def __init__(self, signal_name: str):
-        super().__init__(EXIT_CODE)
+        super().__init__(TRY_AGAIN)
         self.signal_name = signal_name
 
     def __str__(self) -> str:

@@ -22,11 +22,11 @@ from qgpipe.training.baseline import evaluate_baseline
 from qgpipe.training.criterion import build_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
-from qgpipe.training.interruption import SignalWatch
 from qgpipe.training.loaders import Loaders, open_loaders
 from qgpipe.training.metrics import metrics_content
 from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import predictions_table
+from qgpipe.training.randomness import deterministic_algorithms
 from qgpipe.training.trainer import Trainer
 
 SUMMARY_FORMAT = 1
@@ -38,17 +38,16 @@ def train_run(
     """Train as the resolved ``config`` says, from the last checkpoint if there is one.
 
     Writes ``config.yaml``, ``model.pt``, ``history.csv`` and ``summary.json`` to ``run_folder``.
-    Raises what ``Trainer`` raises, ``Interrupted`` at any moment.
+    Raises what ``Trainer`` raises.
     """
     text = to_yaml(config)  # before the work: an object in it may have no name
-    with SignalWatch() as signals, signals.at_once():  # but training finishes its step
-        trainer = Trainer(config, run_folder)
-        loaders = open_loaders(config, dataset_json, split_json)
-        trainer.run_training(loaders.train, loaders.validation)
-        write_text(run_folder / "config.yaml", text)
-        write_text(run_folder / "history.csv", trainer.history.to_csv())
-        write_json(run_folder / "summary.json", _summary(trainer))
-        trainer.save_best_model(run_folder / "model.pt")
+    trainer = Trainer(config, run_folder)
+    loaders = open_loaders(config, dataset_json, split_json)
+    trainer.run_training(loaders.train, loaders.validation)
+    write_text(run_folder / "config.yaml", text)
+    write_text(run_folder / "history.csv", trainer.history.to_csv())
+    write_json(run_folder / "summary.json", _summary(trainer))
+    trainer.save_best_model(run_folder / "model.pt")
 
 
 def test_run(
@@ -69,12 +68,13 @@ def test_run(
     loaders = open_loaders(config, dataset_json, split_json)
     epoch = read_model_file(model_path).get("epoch")  # none in a file that is not of a run
     model = load_model(model_path, device)
-    results = tester.test(model, loaders.test)
-    row = last_row(results, "testing.tester")
-    tester.report(results)
     own = Tester(device, criterion, apply_model=config["apply_model"])
-    collected = _collected(tester, model, loaders.test, own)
-    baseline = _baseline(tester, collected, loaders)
+    with deterministic_algorithms(config["training"]["deterministic"]):
+        results = tester.test(model, loaders.test)
+        row = last_row(results, "testing.tester")
+        collected = _collected(tester, model, loaders.test, own)
+        baseline = _baseline(tester, collected, loaders)
+    tester.report(results)
     dataset = loaders.test.dataset
     content = metrics_content(
         config["name"],

@@ -53,3 +53,8 @@ def explained(error: Exception, where: str) -> Exception:
         if phrase in text:
             return TrainingError(f"{problem} ({text[:200]})", where=where, remedy=remedy)
     return error
+
+
+def remedy_for(text: str) -> str | None:
+    """What to do about what torch says in ``text``, if that is known."""
+    return next((remedy for phrase, (_, remedy) in _PHRASES.items() if phrase in text), None)

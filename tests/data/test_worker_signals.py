@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from qgpipe.data.worker_signals import heed_parent_only
+from qgpipe.data.worker_signals import heed_parent_only, held
 
 FORK = multiprocessing.get_context("fork")
 
@@ -14,6 +14,15 @@ def work(ready, sender):
     heed_parent_only(0)
     ready.set()
     sender.wait()
+    os._exit(7)
+
+
+def start_late():
+    """A worker that another process stops before it is prepared."""
+    stranger = FORK.Process(target=os.kill, args=(os.getpid(), signal.SIGTERM))
+    stranger.start()
+    stranger.join()
+    heed_parent_only(0)
     os._exit(7)
 
 
@@ -35,6 +44,22 @@ def test_a_worker_goes_on_when_its_whole_job_is_signalled(worker, number):
     stranger.start()
     stranger.join()
     sender.set()
+    process.join()
+    assert process.exitcode == 7
+
+
+def test_a_signal_that_comes_while_workers_start_finds_them_prepared():
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda *_: received.append("parent"))
+    try:
+        with held():
+            process = FORK.Process(target=start_late)
+            process.start()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert received == []
+        assert received == ["parent"]
+    finally:
+        signal.signal(signal.SIGTERM, before)
     process.join()
     assert process.exitcode == 7
 

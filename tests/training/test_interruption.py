@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from qgpipe.training.interruption import EXIT_CODE, SIGNALS, Interrupted, SignalWatch
+from qgpipe.logs import SIGNALS, TRY_AGAIN
+from qgpipe.training.interruption import Interrupted, SignalWatch
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -65,4 +66,4 @@ def test_outside_the_main_thread_it_watches_nothing():
 
 
 def test_uncaught_it_ends_the_process_with_code_75():
-    assert Interrupted("SIGTERM").code == EXIT_CODE == 75
+    assert Interrupted("SIGTERM").code == TRY_AGAIN == 75

@@ -1,5 +1,6 @@
 """Training in processes of its own that are really killed or told to stop."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -7,14 +8,21 @@ import random
 import signal
 import time
 
+import psutil
 import pytest
-
-from qgpipe.training.run import train_run
 
 SERVER = multiprocessing.get_context("forkserver")  # imports torch once, then forks
 SERVER.set_forkserver_preload(
     ["qgpipe.training.run", "qgpipe.training.losses", "torch_geometric.nn", "sklearn.metrics"]
 )
+# A job starts its loader workers by forking; a child of the server would ask the server.
+STAGE = """
+import multiprocessing
+from qgpipe.training.run import train_run
+
+multiprocessing.set_start_method("fork", force=True)
+train_run(*arguments)
+"""
 ATTEMPTS = 7
 
 
@@ -32,7 +40,7 @@ def start(server, data):
     started = []
 
     def begin(config, folder):
-        process = SERVER.Process(target=train_run, args=(config, *data, folder))
+        process = SERVER.Process(target=exec, args=(STAGE, {"arguments": (config, *data, folder)}))
         process.start()
         started.append(process)
         return process
@@ -120,3 +128,24 @@ def test_a_signal_ends_the_process_with_code_75(start, make_config, tmp_path, nu
     process.join()
     assert process.exitcode == 75
     assert not (tmp_path / "run" / "model.pt").exists()
+
+
+def test_a_stop_of_the_whole_job_with_its_workers_goes_on_to_the_same_bytes(
+    start, make_config, tmp_path
+):
+    changes = {"data": {"transform": ["torch_geometric.transforms.RandomNodeSplit"]}}
+    config = make_config(**changes, training={"num_epochs": 8, "num_workers": 2})
+    process = start(config, tmp_path / "stopped")
+    wait_for_checkpoint(tmp_path / "stopped", process)
+    job = psutil.Process(process.pid)
+    while len(workers := job.children()) < 2:
+        time.sleep(0.002)
+    for member in (*workers, job):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.send_signal(signal.SIGTERM)
+    process.join()
+    assert process.exitcode == 75
+    start(config, tmp_path / "stopped").join()
+    start(make_config(**changes, training={"num_epochs": 8}), tmp_path / "undisturbed").join()
+    whole, stopped = files(tmp_path / "undisturbed"), files(tmp_path / "stopped")
+    assert (stopped["model"], stopped["history"]) == (whole["model"], whole["history"])

@@ -1,10 +1,16 @@
+import os
 import random
 
 import numpy as np
 import torch
 
 from qgpipe import tensor_files
-from qgpipe.training.randomness import restore_rng, rng_state, seed_everything
+from qgpipe.training.randomness import (
+    deterministic_algorithms,
+    restore_rng,
+    rng_state,
+    seed_everything,
+)
 
 
 def draw():
@@ -28,3 +34,18 @@ def test_a_state_that_went_through_a_file_goes_on_exactly(tmp_path):
     seed_everything(0)
     restore_rng(tensor_files.load(tmp_path / "a.pt", 1, "state")["rng"])
     assert [draw() for _ in range(3)] == expected
+
+
+def test_deterministic_algorithms_are_a_block():
+    for enabled in (True, False):
+        with deterministic_algorithms(enabled):
+            assert torch.are_deterministic_algorithms_enabled() is enabled
+        assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_cuda_gets_the_workspace_that_they_need(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with deterministic_algorithms(False):
+        assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    with deterministic_algorithms(True):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

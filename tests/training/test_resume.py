@@ -176,6 +176,15 @@ def test_a_signal_in_an_epoch_saves_the_step(start, tmp_path, undisturbed, numbe
     assert results(trainer, tmp_path) == undisturbed
 
 
+def test_it_is_said_where_training_stands_and_how_to_go_on(start, caplog):
+    with caplog.at_level(logging.INFO), pytest.raises(Interrupted):
+        start(Loss(CALLS_AN_EPOCH + 3, send(signal.SIGINT)))[1]()
+    assert caplog.messages[-1] == (
+        "stopped by SIGINT: the state after epoch 1, step 3 is saved; "
+        "start the same command again to go on from there"
+    )
+
+
 def test_a_signal_in_the_validation_keeps_the_steps_of_the_epoch(start, tmp_path, undisturbed):
     stopped, run = start(Loss(2 * CALLS_AN_EPOCH - 1, send(signal.SIGTERM)))
     with pytest.raises(Interrupted):

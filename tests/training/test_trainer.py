@@ -252,6 +252,117 @@ def test_two_heads_are_trained_and_judged_together(make_config, train, open_data
     assert set(trainer.tester.collected.heads) == {0, 1}
 
 
+# options of the training pass
+
+
+NO_DROPOUT = {"encoder_kwargs": {"layers": [
+    ["torch_geometric.nn.SAGEConv", [3, 8], {}, "x, edge_index"], ["torch.nn.ReLU", [], {}, "x"],
+]}}  # fmt: skip
+
+
+@pytest.mark.parametrize("batch_size", [20, 16])  # two steps of 40; one of 32 and a short one
+def test_accumulated_batches_train_as_large_ones(make_config, train, batch_size):
+    large, small = (
+        train(make_config(model=NO_DROPOUT, name=name, training=training))
+        for name, training in (
+            ("large", {"batch_size": 2 * batch_size}),
+            ("small", {"batch_size": batch_size, "accumulate_steps": 2}),
+        )
+    )
+    for column in ("loss_avg", "loss_min", "loss_max"):
+        expected = large[1][column].to_numpy()
+        assert small[1][column].to_numpy() == pytest.approx(expected, abs=1e-6)
+    for name, weight in large[0].model.state_dict().items():
+        assert torch.allclose(small[0].model.state_dict()[name], weight, rtol=0, atol=1e-6)
+
+
+def test_the_average_of_the_weights_is_validated_tested_and_saved(make_config, train, open_data):
+    trainer, _, validation = train(make_config(training={"ema_decay": 0.95}))
+    (batch, *_) = open_data(make_config(validation={"batch_size": 10})).validation
+    inputs = batch.x, batch.edge_index, batch.batch
+    average, last = trainer.average.model.eval(), trainer.model.eval()
+    losses = [cross_entropy(model(*inputs)[0], batch.y).item() for model in (average, last)]
+    assert validation["loss_avg"].iloc[-1] == pytest.approx(losses[0], rel=1e-5)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-5)
+    assert trainer.selection.epoch == 4
+    saved = load_model(trainer.checkpoints.best).state_dict()
+    assert all(torch.equal(saved[n], w) for n, w in average.state_dict().items())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_learns_and_is_validated_in_full(make_config, train, precision):
+    types = set()
+
+    def criterion(outputs, data):
+        types.add(outputs[0].dtype)
+        return cross_entropy(outputs[0], data.y)
+
+    config = make_config(criterion=criterion, training={"num_epochs": 25, "precision": precision})
+    trainer, training, _ = train(config)
+    assert training["loss_avg"].iloc[-1] < 0.8 < 1.0 < training["loss_avg"].iloc[0]
+    assert types == {torch.float32}
+    assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
+
+
+class OnlyFull(torch.nn.Module):
+    """A layer that cannot compute in half precision."""
+
+    def forward(self, x):
+        return torch.special.bessel_j0(x)
+
+
+def test_a_layer_that_cannot_is_found_before_training(make_config, train):
+    layers = [["torch_geometric.nn.SAGEConv", [3, 8], {}, "x, edge_index"], [OnlyFull]]
+    config = make_config(
+        model={"encoder_kwargs": {"layers": layers}}, training={"precision": "fp16"}
+    )
+    with pytest.raises(
+        ConfigError, match=r"OnlyFull fails: .*'Half'.*; set training\.precision to bf16"
+    ):
+        train(config)
+
+
+class Small(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 3)
+        self.dropout = torch.nn.Dropout(0.3)
+
+    def forward(self, x, edge_index, batch, num_graphs):
+        sums = torch.zeros(num_graphs, x.shape[1]).index_add(0, batch, x)
+        return {0: self.linear(self.dropout(sums))}
+
+
+def test_a_compiled_model_goes_on_and_its_weights_keep_their_names(make_config, train):
+    config = make_config(validation=None, training={"compile": True, "num_epochs": 2})
+    config["model"] = {"type": Small}
+    short, *_ = train(config)
+    assert list(short.selection.weights) == ["linear.weight", "linear.bias"]
+    longer = {**config, "training": {**config["training"], "num_epochs": 4}}
+    trainer, continued, _ = train(longer)
+    assert trainer.checkpoints.folder == short.checkpoints.folder
+    assert torch.equal(load_model(trainer.checkpoints.best).linear.bias, trainer.model.linear.bias)
+    _, whole, _ = train({**longer, "name": "whole"})
+    assert continued["loss_avg"].tolist() == pytest.approx(whole["loss_avg"].tolist(), rel=1e-5)
+
+
+def test_deterministic_algorithms_are_asked_for_in_training_and_test_only(
+    make_config, train, open_data
+):
+    seen = []
+
+    def criterion(outputs, data):
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return cross_entropy(outputs[0], data.y)
+
+    config = make_config(criterion=criterion, training={"deterministic": True, "num_epochs": 1})
+    trainer, *_ = train(config)
+    trainer.run_test(open_data(config).test)
+    assert all(seen)
+    assert len(seen) == 5 + 2 + 2
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 # what stops a training
 
 
@@ -326,6 +437,38 @@ def test_weights_that_are_no_numbers_are_never_saved(make_config, train):
     with pytest.raises(TrainingError, match="weights are not finite numbers after epoch 1; lower"):
         train(config)
     assert not list(Path(config["training"]["path"]).rglob("*.pt"))
+
+
+class OutOfMemory:
+    """A loss for which there is no memory at its call number ``at``."""
+
+    def __init__(self, at):
+        self.calls, self.at = 0, at
+
+    def __call__(self, outputs, data):
+        self.calls += 1
+        if self.calls == self.at:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return cross_entropy(outputs[0], data.y)
+
+
+def test_out_of_memory_says_where_and_what_to_change(make_config, train):
+    message = (
+        r"epoch 2, step 3: there is not enough memory on the device; make training\.batch_size "
+        r"smaller and training\.accumulate_steps larger"
+    )
+    with pytest.raises(TrainingError, match=message):
+        train(make_config(criterion=OutOfMemory(at=7 + 3)))
+
+
+def test_so_does_it_for_the_first_batch_and_the_validation(make_config, train):
+    def greedy(model, data):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(TrainingError, match=r"the first batch: .* make training\.batch_size"):
+        train(make_config(apply_model=greedy))
+    with pytest.raises(TrainingError, match=r"validation\.validator: .* make the batch_size"):
+        train(make_config(criterion=OutOfMemory(at=7)))
 
 
 def test_a_loss_without_a_gradient_is_an_error(make_config, train):

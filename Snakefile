@@ -46,6 +46,7 @@ rule all:
     default_target: True
     input:
         rules.preprocess.input,
+        rules.split.output,
         rules.train.input,
         rules.test.input,
         rules.report.input,

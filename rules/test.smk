@@ -2,6 +2,7 @@ rule test:
     """Test the best model."""
     input:
         paths.metrics(settings),
+        paths.predictions(settings),
     localrule: True
 
 

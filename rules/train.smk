@@ -1,7 +1,10 @@
 rule train:
     """Train the model."""
     input:
+        paths.run_config(settings),
         paths.model(settings),
+        paths.history(settings),
+        paths.summary(settings),
     localrule: True
 
 

@@ -1,15 +1,17 @@
 # make run    train the default model on generated causal sets
 # make test   checks and tests
+# make crash-test N=20   kill runs of a small pipeline N times, and compare what comes out
 # make clean  delete what the configuration no longer uses: old parts, checkpoints, leftovers
 # CONFIG=my.yaml and CORES=8 choose another run and more cores.
 
 CONFIG ?= config/run.yaml
 CORES ?= 2
 PYTHON ?= python3
+N ?= 12
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install run test check format report clean
+.PHONY: help install run test crash-test check format report clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -32,6 +34,9 @@ report: $(INSTALLED)
 
 test: check
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+crash-test: $(INSTALLED)
+	$(BIN)/python tests/crash/kill_and_compare.py --kills $(N)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,11 +1,12 @@
 """Kill runs of the pipeline at random instants, start them again, and compare what comes out.
 
-    python tests/crash/kill_and_compare.py --kills 12
+    python tests/crash/kill_and_compare.py --kills 12 --stops 6
 
 A small pipeline runs undisturbed. Then it runs again, and is killed with all its processes
 a random while after each stage has begun, and started again by the same command, until it
 is done; and so on until there were enough kills. Each time every artifact is compared with
-that of the undisturbed run. Ends with a table, and with exit code 1 if anything differs.
+that of the undisturbed run. Then the same with stops instead of kills: Ctrl-C and SIGTERM. Ends
+with a table, and with exit code 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -45,6 +47,30 @@ NOT_COMPARED = {"logs", "benchmarks", "checkpoints", ".lock", ".training.lock"}
 TIMES = ["seconds", "graphs_per_second"]
 PATIENCE = 120.0  # seconds within which a run ends that was asked to
 A_ROUND = 2  # kills in each stage until a run is left to finish
+
+
+@dataclass(frozen=True)
+class Blow:
+    """A signal to ``snakemake`` and, with ``to_all``, to all its processes at once."""
+
+    number: signal.Signals
+    to_all: bool
+
+
+KILL = Blow(signal.SIGKILL, to_all=True)  # a crash
+STOPS = [
+    Blow(signal.SIGINT, to_all=True),  # Ctrl-C in a terminal
+    Blow(signal.SIGTERM, to_all=True),  # a scheduler's time limit
+    Blow(signal.SIGTERM, to_all=False),  # ``kill``
+]
+
+
+@dataclass
+class Tally:
+    """How often a run was disturbed in each stage, and how often it ended in the same bytes."""
+
+    blows: Counter[str] = field(default_factory=Counter)
+    identical: Counter[str] = field(default_factory=Counter)
 
 
 class Failure(Exception):
@@ -118,23 +144,20 @@ class Run:
         if code:
             raise Failure(f"snakemake ended with {code}:\n" + "".join(self.output))
 
-    def stop(self, number: signal.Signals) -> None:
-        """Send a signal as a crash (SIGKILL), a terminal (SIGINT) or ``kill`` (SIGTERM) does.
-
-        Waits until no process is left.
-        """
-        if number == signal.SIGTERM:
-            self._process.terminate()
+    def strike(self, blow: Blow) -> None:
+        """Send the signal, and wait until no process is left."""
+        if blow.to_all:
+            os.killpg(self._process.pid, blow.number)
         else:
-            os.killpg(self._process.pid, number)
+            self._process.send_signal(blow.number)
         if not self.ends_within(PATIENCE):
             os.killpg(self._process.pid, signal.SIGKILL)
-            raise Failure(f"snakemake goes on after {number.name}:\n" + "".join(self.output))
+            raise Failure(f"snakemake goes on after {blow}:\n" + "".join(self.output))
         deadline = time.monotonic() + PATIENCE
         while self._any_process():
             if time.monotonic() > deadline:
                 os.killpg(self._process.pid, signal.SIGKILL)
-                raise Failure(f"a process of the run is left after {number.name}")
+                raise Failure(f"a process of the run is left after {blow}")
             time.sleep(0.02)
 
     def _any_process(self) -> bool:
@@ -195,12 +218,12 @@ def run_disturbed(
     folder: Path,
     aims: list[str],
     seconds: dict[str, float],
-    number: signal.Signals,
+    blows: list[Blow],
     chance: random.Random,
 ) -> list[str]:
-    """Run the pipeline, stopping it once for each stage of ``aims``, and then to its end.
+    """Run the pipeline, disturbing it once for each stage of ``aims``, and then to its end.
 
-    Returns the stages that were under way when it was stopped.
+    Returns the stages that were under way when it was disturbed.
     """
     write_config(folder)
     hit = []
@@ -210,19 +233,19 @@ def run_disturbed(
             run.finish()
             break
         hit.append(run.stage)
-        run.stop(number)
+        run.strike(chance.choice(blows))
     Run(folder).finish()
     return hit
 
 
-def choose_aims(total: int, kills: Counter[str]) -> list[str]:
-    """The stages to kill a run in, in their order, so that all get their share of ``total``."""
+def choose_aims(total: int, done: Counter[str]) -> list[str]:
+    """The stages to disturb a run in, in their order, so that all get their share of ``total``."""
     share, rest = divmod(total, len(STAGES))
     aims = []
     for place, stage in enumerate(STAGES):
-        missing = share + (place < rest) - kills[stage]
+        missing = share + (place < rest) - done[stage]
         aims += [stage] * max(0, min(missing, A_ROUND))
-    return aims[: total - kills.total()]
+    return aims[: total - done.total()]
 
 
 def differences(expected: dict[str, str], found: dict[str, str]) -> list[str]:
@@ -230,37 +253,52 @@ def differences(expected: dict[str, str], found: dict[str, str]) -> list[str]:
     return [name for name in sorted(expected | found) if expected.get(name) != found.get(name)]
 
 
+def disturb_and_compare(
+    folder: Path, total: int, blows: list[Blow], seconds: dict[str, float], chance: random.Random
+) -> Tally:
+    """Disturb runs ``total`` times, and compare each with the one in ``folder/undisturbed``."""
+    expected = artifacts(folder / "undisturbed")
+    tally = Tally()
+    while tally.blows.total() < total:
+        disturbed = Path(tempfile.mkdtemp(dir=folder))
+        aims = choose_aims(total, tally.blows)
+        hit = run_disturbed(disturbed, aims, seconds, blows, chance)
+        tally.blows.update(hit)
+        differing = differences(expected, artifacts(disturbed))
+        if differing:
+            print(f"disturbed in {', '.join(hit)}: {', '.join(differing)} differ", flush=True)
+        else:
+            tally.identical.update(hit)
+    return tally
+
+
+def table(kills: Tally, stops: Tally) -> str:
+    """A row a stage: kills, stops, and how many of each ended in the same bytes."""
+    columns = [kills.blows, kills.identical, stops.blows, stops.identical]
+    rows = [[counter[stage] for counter in columns] for stage in STAGES]
+    rows.append([counter.total() for counter in columns])
+    lines = [f"{'stage':<12}{'kills':>8}{'identical':>11}{'stops':>8}{'identical':>11}"]
+    for name, (killed, same, stopped, alike) in zip([*STAGES, "all"], rows, strict=True):
+        lines.append(f"{name:<12}{killed:>8}{same:>11}{stopped:>8}{alike:>11}")
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kills", type=int, default=10, help="how many in all (%(default)s)")
-    parser.add_argument("--signal", choices=["KILL", "INT", "TERM"], default="KILL")
+    parser.add_argument("--kills", type=int, default=12, help="how many in all (%(default)s)")
+    parser.add_argument("--stops", type=int, default=0, help="how many in all (%(default)s)")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6, help="of the instants")
     options = parser.parse_args()
-    number = signal.Signals[f"SIG{options.signal}"]
     chance = random.Random(options.seed)
-    print(f"{number.name}, seed {options.seed}", flush=True)
-    kills: Counter[str] = Counter()
-    identical: Counter[str] = Counter()
+    print(f"{options.kills} kills, {options.stops} stops, seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="qgpipe-crash-") as name:
         folder = Path(name)
         (folder / "undisturbed").mkdir()
         seconds = run_undisturbed(folder / "undisturbed")
-        expected = artifacts(folder / "undisturbed")
-        while kills.total() < options.kills:
-            disturbed = Path(tempfile.mkdtemp(dir=folder))
-            aims = choose_aims(options.kills, kills)
-            hit = run_disturbed(disturbed, aims, seconds, number, chance)
-            kills.update(hit)
-            differing = differences(expected, artifacts(disturbed))
-            if differing:
-                print(f"killed in {', '.join(hit)}: {', '.join(differing)} differ", flush=True)
-            else:
-                identical.update(hit)
-    print(f"{'stage':<12}{'kills':>6}{'identical':>11}")
-    for stage in STAGES:
-        print(f"{stage:<12}{kills[stage]:>6}{identical[stage]:>11}")
-    print(f"{'all':<12}{kills.total():>6}{identical.total():>11}")
-    return int(kills != identical)
+        kills = disturb_and_compare(folder, options.kills, [KILL], seconds, chance)
+        stops = disturb_and_compare(folder, options.stops, STOPS, seconds, chance)
+    print(table(kills, stops))
+    return int(kills.blows != kills.identical or stops.blows != stops.identical)
 
 
 if __name__ == "__main__":

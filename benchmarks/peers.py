@@ -58,7 +58,10 @@ def quantumgrav_way(store: Path, output: Path, count: int, processes: int) -> No
 
 
 def quantumgrav_itself() -> Callable[[Path, Path, int, int], None] | None:
-    """The same with the package, if it can be imported."""
+    """The same with the package, if it can be imported.
+
+    Its import also wants ``juliacall``, which starts Julia; preprocessing does not use it.
+    """
     try:
         from QuantumGrav.dataset_ondisk import QGDataset
     except ImportError:
@@ -66,9 +69,9 @@ def quantumgrav_itself() -> Callable[[Path, Path, int, int], None] | None:
 
     def preprocess(store: Path, output: Path, count: int, processes: int) -> None:
         shutil.rmtree(output, ignore_errors=True)
-        # Without a filter or transform it stores nothing.
+        # Without a filter or transform it stores nothing. It gives readers the store's group.
         QGDataset(
-            [store], output, seed_reader, int_type=torch.int64, n_processes=processes,
+            [store], output, plain_reader, int_type=torch.int64, n_processes=processes,
             pre_filter=keep_all,
         )  # fmt: skip
 

@@ -89,7 +89,7 @@ class FolderLock:
         except BlockingIOError:
             holders = _holders(self._descriptor)
             self._close()
-            raise _in_use(self.path.parent, holders) from None
+            raise _in_use(self.path, holders) from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
@@ -150,20 +150,25 @@ def _holders(descriptor: int) -> list[dict[str, Any]]:
     return holders
 
 
-def _in_use(folder: Path, holders: list[dict[str, Any]]) -> FolderInUse:
+def _in_use(path: Path, holders: list[dict[str, Any]]) -> FolderInUse:
+    """``holders`` as an error. A server of NFS may keep the lock of a machine that has died."""
+    broken = f"if that machine has died, type: rm {path}"
     if not holders:
         return FolderInUse(
-            "in use by another process", where=str(folder), remedy="wait until it ends"
+            "in use by another process",
+            where=str(path.parent),
+            remedy=f"wait until it ends; {broken}",
         )
     who = ", ".join(
         f"process {holder['pid']} on host {holder['host']} (since {holder.get('since')})"
         for holder in holders
     )
     here = [str(h["pid"]) for h in holders if h["host"] == HOST]
-    stop = f"stop it with: kill {' '.join(here)}" if len(here) == len(holders) else "stop it there"
-    return FolderInUse(
-        f"in use by {who}", where=str(folder), remedy=f"wait until it ends, or {stop}"
-    )
+    if len(here) == len(holders):
+        remedy = f"wait until it ends, or stop it with: kill {' '.join(here)}"
+    else:
+        remedy = f"wait until it ends, or stop it there; {broken}"
+    return FolderInUse(f"in use by {who}", where=str(path.parent), remedy=remedy)
 
 
 def _forget_in_child() -> None:

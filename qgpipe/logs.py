@@ -81,7 +81,12 @@ def _listen(name: str) -> None:
     """End on the signals of schedulers as after an error: nothing half-made stays behind."""
 
     def stop(number: int, _: FrameType | None) -> None:
-        print(f"{name}: stopped by {signal.Signals(number).name}", file=_terminal)
+        # Past the buffer of the stream: Python refuses to write to it again in the middle of a
+        # write, and a handler of the logging module would keep that error, and the signal, back.
+        signal_name = signal.Signals(number).name
+        line = f"{name}: stopped by {signal_name}; start the same command again to go on\n"
+        with suppress(OSError):
+            os.write(terminal().fileno(), line.encode())
         raise SystemExit(TRY_AGAIN)
 
     for number in SIGNALS:

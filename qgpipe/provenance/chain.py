@@ -12,9 +12,15 @@ from typing import Any, Literal
 from qgpipe.config.sections import FORMATS
 from qgpipe.errors import DataError
 from qgpipe.provenance.checksums import status
-from qgpipe.provenance.record import Record, find_record, read_record
+from qgpipe.provenance.record import (
+    Record,
+    find_record,
+    read_record,
+    unreadable,
+    unreadable_record,
+)
 
-State = Literal["holds", "changed", "missing", "remade"]
+State = Literal["holds", "changed", "missing", "remade", "unrecorded"]
 
 
 @dataclass
@@ -24,7 +30,8 @@ class Link:
     ``record``: of the job that made it; None for a raw store of the user's, and where the record
     is lost. ``recorded``: the checksums under which jobs have recorded it. ``state``: ``holds``
     if the artifact on disk is the one of all records; ``changed`` if it is not what its own
-    record says; ``remade`` if it is, but something was made from an earlier one; ``missing``.
+    record says; ``remade`` if it is, but something was made from an earlier one; ``missing``;
+    ``unrecorded`` if it is the one that was used, but its own record is lost or damaged.
     """
 
     path: Path
@@ -37,16 +44,13 @@ class Link:
 def collect(artifacts: Iterable[Path]) -> list[Link]:
     """``artifacts`` and all they were made from, each before what it was made from, unjudged.
 
-    Raises ``DataError`` if an artifact has no record.
+    Raises ``DataError`` if an artifact has no record, or one that cannot be read.
     """
     links: dict[Path, Link] = {}
     waiting = list(artifacts)
     for path in waiting:
         if find_record(path) is None:
-            raise DataError(
-                f"there is no record of where {path} came from",
-                remedy="name a file that the pipeline has made, or the folder of a run",
-            )
+            raise _without_record(path)
     while waiting:
         path = waiting.pop(0)
         if path.resolve() not in links:
@@ -68,10 +72,31 @@ def trace(artifacts: Iterable[Path]) -> list[Link]:
 
 
 def artifacts_in(path: Path) -> list[Path]:
-    """``path`` itself, or if it is a folder with records, all that these say was made."""
-    records = [read_record(file) for file in sorted(path.rglob("*.provenance.json"))]
-    made = [output for record in records if record is not None for output in record.outputs]
-    return made if path.is_dir() and made and find_record(path) is None else [path]
+    """``path`` itself, or if it is a folder with records, all that these say was made.
+
+    Raises ``DataError`` if one of the records cannot be read.
+    """
+    if find_record(path) is not None:  # of a raw store, a folder itself
+        return [path]
+    made: list[Path] = []
+    for file in sorted(path.rglob("*.provenance.json")):
+        record = read_record(file)
+        if record is None:
+            raise unreadable(file)
+        made += record.outputs
+    return made or [path]
+
+
+def _without_record(path: Path) -> DataError:
+    """Why nothing can be said about ``path``."""
+    damaged = unreadable_record(path)
+    if damaged is not None:
+        return unreadable(damaged)
+    known = f"there is no record of where {path} came from"
+    return DataError(
+        known if path.exists() else f"{path} does not exist",
+        remedy="name a file that the pipeline has made, or the folder of a run",
+    )
 
 
 def _rank(link: Link) -> int:
@@ -97,4 +122,8 @@ def _state(link: Link) -> State:
         outputs = {p.resolve(): c for p, c in link.record.outputs.items()}
         made = outputs[link.path.resolve()]
     found = status(link.path, made, link.store)
-    return "remade" if found == "holds" and link.recorded != {made} else found
+    if found != "holds":
+        return found
+    if link.record is None and link.store is None:
+        return "unrecorded"
+    return "remade" if link.recorded != {made} else "holds"

@@ -59,7 +59,7 @@ def write_crate(links: Sequence[Link], folder: Path) -> None:
     broken = [link.path for link in links if link.state != "holds"]
     if broken:
         raise DataError(
-            f"{broken[0]} is not what was recorded",
+            f"{broken[0]} is not what was recorded, or its record is lost",
             remedy="run the pipeline again, or see what 'qgpipe trace' says of it",
         )
     with atomic_path(folder) as temporary:
@@ -98,7 +98,9 @@ class _Crate:
         version = {"version": qgpipe.__version__}
         self.crate.add_workflow(
             clone / "Snakefile", "workflow/Snakefile", main=True, lang="snakemake",
-            properties={"name": "qgpipe", "license": "MIT", **version},
+            properties={
+                "name": "qgpipe", "license": "MIT", "encodingFormat": FORMATS[".smk"], **version
+            },
         )  # fmt: skip
         for file in sorted(clone.glob("rules/*.smk")):
             self._add_file(file, f"workflow/rules/{file.name}")
@@ -144,9 +146,13 @@ class _Crate:
         raw = [self._artifacts[link.path.resolve()] for link in links if link.record is None]
         return self.crate.add_action(
             self.crate.mainEntity,
-            object=[*self._add_settings(files), *raw],
+            object=_one_or_all([*self._add_settings(files), *raw]),
             result=self._entities(link.path for link in links if link.record is not None),
-            properties={"name": "the whole run", **_times(records)},
+            properties={
+                "name": "the whole run",
+                "description": "all jobs together, from raw data to the newest artifact",
+                **_times(records),
+            },
         )
 
     def _add_settings(self, files: Iterable[Path]) -> list[Entity]:
@@ -165,8 +171,13 @@ class _Crate:
         facts = {"name": path.name, "encodingFormat": FORMATS.get(path.suffix, BINARY), **facts}
         return self.crate.add_file(path, inside, properties=facts)
 
-    def _entities(self, paths: Iterable[Path]) -> list[Entity]:
-        return [self._artifacts[path.resolve()] for path in paths]
+    def _entities(self, paths: Iterable[Path]) -> Entity | list[Entity]:
+        return _one_or_all([self._artifacts[path.resolve()] for path in paths])
+
+
+def _one_or_all(entities: list[Entity]) -> Entity | list[Entity]:
+    """One alone stands without a list, as the specification recommends."""
+    return entities[0] if len(entities) == 1 else entities
 
 
 def _inside(path: Path) -> str:

@@ -25,6 +25,10 @@ from qgpipe.provenance import environment
 from qgpipe.provenance.checksums import checksum, status
 
 FORMAT = 1
+_KEYS = {
+    "stage", "outputs", "inputs", "store", "config_file", "section", "versions", "git", "host",
+    "device", "started", "seconds",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,21 +127,37 @@ def read_record(file: Path) -> Record | None:
     """The record in ``file``; None if there is none, or none that can be read."""
     try:
         content = read_json(file)
-    except DataError:
+    except (DataError, OSError):
         return None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if (
+        not isinstance(content, dict)
+        or content.get("format") != FORMAT
+        or not content.keys() > _KEYS
+    ):
         return None
     return Record(file, content)
 
 
 def find_record(artifact: Path) -> Record | None:
     """The record of the job that made ``artifact``, which lies beside it."""
-    shared = (paths.stage_provenance(artifact.parent, stage) for stage in FORMATS)
-    for file in (paths.provenance(artifact), *shared):
+    for file in _record_files(artifact):
         record = read_record(file)
         if record is not None and artifact.name in record.content["outputs"]:
             return record
     return None
+
+
+def unreadable_record(artifact: Path) -> Path | None:
+    """A file beside ``artifact`` that may be its record, but is damaged or of another format."""
+    return next((f for f in _record_files(artifact) if f.exists() and read_record(f) is None), None)
+
+
+def unreadable(record: Path) -> DataError:
+    """The error for such a file."""
+    return DataError(
+        f"{record} is damaged or of another format",
+        remedy="delete it with the files that it is about, and let snakemake make them again",
+    )
 
 
 def is_up_to_date(job: Job) -> bool:
@@ -159,6 +179,14 @@ def is_up_to_date(job: Job) -> bool:
 def as_recorded(section: Any) -> Any:
     """``section`` as it reads back from a record: keys are text, and so are nan and infinities."""
     return json.loads(json.dumps(section), parse_constant=str)
+
+
+def _record_files(artifact: Path) -> list[Path]:
+    """Where the record of ``artifact`` may be; nowhere for ``.`` and ``/``, which have no name."""
+    if not artifact.name:
+        return []
+    shared = (paths.stage_provenance(artifact.parent, stage) for stage in FORMATS)
+    return [paths.provenance(artifact), *shared]
 
 
 def _inputs(job: Job) -> dict[Path, str]:

@@ -11,7 +11,7 @@ from qgpipe.config.load import load_config
 from qgpipe.errors import DataError
 from qgpipe.files import read_json
 from qgpipe.provenance.differences import ABSENT, differences
-from qgpipe.provenance.record import Record, find_record, read_record
+from qgpipe.provenance.record import Record, find_record, read_record, unreadable
 
 _ABOUT_TRAINING = ("best_epoch", "best_score", "epochs", "stopped_by", "parameters", "seconds",
                    "graphs_per_second")  # fmt: skip
@@ -27,8 +27,11 @@ class Run:
 
     @classmethod
     def read(cls, folder: Path) -> Run:
-        """The run in ``folder``. Raises ``DataError`` if there is no record of one."""
-        train = read_record(folder / "train.provenance.json")
+        """The run in ``folder``. Raises ``DataError`` if no record of one can be read."""
+        file = folder / "train.provenance.json"
+        train = read_record(file)
+        if train is None and file.exists():
+            raise unreadable(file)
         if train is None or not (folder / "config.yaml").exists():
             raise DataError(
                 f"{folder} is not the folder of a finished run",
@@ -70,12 +73,18 @@ class Run:
         return {r.stage: r.content[key] for r in self.records if r.stage in ("train", "test")}
 
     def results(self) -> dict[str, Any]:
-        """Test metrics, and how training went."""
+        """Test metrics, and how training went. Raises ``DataError`` for damaged files."""
         found: dict[str, Any] = {}
         if (metrics := self.folder / "test" / "metrics.json").exists():
-            content = read_json(metrics)
-            found["test loss_avg"] = content["loss"]["loss_avg"]
-            found |= {f"test {name}": value for name, value in content["metrics"].items()}
+            try:
+                content = read_json(metrics)
+                found["test loss_avg"] = content["loss"]["loss_avg"]
+                found |= {f"test {name}": value for name, value in content["metrics"].items()}
+            except (KeyError, TypeError, AttributeError):
+                raise DataError(
+                    f"{metrics} does not hold test metrics",
+                    remedy="delete it, and let snakemake make it again",
+                ) from None
         if (summary := self.folder / "summary.json").exists():
             content = read_json(summary)
             found |= {name: content[name] for name in _ABOUT_TRAINING if name in content}

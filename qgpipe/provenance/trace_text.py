@@ -18,6 +18,7 @@ _SAID: dict[State, str] = {
     "changed": "CHANGED since it was made",
     "missing": "MISSING",
     "remade": "REMADE since something was made from it",
+    "unrecorded": "as it was used, but its RECORD IS MISSING or damaged",
 }
 
 
@@ -49,7 +50,7 @@ def _stage_lines(links: Sequence[Link], settings: Mapping[Path, Settings]) -> It
 
 def _artifact_lines(links: Sequence[Link]) -> Iterator[str]:
     for link in links:
-        origin = "" if link.record is not None else ", raw data"
+        origin = ", raw data" if link.record is None and link.store is not None else ""
         yield f"{link.path}: {_SAID[link.state]}{origin}"
 
 
@@ -101,7 +102,8 @@ def _part_lines(links: Sequence[Link], settings: Mapping[Path, Settings]) -> Ite
 
 def _summary(total: int, broken: int, changed: int) -> str:
     if not broken and not changed:
-        return f"all {total} artifacts hold, and the settings are as they were"
+        held = "it holds" if total == 1 else f"all {total} artifacts hold"
+        return f"{held}, and the settings are as they were"
     return (
         f"{broken} of {total} artifacts do not hold; the settings of {changed} jobs have changed "
         "or cannot be told"

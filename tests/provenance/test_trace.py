@@ -42,7 +42,7 @@ def test_an_input_that_was_made_anew_is_told_from_one_that_was_edited(chain):
 
 def test_an_input_without_a_record_is_judged_by_what_was_made_from_it(chain):
     Path("results/data/table.json.provenance.json").unlink()
-    assert states() == {str(RESULT): "holds", str(TABLE): "holds"}
+    assert states() == {str(RESULT): "holds", str(TABLE): "unrecorded"}
     TABLE.write_text("other")
     assert states() == {str(RESULT): "holds", str(TABLE): "changed"}
 
@@ -60,6 +60,52 @@ def test_a_file_that_nothing_has_recorded_is_an_error(chain):
     Path("alone.txt").touch()
     with pytest.raises(DataError, match=r"no record of where alone\.txt came from; name a file"):
         trace([Path("alone.txt")])
+
+
+def test_a_damaged_record_is_named_wherever_it_is_in_the_chain(chain, capsys):
+    for record, content in (
+        (Path("results/run/result.txt.provenance.json"), "{"),
+        (Path("results/run/result.txt.provenance.json"), '{"format": 1}'),
+        (Path("results/run/result.txt.provenance.json"), "[]"),
+    ):
+        record.write_text(content)
+        for named in (RESULT, RESULT.parent):
+            assert main(["trace", str(named)]) == 1
+            error = capsys.readouterr().err
+            assert error.startswith(
+                f"qgpipe trace: {record} is damaged or of another format; delete"
+            )
+            assert error.count("\n") == 1
+
+
+def test_an_input_whose_record_is_damaged_is_not_taken_for_raw_data(chain, capsys):
+    Path("results/data/table.json.provenance.json").write_text("{")
+    assert main(["trace", str(RESULT)]) == 1
+    text = capsys.readouterr().out
+    assert f"{TABLE}: as it was used, but its RECORD IS MISSING or damaged\n" in text
+    assert "1 of 2 artifacts do not hold" in text
+
+
+@pytest.mark.parametrize(
+    ("named", "problem"),
+    [
+        ("nothing.txt", "nothing.txt does not exist"),
+        ("results/run/result.txt/x", "results/run/result.txt/x does not exist"),
+        ("own.zarr", "there is no record of where own.zarr came from"),
+        ("empty", "there is no record of where empty came from"),
+    ],
+)
+def test_what_is_no_artifact_is_an_error_of_one_line(chain, capsys, named, problem):
+    Path("empty").mkdir()
+    assert main(["trace", named]) == 1
+    assert capsys.readouterr().err == (
+        f"qgpipe trace: {problem}; name a file that the pipeline has made, or the folder of a run\n"
+    )
+
+
+def test_the_working_directory_stands_for_all_in_it(chain, capsys):
+    main(["trace", "."])
+    assert "results/run/result.txt: holds" in capsys.readouterr().out
 
 
 def test_a_folder_stands_for_what_was_made_in_it(chain):

@@ -7,6 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import rocrate
+from requests_cache import CachedResponse, CachedSession
+from requests_cache.models import CachedRequest
+from rocrate_validator import services
+from rocrate_validator.models import Severity
 
 from qgpipe.cli import main
 
@@ -85,8 +90,33 @@ def test_runs_are_compared(copy, capsys):
 
 
 def test_a_folder_without_a_run_cannot_be_compared(copy, capsys):
-    assert main(["diff", str(RUN), "results/data"]) == 1
-    assert "results/data is not the folder of a finished run" in capsys.readouterr().err
+    for other in ("results/data", "run.yaml", "nowhere", str(RUN / "model.pt")):
+        for pair in ([str(RUN), other], [other, str(RUN)]):
+            assert main(["diff", *pair]) == 1
+            assert capsys.readouterr().err == (
+                f"qgpipe diff: {other} is not the folder of a finished run; name two folders in "
+                "training.path, results/runs/first for instance\n"
+            )
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("train.provenance.json", "{}", "is damaged or of another format"),
+        ("test/metrics.json", "[]", "does not hold test metrics"),
+        ("summary.json", "{", "is damaged"),
+        ("config.yaml", "a: [", "line 1"),
+    ],
+)
+def test_a_run_with_a_damaged_file_cannot_be_compared(copy, capsys, file, content, problem):
+    shutil.copytree(RUN, "results/runs/other")
+    damaged = Path("results/runs/other", file)
+    damaged.write_text(content)
+    assert main(["diff", str(RUN), "results/runs/other"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"qgpipe diff: {damaged}")
+    assert problem in error
+    assert error.count("\n") <= 2
 
 
 @pytest.fixture
@@ -99,6 +129,49 @@ def crate(copy, capsys):
 
 def ids(value):
     return {entry["@id"] for entry in (value if isinstance(value, list) else [value])}
+
+
+@pytest.fixture
+def context(tmp_path):
+    """A cache of web pages with the one that the validator asks for, so that it needs no network.
+
+    The context of RO-Crate 1.1 is made from the newer one that comes with ``rocrate``: of the
+    terms that our crates use they differ in one.
+    """
+    page = Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld"
+    text = page.read_text().replace(
+        "bioschemas.org/terms/ComputationalWorkflow", "bioschemas.org/ComputationalWorkflow"
+    )
+    address = "https://w3id.org/ro/crate/1.1/context"
+    response = CachedResponse(
+        content=text.encode(),
+        status_code=200,
+        url=address,
+        headers={"Content-Type": "application/ld+json"},
+        request=CachedRequest(method="GET", url=address),
+    )
+    with CachedSession(str(tmp_path / "cache"), expire_after=-1, backend="sqlite") as session:
+        session.cache.save_response(response)
+    return tmp_path / "cache"
+
+
+def problems(cache):
+    """What the validator says that the crate in the working directory must have and has not."""
+    settings = services.ValidationSettings(
+        rocrate_uri="crate",
+        profile_identifier="workflow-run-crate",
+        requirement_severity=Severity.REQUIRED,
+        offline=True,
+        cache_path=cache,
+    )
+    return [issue.message for issue in services.validate(settings).get_issues()]
+
+
+def test_a_crate_passes_the_validator_of_its_profile(crate, context):
+    assert problems(context) == []
+    edit(Path("crate/ro-crate-metadata.json"), '"instrument"', '"startDate"')
+    instrument = "The Action MUST have an instrument property that references the executed tool"
+    assert instrument in problems(context)
 
 
 def test_a_crate_conforms_to_the_workflow_run_profile(crate):

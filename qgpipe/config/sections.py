@@ -24,7 +24,7 @@ FORMATS = {
 HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
     "checkpoint_at", "keep_checkpoints", "checkpoint_every_steps", "data", "output",
-    "n_processes", "residency", "chunksize", "files",
+    "n_processes", "residency", "chunksize", "files", "message_passing",
 }  # fmt: skip
 
 _STAGES = ("training", "validation", "testing")

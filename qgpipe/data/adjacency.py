@@ -1,4 +1,4 @@
-"""Adjacency as bits, as index pairs or as lists of targets, and the ways between them.
+"""Adjacency as bits, as index pairs or as lists of neighbours, and the ways between them.
 
 Every function works on many graphs at once. The forms are described in
 :mod:`qgpipe.data.packed`; ``sizes`` are the numbers of nodes of the graphs, int64 [N].
@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from qgpipe.data.packed import (
+    BLOCK,
     WORD,
     BitAdjacency,
+    BitRows,
+    EdgeLists,
     EdgePairs,
     Edges,
-    EdgeTargets,
     offsets,
     ranges,
 )
@@ -45,25 +47,6 @@ def pairs_to_bits(pairs: EdgePairs, sizes: np.ndarray) -> BitAdjacency:
     return BitAdjacency(np.packbits(unpacked, bitorder="little"), ptr, counts)
 
 
-def as_targets(edges: Edges, sizes: np.ndarray, largest: int) -> EdgeTargets:
-    """The same edges as lists of targets; they must be sorted by source.
-
-    ``largest``: the lists get a type that holds every node index of so large a graph, so
-    that those of several blocks can be joined.
-    """
-    if isinstance(edges, EdgeTargets):
-        return edges
-    node_ptr = offsets(sizes)
-    source, target = edge_index(edges, sizes)
-    counts = np.diff(edges.edge_ptr) if isinstance(edges, EdgePairs) else edges.num_edges
-    dtype = np.min_scalar_type(max(largest - 1, 0))
-    ptr = _word_offsets(counts * dtype.itemsize)
-    targets = np.zeros(int(ptr[-1]) // dtype.itemsize, dtype)
-    targets[ranges(ptr[:-1] // dtype.itemsize, counts)] = target - np.repeat(node_ptr[:-1], counts)
-    out_degree = np.bincount(source, minlength=int(node_ptr[-1]))
-    return EdgeTargets(targets, ptr, counts, out_degree.astype(np.uint32))
-
-
 def sorted_by_source(pairs: EdgePairs) -> bool:
     """Whether within each graph the sources never decrease."""
     falls = np.flatnonzero(np.diff(pairs.edge_index[0].astype(np.int64)) < 0) + 1
@@ -76,11 +59,6 @@ def sorted_and_unique(pairs: EdgePairs) -> bool:
     return bool(np.isin(np.flatnonzero(np.diff(key) <= 0) + 1, pairs.edge_ptr).all())
 
 
-def target_bytes(num_edges: int, num_nodes: int, largest: int) -> int:
-    """Bytes that the edges take as lists of targets, padding left out."""
-    return np.min_scalar_type(max(largest - 1, 0)).itemsize * num_edges + 4 * num_nodes
-
-
 def edge_index(edges: Edges, sizes: np.ndarray) -> np.ndarray:
     """Edges of the disjoint union of the graphs, int64 [2, E].
 
@@ -90,12 +68,21 @@ def edge_index(edges: Edges, sizes: np.ndarray) -> np.ndarray:
     if isinstance(edges, EdgePairs):
         start = np.repeat(node_ptr[:-1], np.diff(edges.edge_ptr))
         return edges.edge_index + start
-    if isinstance(edges, EdgeTargets):
-        return _expand(edges.out_degree, node_ptr[:-1], edges.num_edges, _without_padding(edges))
+    if isinstance(edges, EdgeLists):
+        out_degree = edges.degrees[:, 0]
+        return _expand(out_degree, node_ptr[:-1], edges.num_edges, _without_padding(edges))
+    if isinstance(edges, BitRows):
+        source, target = np.nonzero(np.unpackbits(edges.bits, axis=1, bitorder="little"))
+        return np.stack([source, target + np.repeat(node_ptr[:-1], edges.num_edges)])
     counts = _row_counts(edges, sizes)
     columns = np.repeat(node_ptr[:-1], sizes) - 8 * _first_bytes(edges.ptr, sizes)
     set_bits = np.flatnonzero(np.unpackbits(edges.bits, bitorder="little").view(bool))
     return _expand(counts, columns, counts, set_bits)
+
+
+def edge_counts(edges: Edges) -> np.ndarray:
+    """Number of edges of each graph, int64 [N]."""
+    return np.diff(edges.edge_ptr) if isinstance(edges, EdgePairs) else edges.num_edges
 
 
 def _expand(
@@ -112,11 +99,13 @@ def _expand(
     return result
 
 
-def _without_padding(edges: EdgeTargets) -> np.ndarray:
-    filled = edges.num_edges
-    padding = np.diff(edges.ptr) // edges.targets.dtype.itemsize - filled
-    runs = np.stack([filled, padding], axis=1).ravel()
-    return edges.targets[np.repeat(np.arange(len(runs)) % 2 == 0, runs)]
+def _without_padding(edges: EdgeLists) -> np.ndarray:
+    """Local targets of all edges, [E]."""
+    blocks = np.diff(edges.ptr)
+    used = np.repeat(edges.num_edges + BLOCK * edges.ptr[:-1], blocks)
+    used -= BLOCK * np.arange(len(used))
+    filled = np.minimum(used, BLOCK).astype(np.uint8)
+    return edges.lists[:, 0][np.arange(BLOCK, dtype=np.uint8) < filled[:, None]]
 
 
 def _row_counts(adjacency: BitAdjacency, sizes: np.ndarray) -> np.ndarray:

@@ -2,136 +2,154 @@
 
 from __future__ import annotations
 
-import copy
-import functools
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from qgpipe.data.adjacency import edge_index
-from qgpipe.data.packed import Attribute, Packed
+from qgpipe.data.batch_types import CompactBatch, empty
+from qgpipe.data.forms import in_form, sorted_in_form
+from qgpipe.data.packed import (
+    Attribute,
+    BitAdjacency,
+    BitRows,
+    EdgePairs,
+    Edges,
+    Form,
+    Packed,
+    offsets,
+)
+from qgpipe.message_passing.compact import BitEdges, CompactEdges, ListedEdges
 
 
-class RuledData(Data):
-    """A graph some of whose attributes are joined by other rules than PyG's usual ones."""
+@dataclass(eq=False)
+class Parts:
+    """What a batch is put together from; tensors that are not called host's may be on a device.
 
-    def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        rule = self._rule(key)
-        return super().__cat_dim__(key, value, *args, **kwargs) if rule is None else rule[0]
+    ``like``: graphs with the same attributes, which say how they are joined.
+    ``values``: the attributes, one graph after the other, along axis 0.
+    ``slices``: int64 [B+1] on the host, where each graph starts in an attribute, and in
+    ``edge_index``.
+    ``ptr``: int64 [B+1] and ``graph``: int64 [V], where the nodes of each graph start, and the
+    graph of each node; ``sizes``: int64 [B], on the host, the nodes of each graph.
+    ``edge_index``, ``compact_edges``: the edges, in one way or both.
+    """
 
-    def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        rule = self._rule(key)
-        if rule is None:
-            return super().__inc__(key, value, *args, **kwargs)
-        return self.num_nodes if rule[1] else 0
+    like: Packed
+    values: Mapping[str, Tensor]
+    slices: Mapping[str, np.ndarray]
+    ptr: Tensor
+    graph: Tensor
+    sizes: np.ndarray
+    edge_index: Tensor | None
+    compact_edges: CompactEdges | None
 
-    def _rule(self, key: str) -> tuple[int | None, bool] | None:
-        return self.__dict__.get("_rules", {}).get(key)
 
-
-def to_batch(packed: Packed, positions: np.ndarray) -> Batch:
+def to_batch(packed: Packed, positions: np.ndarray, form: Form = "edges") -> Batch:
     """Gathered graphs as one PyG batch, as ``Batch.from_data_list`` would build it.
 
     ``positions``: int64 [B], stored as ``sample_position``.
     Has ``edge_index`` int64 [2, E], ``batch`` int64 [V], ``ptr`` int64 [B+1], the attributes,
-    and what ``to_data_list`` needs.
+    and what ``to_data_list`` needs. Of another ``form`` than ``edges`` it has ``compact_edges``,
+    and makes ``edge_index`` only if it is asked for it.
     """
-    batch = _empty(packed, Batch)
-    num_graphs, node_ptr, edge_ptr = packed.num_graphs, packed.node_ptr, packed.edge_ptr
-    start = torch.from_numpy(node_ptr[:-1])
-    unmoved = torch.zeros(num_graphs, dtype=torch.int64)
-    slices = {"edge_index": torch.from_numpy(edge_ptr)}
-    increments = {"edge_index": start}
-    for name, attribute in packed.attributes.items():
-        ptr = packed.ptr_of(attribute)
-        batch[name] = torch.from_numpy(_joined(attribute, ptr, node_ptr))
-        slices[name] = torch.from_numpy(ptr)
-        increments[name] = start if attribute.increment else unmoved
-    batch["edge_index"] = torch.from_numpy(edge_index(packed.edges, packed.sizes))
-    for name, values in _constants(packed).items():
-        batch[name] = values
-        slices[name], increments[name] = slices["edge_index"], unmoved
-    batch["batch"] = torch.from_numpy(np.repeat(np.arange(num_graphs), packed.sizes))
-    batch["ptr"] = torch.from_numpy(node_ptr)
-    batch["sample_position"] = torch.from_numpy(positions.copy())
-    if packed.explicit_num_nodes:
-        batch.num_nodes = int(node_ptr[-1])
-        batch._store._num_nodes = packed.sizes.tolist()
-    batch._num_graphs = num_graphs
+    packed = packed if form == "edges" else in_form(packed, form)
+    edges, sizes = packed.edges, packed.sizes
+    plain = form == "edges" or isinstance(edges, EdgePairs)
+    ptr = torch.from_numpy(packed.node_ptr)
+    parts = Parts(
+        packed,
+        {name: torch.from_numpy(a.values) for name, a in packed.attributes.items()},
+        {
+            "edge_index": packed.edge_ptr,
+            **{name: packed.ptr_of(a) for name, a in packed.attributes.items()},
+        },
+        ptr,
+        torch.from_numpy(np.repeat(np.arange(packed.num_graphs), sizes)),
+        sizes,
+        torch.from_numpy(edge_index(edges, sizes)) if plain else None,
+        None if form == "edges" else compact_edges(edges, sizes, form),
+    )
+    return assemble(parts, torch.from_numpy(positions.copy()))
+
+
+def assemble(parts: Parts, positions: Tensor) -> Batch:
+    """The batch; ``positions``: int64 [B], the places of its graphs in the data set."""
+    attributes, ptr = parts.like.attributes, parts.ptr
+    batch = empty(attributes, Batch if parts.compact_edges is None else CompactBatch)
+    start = ptr[:-1]
+    slices = {name: torch.from_numpy(rows) for name, rows in parts.slices.items()}
+    starts_on_host = torch.from_numpy(offsets(parts.sizes)[:-1])
+    unmoved = torch.zeros(len(parts.sizes), dtype=torch.int64)
+    moved = {name for name, a in attributes.items() if a.increment} | {"edge_index"}
+    for name, attribute in attributes.items():
+        values = parts.values[name]
+        if attribute.increment:
+            values = values + _spread(start, slices[name], values)
+        batch[name] = _moved(attribute, values)
+    if parts.compact_edges is not None:
+        batch["compact_edges"] = parts.compact_edges
+    if parts.edge_index is not None:
+        batch["edge_index"] = parts.edge_index
+    for name, constant in parts.like.constants.items():
+        shape = int(slices["edge_index"][-1]), *constant.shape
+        dtype = getattr(torch, constant.dtype)
+        batch[name] = torch.full(shape, constant.value, dtype=dtype, device=ptr.device)
+        slices[name] = slices["edge_index"]
+    batch["batch"] = parts.graph
+    batch["ptr"] = ptr
+    batch["sample_position"] = positions
+    if parts.like.explicit_num_nodes:
+        batch.num_nodes = len(parts.graph)
+        batch._store._num_nodes = parts.sizes.tolist()
+    batch._num_graphs = len(parts.sizes)
     batch._slice_dict = slices
-    batch._inc_dict = increments
+    batch._inc_dict = {name: starts_on_host if name in moved else unmoved for name in slices}
     return batch
+
+
+def compact_edges(edges: Edges, sizes: np.ndarray, form: Form) -> CompactEdges:
+    """The edges of graphs with ``sizes`` nodes (int64 [B]) in a compact form.
+
+    Edges with duplicates, which bits cannot hold, are listed also for ``dense``.
+    """
+    if isinstance(edges, EdgePairs | BitAdjacency):
+        edges = sorted_in_form(edges, sizes, form)
+    ptr = torch.from_numpy(offsets(sizes))
+    total = int(edges.num_edges.sum())
+    if isinstance(edges, BitRows):
+        return BitEdges(torch.from_numpy(edges.bits), ptr, sizes, total)
+    lists, degrees = torch.from_numpy(edges.lists), torch.from_numpy(edges.degrees)
+    return ListedEdges(lists, degrees, ptr, torch.from_numpy(edges.num_edges), total)
 
 
 def to_data(packed: Packed) -> Data:
     """The only graph of ``packed`` as a PyG ``Data``."""
-    data = _empty(packed, Data)
+    data = empty(packed.attributes, Data)
     for name, attribute in packed.attributes.items():
-        values = torch.from_numpy(_moved(attribute, attribute.values))
+        values = _moved(attribute, torch.from_numpy(attribute.values))
         data[name] = values[0] if attribute.scalar else values
     data["edge_index"] = torch.from_numpy(edge_index(packed.edges, packed.sizes))
-    for name, values in _constants(packed).items():
-        data[name] = values
+    for name, constant in packed.constants.items():
+        spelt_out = np.full((int(packed.edge_ptr[-1]), *constant.shape), constant.value)
+        data[name] = torch.from_numpy(spelt_out.astype(constant.dtype))
     if packed.explicit_num_nodes:
         data.num_nodes = int(packed.node_ptr[-1])
     return data
 
 
-def _joined(attribute: Attribute, ptr: np.ndarray, node_ptr: np.ndarray) -> np.ndarray:
-    """The attribute as it is in a batch."""
-    values = attribute.values
-    if attribute.increment:
-        start = np.repeat(node_ptr[:-1], np.diff(ptr)).astype(values.dtype)
-        values = values + start.reshape(-1, *[1] * (values.ndim - 1))
-    return _moved(attribute, values)
+def _spread(start: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+    """``start`` [B], each as often as its graph has rows, to be added to ``values``."""
+    counts = rows.diff().to(start.device)
+    spread = torch.repeat_interleave(start, counts, output_size=int(rows[-1]))
+    return spread.to(values.dtype).view(-1, *[1] * (values.dim() - 1))
 
 
-def _moved(attribute: Attribute, values: np.ndarray) -> np.ndarray:
+def _moved(attribute: Attribute, values: Tensor) -> Tensor:
     if attribute.scalar or attribute.cat_dim == 0:
         return values
-    return np.ascontiguousarray(np.moveaxis(values, 0, attribute.cat_dim))
-
-
-def _constants(packed: Packed) -> dict[str, torch.Tensor]:
-    num_edges = int(packed.edge_ptr[-1])
-    return {
-        name: torch.from_numpy(
-            np.full((num_edges, *constant.shape), constant.value, constant.dtype)
-        )
-        for name, constant in packed.constants.items()
-    }
-
-
-def _empty(packed: Packed, kind: type) -> Any:
-    """An empty ``Data`` or ``Batch`` of the class that knows how to join the attributes."""
-    rules = _unusual_rules(packed)
-    base = RuledData if rules else Data
-    result = copy.copy(_empty_batch(base)) if kind is Batch else base()
-    if rules:
-        result.__dict__["_rules"] = rules
-    return result
-
-
-@functools.cache
-def _empty_batch(base: type[Data]) -> Batch:
-    """Made once: PyG looks for its class anew each time, which costs as much as a small batch."""
-    return Batch(_base_cls=base)
-
-
-def _unusual_rules(packed: Packed) -> dict[str, tuple[int | None, bool]]:
-    """Concatenation axis and increment of the attributes that PyG would join otherwise."""
-    rules = {}
-    for name, attribute in packed.attributes.items():
-        is_index = "index" in name or name == "face"
-        dimensions = attribute.values.ndim
-        if attribute.scalar:
-            cat_dim: int | None = None
-            usual = dimensions == 1
-        else:
-            cat_dim = attribute.cat_dim
-            usual = (cat_dim - (-1 if is_index else 0)) % dimensions == 0
-        if not usual or attribute.increment != is_index or "batch" in name:
-            rules[name] = (cat_dim, attribute.increment)
-    return rules
+    return values.movedim(0, attribute.cat_dim).contiguous()

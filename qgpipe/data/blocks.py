@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from qgpipe.data.gathering import concatenate, follows, harmonised, join_offsets, select
+from qgpipe.data.gathering import concatenate, follows, harmonised, join_offsets, select, take
 from qgpipe.data.packed import Packed, offsets, ranges
 from qgpipe.data.table import rebuild, row_ptr, table
 
@@ -39,6 +39,10 @@ class Blocks:
 
     def gather(self, positions: np.ndarray) -> Packed:
         """The graphs at ``positions`` (int64 [M]), in that order, copied into memory."""
+        if len(self.blocks) == 1:
+            gathered = take(self.blocks[0], self._tables[0], self._ptrs, positions)
+            self._release(len(positions))
+            return gathered
         block = np.searchsorted(self._first, positions, side="right") - 1
         order = np.argsort(block, kind="stable")
         gathered = self._gather(positions[order], block[order])

@@ -15,11 +15,14 @@ import torch
 from torch_geometric.data import Batch, Data, Dataset
 
 from qgpipe.data.batch import to_batch, to_data
+from qgpipe.data.blocks import Blocks
+from qgpipe.data.density import Density
+from qgpipe.data.device_graphs import DeviceGraphs
 from qgpipe.data.manifest import FORMAT
-from qgpipe.data.packed import offsets
+from qgpipe.data.packed import Form, offsets
 from qgpipe.data.parts import read_part_info, verify_part
-from qgpipe.data.residency import load_blocks
-from qgpipe.errors import DataError
+from qgpipe.data.residency import choose_residency, largest_graph, open_blocks, read_blocks
+from qgpipe.errors import ConfigError, DataError
 from qgpipe.files import read_json
 
 
@@ -32,7 +35,10 @@ class PackedDataset(Dataset):
 
     ``path``: the ``dataset.json``; ``indices``: positions to use, in that order (all);
     ``transform``: applied to each ``Data`` as it is loaded;
-    ``residency``: see :func:`qgpipe.data.residency.load_blocks`.
+    ``residency``: where batches are taken from. ``mmap``: part files are mapped, and decoded as
+    batches need them; ``memory``: all is read and decoded before the first batch; ``device``: and
+    copied to ``device``, for which batches then wait least; ``auto``: memory if the graphs take
+    less than half of what is free, else ``mmap``.
 
     Raises ``DataError`` if a part is missing, damaged, or not the one that was recorded.
     """
@@ -43,6 +49,7 @@ class PackedDataset(Dataset):
         indices: Sequence[int] | np.ndarray | torch.Tensor | None = None,
         transform: Callable[[Data], Data] | None = None,
         residency: str = "auto",
+        device: torch.device | str = "cpu",
     ):
         super().__init__(transform=transform)
         self.path = Path(path)
@@ -52,29 +59,66 @@ class PackedDataset(Dataset):
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             infos = list(pool.map(_check_part, files, recorded))
         self._files, self._infos = files, infos
-        self._blocks = load_blocks(files, infos, residency)
+        self.residency = choose_residency(residency, infos)
+        self.device = torch.device(device)
+        self._stored = self._open()
+        self._held: dict[Form, Blocks | DeviceGraphs] = {}
         if indices is not None:
             self._indices = np.arange(self.len())[np.asarray(indices, np.int64)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_blocks"}
+        left_out = ("_stored", "_held")
+        return {key: value for key, value in self.__dict__.items() if key not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In another process map the parts, instead of taking the arrays along."""
         self.__dict__.update(state)
-        self._blocks = load_blocks(self._files, self._infos, "mmap")
+        self._stored = self._open()
+        self._held = {}
+
+    def _open(self) -> Blocks:
+        """All graphs as they are stored: mapped, unless they are compressed."""
+        compressed = any(info["compressed"] for info in self._infos)
+        return open_blocks(self._files, mapped=self.residency == "mmap" or not compressed)
 
     def len(self) -> int:
         """Number of graphs in all parts."""
-        return len(self._blocks)
+        return len(self._stored)
 
     def get(self, idx: int) -> Data:
         """The graph at position ``idx``, not transformed."""
-        return to_data(self._blocks.gather(np.array([idx], np.int64)))
+        return to_data(self._stored.gather(np.array([idx], np.int64)))
 
-    def batch(self, positions: np.ndarray) -> Batch:
-        """The graphs at ``positions`` (int64 [B]) as one batch, not transformed."""
-        return to_batch(self._blocks.gather(positions), positions)
+    def batch(self, positions: np.ndarray, form: Form = "edges") -> Batch:
+        """The graphs at ``positions`` (int64 [B]) as one batch, not transformed.
+
+        Its edges come in ``form``: see :func:`qgpipe.data.batch.to_batch`.
+        """
+        self.prepare(form)
+        held = self._held.get(form, self._stored)
+        if isinstance(held, DeviceGraphs):
+            return held.batch(positions)
+        return to_batch(held.gather(positions), positions, form)
+
+    def prepare(self, form: Form) -> None:
+        """Read all graphs for batches of ``form``, unless they are mapped.
+
+        Raises ``ConfigError`` if the device cannot hold them.
+        """
+        if self.residency == "mmap" or form in self._held:
+            return
+        blocks = read_blocks(self._files, form, largest_graph(self._infos))
+        self._held[form] = blocks
+        if self.residency == "device" and DeviceGraphs.can_hold(blocks.blocks[0]):
+            try:
+                self._held[form] = DeviceGraphs(blocks.blocks[0], form, self.device)
+            except torch.OutOfMemoryError:
+                needed = sum(info["bytes"] for info in self._infos) / 1e9
+                raise ConfigError(
+                    f"{self.device} has not enough memory for graphs of {needed:.1f} GB and more",
+                    key="data.residency",
+                    remedy="set it to memory",
+                ) from None
 
     def index_select(self, idx: Any) -> PackedDataset:
         """A view of the graphs at ``idx``: a slice, or integers or booleans of any kind.
@@ -132,6 +176,24 @@ class PackedDataset(Dataset):
         """
         return self._all_targets[self.positions]
 
+    @property
+    def density(self) -> Density:
+        """How full the adjacency matrices of the whole data set are."""
+        sizes = [(np.array(s["values"]), np.array(s["counts"])) for s in self._columns("sizes")]
+        return Density(
+            graphs=len(self._stored),
+            edges=sum(self._columns("num_edges")),
+            pairs=sum(int(counts @ values**2) for values, counts in sizes),
+            largest=largest_graph(self._infos),
+        )
+
+    def _columns(self, name: str) -> list[Any]:
+        return [info[name] for info in self._infos]
+
+    def sizes(self) -> np.ndarray:
+        """Number of nodes of each graph of the whole data set, int64 [N]."""
+        return np.concatenate([block.sizes for block in self._stored.blocks])
+
     def sample_ids(self, positions: Sequence[int] | np.ndarray | torch.Tensor) -> list[str]:
         """``store/index`` of the samples at ``positions`` of the whole data set."""
         positions = np.asarray(positions, np.int64)
@@ -145,11 +207,11 @@ class PackedDataset(Dataset):
 
     @cached_property
     def _all_samples(self) -> np.ndarray:
-        return np.concatenate([block.sample_index for block in self._blocks.blocks])
+        return np.concatenate([block.sample_index for block in self._stored.blocks])
 
     @cached_property
     def _all_targets(self) -> np.ndarray:
-        targets = [block.attributes.get("y") for block in self._blocks.blocks]
+        targets = [block.attributes.get("y") for block in self._stored.blocks]
         if any(y is None or y.kind != "graph" for y in targets):
             raise DataError(
                 f"{self.path}: the graphs have no target 'y' of one row each",

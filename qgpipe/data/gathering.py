@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,16 +14,25 @@ from qgpipe.data.table import Rows, rebuild, row_ptr, table
 
 def select(packed: Packed, positions: np.ndarray) -> Packed:
     """The graphs at ``positions`` (integers [M], not negative), in that order."""
-    positions = np.asarray(positions, np.int64)
-    ptrs, index = {}, {"graph": positions}
     arrays = table(packed)
-    for follow in follows(arrays) - {"graph"}:
-        ptr = row_ptr(packed, follow)
+    ptrs = {follow: row_ptr(packed, follow) for follow in follows(arrays) - {"graph"}}
+    return take(packed, arrays, ptrs, np.asarray(positions, np.int64))
+
+
+def take(
+    packed: Packed,
+    arrays: Mapping[str, Rows],
+    ptrs: Mapping[str, np.ndarray],
+    positions: np.ndarray,
+) -> Packed:
+    """As ``select``; ``arrays`` is the table of ``packed`` and ``ptrs`` what its rows follow."""
+    rows, taken = {"graph": positions}, {}
+    for follow, ptr in ptrs.items():
         starts = ptr[positions]
         lengths = ptr[positions + 1] - starts
-        ptrs[follow], index[follow] = offsets(lengths), ranges(starts, lengths)
-    values = {name: array.take(index[follow], axis=0) for name, (array, follow) in arrays.items()}
-    return rebuild(packed, values, ptrs)
+        taken[follow], rows[follow] = offsets(lengths), ranges(starts, lengths)
+    values = {name: array.take(rows[follow], axis=0) for name, (array, follow) in arrays.items()}
+    return rebuild(packed, values, taken)
 
 
 def concatenate(packs: Sequence[Packed]) -> Packed:
@@ -66,7 +75,7 @@ def harmonised(packs: Sequence[Packed]) -> list[Packed]:
     ]
 
 
-def follows(arrays: dict[str, Rows]) -> set[str]:
+def follows(arrays: Mapping[str, Rows]) -> set[str]:
     """What the rows of the arrays follow; nodes always count."""
     return {"node", *(rows.follow for rows in arrays.values())}
 

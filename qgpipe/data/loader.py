@@ -13,9 +13,11 @@ from torch.utils.data import Subset
 from torch_geometric.data import Batch
 
 from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.packed import Form
 from qgpipe.data.transformed import TransformedBatches
 
 PREFETCH = 2
+BUCKETS = 16  # batches over which graphs are sorted by size
 
 
 class GraphLoader:
@@ -30,6 +32,10 @@ class GraphLoader:
     ``persistent_workers``: keep worker processes between epochs.
     ``pin_memory``: put batches into page-locked memory if there is a GPU.
     ``seed``: the order of an epoch is a pure function of it and of the number of the epoch.
+    ``bucket_by_size``: let a batch have graphs of like size; still shuffled, over the epoch.
+
+    ``form`` is how the edges reach the model: as ``edge_index``, or as the layers of ``csr`` or
+    ``dense`` message passing work on them. Whoever knows the model sets it.
     """
 
     def __init__(
@@ -43,7 +49,10 @@ class GraphLoader:
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
         seed: int = 0,
+        bucket_by_size: bool = False,
     ):
+        self.form: Form = "edges"
+        self.bucket_by_size = bucket_by_size
         self.dataset = _without_subsets(dataset)
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -82,7 +91,20 @@ class GraphLoader:
         if not self.shuffle:
             return positions
         generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.seed, epoch))))
-        return generator.permutation(positions)
+        order = generator.permutation(positions)
+        return self._in_buckets(order, generator) if self.bucket_by_size else order
+
+    def _in_buckets(self, order: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """``order`` sorted by size within stretches of some batches, and these shuffled.
+
+        The last batch, if it is not full, keeps its graphs: ``drop_last`` leaves out any size.
+        """
+        full = len(order) // self.batch_size
+        sorted_part, rest = np.split(order, [full * self.batch_size])
+        stretch = np.arange(len(sorted_part)) // (BUCKETS * self.batch_size)
+        by_size = np.lexsort((self.dataset.sizes()[sorted_part], stretch))
+        batches = sorted_part[by_size].reshape(full, self.batch_size)
+        return np.concatenate([generator.permutation(batches).ravel(), rest])
 
     def iterate(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch``, from number ``start_batch`` on."""
@@ -90,14 +112,15 @@ class GraphLoader:
         starts = range(start_batch * self.batch_size, len(self) * self.batch_size, self.batch_size)
         batches = [order[start : start + self.batch_size] for start in starts]
         if self._transformed is not None:
-            return self._transformed.iterate(epoch, batches)
+            return self._transformed.iterate(epoch, batches, self.form)
+        self.dataset.prepare(self.form)
         if self.num_workers == 0:
             return map(self._assemble, batches)
         return self._assemble_ahead(batches)
 
     def _assemble(self, positions: np.ndarray) -> Batch:
-        batch = self.dataset.batch(positions)
-        return batch.pin_memory() if self.pin_memory else batch
+        batch = self.dataset.batch(positions, self.form)
+        return batch.pin_memory() if self.pin_memory and not batch.ptr.is_cuda else batch
 
     def _assemble_ahead(self, batches: list[np.ndarray]) -> Iterator[Batch]:
         pending: deque[Future[Batch]] = deque()

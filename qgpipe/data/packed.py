@@ -14,8 +14,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 WORD = 8  # bytes; the bits of a graph start at a multiple of it, so that they move as words
+BLOCK = 64  # entries; lists of edges move in rows of so many
 
 Kind = Literal["node", "edge", "graph", "ragged"]
+
+# How edges reach a model: as edge_index, or in a form that its layers work on directly.
+Form = Literal["edges", "csr", "dense"]
 
 
 @dataclass(eq=False)
@@ -68,23 +72,38 @@ class EdgePairs:
 
 
 @dataclass(eq=False)
-class EdgeTargets:
-    """Edges sorted by (source, target), decoded for batching: never stored in a file.
+class EdgeLists:
+    """Edges that are sorted by source, listed from both of their ends: never stored in a file.
 
-    ``targets``: uint8, uint16 or uint32; the local targets of graph ``i`` start at byte
-    ``ptr[i]`` and are followed by zeros up to the next multiple of eight bytes.
-    ``ptr``: int64 [N+1], byte offsets, multiples of eight.
+    ``lists``: [R, K, 64] of uint8, int16 or int32: local targets of the edges in their order
+    and, if ``K`` is 2, local sources of the same edges sorted by (target, source). Those of graph
+    ``i`` fill the rows from ``ptr[i]`` on, followed by zeros up to the end of its last row.
+    ``ptr``: int64 [N+1], row offsets.
     ``num_edges``: int64 [N].
-    ``out_degree``: unsigned [V], number of edges that start at each node.
+    ``degrees``: int32 [V, 3], numbers of edges that start at each node, that end at it, and
+    that do both.
     """
 
-    targets: np.ndarray
+    lists: np.ndarray
     ptr: np.ndarray
     num_edges: np.ndarray
-    out_degree: np.ndarray
+    degrees: np.ndarray
 
 
-Edges = BitAdjacency | EdgePairs | EdgeTargets
+@dataclass(eq=False)
+class BitRows:
+    """Adjacency as bits with rows of one length for all graphs: never stored in a file.
+
+    ``bits``: uint8 [V, W], ``bitorder="little"``; bit ``j`` of row ``v`` says that an edge runs
+    from ``v`` to the ``j``-th node of its graph.
+    ``num_edges``: int64 [N].
+    """
+
+    bits: np.ndarray
+    num_edges: np.ndarray
+
+
+Edges = BitAdjacency | EdgePairs | EdgeLists | BitRows
 
 
 class ConstantEdges(NamedTuple):

@@ -1,52 +1,68 @@
-"""Where the graphs of a data set are kept: in memory, or mapped from their part files."""
+"""Where the graphs of a data set are kept: mapped from their part files, or in memory."""
 
 from __future__ import annotations
 
 import resource
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from qgpipe.data.adjacency import as_targets, sorted_by_source, target_bytes
 from qgpipe.data.blocks import Blocks
+from qgpipe.data.forms import in_form, list_bytes
 from qgpipe.data.gathering import concatenate
-from qgpipe.data.packed import EdgePairs, Packed
+from qgpipe.data.packed import Form
 from qgpipe.data.parts import open_part
 from qgpipe.errors import ConfigError
 
+RESIDENCIES = ("auto", "memory", "mmap", "device")
 SPARE_FILES = 256
 
 
-def load_blocks(
-    paths: Sequence[Path], infos: Sequence[dict[str, Any]], residency: str = "auto"
-) -> Blocks:
-    """The graphs of the part files ``paths``, whose descriptions are ``infos``.
+def choose_residency(residency: str, infos: Sequence[dict[str, Any]]) -> str:
+    """``residency``, with ``memory`` or ``mmap`` for ``auto``: memory if the graphs, whose part
+    files ``infos`` describe, take less than half of what is free.
 
-    ``memory``: everything is read, and adjacency decoded, which makes batches twice as fast;
-    ``mmap``: arrays are mapped and decoded as batches need them;
-    ``auto``: memory if the graphs take less than half of what is free.
-    Raises ``ConfigError`` for any other ``residency``.
+    Raises ``ConfigError`` for one that there is not.
     """
-    if residency not in ("auto", "memory", "mmap"):
-        raise ConfigError(f"expected auto, memory or mmap, got '{residency}'", key="data.residency")
-    largest = max(max(info["sizes"]["values"]) for info in infos)
-    if residency == "auto":
-        needed = sum(memory_bytes(info, largest) for info in infos)
-        residency = "memory" if needed < available_memory() / 2 else "mmap"
-    if residency == "mmap":
-        _allow_open_files(len(paths))
-        return Blocks([open_part(path) for path in paths])
-    return Blocks(
-        [concatenate([_decode(open_part(path, mapped=False), largest) for path in paths])]
-    )
+    if residency not in RESIDENCIES:
+        raise ConfigError(
+            f"expected {', '.join(RESIDENCIES[:-1])} or {RESIDENCIES[-1]}, got '{residency}'",
+            key="data.residency",
+        )
+    if residency != "auto":
+        return residency
+    largest = largest_graph(infos)
+    needed = sum(memory_bytes(info, largest) for info in infos)
+    return "memory" if needed < available_memory() / 2 else "mmap"
+
+
+def open_blocks(paths: Sequence[Path], mapped: bool = True) -> Blocks:
+    """The graphs of part files as they are stored; ``mapped``: read only as they are used."""
+    _allow_open_files(len(paths))
+    return Blocks([open_part(path, mapped) for path in paths])
+
+
+def read_blocks(paths: Sequence[Path], form: Form, largest: int) -> Blocks:
+    """The graphs of part files, in memory, with edges as batches of ``form`` need them.
+
+    ``largest`` is the number of nodes of the largest graph.
+    """
+    parts = [in_form(open_part(path, mapped=False), form, largest) for path in paths]
+    return Blocks([concatenate(parts)])
+
+
+def largest_graph(infos: Sequence[dict[str, Any]]) -> int:
+    """Number of nodes of the largest graph in the part files that ``infos`` describe."""
+    return max(max(info["sizes"]["values"], default=0) for info in infos)
 
 
 def memory_bytes(info: dict[str, Any], largest: int) -> int:
-    """Upper bound of the memory that a part takes with its adjacency decoded."""
-    return info["bytes"] + target_bytes(info["num_edges"], info["num_nodes"], largest)
+    """Upper bound of the memory that a part takes with its edges listed."""
+    edges = list_bytes(info["num_edges"], info["num_nodes"], info["num_graphs"], largest)
+    stored = info["bytes"] if info["compressed"] else 0  # cannot be left on disk
+    return stored + info["bytes"] + edges
 
 
 def available_memory() -> int:
@@ -68,14 +84,6 @@ def _control_group() -> Path:
     except OSError:
         name = ""
     return Path("/sys/fs/cgroup", name.lstrip("/"))
-
-
-def _decode(packed: Packed, largest: int) -> Packed:
-    """The same graphs with their edges as lists of targets, if they are sorted by source."""
-    edges = packed.edges
-    if isinstance(edges, EdgePairs) and not sorted_by_source(edges):
-        return packed
-    return replace(packed, edges=as_targets(edges, packed.sizes, largest))
 
 
 def _allow_open_files(count: int) -> None:

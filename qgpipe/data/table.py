@@ -1,8 +1,8 @@
 """Packed graphs as a table of arrays, each with what its rows follow.
 
 So graphs can be taken out or joined by one rule, whatever arrays they consist of. Rows follow
-``graph`` (one each), ``node``, ``edge``, ``word`` (eight bytes of bits or targets), or, for
-a ragged attribute, its own ``attribute/<name>``.
+``graph`` (one each), ``node``, ``edge``, ``word`` (eight bytes of bits), ``block`` (a row of edge
+lists), or, for a ragged attribute, its own ``attribute/<name>``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qgpipe.data.packed import WORD, BitAdjacency, EdgePairs, Edges, EdgeTargets, Packed
+from qgpipe.data.packed import WORD, BitAdjacency, BitRows, EdgeLists, EdgePairs, Edges, Packed
 
 
 class Rows(NamedTuple):
@@ -32,11 +32,13 @@ def table(packed: Packed) -> dict[str, Rows]:
         result["target"] = Rows(edges.edge_index[1], "edge")
     else:
         result["num_edges"] = Rows(edges.num_edges, "graph")
-        if isinstance(edges, EdgeTargets):
-            result["out_degree"] = Rows(edges.out_degree, "node")
-            result["words"] = Rows(edges.targets.view(np.uint64), "word")
-        else:
-            result["words"] = Rows(edges.bits.view(np.uint64), "word")
+    if isinstance(edges, BitAdjacency):
+        result["words"] = Rows(edges.bits.view(np.uint64), "word")
+    elif isinstance(edges, BitRows):
+        result["bits"] = Rows(edges.bits, "node")
+    elif isinstance(edges, EdgeLists):
+        result["lists"] = Rows(edges.lists, "block")
+        result["degrees"] = Rows(edges.degrees, "node")
     for name, attribute in packed.attributes.items():
         key = f"attribute/{name}"
         result[key] = Rows(attribute.values, key if attribute.kind == "ragged" else attribute.kind)
@@ -51,10 +53,10 @@ def row_ptr(packed: Packed, follow: str) -> np.ndarray:
         return packed.node_ptr
     if follow == "edge":
         return packed.edge_ptr
-    if follow == "word":
-        if isinstance(packed.edges, EdgePairs):
-            raise ValueError("pairs have no words")
+    if follow == "word" and isinstance(packed.edges, BitAdjacency):
         return packed.edges.ptr // WORD
+    if follow == "block" and isinstance(packed.edges, EdgeLists):
+        return packed.edges.ptr
     return packed.ptr_of(packed.attributes[follow.removeprefix("attribute/")])
 
 
@@ -83,8 +85,9 @@ def rebuild(
 def _edges(like: Edges, values: Mapping[str, np.ndarray], ptrs: Mapping[str, np.ndarray]) -> Edges:
     if isinstance(like, EdgePairs):
         return EdgePairs(np.stack([values["source"], values["target"]]), ptrs["edge"])
-    ptr, words = ptrs["word"] * WORD, values["words"]
     if isinstance(like, BitAdjacency):
-        return BitAdjacency(words.view(np.uint8), ptr, values["num_edges"])
-    targets = words.view(like.targets.dtype)
-    return EdgeTargets(targets, ptr, values["num_edges"], values["out_degree"])
+        bits = values["words"].view(np.uint8)
+        return BitAdjacency(bits, ptrs["word"] * WORD, values["num_edges"])
+    if isinstance(like, BitRows):
+        return BitRows(values["bits"], values["num_edges"])
+    return EdgeLists(values["lists"], ptrs["block"], values["num_edges"], values["degrees"])

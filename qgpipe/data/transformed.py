@@ -11,10 +11,15 @@ import torch
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
+from qgpipe.data.batch import compact_edges
 from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.packed import EdgePairs, Form
 from qgpipe.data.worker_signals import heed_parent_only, held
 from qgpipe.errors import DataError
+from qgpipe.message_passing.compact import CompactEdges
 from qgpipe.user_code import line_of_user
+
+Task = tuple[int, np.ndarray, Form]  # the epoch, positions of the graphs, form of their edges
 
 
 class TransformedBatches:
@@ -34,7 +39,7 @@ class TransformedBatches:
         prefetch_factor: int,
         persistent_workers: bool,
     ):
-        self._schedule: list[tuple[int, np.ndarray]] = []
+        self._schedule: list[Task] = []
         in_workers = num_workers > 0
         self._loader: DataLoader = DataLoader(
             _Collated(dataset, seed),  # type: ignore[arg-type]
@@ -49,12 +54,13 @@ class TransformedBatches:
             worker_init_fn=heed_parent_only,
         )
 
-    def iterate(self, epoch: int, batches: list[np.ndarray]) -> Iterator[Batch]:
+    def iterate(self, epoch: int, batches: list[np.ndarray], form: Form) -> Iterator[Batch]:
         """The transformed graphs at each of ``batches``, arrays of positions.
 
+        With another ``form`` than ``edges`` they have ``compact_edges`` beside ``edge_index``.
         Raises ``DataError`` naming the sample whose transform failed.
         """
-        self._schedule[:] = [(epoch, positions) for positions in batches]
+        self._schedule[:] = [(epoch, positions, form) for positions in batches]
         with held():
             loading = iter(self._loader)
         for batch in loading:
@@ -66,10 +72,10 @@ class TransformedBatches:
 class _Scheduled:
     """A sampler whose list is filled anew for every iteration."""
 
-    def __init__(self, schedule: list[tuple[int, np.ndarray]]):
+    def __init__(self, schedule: list[Task]):
         self._schedule = schedule
 
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+    def __iter__(self) -> Iterator[Task]:
         return iter(list(self._schedule))
 
     def __len__(self) -> int:
@@ -77,7 +83,7 @@ class _Scheduled:
 
 
 class _Collated:
-    """Maps (epoch, positions) to a batch of transformed graphs.
+    """Maps a task to a batch of transformed graphs.
 
     A failure is returned, because a worker process could hand over only the text of what it
     raises.
@@ -87,8 +93,8 @@ class _Collated:
         self._dataset = dataset
         self._seed = seed
 
-    def __getitem__(self, task: tuple[int, np.ndarray]) -> Batch | DataError:
-        epoch, positions = task
+    def __getitem__(self, task: Task) -> Batch | DataError:
+        epoch, positions, form = task
         graphs = []
         with _random_state_kept():
             for position in positions.tolist():
@@ -100,6 +106,8 @@ class _Collated:
                     return _failure(error, sample)
         batch = Batch.from_data_list(graphs)
         batch.sample_position = torch.from_numpy(positions)
+        if form != "edges" and "edge_index" in batch:
+            batch.compact_edges = _compact(batch, form)
         return batch
 
 
@@ -108,6 +116,13 @@ def _failure(error: Exception, sample: str) -> DataError:
     failure = DataError(f"data.transform failed: {problem}", sample=sample)
     failure.__cause__ = error  # kept within one process
     return failure
+
+
+def _compact(batch: Batch, form: Form) -> CompactEdges:
+    edge_ptr = batch._slice_dict["edge_index"]
+    start = torch.repeat_interleave(batch.ptr[:-1], edge_ptr.diff())
+    pairs = EdgePairs((batch.edge_index - start).numpy(), edge_ptr.numpy())
+    return compact_edges(pairs, batch.ptr.diff().numpy(), form)
 
 
 def _unchanged(batch: Batch | DataError) -> Batch | DataError:

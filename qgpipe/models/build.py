@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from qgpipe.errors import ConfigError
+from qgpipe.message_passing.adjacency import Adjacency
 from qgpipe.models.construct import construct, under
 from qgpipe.models.function import Function
 from qgpipe.models.gnn_model import GNNModel
@@ -59,7 +60,8 @@ def call_model(
     the same names: ``x, edge_index, batch, graph_features, edge_attr, …``; ``num_graphs`` or
     ``batch_size`` is the number of graphs and ``data`` the batch itself. Optional ones that
     the batch does not have keep their default. A single required parameter with another name
-    gets the batch. Works through ``torch.compile`` and ``DistributedDataParallel``.
+    gets the batch. A model of this package gets, as ``edge_index``, the adjacency of a batch
+    that comes with one. Works through ``torch.compile`` and ``DistributedDataParallel``.
 
     Raises ``ConfigError`` if the batch lacks what the model requires.
     """
@@ -69,7 +71,7 @@ def call_model(
     required = [p.name for p in parameters if is_required(p)]
     if len(required) <= 1 and not any(p.name in KNOWN - {"batch"} for p in parameters):
         return model(batch)
-    given = {p.name: _value(batch, p.name) for p in parameters}
+    given = {p.name: _value(model, batch, p.name) for p in parameters}
     named = {name: value for name, value in given.items() if value is not None}
     for name in required:
         if name == "batch":
@@ -97,6 +99,18 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return inner
 
 
+def takes_adjacency(model: nn.Module) -> bool:
+    """Whether the model hands an ``Adjacency``, given as ``edge_index``, on to its layers."""
+    return getattr(unwrapped(model), "takes_adjacency", False)
+
+
+def _adjacency(batch: Any) -> Adjacency:
+    """The edges of ``batch``, spelt out for the precision in which layers compute now."""
+    kind = batch["batch"].device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    return batch["compact_edges"].expand(dtype, batch.to_dict().get("edge_index"))
+
+
 def _forward_parameters(model: nn.Module) -> list[Parameter]:
     model = unwrapped(model)
     if model not in _parameters:
@@ -111,9 +125,11 @@ def _forward_parameters(model: nn.Module) -> list[Parameter]:
     return _parameters[model]
 
 
-def _value(batch: Any, name: str) -> Any:
+def _value(model: nn.Module, batch: Any, name: str) -> Any:
     if name == "data":
         return batch
+    if name == "edge_index" and "compact_edges" in batch and takes_adjacency(model):
+        return _adjacency(batch)
     if name in ("num_graphs", "batch_size"):
         return getattr(batch, "num_graphs", None)
     if name in batch:

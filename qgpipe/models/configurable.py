@@ -30,6 +30,7 @@ class Configurable(nn.Module):
 
     definition: ClassVar[str]
     schema = _Schema()
+    takes_adjacency = True  # for edge_index, see qgpipe.message_passing.layers.call
 
     def __init__(self, arguments: Mapping[str, Any]):
         super().__init__()

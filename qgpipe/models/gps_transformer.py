@@ -16,6 +16,8 @@ from torch_geometric.nn.attention import PerformerAttention
 
 from qgpipe.config.spec import Spec
 from qgpipe.errors import ConfigError
+from qgpipe.message_passing.adjacency import Adjacency
+from qgpipe.message_passing.layers import gin
 from qgpipe.models.configurable import Configurable
 from qgpipe.models.construct import build_module, construct, under
 from qgpipe.models.inputs import POOLING_NAMES, POOLING_VALUES, forward_parameters, wire
@@ -80,7 +82,7 @@ class GPSTransformer(Configurable):
     def _layer(self) -> GPSConv:
         given = self._arguments
         width = given["channels"]
-        local = GINConv(
+        local = _LocalConv(
             nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)),
             train_eps=True,
         )
@@ -131,6 +133,17 @@ class GPSTransformer(Configurable):
             "pooling": ("pooling_layer", "pooling_layer.kwargs"),
             "mlp": ("out_features",) * 2,
         }
+
+
+class _LocalConv(GINConv):
+    """``GINConv`` for which an ``Adjacency`` may stand for ``edge_index``."""
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor | Adjacency, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        if isinstance(edge_index, Adjacency):  # GPSConv passes on what it is given
+            return gin(self, x, edge_index)
+        return super().forward(x, edge_index, size)
 
 
 class _Redraw(nn.Module):

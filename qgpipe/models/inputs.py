@@ -15,6 +15,8 @@ from typing import Any
 
 from torch import nn
 
+from qgpipe.message_passing.layers import call
+
 # Names with a meaning of their own, which no other input is passed to by position.
 KNOWN = frozenset(
     ("x", "edge_index", "batch", "ptr", "edge_attr", "edge_weight", "pos", "graph_features")
@@ -76,7 +78,7 @@ class Wiring:
     def call(self, module: nn.Module, values: Mapping[str, Any], **extra: Any) -> Any:
         """Call ``module``; a named value that is ``None`` is left to the module's default."""
         named = {p: values[name] for p, name in self.named.items() if values[name] is not None}
-        return module(*[values[name] for name in self.positional], **named, **extra)
+        return call(module, *[values[name] for name in self.positional], **named, **extra)
 
 
 def wire(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from qgpipe.config.spec import as_spec
 from qgpipe.errors import ConfigError
+from qgpipe.message_passing.layers import call
 from qgpipe.models.configurable import Configurable
 from qgpipe.models.construct import build_module, construct, under
 from qgpipe.models.inputs import forward_parameters, named_parameters
@@ -94,7 +95,7 @@ class Sequential(Configurable):
         first = values[self.inputs[0]]
         result: Any = None
         for layer, signature in zip(self.layers, self.signatures, strict=True):
-            result = layer(*[values[name] for name in signature.inputs])
+            result = call(layer, *[values[name] for name in signature.inputs])
             if len(signature.outputs) == 1:
                 values[signature.outputs[0]] = result
             else:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import nn
 
 from qgpipe.config.resolve import data_source
 from qgpipe.config.spec import build_object
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.files import read_json
+from qgpipe.message_passing.choice import choose
+from qgpipe.models.build import takes_adjacency
+from qgpipe.training.device import resolve_device
+
+logger = logging.getLogger(__name__)
 
 _LOADER_KEYS = (
     "batch_size", "num_workers", "pin_memory", "drop_last", "prefetch_factor",
@@ -36,7 +44,8 @@ def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path
     Without a ``validation`` section its loader is like that of the test set. Raises
     ``DataError`` if the data is missing or damaged.
     """
-    whole = PackedDataset(dataset_json, residency=config["data"]["residency"])
+    device = resolve_device(config["training"]["device"])
+    whole = PackedDataset(dataset_json, residency=config["data"]["residency"], device=device)
     split = read_json(split_json)
     testing = config["testing"]
     return Loaders(
@@ -44,6 +53,22 @@ def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path
         _open(whole, split, "validation", config, config.get("validation", testing)),
         _open(whole, split, "test", config, testing),
     )
+
+
+def suit(loader: Any, model: nn.Module, config: Mapping[str, Any], device: torch.device) -> None:
+    """Let ``loader`` give edges in the form in which ``model`` passes messages fastest.
+
+    As ``training.message_passing`` says. A loader of another kind than ``GraphLoader`` stays.
+    """
+    if not isinstance(loader, GraphLoader):
+        return
+    usual = config["apply_model"] is None and takes_adjacency(model)
+    choice = choose(
+        config["training"]["message_passing"], model, usual, loader.dataset.density, device.type
+    )
+    if loader.form != choice.form:
+        logger.info("message passing: %s (%s)", choice.form, choice.reason)
+    loader.form = choice.form
 
 
 def fingerprint_data(*loaders: Any) -> str:
@@ -78,6 +103,7 @@ def _sampling(loader: Any) -> Any:
         "drop_last": loader.drop_last,
         "shuffle": loader.shuffle,
         "seed": loader.seed,
+        "bucket_by_size": loader.bucket_by_size,
     }
 
 
@@ -95,6 +121,8 @@ def _open(
     dataset = whole[np.array(split[role], np.int64)]
     dataset.transform = transform_of(config, role)
     options = {key: section[key] for key in _LOADER_KEYS}
+    if role == "train":
+        options["bucket_by_size"] = config["training"]["bucket_by_size"]
     return GraphLoader(dataset, seed=config["training"]["seed"], **options)
 
 

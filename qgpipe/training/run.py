@@ -22,7 +22,7 @@ from qgpipe.training.baseline import evaluate_baseline
 from qgpipe.training.criterion import build_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
-from qgpipe.training.loaders import Loaders, open_loaders
+from qgpipe.training.loaders import Loaders, open_loaders, suit
 from qgpipe.training.metrics import metrics_content
 from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import predictions_table
@@ -68,6 +68,7 @@ def test_run(
     loaders = open_loaders(config, dataset_json, split_json)
     epoch = read_model_file(model_path).get("epoch")  # none in a file that is not of a run
     model = load_model(model_path, device)
+    suit(loaders.test, model, config, device)
     own = Tester(device, criterion, apply_model=config["apply_model"])
     with deterministic_algorithms(config["training"]["deterministic"]):
         results = tester.test(model, loaders.test)

@@ -31,7 +31,7 @@ from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_sto
 from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, last_row
 from qgpipe.training.history import History
 from qgpipe.training.interruption import Interrupted, SignalWatch
-from qgpipe.training.loaders import Loaders, fingerprint_data, fingerprint_split, open_loaders
+from qgpipe.training.loaders import Loaders, fingerprint_data, fingerprint_split, open_loaders, suit
 from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
 from qgpipe.training.precision import Precision
 from qgpipe.training.progress import Progress
@@ -104,6 +104,8 @@ class Trainer:
             self._build()
         self._train_loader, self._val_loader = train_loader, val_loader
         self._progress = Progress(self._num_epochs)
+        for loader in (train_loader, val_loader):
+            suit(loader, self.model, self.config, self.device)
         with self._deterministic():
             self._check()
             self._complete()
@@ -118,6 +120,7 @@ class Trainer:
 
         Raises ``TrainingError`` if there is no trained model yet.
         """
+        suit(test_loader, self.model, self.config, self.device)
         with self._deterministic():
             results = self.tester.test(self.best_model(), test_loader)
         last_row(results, "testing.tester")

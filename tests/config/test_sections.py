@@ -40,6 +40,8 @@ def changed_stages(config, path, value):
         ("training.device", "cpu", set()),
         ("training.num_workers", 3, set()),
         ("training.pin_memory", False, set()),
+        ("training.message_passing", "dense", set()),
+        ("training.bucket_by_size", True, {"train"}),
         ("training.precision", "bf16", {"train"}),
         ("training.gradient_clip", 1.0, {"train"}),
         ("training.accumulate_steps", 2, {"train"}),

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from qgpipe.data.adjacency import (
     as_pairs,
-    as_targets,
     count_bits,
     edge_index,
     index_dtype,
@@ -15,6 +14,7 @@ from qgpipe.data.adjacency import (
     sorted_and_unique,
     sorted_by_source,
 )
+from qgpipe.data.forms import as_lists
 from qgpipe.data.packed import EdgePairs, offsets
 
 
@@ -72,17 +72,6 @@ def test_bits_give_the_edges_of_the_disjoint_union(
 
 
 @graph_sets
-def test_lists_of_targets_give_the_edges_of_the_disjoint_union(
-    sizes: list[int], seed: int, density: float
-) -> None:
-    matrices = random_matrices(sizes, seed, density)
-    targets = as_targets(pairs_of(matrices), np.array(sizes, np.int64), largest=300)
-    found = edge_index(targets, np.array(sizes, np.int64))
-    assert targets.targets.dtype == np.uint16
-    assert np.array_equal(found, union_edges(matrices))
-
-
-@graph_sets
 def test_bits_and_pairs_can_be_turned_into_each_other(
     sizes: list[int], seed: int, density: float
 ) -> None:
@@ -92,14 +81,8 @@ def test_bits_and_pairs_can_be_turned_into_each_other(
     back = as_pairs(bits, array)
     assert np.array_equal(back.edge_index, pairs.edge_index)
     assert np.array_equal(back.edge_ptr, pairs.edge_ptr)
-    assert np.array_equal(as_pairs(as_targets(bits, array, 20), array).edge_index, pairs.edge_index)
+    assert np.array_equal(as_pairs(as_lists(bits, array, 20), array).edge_index, pairs.edge_index)
     assert np.array_equal(count_bits(bits.bits, bits.ptr), bits.num_edges)
-
-
-def test_duplicate_edges_survive_as_lists_of_targets() -> None:
-    pairs = EdgePairs(np.array([[0, 0, 1], [2, 2, 0]], np.uint16), np.array([0, 3]))
-    targets = as_targets(pairs, np.array([3]), 3)
-    assert edge_index(targets, np.array([3])).tolist() == [[0, 0, 1], [2, 2, 0]]
 
 
 def test_dense_relations_stay_bits_and_sparse_ones_become_pairs() -> None:
@@ -124,7 +107,7 @@ def test_large_indices_do_not_overflow() -> None:
     pairs = EdgePairs(np.array([[69_999, 0], [0, 69_998]], np.uint32), np.array([0, 1, 2]))
     expected = [[69_999, 70_000], [0, 139_998]]
     assert edge_index(pairs, sizes).tolist() == expected
-    assert edge_index(as_targets(pairs, sizes, 70_000), sizes).tolist() == expected
+    assert edge_index(as_lists(pairs, sizes, 70_000), sizes).tolist() == expected
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Batch, Data
 
-from qgpipe.data.adjacency import as_targets, sorted_by_source
 from qgpipe.data.batch import to_batch, to_data
+from qgpipe.data.forms import in_form
 from qgpipe.data.gathering import select
-from qgpipe.data.packed import EdgePairs, Packed
+from qgpipe.data.packed import Packed
 from qgpipe.data.packing import pack
 
 MakeGraphs = Callable[..., list[Data]]
@@ -21,13 +21,6 @@ Check = Callable[[Batch, Batch], None]
 
 def batch_of(packed: Packed) -> Batch:
     return to_batch(packed, np.arange(packed.num_graphs))
-
-
-def with_targets(packed: Packed) -> Packed:
-    """The same graphs with their edges in the form that memory holds."""
-    if not isinstance(packed.edges, EdgePairs) or sorted_by_source(packed.edges):
-        packed.edges = as_targets(packed.edges, packed.sizes, 300)
-    return packed
 
 
 class Paired(Data):
@@ -74,7 +67,7 @@ def test_a_batch_equals_that_of_pyg_in_every_field(
     in_memory: bool,
 ) -> None:
     graphs = make_graphs(sizes, seed, density, duplicate)
-    packed = with_targets(pack(graphs)) if in_memory else pack(graphs)
+    packed = in_form(pack(graphs), "edges", 300) if in_memory else pack(graphs)
     assert_same_batch(batch_of(packed), Batch.from_data_list(graphs))
 
 

@@ -34,7 +34,7 @@ def same(found: Data, expected: Data) -> bool:
     )
 
 
-@pytest.mark.parametrize("residency", ["auto", "memory", "mmap"])
+@pytest.mark.parametrize("residency", ["auto", "memory", "mmap", "device"])
 def test_graphs_come_back_as_they_were_packed(
     path: Path, graphs: list[Data], residency: str
 ) -> None:
@@ -43,7 +43,7 @@ def test_graphs_come_back_as_they_were_packed(
     assert all(same(found, expected) for found, expected in zip(dataset, graphs, strict=True))
 
 
-@pytest.mark.parametrize("residency", ["memory", "mmap"])
+@pytest.mark.parametrize("residency", ["memory", "mmap", "device"])
 def test_a_batch_of_any_positions_equals_that_of_pyg(
     path: Path,
     graphs: list[Data],
@@ -193,5 +193,7 @@ def test_another_format_of_the_description_is_refused(path: Path, content: objec
 
 
 def test_an_unknown_residency_is_a_config_error(path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data.residency: expected auto, memory or mmap, got 'd"):
+    with pytest.raises(
+        ConfigError, match=r"data.residency: expected auto, memory, mmap or device, got"
+    ):
         PackedDataset(path, residency="disk")

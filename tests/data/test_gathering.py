@@ -8,9 +8,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from qgpipe.data.adjacency import as_pairs, as_targets
+from qgpipe.data.adjacency import as_pairs
+from qgpipe.data.forms import as_bit_rows, as_lists
 from qgpipe.data.gathering import concatenate, select
-from qgpipe.data.packed import BitAdjacency, EdgePairs, Packed
+from qgpipe.data.packed import BitAdjacency, EdgePairs, Edges, Packed
 from qgpipe.data.packing import pack
 
 
@@ -63,12 +64,13 @@ def test_joined_graphs_are_as_if_they_had_been_packed_together(
     assert_same(concatenate(parts), pack(graphs))
 
 
-def test_lists_of_targets_are_joined_and_selected_as_bits_are() -> None:
+@pytest.mark.parametrize("convert", [as_lists, as_bit_rows])
+def test_edges_in_forms_for_batches_are_joined_and_selected_as_bits_are(
+    convert: Callable[..., Edges],
+) -> None:
     packed = pack(chains(4, 9, 5))
-    as_lists = Packed(
-        packed.sample_index, packed.node_ptr, as_targets(packed.edges, packed.sizes, 9)
-    )
-    both = concatenate([as_lists, as_lists])
+    converted = Packed(packed.sample_index, packed.node_ptr, convert(packed.edges, packed.sizes, 9))
+    both = concatenate([converted, converted])
     chosen = select(both, np.array([5, 1, 0]))
     edges = as_pairs(chosen.edges, chosen.sizes)
     assert edges.edge_ptr.tolist() == [0, 4, 12, 15]
@@ -118,11 +120,11 @@ def test_bits_and_pairs_are_joined_as_pairs() -> None:
     assert joined.edges.edge_index[:, -1].tolist() == [3, 5]
 
 
-@pytest.mark.parametrize("first", ["bits", "targets"])
+@pytest.mark.parametrize("first", ["bits", "lists"])
 def test_every_form_of_edges_is_selected_in_the_order_asked_for(first: str) -> None:
     packed = pack(chains(10, 6, 12))
-    if first == "targets":
-        packed.edges = as_targets(packed.edges, packed.sizes, 12)
+    if first == "lists":
+        packed.edges = as_lists(packed.edges, packed.sizes, 12)
     chosen = select(packed, np.array([2, 0, 2]))
     assert chosen.num_edges.tolist() == [11, 9, 11]
     assert chosen.sample_index.tolist() == [2, 0, 2]

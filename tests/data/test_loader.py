@@ -14,6 +14,7 @@ from torch_geometric.loader import DataLoader
 
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
+from qgpipe.data.packed import Form
 from qgpipe.errors import DataError
 
 SIZES = [9, 17, 6, 12, 8, 3, 5, 4, 11, 7, 2]
@@ -85,6 +86,31 @@ def test_epochs_and_seeds_have_orders_of_their_own(dataset: PackedDataset) -> No
     assert len({tuple(order) for order in orders}) == 4
 
 
+@given(seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 1000))
+def test_batches_of_like_size_hold_every_graph_once(
+    dataset: PackedDataset, seed: int, epoch: int
+) -> None:
+    loader = GraphLoader(dataset, 3, shuffle=True, seed=seed, bucket_by_size=True)
+    order = loader.order(epoch)
+    assert sorted(order.tolist()) == list(range(11))
+    again = GraphLoader(dataset, 3, shuffle=True, seed=seed, bucket_by_size=True)
+    assert again.order(epoch).tolist() == order.tolist()
+    sizes = np.array(SIZES)[order]
+    batches = sorted(sizes[start : start + 3].tolist() for start in (0, 3, 6))
+    # The nine graphs of full batches are one stretch, and so sorted over all of it.
+    assert [size for batch in batches for size in batch] == sorted(sizes[:9].tolist())
+
+
+def test_with_batches_of_like_size_any_graph_can_be_in_the_last(dataset: PackedDataset) -> None:
+    loader = GraphLoader(dataset, 3, shuffle=True, bucket_by_size=True)
+    last = {position for epoch in range(40) for position in loader.order(epoch)[9:].tolist()}
+    assert last == set(range(11))
+
+
+def test_without_shuffling_sizes_do_not_matter(dataset: PackedDataset) -> None:
+    assert GraphLoader(dataset, 3, bucket_by_size=True).order(1).tolist() == list(range(11))
+
+
 def test_without_shuffling_the_order_is_that_of_the_view(dataset: PackedDataset) -> None:
     loader = GraphLoader(dataset[[7, 2, 9]], 2)
     assert loader.order(5).tolist() == [7, 2, 9]
@@ -137,10 +163,10 @@ def test_a_subset_of_a_subset_is_the_view_it_stands_for(dataset: PackedDataset) 
 def test_an_error_in_a_thread_is_raised_where_batches_are_used(
     dataset: PackedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def batch(order: np.ndarray) -> Batch:
+    def batch(order: np.ndarray, form: Form) -> Batch:
         if 7 in order:
             raise RuntimeError("seven")
-        return PackedDataset.batch(view, order)
+        return PackedDataset.batch(view, order, form)
 
     view = dataset[:]
     monkeypatch.setattr(view, "batch", batch)
@@ -164,9 +190,9 @@ def test_threads_prepare_only_so_many_batches_ahead(
 ) -> None:
     assembled: list[int] = []
 
-    def batch(order: np.ndarray) -> Batch:
+    def batch(order: np.ndarray, form: Form) -> Batch:
         assembled.append(len(order))
-        return PackedDataset.batch(view, order)
+        return PackedDataset.batch(view, order, form)
 
     view = dataset[:]
     monkeypatch.setattr(view, "batch", batch)

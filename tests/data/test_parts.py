@@ -12,7 +12,7 @@ from numcodecs import Zstd
 from safetensors import safe_open
 from torch_geometric.data import Data
 
-from qgpipe.data.adjacency import as_targets
+from qgpipe.data.forms import as_lists
 from qgpipe.data.packed import Packed
 from qgpipe.data.packing import pack
 from qgpipe.data.parts import (
@@ -167,7 +167,7 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_part(packed: Packed, part: Path) -> None:
     before = part.read_bytes()
-    packed.edges = as_targets(packed.edges, packed.sizes, 20)
+    packed.edges = as_lists(packed.edges, packed.sizes, 20)
     with pytest.raises(TypeError, match="edges are stored as bits or pairs"):
         write_part(part, packed, INFO)
     assert part.read_bytes() == before

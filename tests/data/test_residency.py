@@ -6,10 +6,16 @@ import pytest
 from torch_geometric.data import Data
 
 from qgpipe.data import residency
-from qgpipe.data.packed import BitAdjacency, EdgeTargets
+from qgpipe.data.packed import BitAdjacency, EdgeLists
 from qgpipe.data.packing import pack
 from qgpipe.data.parts import read_part_info, write_part
-from qgpipe.data.residency import available_memory, load_blocks, memory_bytes
+from qgpipe.data.residency import (
+    available_memory,
+    choose_residency,
+    memory_bytes,
+    open_blocks,
+    read_blocks,
+)
 
 
 @pytest.fixture
@@ -21,26 +27,22 @@ def paths(make_graphs: Callable[..., list[Data]], tmp_path: Path) -> list[Path]:
     return paths
 
 
-def load(paths: list[Path], how: str) -> residency.Blocks:
-    return load_blocks(paths, [read_part_info(path) for path in paths], how)
-
-
 def test_in_memory_all_parts_are_one_block_with_decoded_edges(paths: list[Path]) -> None:
-    blocks = load(paths, "memory").blocks
+    blocks = read_blocks(paths, "csr", 40).blocks
     assert len(blocks) == 1
-    assert isinstance(blocks[0].edges, EdgeTargets)
-    assert blocks[0].edges.targets.itemsize == 1
+    assert isinstance(blocks[0].edges, EdgeLists)
+    assert blocks[0].edges.lists.itemsize == 1
     assert blocks[0].mapping is None
 
 
 def test_a_single_part_in_memory_does_not_hang_on_its_file(paths: list[Path]) -> None:
-    block = load(paths[:1], "memory").blocks[0]
+    block = read_blocks(paths[:1], "edges", 30).blocks[0]
     paths[0].write_bytes(b"")
     assert block.attributes["x"].values.sum() > 0
 
 
 def test_mapped_parts_stay_as_they_are_on_disk(paths: list[Path]) -> None:
-    blocks = load(paths, "mmap").blocks
+    blocks = open_blocks(paths).blocks
     assert len(blocks) == 2
     assert all(isinstance(block.edges, BitAdjacency) and block.mapping for block in blocks)
 
@@ -49,14 +51,15 @@ def test_mapped_parts_stay_as_they_are_on_disk(paths: list[Path]) -> None:
 def test_auto_uses_memory_if_the_graphs_take_less_than_half_of_it(
     paths: list[Path], share: float, mapped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needed = sum(memory_bytes(read_part_info(path), 40) for path in paths)
+    infos = [read_part_info(path) for path in paths]
+    needed = sum(memory_bytes(info, 40) for info in infos)
     monkeypatch.setattr(residency, "available_memory", lambda: share * needed)
-    assert (len(load(paths, "auto").blocks) == 2) is mapped
+    assert (choose_residency("auto", infos) == "mmap") is mapped
 
 
 def test_the_memory_that_is_needed_is_not_underestimated(paths: list[Path]) -> None:
-    block = load(paths, "memory").blocks[0]
-    arrays = [block.edges.targets, block.edges.out_degree, block.edges.ptr, block.node_ptr]
+    block = read_blocks(paths, "csr", 40).blocks[0]
+    arrays = [block.edges.lists, block.edges.degrees, block.edges.ptr, block.node_ptr]
     arrays += [attribute.values for attribute in block.attributes.values()]
     needed = sum(memory_bytes(read_part_info(path), 40) for path in paths)
     assert sum(array.nbytes for array in arrays) <= needed
@@ -85,5 +88,5 @@ def test_many_parts_raise_the_limit_of_open_files(
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 300))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
-    load(paths, "mmap")
+    open_blocks(paths)
     assert asked == [(258, 300)]

@@ -1,0 +1,104 @@
+"""All graphs of a data set in the memory of the device that trains on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from qgpipe.data.batch import Parts, assemble
+from qgpipe.data.gathering import follows, select
+from qgpipe.data.packed import BitRows, EdgeLists, Form, Packed, offsets
+from qgpipe.data.table import row_ptr, table
+from qgpipe.message_passing.compact import BitEdges, CompactEdges, ListedEdges
+
+
+class DeviceGraphs:
+    """Graphs from which batches are gathered on ``device``.
+
+    The host works out only where the graphs of a batch lie, and sends that as a few numbers.
+    ``packed`` has its edges in the form of ``qgpipe.data.forms`` for batches of ``form``.
+    """
+
+    def __init__(self, packed: Packed, form: Form, device: torch.device):
+        arrays = table(packed)
+        self.form = form
+        self._device = device
+        self._listed = isinstance(packed.edges, EdgeLists)
+        self._like = select(packed, np.empty(0, np.int64))  # what the attributes are called
+        self._num_edges = packed.num_edges
+        self._follow = {name: rows.follow for name, rows in arrays.items()}
+        self._ptrs = {follow: row_ptr(packed, follow) for follow in follows(arrays) - {"graph"}}
+        self._ptrs.setdefault("edge", packed.edge_ptr)
+        self._values = {
+            name: torch.from_numpy(np.ascontiguousarray(rows.values)).to(device)
+            for name, rows in arrays.items()
+        }
+
+    @staticmethod
+    def can_hold(packed: Packed) -> bool:
+        """Whether the edges of ``packed`` have an order in which they can be kept."""
+        return isinstance(packed.edges, EdgeLists | BitRows)
+
+    def batch(self, positions: np.ndarray) -> Batch:
+        """The graphs at ``positions`` (int64 [B]) as one batch on the device."""
+        where = {follow: _Rows(ptr, positions) for follow, ptr in self._ptrs.items()}
+        # Another row is where each graph lies; all in one copy, for which nothing has to wait.
+        facts = np.stack([positions, *(row for rows in where.values() for row in rows.facts)])
+        sent = torch.from_numpy(facts).to(self._device, non_blocking=True)
+        index = {"graph": sent[0]}
+        for k, (follow, rows) in enumerate(where.items()):
+            index[follow] = rows.spelt_out(sent[2 * k + 1], sent[2 * k + 2])
+        values = {
+            name: tensor.index_select(0, index[self._follow[name]])
+            for name, tensor in self._values.items()
+        }
+        nodes = where["node"]
+        sizes = np.diff(nodes.ptr)
+        graph = torch.arange(len(positions), device=self._device)
+        counts = sent[2 * list(where).index("node") + 2]
+        ptr = torch.zeros(len(positions) + 1, dtype=torch.int64, device=self._device)
+        torch.cumsum(counts, 0, out=ptr[1:])
+        edges = self._edges(values, ptr, sizes, int(self._num_edges[positions].sum()))
+        attributes = self._like.attributes
+        follow_of = {name: self._follow[f"attribute/{name}"] for name in attributes}
+        graphs = np.arange(len(positions) + 1)
+        slices = {
+            name: graphs if follow == "graph" else where[follow].ptr
+            for name, follow in [*follow_of.items(), ("edge_index", "edge")]
+        }
+        parts = Parts(
+            self._like,
+            {name: values[f"attribute/{name}"] for name in attributes},
+            slices,
+            ptr,
+            torch.repeat_interleave(graph, counts, output_size=int(nodes.ptr[-1])),
+            sizes,
+            edges.edge_index() if self.form == "edges" else None,
+            None if self.form == "edges" else edges,
+        )
+        return assemble(parts, sent[0])
+
+    def _edges(
+        self, values: dict[str, Tensor], ptr: Tensor, sizes: np.ndarray, total: int
+    ) -> CompactEdges:
+        if self._listed:
+            return ListedEdges(values["lists"], values["degrees"], ptr, values["num_edges"], total)
+        return BitEdges(values["bits"], ptr, sizes, total)
+
+
+class _Rows:
+    """The rows of some graphs in arrays that follow ``ptr`` (int64 [N+1])."""
+
+    def __init__(self, ptr: np.ndarray, positions: np.ndarray):
+        starts = ptr[positions]
+        counts = ptr[positions + 1] - starts
+        self.ptr = offsets(counts)
+        self.facts = starts - self.ptr[:-1], counts
+
+    def spelt_out(self, shift: Tensor, counts: Tensor) -> Tensor:
+        """Their numbers, given ``facts`` on the device."""
+        total = int(self.ptr[-1])
+        shifts = torch.repeat_interleave(shift, counts, output_size=total)
+        return torch.arange(total, device=shift.device) + shifts

@@ -1,0 +1,71 @@
+"""What layers need to know of the edges of a batch, whatever form these are kept in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+class Adjacency(ABC):
+    """The matrix A of a batch: ``A[i, j]`` is the number of edges from node i to node j.
+
+    Made once a batch and shared by its layers. ``num_nodes`` is V.
+    """
+
+    def __init__(self, num_nodes: int, make_edge_index: Callable[[], Tensor]):
+        """``make_edge_index`` gives the edges in the order of the edge attributes."""
+        self.num_nodes = num_nodes
+        self._make_edge_index = make_edge_index
+        # Not cached properties, whose lock torch.compile cannot trace.
+        self._edge_index: Tensor | None = None
+        self._in_degree: Tensor | None = None
+        self._self_loops: Tensor | None = None
+
+    @property
+    def edge_index(self) -> Tensor:
+        """The edges as int64 ``[2, E]``, sources and targets; made when first asked for."""
+        if self._edge_index is None:
+            self._edge_index = self._make_edge_index()
+        return self._edge_index
+
+    @property
+    def in_degree(self) -> Tensor:
+        """Number of edges that end at each node, float32 ``[V]``."""
+        if self._in_degree is None:
+            self._in_degree = self._count_incoming()
+        return self._in_degree
+
+    @property
+    def self_loops(self) -> Tensor:
+        """Number of edges from each node to itself, float32 ``[V]``."""
+        if self._self_loops is None:
+            self._self_loops = self._count_loops()
+        return self._self_loops
+
+    @abstractmethod
+    def _count_incoming(self) -> Tensor:
+        """``in_degree``."""
+
+    @abstractmethod
+    def _count_loops(self) -> Tensor:
+        """``self_loops``."""
+
+    @abstractmethod
+    def sum(self, x: Tensor) -> Tensor:
+        """``Aᵀ x``: for each node the sum over the nodes from which an edge comes.
+
+        ``x`` is ``[V, F]`` of any real type, and so is the result.
+        """
+
+    def mean(self, x: Tensor) -> Tensor:
+        """As :meth:`sum`, divided by the number of edges; 0 where no edge ends."""
+        count = self.in_degree.clamp(min=1).unsqueeze(1)
+        return (self.sum(x) / count).to(x.dtype)
+
+
+def precise(x: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """The type to compute with where an adjacency of ``dtype`` meets ``x``."""
+    return x.dtype if x.dtype == torch.float64 else dtype

@@ -1,0 +1,53 @@
+"""Which form of the adjacency suits a model, its data and a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from qgpipe.data.density import Density
+from qgpipe.data.packed import Form
+from qgpipe.message_passing.layers import SUPPORTED
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A form, and why it."""
+
+    form: Form
+    reason: str
+
+
+# Above it dense products win over sparse ones on a CPU: see benchmarks/results/step.md.
+DENSE_ON_CPU = 0.4
+
+# From arithmetic, not measured: dense products run at some 40 TFLOP/s in single precision, sparse
+# ones at under 1, which their irregular reads allow.
+DENSE_ELSEWHERE = 0.02
+
+
+def choose(
+    requested: Form | Literal["auto"],
+    model: nn.Module,
+    takes_adjacency: bool,
+    density: Density,
+    device_type: str,
+) -> Choice:
+    """The form for ``training.message_passing``.
+
+    ``requested`` is its value; ``takes_adjacency``: whether the model, as it is called, can
+    be given one. The answer depends on these alone, so that a run that goes on goes on alike.
+    """
+    if requested == "edges":
+        return Choice("edges", "as configured")
+    if not takes_adjacency:
+        return Choice("edges", "the model is called with edge_index")
+    if not any(isinstance(module, SUPPORTED) for module in model.modules()):
+        names = ", ".join(kind.__name__ for kind in SUPPORTED)
+        return Choice("edges", f"no layer is one of {names}")
+    if requested != "auto":
+        return Choice(requested, "as configured")
+    least = DENSE_ON_CPU if device_type == "cpu" else DENSE_ELSEWHERE
+    return Choice("dense" if density.share >= least else "csr", f"{density}, on {device_type}")

@@ -1,0 +1,101 @@
+"""Neighbours summed by sparse matrix products, over lists of neighbours."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qgpipe.message_passing.adjacency import Adjacency, precise
+
+
+class CsrAdjacency(Adjacency):
+    """A batch's edges as two sparse matrices in rows: Aᵀ for sums, and A for their gradients.
+
+    ``in_ptr`` and ``out_ptr``: int32 ``[V + 1]``, where the lists of each node start.
+    ``sources`` and ``targets``: int32 ``[K]``, nodes from which edges come, and to which they
+    go. ``values``: ``[K]``, the weight of each entry, in both matrices: 1, or 0 for padding.
+    ``degrees``: int32 ``[V, 3]``, numbers of edges that start, that end, and that do both.
+    """
+
+    def __init__(
+        self,
+        in_ptr: Tensor,
+        sources: Tensor,
+        out_ptr: Tensor,
+        targets: Tensor,
+        values: Tensor,
+        degrees: Tensor,
+        make_edge_index: Callable[[], Tensor],
+    ):
+        super().__init__(len(degrees), make_edge_index)
+        self._incoming = in_ptr, sources
+        self._outgoing = out_ptr, targets
+        self._values = values
+        self._degrees = degrees
+
+    def _count_incoming(self) -> Tensor:
+        return self._degrees[:, 1].float()
+
+    def _count_loops(self) -> Tensor:
+        return self._degrees[:, 2].float()
+
+    def sum(self, x: Tensor) -> Tensor:
+        """``Aᵀ x``. Computed in float32, or in float64 if ``x`` is: few CPUs multiply less."""
+        dtype = precise(x, torch.float32)
+        values = self._values.to(dtype)
+        return _Product.apply(x.to(dtype), *self._incoming, *self._outgoing, values).to(x.dtype)
+
+
+class _Product(torch.autograd.Function):
+    """The product with one sparse matrix, whose gradient is that with its transpose."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        ptr: Tensor,
+        columns: Tensor,
+        ptr_transposed: Tensor,
+        columns_transposed: Tensor,
+        values: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(ptr_transposed, columns_transposed, ptr, columns, values)
+        multiply = _traced_multiply if torch.compiler.is_compiling() else _multiply
+        return multiply(x, ptr, columns, values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return (_Product.apply(gradient, *ctx.saved_tensors), None, None, None, None, None)
+
+
+def _multiply(x: Tensor, ptr: Tensor, columns: Tensor, values: Tensor) -> Tensor:
+    _silence_beta_warning()
+    with torch.autocast(x.device.type, enabled=False):
+        shape = len(ptr) - 1, len(x)
+        matrix = torch.sparse_csr_tensor(ptr, columns, values, shape, check_invariants=False)
+        return torch.mm(matrix, x)
+
+
+@torch.library.custom_op("qgpipe::multiply", mutates_args=())
+def _traced_multiply(x: Tensor, ptr: Tensor, columns: Tensor, values: Tensor) -> Tensor:
+    # torch.compile does not look into operators, and so does not meet the sparse tensor.
+    return _multiply(x, ptr, columns, values)
+
+
+@_traced_multiply.register_fake
+def _(x: Tensor, ptr: Tensor, columns: Tensor, values: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+@functools.cache
+def _silence_beta_warning() -> None:
+    """Let torch say once, to nobody, that its sparse matrices are young."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nothing = torch.zeros(1, dtype=torch.int32)
+        torch.sparse_csr_tensor(nothing, nothing[:0], torch.zeros(0), (0, 0))

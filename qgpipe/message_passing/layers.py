@@ -1,0 +1,131 @@
+"""PyG's layers on a shared adjacency: the same parameters, the same results.
+
+Each rule computes what the ``forward`` of its layer computes, in whatever form the adjacency
+is kept. A layer that no rule fits is called as it is, with ``edge_index``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import GCNConv, GINConv, GraphConv, MessagePassing, SAGEConv
+from torch_geometric.nn.aggr import MeanAggregation, SumAggregation
+
+from qgpipe.message_passing.adjacency import Adjacency
+
+Rule = Callable[[Any, Tensor, Adjacency], Tensor]
+
+
+def sage(layer: SAGEConv, x: Tensor, adjacency: Adjacency) -> Tensor:
+    """``W₁ aggregate(x_j) + W₂ x_i``. Hamilton et al., arXiv:1706.02216."""
+    messages = layer.lin(x).relu() if layer.project else x
+    out = layer.lin_l(_aggregate(layer, messages, adjacency))
+    if layer.root_weight:
+        out = out + layer.lin_r(x)
+    return F.normalize(out, p=2.0, dim=-1) if layer.normalize else out
+
+
+def graph_conv(layer: GraphConv, x: Tensor, adjacency: Adjacency) -> Tensor:
+    """``W₁ x_i + W₂ aggregate(x_j)``. Morris et al., arXiv:1810.02244."""
+    return layer.lin_rel(_aggregate(layer, x, adjacency)) + layer.lin_root(x)
+
+
+def gin(layer: GINConv, x: Tensor, adjacency: Adjacency) -> Tensor:
+    """``h((1 + ε) x_i + Σ x_j)``. Xu et al., arXiv:1810.00826."""
+    return layer.nn(_aggregate(layer, x, adjacency) + (1 + layer.eps) * x)
+
+
+def gcn(layer: GCNConv, x: Tensor, adjacency: Adjacency) -> Tensor:
+    """``D^-½ (A + I)ᵀ D^-½ x W``, D counting incoming edges. Kipf & Welling, arXiv:1609.02907.
+
+    As in PyG, a node that has loops keeps exactly one.
+    """
+    messages = layer.lin(x)
+    if not layer.normalize:
+        out = adjacency.sum(messages)
+        return out if layer.bias is None else out + layer.bias
+    dtype = torch.promote_types(x.dtype, messages.dtype)
+    # Degrees count in float32 even where features are bfloat16, which is exact up to 256 only.
+    degree = adjacency.in_degree.to(torch.promote_types(dtype, torch.float32))
+    missing = 1 - adjacency.self_loops if layer.add_self_loops else torch.zeros_like(degree)
+    degree = degree + missing
+    scale = degree.rsqrt().masked_fill(degree == 0, 0).unsqueeze(1)
+    messages = messages * scale
+    out = (adjacency.sum(messages) + messages * missing.unsqueeze(1)) * scale
+    out = out.to(dtype)
+    return out if layer.bias is None else out + layer.bias
+
+
+def _aggregate(layer: MessagePassing, x: Tensor, adjacency: Adjacency) -> Tensor:
+    return adjacency.mean(x) if _means(layer) else adjacency.sum(x)
+
+
+def _means(layer: MessagePassing) -> bool:
+    return type(layer.aggr_module) is MeanAggregation
+
+
+_RULES: dict[type[nn.Module], Rule] = {
+    SAGEConv: sage,
+    GraphConv: graph_conv,
+    GINConv: gin,
+    GCNConv: gcn,
+}
+
+SUPPORTED = tuple(_RULES)
+
+
+def rule_of(layer: nn.Module) -> Rule | None:
+    """The rule that computes what ``layer`` does; ``None`` if there is none.
+
+    Only for the very classes, summing or averaging along the edges, without hooks.
+    """
+    rule = _RULES.get(type(layer))
+    if rule is None or _is_watched(layer):
+        return None
+    aggregates = type(layer.aggr_module)
+    along = layer.flow == "source_to_target" and layer.node_dim == -2
+    if not along or aggregates not in (SumAggregation, MeanAggregation):
+        return None
+    if isinstance(layer, GCNConv):
+        usual = aggregates is SumAggregation and not (layer.improved or layer.cached)
+        return rule if usual else None
+    return rule
+
+
+def _is_watched(layer: MessagePassing) -> bool:
+    """Whether somebody wants to see the call, or the messages in it."""
+    hooks = (
+        layer._forward_hooks,
+        layer._forward_pre_hooks,
+        layer._backward_hooks,
+        layer._backward_pre_hooks,
+        layer._propagate_forward_pre_hooks,
+        layer._propagate_forward_hooks,
+        layer._message_forward_pre_hooks,
+        layer._message_forward_hooks,
+        layer._aggregate_forward_pre_hooks,
+        layer._aggregate_forward_hooks,
+    )
+    return bool(layer.explain) or any(hooks)
+
+
+def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """``module(*args, **kwargs)``, where an ``Adjacency`` may stand for ``edge_index``.
+
+    It is handed on to a module that says it ``takes_adjacency``, used where a rule fits
+    ``(x, adjacency)``, and replaced by its ``edge_index`` for any other.
+    """
+    at = [i for i, value in enumerate(args) if isinstance(value, Adjacency)]
+    named = [name for name, value in kwargs.items() if isinstance(value, Adjacency)]
+    if not (at or named) or getattr(module, "takes_adjacency", False):
+        return module(*args, **kwargs)
+    if at == [1] and len(args) == 2 and not kwargs and isinstance(args[0], Tensor):
+        rule = rule_of(module)
+        if rule is not None:
+            return rule(module, *args)
+    plain = [value.edge_index if isinstance(value, Adjacency) else value for value in args]
+    return module(*plain, **{**kwargs, **{name: kwargs[name].edge_index for name in named}})

@@ -1,0 +1,48 @@
+import pytest
+from torch import nn
+from torch_geometric.nn import GATConv, SAGEConv
+
+from qgpipe.data.density import Density
+from qgpipe.message_passing.choice import DENSE_ELSEWHERE, DENSE_ON_CPU, choose
+
+LINKS = Density(graphs=10, edges=3_000, pairs=10 * 256**2, largest=256)
+CHAINS = Density(graphs=10, edges=10 * 256 * 255 // 2, pairs=10 * 256**2, largest=256)
+
+
+def test_the_share_of_edges_is_that_of_all_pairs() -> None:
+    assert Density(graphs=2, edges=8, pairs=32, largest=4).share == 0.25
+    assert str(Density(2, 8, 32, 4)) == "4 edges a graph, 25.0 % of all pairs of nodes"
+    assert Density(0, 0, 0, 0).share == 0
+
+
+@pytest.mark.parametrize(
+    ("density", "device", "form"),
+    [
+        (LINKS, "cpu", "csr"),
+        (CHAINS, "cpu", "dense"),
+        (LINKS, "cuda", "csr"),
+        (CHAINS, "cuda", "dense"),
+    ],
+)
+def test_full_matrices_are_multiplied_as_such(density: Density, device: str, form: str) -> None:
+    choice = choose("auto", SAGEConv(2, 3), True, density, device)
+    assert choice.form == form
+    assert choice.reason == f"{density}, on {device}"
+
+
+def test_a_gpu_takes_dense_products_earlier() -> None:
+    assert DENSE_ELSEWHERE < DENSE_ON_CPU
+
+
+@pytest.mark.parametrize("form", ["edges", "csr", "dense"])
+def test_a_configured_form_is_taken(form: str) -> None:
+    choice = choose(form, nn.ModuleList([SAGEConv(2, 3)]), True, LINKS, "cpu")
+    assert (choice.form, choice.reason) == (form, "as configured")
+
+
+@pytest.mark.parametrize("requested", ["auto", "dense"])
+def test_a_model_that_cannot_use_another_form_gets_edge_index(requested: str) -> None:
+    choice = choose(requested, GATConv(2, 3), True, CHAINS, "cpu")
+    assert choice.form == "edges"
+    assert choice.reason == "no layer is one of SAGEConv, GraphConv, GINConv, GCNConv"
+    assert choose(requested, SAGEConv(2, 3), False, CHAINS, "cpu").form == "edges"

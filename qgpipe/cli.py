@@ -10,7 +10,7 @@ from importlib import import_module
 import qgpipe
 from qgpipe.errors import QgpipeError
 
-COMMANDS = ("check", "show", "trace", "diff", "clean", "reference")
+COMMANDS = ("check", "show", "trace", "diff", "clean", "reference", "snakefile")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

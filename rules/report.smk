@@ -18,7 +18,7 @@ rule plot_run:
         [
             report(
                 paths.figure(settings, "{run}", name),
-                caption=f"../qgpipe/report/captions/{name}.rst",
+                caption=f"captions/{name}.rst",
                 category=figure.category,
                 labels={"run": "{run}", **figure.labels},
             )

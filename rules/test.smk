@@ -17,7 +17,7 @@ rule test_run:
         metrics=paths.metrics(settings, "{run}"),
         predictions=report(
             paths.predictions(settings, "{run}"),
-            caption="../qgpipe/report/captions/predictions.rst",
+            caption="captions/predictions.rst",
             category="Tables",
             labels={"run": "{run}", "table": "predictions"},
         ),

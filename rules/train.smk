@@ -19,7 +19,7 @@ rule train_run:
         model=paths.model(settings, "{run}"),
         history=report(
             paths.history(settings, "{run}"),
-            caption="../qgpipe/report/captions/history.rst",
+            caption="captions/history.rst",
             category="Tables",
             labels={"run": "{run}", "table": "training history"},
         ),

@@ -21,6 +21,7 @@ from qgpipe.errors import DataError
 from qgpipe.files import atomic_path
 from qgpipe.provenance.chain import Link
 from qgpipe.provenance.record import Record
+from qgpipe.workflow_folder import workflow_folder
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -51,8 +52,8 @@ FORMATS = {
 def write_crate(links: Sequence[Link], folder: Path) -> None:
     """Write the crate of the chain ``links`` to ``folder``, which must not exist yet.
 
-    Raises ``DataError`` if it does, if an artifact is not as it was recorded, or if qgpipe is not
-    run from its clone, where the workflow is.
+    Raises ``DataError`` if it does, if an artifact is not as it was recorded, or if there is
+    no workflow to be found.
     """
     if folder.exists():
         raise DataError(f"{folder} exists", remedy="name a new folder")
@@ -90,23 +91,19 @@ class _Crate:
 
     def _add_scripts(self) -> dict[str, Entity]:
         """The workflow: the script of each stage, by stage."""
-        clone = Path(qgpipe.__file__).resolve().parents[1]
-        if not (clone / "Snakefile").exists():
-            raise DataError(
-                f"{clone} has no Snakefile", remedy="run qgpipe from a clone, installed with make"
-            )
+        folder = workflow_folder()
         version = {"version": qgpipe.__version__}
         self.crate.add_workflow(
-            clone / "Snakefile", "workflow/Snakefile", main=True, lang="snakemake",
+            folder / "Snakefile", "workflow/Snakefile", main=True, lang="snakemake",
             properties={
                 "name": "qgpipe", "license": "MIT", "encodingFormat": FORMATS[".smk"], **version
             },
         )  # fmt: skip
-        for file in sorted(clone.glob("rules/*.smk")):
+        for file in sorted(folder.glob("rules/*.smk")):
             self._add_file(file, f"workflow/rules/{file.name}")
         scripts = {}
         for stage, name in SCRIPTS.items():
-            file = clone / "scripts" / f"{name}.py"
+            file = folder / "scripts" / f"{name}.py"
             facts = {"@type": ["File", "SoftwareSourceCode"], "name": f"{stage} of qgpipe"}
             scripts[stage] = self._add_file(
                 file, f"workflow/scripts/{file.name}", **facts, **version

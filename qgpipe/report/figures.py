@@ -26,7 +26,7 @@ class FigureDescription:
     """One figure: what draws it, and under what ``snakemake --report`` shows it.
 
     ``drawn_by`` is the dotted name of a function ``RunResults -> matplotlib Figure``. The
-    caption is ``captions/<name>.rst`` beside this module.
+    caption is ``rules/captions/<name>.rst``.
     """
 
     title: str

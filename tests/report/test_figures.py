@@ -2,7 +2,6 @@ import hashlib
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +13,7 @@ from docutils.core import publish_parts
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.report.figures import FIGURES, draw, plot, plot_run
 
-CAPTIONS = Path(str(files("qgpipe.report"))) / "captions"
+CAPTIONS = Path(__file__).parents[2] / "rules" / "captions"
 
 
 def test_the_registry_loads_neither_matplotlib_nor_pandas():

@@ -24,7 +24,7 @@ from qgpipe.config.dump import to_yaml
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-WORKFLOW = ("Snakefile", "rules", "scripts", "profiles", "envs", "qgpipe/report/captions")
+WORKFLOW = ("Snakefile", "rules", "scripts", "profiles", "envs")
 STAGES = {
     "gather_dataset": "list",
     "split": "split",

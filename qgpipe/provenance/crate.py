@@ -169,7 +169,9 @@ class _Crate:
         return self.crate.add_file(path, inside, properties=facts)
 
     def _entities(self, paths: Iterable[Path]) -> Entity | list[Entity]:
-        return _one_or_all([self._artifacts[path.resolve()] for path in paths])
+        """Of ``paths`` those in the crate: a job may have made more than the chain needs."""
+        places = (path.resolve() for path in paths)
+        return _one_or_all([self._artifacts[p] for p in places if p in self._artifacts])
 
 
 def _one_or_all(entities: list[Entity]) -> Entity | list[Entity]:

@@ -41,6 +41,6 @@ def test_an_installed_wheel_runs_its_own_workflow(project, tmp_path_factory):
     )  # fmt: skip
     assert (project.folder / "results/runs/tiny/test/metrics.json").exists()
     # The commands find the workflow too: a crate holds it.
-    command = (folder / "venv" / "bin" / "qgpipe", "trace", "results/runs/tiny")
+    command = (folder / "venv" / "bin" / "qgpipe", "trace", "results/runs/tiny/model.pt")
     run(*command, "--crate", "crate", cwd=project.folder)
     assert (project.folder / "crate" / "workflow" / "Snakefile").exists()

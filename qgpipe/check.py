@@ -18,7 +18,9 @@ from qgpipe.config.resolve import data_sources
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.data.plan import PartPlan, plan_parts
+from qgpipe.data.planned_classes import check_stratified_folds
 from qgpipe.data.preprocess import preprocess_part, write_dataset
+from qgpipe.data.split_file import check_groups
 from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.models.build import call_model
 from qgpipe.models.check import check_model, check_targets
@@ -42,9 +44,11 @@ def check(config: Mapping[str, Any]) -> str:
     if config.get("generate"):
         resolve_classes(config["generate"]["classes"])
     parts = plan_parts(config)
+    check_stratified_folds(config, parts)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, folder)
         dataset = _read_sample(config, parts[0], Path(folder))
+        check_groups(config, dataset.description["attributes"])
         dataset.transform = transform_of(config, parts[0].role)
         lines = [*_data_lines(config, parts, dataset), *_model_lines(trainer, dataset)]
     lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]

@@ -20,6 +20,7 @@ from qgpipe.config.resolve import resolve_config
 from qgpipe.config.sections import stage_section
 from qgpipe.data.part_sections import dataset_section, part_sections
 from qgpipe.data.plan import PartPlan, plan_parts
+from qgpipe.data.planned_classes import check_stratified_folds
 from qgpipe.errors import QgpipeError
 
 
@@ -86,6 +87,7 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         folders = user_folders(config, file)
         add_search_path(*folders)
         parts = {planned.name: planned for planned in plan_parts(config)}
+        check_stratified_folds(config, parts.values())
     except QgpipeError as error:
         raise WorkflowError(str(error)) from None
     return Plan(config, None if file is None else _shortest(Path(file)), folders, parts)

@@ -45,7 +45,7 @@ def data_sources(config: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         own = config.get(stage, {}).get("data")
         if own:
             given = {key: value for key, value in own.items() if value is not None}
-            sources.append((role, {**top, **given, "output": top["output"]}))
+            sources.append((role, {**top, "group_by": None, **given, "output": top["output"]}))
     return sources
 
 
@@ -97,9 +97,13 @@ def _check_sources(config: dict[str, Any]) -> None:
 def _check_split(config: dict[str, Any]) -> None:
     roles = {role for role, _ in data_sources(config)}
     split = config["data"]["split"]
+    _check_folds(config["data"], roles)
+    _check_groups(config["data"])
     if "all" not in roles:
         return
     wanted = 2 if "test" in roles else 3
+    if config["data"]["folds"] and split is not None:
+        wanted = len(split)  # a share for the test, which gets a fold, may be there or not
     if split is None or len(split) != wanted:
         own = "testing.data names a test set of its own" if wanted == 2 else "the data is split"
         raise ConfigError(
@@ -112,6 +116,31 @@ def _check_split(config: dict[str, Any]) -> None:
             f"the shares sum to {sum(split):g}",
             key="data.split",
             remedy="they have to sum to 1",
+        )
+
+
+def _check_folds(data: dict[str, Any], roles: set[str]) -> None:
+    folds, fold = data["folds"], data["fold"]
+    if folds and roles != {"all"}:
+        raise ConfigError(
+            "the samples that are tested on are named already",
+            key="data.folds",
+            remedy="leave out the 'data' of training, validation and testing",
+        )
+    if fold and (not folds or fold > folds):
+        raise ConfigError(
+            f"there is no fold {fold}",
+            key="data.fold",
+            remedy=f"use 1 to {folds}" if folds else "give data.folds, too",
+        )
+
+
+def _check_groups(data: dict[str, Any]) -> None:
+    if data["split_method"] == "group" and data["group_by"] is None:
+        raise ConfigError(
+            "nothing says what the groups are",
+            key="data.group_by",
+            remedy="name an array of the stores, or an attribute that your reader sets",
         )
 
 

@@ -29,6 +29,7 @@ HOW_NOT_WHAT = {
 
 _STAGES = ("training", "validation", "testing")
 _SPLIT_KEYS = ("split", "split_method", "shuffle", "subset")
+_MORE_SPLIT_KEYS = ("group_by", "folds", "fold")  # null has always been the same as absent
 _READ_KEYS = (
     "reader", "pre_transform", "pre_filter", "validate_data", "validate_order", "on_bad_sample",
     "float_type", "int_type", "compress",
@@ -58,13 +59,16 @@ def _generate(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _preprocess(_: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-    return {"data": {k: source.get(k) for k in _READ_KEYS}}
+    kept = {"group_by": source["group_by"]} if source.get("group_by") else {}
+    return {"data": {**{k: source.get(k) for k in _READ_KEYS}, **kept}}
 
 
 def _split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     stages = {stage: config.get(stage, {}).get("data") or {} for stage in _STAGES}
+    data = config["data"]
+    more = {k: data[k] for k in _MORE_SPLIT_KEYS if data[k] is not None}
     return {
-        "data": {k: config["data"][k] for k in _SPLIT_KEYS},
+        "data": {**{k: data[k] for k in _SPLIT_KEYS}, **more},
         "own": {
             stage: {k: own[k] for k in ("shuffle", "subset") if k in own}
             for stage, own in stages.items()

@@ -6,7 +6,7 @@ Decided from metadata alone, so that a misspelt name is found while the workflow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import NoReturn
 
@@ -15,6 +15,10 @@ from qgpipe.data.stores import ArrayInfo, StoreInfo
 from qgpipe.errors import DataError
 
 _NUMBERS = ("bool", "int", "uint", "float")
+_RESERVED = {
+    "x", "y", "edge_index", "edge_attr", "graph_features", "batch", "ptr", "num_nodes",
+    "num_graphs", "sample_position",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Columns:
     """The arrays that are read from a store.
 
     ``size`` is None where every causal set fills its adjacency matrix. ``class_names`` are the
-    names of the classes of the target, by index, where they are known.
+    names of the classes of the target, by index, where they are known. ``kept`` become attributes
+    of the graphs under their own names.
     """
 
     adjacency: ArrayInfo
@@ -31,12 +36,18 @@ class Columns:
     graph: tuple[ArrayInfo, ...]
     target: tuple[ArrayInfo, ...]
     class_names: tuple[str, ...] | None = None
+    kept: tuple[ArrayInfo, ...] = ()
 
     @property
     def arrays(self) -> tuple[ArrayInfo, ...]:
         """Everything but the adjacency, each array once."""
         size = (self.size,) if self.size else ()
-        return tuple(dict.fromkeys((*size, *self.node, *self.graph, *self.target)))
+        return tuple(dict.fromkeys((*size, *self.node, *self.of_graphs)))
+
+    @property
+    def of_graphs(self) -> tuple[ArrayInfo, ...]:
+        """What has a value, or a row, for each causal set, each array once."""
+        return tuple(dict.fromkeys((*self.graph, *self.target, *self.kept)))
 
     @property
     def node_features(self) -> list[str]:
@@ -62,10 +73,12 @@ def choose_columns(
     adjacency: str | None = None,
     size: str | None = None,
     class_names: Sequence[str] | None = None,
+    keep: str | Sequence[str] | None = None,
 ) -> Columns:
     """The arrays with the given names; for None, those with the usual names.
 
-    An empty list means none of the kind. Graph features are never taken unasked.
+    An empty list means none of the kind. Graph features and what is to be kept are never taken
+    unasked.
 
     Raises ``DataError`` for a name that the store does not have (with the nearest one), for
     an array whose shape or type does not fit its part, and if no usual name is found.
@@ -78,19 +91,13 @@ def choose_columns(
         node=tuple(store.array(name) for name in _node_names(store, node_features)),
         graph=tuple(store.array(name) for name in _listed(graph_features or ())),
         target=tuple(store.array(name) for name in _target_names(store, target)),
+        kept=tuple(_kept(store, name) for name in dict.fromkeys(_listed(keep or ()))),
     )
     for array in chosen.arrays:
         _check_number(store, array)
     if store.layout == "stacked":
         _check_stacked(store, chosen)
-    return Columns(
-        chosen.adjacency,
-        chosen.size,
-        chosen.node,
-        chosen.graph,
-        chosen.target,
-        _class_names(store, chosen.target, class_names),
-    )
+    return replace(chosen, class_names=_class_names(store, chosen.target, class_names))
 
 
 def is_integer(array: ArrayInfo) -> bool:
@@ -141,6 +148,13 @@ def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequen
     )
 
 
+def _kept(store: StoreInfo, name: str) -> ArrayInfo:
+    array = store.array(name)
+    if name in _RESERVED:
+        _refuse(store, array, "a graph has an attribute of this name already", "keep")
+    return array
+
+
 def _class_names(
     store: StoreInfo, target: tuple[ArrayInfo, ...], given: Sequence[str] | None
 ) -> tuple[str, ...] | None:
@@ -179,7 +193,10 @@ def _check_stacked(store: StoreInfo, columns: Columns) -> None:
             _refuse(store, array, f"{problem}, got {array.shape}", "node_features")
     if columns.size and prod(columns.size.shape) != samples:
         _refuse(store, columns.size, f"expected ({samples},), got {columns.size.shape}", "size")
-    for key, arrays in (("graph_features", columns.graph), ("target", columns.target)):
+    of_graphs = {
+        "graph_features": columns.graph, "target": columns.target, "keep": columns.kept
+    }  # fmt: skip
+    for key, arrays in of_graphs.items():
         for array in arrays:
             if len(array.shape) not in (1, 2):
                 problem = f"expected shape ({samples},) or ({samples}, k), got {array.shape}"

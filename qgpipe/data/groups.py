@@ -39,10 +39,7 @@ def read_groups(checks: Checks, start: int, stop: int, threads: int) -> Samples:
         sizes=sizes,
         edges=BitAdjacency(bits, ptr, count_bits(bits, ptr)),
         node={array.name: _join(array, results, array.shape[1:]) for array in columns.node},
-        graph={
-            array.name: _join(array, results, array.shape)
-            for array in (*columns.graph, *columns.target)
-        },
+        graph={array.name: _join(array, results, array.shape) for array in columns.of_graphs},
     )
 
 

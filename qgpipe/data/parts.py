@@ -188,14 +188,29 @@ def read_targets(path: str | Path) -> np.ndarray | None:
 
     Nothing else is read. Raises ``DataError`` as :func:`read_part_info`.
     """
+    values = read_graph_attribute(path, "y")
+    return None if values is None else _integer_targets(values, "graph", len(values))
+
+
+def read_graph_attribute(path: str | Path, name: str) -> np.ndarray | None:
+    """The rows of an attribute that has one for each graph, [N, ...]; None if there is none such.
+
+    Nothing else is read. Raises ``DataError`` as :func:`read_part_info`.
+    """
     header, info, start = _read_header(Path(path))
-    entry, name = info["attributes"].get("y"), "attribute/y"
-    if entry is None:
+    entry = info["attributes"].get(name)
+    if entry is None or entry["kind"] != "graph":
         return None
-    begin, end = header[name]["data_offsets"]
-    data = np.fromfile(path, np.uint8, end - begin, offset=start + begin)
-    values = _array(Path(path), name, data, header[name], info)
-    return _integer_targets(values, entry["kind"], info["num_graphs"])
+    return _read_array(Path(path), f"attribute/{name}", header, info, start)
+
+
+def read_sample_index(path: str | Path) -> np.ndarray:
+    """Where each graph's sample is in its store, int64 [N].
+
+    Nothing else is read. Raises ``DataError`` as :func:`read_part_info`.
+    """
+    header, info, start = _read_header(Path(path))
+    return _read_array(Path(path), "sample_index", header, info, start)
 
 
 def verify_part(path: str | Path) -> None:
@@ -258,6 +273,15 @@ def _array(
         except RuntimeError as error:
             _refuse(path, f"is damaged: {error}")
     return data.view(_DTYPES[dtype]).reshape(shape)
+
+
+def _read_array(
+    path: Path, name: str, header: Mapping[str, Any], info: Mapping[str, Any], start: int
+) -> np.ndarray:
+    """One array of a part, read alone; ``start``: of the data section."""
+    begin, end = header[name]["data_offsets"]
+    data = np.fromfile(path, np.uint8, end - begin, offset=start + begin)
+    return _array(path, name, data, header[name], info)
 
 
 def _packed(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> Packed:

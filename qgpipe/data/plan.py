@@ -9,16 +9,17 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from qgpipe import paths
 from qgpipe.config.objects import dotted_name
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import check_keywords
-from qgpipe.data.columns import choose_columns
+from qgpipe.data.columns import Columns, choose_columns
+from qgpipe.data.names import did_you_mean
 from qgpipe.data.store_state import identity, observe
 from qgpipe.data.stores import StoreInfo, open_store
 from qgpipe.errors import ConfigError
@@ -83,6 +84,8 @@ def plan_parts(config: Mapping[str, Any]) -> list[PartPlan]:
 
 def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> list[PartPlan]:
     section = config["generate"]
+    if (group_by := config["data"].get("group_by")) is not None:
+        _check_generated(group_by)
     total = section["num_samples"]
     parts = []
     for store in section["stores"]:
@@ -109,7 +112,9 @@ def _existing(
     file: Path, role: str, source: Mapping[str, Any], taken: set[str]
 ) -> Iterator[PartPlan]:
     store = open_store(file)
-    _check_columns(store, source["reader"])
+    built_in, group_by = columns_of(store, source["reader"]) is not None, source.get("group_by")
+    if built_in and group_by is not None and group_by not in store.arrays:
+        _refuse_group(group_by, str(store.path), store.arrays)
     name = _unique(file.name, taken)
     ranges = list(_ranges(store.num_samples, source["chunksize"]))
     files = [paths.part({"data": source}, f"{name}-{start:09d}") for start, _ in ranges]
@@ -162,8 +167,11 @@ def _unique(name: str, taken: set[str]) -> str:
     return result
 
 
-def _check_columns(store: StoreInfo, reader: Any) -> None:
-    """If ``reader`` is the built-in one, find the arrays that it will read."""
+def columns_of(store: StoreInfo, reader: Any) -> Columns | None:
+    """The arrays that ``reader``, as the configuration names it, will read of ``store``.
+
+    None if it is a reader of the user's. Raises ``DataError`` if there is no such array.
+    """
     if isinstance(reader, Mapping):
         parts = [reader.get("type"), reader.get("args"), reader.get("kwargs")]
     elif isinstance(reader, list | tuple):
@@ -176,10 +184,27 @@ def _check_columns(store: StoreInfo, reader: Any) -> None:
     else:
         name = f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
     if name not in READER_NAMES:
-        return
+        return None
     check_keywords(choose_columns, kwargs or {}, "data.reader.kwargs", 1, "CausalSetReader")
     try:
         bound = inspect.signature(choose_columns).bind(store, *(args or ()), **(kwargs or {}))
     except TypeError as error:
         raise ConfigError(f"CausalSetReader: {error}", key="data.reader") from None
-    choose_columns(*bound.args, **bound.kwargs)
+    return choose_columns(*bound.args, **bound.kwargs)
+
+
+def _check_generated(group_by: str) -> None:
+    """Whether generated stores have an array ``group_by``."""
+    from qgpipe.causets.observables import GRAPH_OBSERVABLES  # imports numpy: only if asked for
+
+    arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_OBSERVABLES]
+    if group_by not in arrays:
+        _refuse_group(group_by, "generated stores", arrays)
+
+
+def _refuse_group(group_by: str, where: str, arrays: Iterable[str]) -> NoReturn:
+    raise ConfigError(
+        f"there is no array '{group_by}' in {where}",
+        key="data.group_by",
+        remedy=did_you_mean(group_by, arrays),
+    )

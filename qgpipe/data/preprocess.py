@@ -89,6 +89,7 @@ def _read(
 
         packed, filtered = with_reader(reader, source, bad).read(start, stop, processes)
         return packed, filtered, _names()
+    reader = reader.keeping(source.get("group_by"))
     packed = reader.read(
         store,
         start,

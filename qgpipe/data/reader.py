@@ -30,7 +30,8 @@ class CausalSetReader:
     columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set;
     the columns of ``graph_features``. ``target``: the array, or arrays, of ``y``. ``adjacency``,
     ``size``: the arrays of relations and of numbers of elements. ``class_names``: the names of
-    the classes, by class index; by default what the store says.
+    the classes, by class index; by default what the store says. ``keep``: arrays with a value (or
+    a row) for each causal set that become attributes of the graphs under their own names.
 
     What is not given is found if the store uses a usual name; graph features are only taken
     when asked for, and an empty list means none.
@@ -44,6 +45,7 @@ class CausalSetReader:
         adjacency: str | None = None,
         size: str | None = None,
         class_names: Sequence[str] | None = None,
+        keep: str | Sequence[str] | None = None,
     ):
         self.names: dict[str, Any] = {
             "node_features": node_features,
@@ -52,7 +54,14 @@ class CausalSetReader:
             "adjacency": adjacency,
             "size": size,
             "class_names": class_names,
+            "keep": [keep] if isinstance(keep, str) else [*(keep or ())],
         }
+
+    def keeping(self, name: str | None) -> CausalSetReader:
+        """A reader that keeps the array ``name``, too, if there is one to keep."""
+        if name is None:
+            return self
+        return CausalSetReader(**{**self.names, "keep": [*self.names["keep"], name]})
 
     def columns(self, store: StoreInfo) -> Columns:
         """The arrays of ``store`` that are read; ``DataError`` if there is no such array."""
@@ -85,7 +94,8 @@ class CausalSetReader:
 
         ``x`` [V, F] and ``graph_features`` [N, F'] have ``float_type``; ``y`` [N], or [N, T] for
         several targets, has ``int_type`` if all targets are integers or booleans, else
-        ``float_type``. Edges run from past to future. NaN in path lengths becomes 0.
+        ``float_type``; what is kept, [N] or [N, k], has the type that it is stored with. Edges run
+        from past to future. NaN in path lengths becomes 0.
 
         ``threads``: how many decode, and how many pack; the result does not depend on it.
         ``validate_order``: check that the relations are transitive, too.
@@ -111,6 +121,8 @@ class CausalSetReader:
         if columns.graph:
             features = _beside(columns.graph, samples, reals)
             attributes["graph_features"] = Attribute(features, "graph")
+        for array in columns.kept:
+            attributes[array.name] = _kept(array, samples)
         packed = Packed(
             samples.index,
             offsets(samples.sizes),
@@ -165,6 +177,16 @@ def _target(columns: Columns, samples: Samples, reals: np.dtype, integers: np.dt
     if values.shape[1] == 1:
         return Attribute(values[:, 0], "graph", scalar=True)
     return Attribute(values, "graph")
+
+
+def _kept(array: ArrayInfo, samples: Samples) -> Attribute:
+    """An array as it is, one number or a row a graph."""
+    values = _as_columns(samples.graph[array.name])
+    return (
+        Attribute(values[:, 0], "graph", scalar=True)
+        if values.shape[1] == 1
+        else (Attribute(values, "graph"))
+    )
 
 
 def _beside(arrays: tuple[ArrayInfo, ...], samples: Samples, dtype: np.dtype) -> np.ndarray:

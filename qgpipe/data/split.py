@@ -7,22 +7,25 @@ validation and test positions ascend, so that they are read from disk in one swe
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from qgpipe.config.resolve import data_sources
-from qgpipe.data.parts import read_targets
+from qgpipe.data.partition import (
+    Graphs,
+    group_sets,
+    hashed_sets,
+    random_sets,
+    stratified_folds,
+    stratified_sets,
+    uniform,
+)
 from qgpipe.errors import ConfigError
-from qgpipe.files import read_json, write_text
 
-FORMAT = 1
 STAGES = ("train", "validation", "test")
 TOLERANCE = 1e-6
 KEY = "data.split"
+_SETS, _FOLDS, _SUBSET = range(3)  # streams of numbers that a sample's key gives
 
 
 def split_sizes(num_graphs: int, fractions: Sequence[float]) -> list[int]:
@@ -55,155 +58,143 @@ def make_split(
     labels: np.ndarray | None = None,
     shuffle: bool = False,
     subset: float | None = None,
+    *,
+    groups: np.ndarray | None = None,
+    keys: np.ndarray | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Disjoint positions for ``train``, ``validation`` and, with three fractions, ``test``.
 
-    ``method``: ``random``, or ``stratified``: the same share of every class, as nearly as the
-    sizes allow (largest remainders). ``labels``: integers [num_graphs], for ``stratified``.
+    ``method``: ``random``; ``stratified``: the same share of every class, as nearly as the
+    sizes allow (largest remainders); ``group``: graphs of one group in one set, shares as nearly
+    as that allows; ``hash``: each graph by its key and the seed alone, so that other graphs do not
+    matter, and shares are met on average. ``labels``: integers [num_graphs], for ``stratified``;
+    ``groups``: numbers [num_graphs], for ``group``; ``keys``: of
+    :func:`qgpipe.data.partition.sample_keys`, for ``hash``.
     ``shuffle``: shuffle before splitting. ``subset``: use this share (ceil), drawn without
-    replacement. Returns int64 arrays.
+    replacement; with ``hash`` about this share, drawn by key.
+    ``folds``, ``fold``: the test set is part number ``fold`` (from 1) of ``folds`` equal ones, each
+    by ``method``; the rest is split in the ratio of the first two fractions.
+    Returns int64 arrays.
 
-    Raises ``ConfigError`` if the fractions are wrong, a part would be empty, or labels are
-    missing.
+    Raises ``ConfigError`` if the fractions are wrong, a part would be empty, labels are
+    missing, or there are fewer graphs, groups or graphs of a class than parts.
     """
     generator = np.random.default_rng(np.random.SeedSequence(seed))
-    positions = _draw(np.arange(num_graphs), generator, shuffle, subset)
-    sizes = split_sizes(len(positions), fractions)
-    names = STAGES[: len(sizes)]
-    if min(sizes) == 0:
-        counts = ", ".join(f"{size} {name}" for name, size in zip(names, sizes, strict=True))
+    if method == "stratified" and (labels is None or np.asarray(labels).dtype.kind not in "biu"):
         raise ConfigError(
-            f"{list(fractions)} of {len(positions)} graphs leaves a part empty ({counts})",
-            key=KEY,
-            remedy="use more graphs or a larger share",
+            "stratified needs integer targets, one for each graph",
+            key="data.split_method",
+            remedy="use 'random'",
         )
-    if method == "stratified":
-        if labels is None or np.asarray(labels).dtype.kind not in "biu":
-            raise ConfigError(
-                "stratified needs integer targets, one for each graph",
-                key="data.split_method",
-                remedy="use 'random'",
-            )
-        chunks = _stratified(positions, np.asarray(labels)[positions], sizes, generator)
-    else:
-        chunks = np.split(generator.permutation(positions), np.cumsum(sizes)[:-1])
-    return _ordered(dict(zip(names, chunks, strict=True)))
+    graphs = Graphs(np.arange(num_graphs), labels, groups, keys)
+    if method == "hash" and subset is not None:
+        graphs, subset = graphs.take(uniform(keys, seed, _SUBSET) < subset), None
+    graphs = graphs.take(draw(np.arange(len(graphs)), generator, shuffle, subset))
+    if folds is None:
+        sets = _sets(graphs, method, fractions, seed, generator)
+        return _named(graphs, sets, fractions)
+    assert fold is not None
+    parts = _folds(graphs, method, folds, seed, generator)
+    rest = graphs.take(np.concatenate([part for k, part in enumerate(parts) if k != fold - 1]))
+    shares = [share / sum(fractions[:2]) for share in fractions[:2]]
+    generator = np.random.default_rng(np.random.SeedSequence((seed, fold)))
+    sets = _sets(rest, method, shares, seed, generator)
+    tested = {"test": np.sort(graphs.positions[parts[fold - 1]])}
+    return _named(rest, sets, shares) | tested
 
 
-def write_split(config: Mapping[str, Any], dataset: str | Path, output: str | Path) -> None:
-    """Split the graphs of ``dataset`` (a ``dataset.json``) and write the positions.
-
-    ``config``: the whole resolved configuration. Graphs of the top-level data are split by
-    ``data.split``; those of a stage's own data (parts with its role) all belong to that stage.
-    Raises ``ConfigError`` as :func:`make_split`, and if a stage gets no graphs.
-    """
-    description = read_json(dataset)
-    parts = [part for part in description["parts"] if part["num_graphs"]]
-    labels = _labels(Path(dataset).parent, parts)
-    data, seed = config["data"], config["training"]["seed"]
-    roles = np.repeat([part["role"] for part in parts], [part["num_graphs"] for part in parts])
-    result: dict[str, np.ndarray] = {}
-    for role, section in data_sources(config):
-        positions = np.flatnonzero(roles == role)
-        if role == "all":
-            chosen = make_split(
-                len(positions),
-                data["split"],
-                seed,
-                data["split_method"],
-                None if labels is None else labels[positions],
-                data["shuffle"],
-                data["subset"],
-            )
-            result |= {stage: positions[local] for stage, local in chosen.items()}
-        else:
-            generator = np.random.default_rng(np.random.SeedSequence((seed, STAGES.index(role))))
-            result |= _ordered(
-                {role: _draw(positions, generator, section["shuffle"], section["subset"])}
-            )
-    _check_not_empty(result, dataset)
-    own = "all" not in roles
-    _write(
-        output,
-        {
-            "format": FORMAT,
-            "method": "given" if own else data["split_method"],
-            "seed": seed,
-            "fractions": None if own else list(data["split"]),
-            "num_graphs": len(roles),
-            **{stage: result[stage].tolist() for stage in STAGES},
-            "class_counts": None
-            if labels is None
-            else {stage: _count(labels[result[stage]]) for stage in STAGES},
-        },
-    )
-
-
-def _draw(
+def draw(
     positions: np.ndarray, generator: np.random.Generator, shuffle: bool, subset: float | None
 ) -> np.ndarray:
+    """The share ``subset`` of ``positions`` (all if None), in their order or shuffled."""
     if subset is not None:
         count = min(int(np.ceil(subset * len(positions) - TOLERANCE)), len(positions))
         positions = np.sort(generator.choice(positions, count, replace=False, shuffle=False))
     return generator.permutation(positions) if shuffle else positions
 
 
-def _ordered(chunks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {stage: chunk if stage == "train" else np.sort(chunk) for stage, chunk in chunks.items()}
-
-
-def _stratified(
-    positions: np.ndarray, labels: np.ndarray, sizes: Sequence[int], generator: np.random.Generator
+def _sets(
+    graphs: Graphs,
+    method: str,
+    fractions: Sequence[float],
+    seed: int,
+    generator: np.random.Generator,
 ) -> list[np.ndarray]:
-    """Cut ``positions`` into chunks of ``sizes``, each with its share of every class."""
-    order = generator.permutation(len(positions))
-    positions, labels = positions[order], labels[order]
-    chunks = []
-    for size in sizes:
-        _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        quotas = _largest_remainders(counts, size)
-        by_class = np.argsort(inverse, kind="stable")
-        rank = np.empty(len(labels), np.int64)
-        starts = np.repeat(np.cumsum(counts) - counts, counts)
-        rank[by_class] = np.arange(len(labels)) - starts
-        taken = rank < quotas[inverse]
-        chunks.append(positions[taken])
-        positions, labels = positions[~taken], labels[~taken]
-    return chunks
+    """Places of training, validation and perhaps test graphs among ``graphs``."""
+    if method == "hash":
+        return hashed_sets(graphs, fractions, seed, _SETS, generator)
+    if method == "group":
+        _require_groups(graphs, len(fractions), KEY, f"{len(fractions)} sets")
+        return group_sets(graphs, fractions, generator)
+    sizes = split_sizes(len(graphs), fractions)
+    _require_filled(sizes, fractions)
+    cut = stratified_sets if method == "stratified" else random_sets
+    return cut(graphs, sizes, generator)
 
 
-def _largest_remainders(counts: np.ndarray, total: int) -> np.ndarray:
-    """Integers in proportion to ``counts``, none above its count, that sum to ``total``."""
-    whole, remainders = np.divmod(counts * total, max(int(counts.sum()), 1))
-    missing = total - int(whole.sum())
-    whole[np.argsort(-remainders, kind="stable")[:missing]] += 1
-    return whole
+def _folds(
+    graphs: Graphs, method: str, folds: int, seed: int, generator: np.random.Generator
+) -> list[np.ndarray]:
+    """Places of each fold among ``graphs``."""
+    key, wanted = "data.folds", f"{folds} folds"
+    if len(graphs) < folds:
+        raise ConfigError(f"{wanted} of {len(graphs)} graphs", key=key, remedy="use fewer")
+    if method == "hash":
+        return hashed_sets(graphs, [1 / folds] * folds, seed, _FOLDS, generator)
+    if method == "group":
+        _require_groups(graphs, folds, key, wanted)
+        return group_sets(graphs, [1 / folds] * folds, generator)
+    if method == "stratified":
+        assert graphs.labels is not None
+        values, counts = np.unique(graphs.labels, return_counts=True)
+        require_folds(dict(zip(values.tolist(), counts.tolist(), strict=True)), folds)
+        return stratified_folds(graphs, folds, generator)
+    return np.array_split(generator.permutation(len(graphs)), folds)
 
 
-def _labels(folder: Path, parts: Sequence[Mapping[str, Any]]) -> np.ndarray | None:
-    """``y`` of all graphs if it is one integer a graph, else None."""
-    labels = [read_targets(folder / part["file"]) for part in parts]
-    known = [values for values in labels if values is not None]
-    return np.concatenate(known) if known and len(known) == len(labels) else None
+def require_folds(class_counts: dict[int, int], folds: int) -> None:
+    """Raise ``ConfigError`` if a class has fewer graphs than there are folds."""
+    label, count = min(class_counts.items(), key=lambda item: item[1])
+    if count < folds:
+        raise ConfigError(
+            f"{folds} stratified folds, but class {label} has {count} graphs",
+            key="data.folds",
+            remedy=f"use {count} folds at most, or data.split_method: random",
+        )
 
 
-def _check_not_empty(split: Mapping[str, np.ndarray], dataset: str | Path) -> None:
-    for stage in STAGES:
-        if len(split.get(stage, ())) == 0:
-            counts = ", ".join(f"{len(split.get(name, ()))} {name}" for name in STAGES)
-            raise ConfigError(
-                f"{dataset} has no graphs for {stage} ({counts})",
-                key=KEY,
-                remedy="check data.files and pre_filter",
-            )
+def _require_groups(graphs: Graphs, wanted: int, key: str, what: str) -> None:
+    assert graphs.groups is not None
+    count = len(np.unique(graphs.groups))
+    if count < wanted:
+        raise ConfigError(
+            f"{what} need as many groups, but data.group_by gives {count}",
+            key=key,
+            remedy="use fewer, or group by something finer",
+        )
 
 
-def _count(labels: np.ndarray) -> dict[str, int]:
-    values, counts = np.unique(labels, return_counts=True)
-    return dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
+def _require_filled(sizes: Sequence[int], fractions: Sequence[float]) -> None:
+    if min(sizes) == 0:
+        names = STAGES[: len(sizes)]
+        counts = ", ".join(f"{size} {name}" for name, size in zip(names, sizes, strict=True))
+        shares = [round(share, 6) for share in fractions]
+        raise ConfigError(
+            f"{shares} of {sum(sizes)} graphs leaves a part empty ({counts})",
+            key=KEY,
+            remedy="use more graphs or a larger share",
+        )
 
 
-def _write(path: str | Path, split: Mapping[str, Any]) -> None:
-    """One line a key: a list of a million positions stays readable and quick to write."""
-    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in split.items())
-    write_text(path, f"{{\n{lines}\n}}\n")
+def _named(
+    graphs: Graphs, sets: Sequence[np.ndarray], fractions: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """The positions of sets by their names; those that are not trained on ascend."""
+    _require_filled([len(places) for places in sets], fractions)
+    chosen = [graphs.positions[places] for places in sets]
+    return {
+        stage: positions if stage == "train" else np.sort(positions)
+        for stage, positions in zip(STAGES, chosen, strict=False)
+    }

@@ -36,5 +36,5 @@ def read_stacked(checks: Checks, start: int, stop: int, threads: int) -> Samples
         sizes=sizes,
         edges=edges,
         node={array.name: arrays[array.name][inside] for array in columns.node},
-        graph={array.name: arrays[array.name] for array in (*columns.graph, *columns.target)},
+        graph={array.name: arrays[array.name] for array in columns.of_graphs},
     )

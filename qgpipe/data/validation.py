@@ -93,7 +93,7 @@ class Checks:
         for array in self.columns.node:
             if not array.name.startswith(names.PATH_LENGTH_PREFIX):
                 self._finite(array.name, samples.node[array.name], samples.index, ends)
-        for array in (*self.columns.graph, *self.columns.target):
+        for array in self.columns.of_graphs:
             self._finite(array.name, samples.graph[array.name], samples.index, None)
         if self.columns.class_names:
             self._classes(samples)

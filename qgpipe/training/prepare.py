@@ -19,7 +19,7 @@ from qgpipe.config.sections import stage_section
 from qgpipe.data.part_sections import dataset_section, generated_identity, part_sections
 from qgpipe.data.plan import PartPlan, plan_parts
 from qgpipe.data.preprocess import preprocess_part, write_dataset
-from qgpipe.data.split import write_split
+from qgpipe.data.split_file import write_split
 from qgpipe.errors import ConfigError
 from qgpipe.lock import FolderLock
 from qgpipe.provenance.record import Job, is_up_to_date, recorded

@@ -105,7 +105,11 @@ def test_keys_with_x_are_ignored(minimal):
         ("data.split", [0.5, 0.2, 0.2], "data.split: the shares sum to 0.9"),
         ("data.split", [0.5, 0.5], "data.split: expected 3 shares"),
         ("data.split", 0.8, "data.split: expected a list or null"),
-        ("data.split_method", "clever", "expected one of random, stratified, got 'clever'"),
+        (
+            "data.split_method",
+            "clever",
+            "expected one of random, stratified, group, hash, got 'clever'",
+        ),
         ("data.subset", 0, "data.subset: expected a number at most 1 and above 0, got 0"),
         ("data.files", "a.zarr", "data.files: expected a list, got 'a.zarr'"),
         ("data.files", [], "data.files: no data; name zarr stores"),

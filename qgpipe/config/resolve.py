@@ -127,6 +127,10 @@ def _check_folds(data: dict[str, Any], roles: set[str]) -> None:
             key="data.folds",
             remedy="leave out the 'data' of training, validation and testing",
         )
+    if folds and fold is None:
+        raise ConfigError(
+            f"{folds} folds are {folds} runs", key="data.folds", remedy="choose one with data.fold"
+        )
     if fold and (not folds or fold > folds):
         raise ConfigError(
             f"there is no fold {fold}",

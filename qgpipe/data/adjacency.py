@@ -19,6 +19,7 @@ from qgpipe.data.packed import (
     offsets,
     ranges,
 )
+from qgpipe.data.runs import in_runs
 
 
 def smaller_form(adjacency: BitAdjacency, sizes: np.ndarray) -> BitAdjacency | EdgePairs:
@@ -32,19 +33,32 @@ def as_pairs(edges: Edges, sizes: np.ndarray) -> EdgePairs:
     """The same edges, in the same order, as pairs of local indices."""
     if isinstance(edges, EdgePairs):
         return edges
-    local = edge_index(edges, sizes) - np.repeat(offsets(sizes)[:-1], edges.num_edges)
-    return EdgePairs(local.astype(index_dtype(sizes)), offsets(edges.num_edges))
+    dtype = index_dtype(sizes)
+    runs = in_runs(edges, sizes) if isinstance(edges, BitAdjacency) else [(edges, sizes)]
+    local = [_local_pairs(some, of_some).astype(dtype) for some, of_some in runs]
+    return EdgePairs(np.concatenate(local, axis=1), offsets(edges.num_edges))
+
+
+def _local_pairs(edges: Edges, sizes: np.ndarray) -> np.ndarray:
+    """Edges as local indices, int64 [2, E]."""
+    return edge_index(edges, sizes) - np.repeat(offsets(sizes)[:-1], edge_counts(edges))
 
 
 def pairs_to_bits(pairs: EdgePairs, sizes: np.ndarray) -> BitAdjacency:
     """The same edges as bits; they must be sorted and without duplicates (not checked)."""
+    bits = [_bits(some, of_some) for some, of_some in in_runs(pairs, sizes)]
+    return BitAdjacency(np.concatenate(bits), bit_offsets(sizes), np.diff(pairs.edge_ptr))
+
+
+def _bits(pairs: EdgePairs, sizes: np.ndarray) -> np.ndarray:
+    """``bits`` of :func:`pairs_to_bits`."""
     counts = np.diff(pairs.edge_ptr)
     ptr = bit_offsets(sizes)
     source, target = pairs.edge_index.astype(np.int64)
     row = np.repeat(ptr[:-1], counts) + source * np.repeat(row_bytes(sizes), counts)
     unpacked = np.zeros(int(ptr[-1]) * 8, bool)
     unpacked[row * 8 + target] = True
-    return BitAdjacency(np.packbits(unpacked, bitorder="little"), ptr, counts)
+    return np.packbits(unpacked, bitorder="little")
 
 
 def sorted_by_source(pairs: EdgePairs) -> bool:

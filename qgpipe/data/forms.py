@@ -20,18 +20,19 @@ from qgpipe.data.adjacency import (
     sorted_and_unique,
     sorted_by_source,
 )
+from qgpipe.data.gathering import join_offsets
 from qgpipe.data.packed import (
     BLOCK,
     BitAdjacency,
     BitRows,
     EdgeLists,
     EdgePairs,
-    Edges,
     Form,
     Packed,
     offsets,
     ranges,
 )
+from qgpipe.data.runs import in_runs
 
 
 def in_form(packed: Packed, form: Form, largest: int | None = None) -> Packed:
@@ -72,11 +73,25 @@ def _converted(
     return as_lists(edges, sizes, largest, both_ends=form == "csr")
 
 
-def as_lists(edges: Edges, sizes: np.ndarray, largest: int, both_ends: bool = True) -> EdgeLists:
+def as_lists(
+    edges: EdgePairs | BitAdjacency, sizes: np.ndarray, largest: int, both_ends: bool = True
+) -> EdgeLists:
     """The same edges listed from their sources, and from their targets too if ``both_ends``.
 
     They must be sorted by source.
     """
+    runs = [_listed(some, few, largest, both_ends) for some, few in in_runs(edges, sizes)]
+    return EdgeLists(
+        np.concatenate([run.lists for run in runs]),
+        join_offsets(run.ptr for run in runs),
+        np.concatenate([run.num_edges for run in runs]),
+        np.concatenate([run.degrees for run in runs]),
+    )
+
+
+def _listed(
+    edges: EdgePairs | BitAdjacency, sizes: np.ndarray, largest: int, both_ends: bool
+) -> EdgeLists:
     source, target = edge_index(edges, sizes)
     counts = edge_counts(edges)
     num_nodes = int(sizes.sum())

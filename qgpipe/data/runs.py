@@ -1,0 +1,35 @@
+"""Cutting many graphs into runs of a few, so that what is computed in between stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import numpy as np
+
+from qgpipe.data.packed import BitAdjacency, EdgePairs
+
+LIMIT = 1 << 22  # pairs of nodes, or edges, of a run that has more than one graph
+
+StoredEdges = TypeVar("StoredEdges", BitAdjacency, EdgePairs)
+
+
+def in_runs(edges: StoredEdges, sizes: np.ndarray) -> Iterator[tuple[StoredEdges, np.ndarray]]:
+    """The edges of some graphs after the other, as views, with the graphs' ``sizes`` (int64 [N]).
+
+    There is at least one run, also of no graphs.
+    """
+    is_bits = isinstance(edges, BitAdjacency)
+    ends = edges.ptr[1:] * 8 if is_bits else edges.edge_ptr[1:]
+    cuts = np.flatnonzero(np.diff((ends - 1) // LIMIT)) + 1
+    for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(sizes)], strict=True):
+        graphs, bounds = slice(first, last), slice(first, last + 1)
+        if is_bits:
+            begin, end = edges.ptr[first], edges.ptr[last]
+            some = BitAdjacency(
+                edges.bits[begin:end], edges.ptr[bounds] - begin, edges.num_edges[graphs]
+            )
+        else:
+            begin, end = edges.edge_ptr[first], edges.edge_ptr[last]
+            some = EdgePairs(edges.edge_index[:, begin:end], edges.edge_ptr[bounds] - begin)
+        yield some, sizes[graphs]

@@ -210,6 +210,12 @@ def _no_folders_of_other_tests(monkeypatch):
     monkeypatch.setenv("QGPIPE_PATH", "")
 
 
+@pytest.fixture(autouse=True)
+def _formats_as_they_were(monkeypatch):
+    for stage, number in sections.FORMATS.items():
+        monkeypatch.setitem(sections.FORMATS, stage, number)
+
+
 @pytest.fixture
 def tree(base, tmp_path) -> Tree:
     """A copy of the finished run, dates and all, to change."""
@@ -273,6 +279,33 @@ def damage(tree: Tree) -> None:
     part.write_bytes(content)
 
 
+def check_out(tree: Tree) -> None:
+    """Every file of workflow, code and configuration deleted and written again."""
+    files = [path for name in WORKFLOW for path in files_in(tree.folder / name)]
+    files += [tree.folder / name for name in ("run.yaml", *CODE)]
+    for path in files:
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+
+
+def files_in(path: Path) -> list[Path]:
+    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+
+
+def swap_features(tree: Tree) -> None:
+    names = ["max_pathlens_past", "max_pathlens_future"]
+    tree.configure("data.reader.kwargs", {"node_features": names})
+
+
+def shuffle_and_draw(tree: Tree) -> None:
+    tree.configure("data.subset", 0.9)
+    assert tree.plan() == Plan((), FROM_SPLIT)
+    tree.configure("data.subset", None)
+    assert tree.plan() == NOTHING
+    tree.configure("data.shuffle", True)
+
+
 def set_format(stage: str) -> Callable[[Tree], None]:
     return lambda tree: sections.FORMATS.update({stage: 99})
 
@@ -306,8 +339,14 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`training.message_passing`": (configure("training.message_passing", "dense"), NOTHING),
     "`data.n_processes`": (configure("data.n_processes", 2), NOTHING),
     "`data.residency`": (configure("data.residency", "mmap"), NOTHING),
-    "all of code, workflow, configuration and raw stores touched (a fresh checkout)": (
+    "a key that begins with `x-`": (configure("x-note", "anything"), NOTHING),
+    "code, workflow, configuration and raw stores touched": (
         lambda tree: touch(tree, "*", "rules/*", "scripts/*", "*.zarr/**/*", "*.zarr/**/.*"),
+        NOTHING,
+    ),
+    "a fresh checkout of code, workflow and configuration": (check_out, NOTHING),
+    "the whole folder copied elsewhere, dates and `.snakemake` with it": (
+        lambda tree: None,
         NOTHING,
     ),
     # code
@@ -323,8 +362,12 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         edit("final_scores.py", "mean())", "mean()) + 1"),
         Plan((), FROM_TEST),
     ),
-    "comments, docstrings and layout of your code": (
-        edit("helper.py", "FACTOR = 1", '"""Doc."""\n\nFACTOR = (\n    1  # of all\n)'),
+    "a docstring of your code": (
+        edit("losses.py", "    return", '    """Cross-entropy."""\n    return'),
+        NOTHING,
+    ),
+    "comments and layout of your code": (
+        edit("helper.py", "FACTOR = 1", "FACTOR = (\n    1  # of all\n)"),
         NOTHING,
     ),
     "a module that nothing names": (edit("unused.py", "1", "2"), NOTHING),
@@ -345,6 +388,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         configure("data.reader.kwargs", {"class_names": ["no", "yes"]}),
         EVERYTHING,
     ),
+    "`data.reader`, two features swapped in a list": (swap_features, EVERYTHING),
     "`data.pre_filter`": (configure("data.pre_filter", "unused.a"), EVERYTHING),
     "`data.float_type`": (configure("data.float_type", "torch.float64"), EVERYTHING),
     "`data.validate_data`": (configure("data.validate_data", False), EVERYTHING),
@@ -357,11 +401,14 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         Plan((), FROM_SPLIT),
     ),
     "`data.split_method`": (configure("data.split_method", "stratified"), Plan((), FROM_SPLIT)),
-    "`data.subset`, `data.shuffle`": (configure("data.subset", 0.9), Plan((), FROM_SPLIT)),
+    "`data.subset`, `data.shuffle`": (shuffle_and_draw, Plan((), FROM_SPLIT)),
+    "`data.output`": (configure("data.output", "elsewhere"), EVERYTHING),
     "`data.transform`": (configure("data.transform", "unused.a"), Plan((), FROM_TRAIN)),
     # settings of the training
     "`training.seed`": (configure("training.seed", 7), Plan((), FROM_SPLIT)),
     "`training.num_epochs`, higher": (configure("training.num_epochs", 3), Plan((), FROM_TRAIN)),
+    "`training.num_epochs`, lower": (configure("training.num_epochs", 1), Plan((), FROM_TRAIN)),
+    "`training.path`": (configure("training.path", "elsewhere"), Plan((), FROM_TRAIN)),
     "`training.optimizer_kwargs`": (
         configure("training.optimizer_kwargs.lr", 0.01),
         Plan((), FROM_TRAIN),
@@ -378,6 +425,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         configure("criterion", "qgpipe.training.losses.cross_entropy"),
         Plan((), FROM_TRAIN),
     ),
+    "`apply_model`": (configure("apply_model", "unused.a"), Plan((), FROM_TRAIN)),
     "`early_stopping`": (configure("early_stopping.patience", 9), Plan((), FROM_TRAIN)),
     "`validation`": (configure("validation.batch_size", 9), Plan((), FROM_TRAIN)),
     "`testing`": (configure("testing.batch_size", 9), Plan((), FROM_TEST)),
@@ -394,6 +442,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`history.csv` deleted": (delete("results/runs/tiny/history.csv"), Plan((), FROM_TRAIN)),
     "`metrics.json` deleted": (delete("results/runs/tiny/test/metrics.json"), Plan((), FROM_TEST)),
     "a figure deleted": (delete("results/runs/tiny/figures/loss.svg"), Plan((), REPORT)),
+    "`.snakemake` deleted": (delete(".snakemake"), NOTHING),
     "checkpoints, logs and records deleted": (
         lambda tree: [
             tree.delete(pattern)
@@ -407,9 +456,11 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     ),
     # qgpipe
     "qgpipe's format of parts": (set_format("preprocess"), EVERYTHING),
+    "qgpipe's format of the list": (set_format("gather"), Plan((), FROM_LIST)),
     "qgpipe's format of the split": (set_format("split"), Plan((), FROM_SPLIT)),
     "qgpipe's format of training": (set_format("train"), Plan((), FROM_TRAIN)),
     "qgpipe's format of the test": (set_format("test"), Plan((), FROM_TEST)),
+    "qgpipe's format of the figures": (set_format("report"), Plan((), REPORT)),
 }
 
 
@@ -424,12 +475,15 @@ GENERATED: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     ),
     "a generated store touched": (lambda tree: touch(tree, "results/data/raw/*/**/*"), NOTHING),
     "a generated store deleted": (delete("results/data/raw/causets.zarr"), NOTHING),
+    "qgpipe's format of generated stores": (
+        set_format("generate"),
+        Plan(("causets-0", "causets-20", "causets-40"), (*FROM_LIST, "generate")),
+    ),
 }
 
 
 @pytest.mark.parametrize("change", CASES)
-def test_a_change_runs_just_what_it_shapes(tree, monkeypatch, change):
-    monkeypatch.setattr(sections, "FORMATS", dict(sections.FORMATS))
+def test_a_change_runs_just_what_it_shapes(tree, change):
     apply, expected = CASES[change]
     apply(tree)
     assert tree.plan() == expected

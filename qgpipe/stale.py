@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +16,9 @@ from qgpipe.data.plan import plan_parts
 from qgpipe.errors import DataError
 from qgpipe.files import is_leftover, read_json
 from qgpipe.provenance.record import find_record
+
+_PART = re.compile(r".+-\d{9}")  # <store>-<first sample>
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ def find_stale(config: Mapping[str, Any]) -> list[Stale]:
 
     That is parts and generated stores that it does not name, checkpoints of other settings, and
     what killed processes left. Raw data that is not known to be generated is never among it, nor
-    is another run.
+    is another run, nor a file that is not named as qgpipe names its own.
     Raises ``DataError`` if a raw store is missing: then there is no telling which parts belong.
     """
     own = {Path(f).resolve() for _, source in data_sources(config) for f in source["files"]}
@@ -61,12 +65,13 @@ def _parts(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     planned = {part.name for part in plan_parts(config)}
     samples = paths.part(config, "*")
     for part in sorted(samples.parent.glob(samples.name)):
-        if part.stem not in planned:
+        if part.stem not in planned and _PART.fullmatch(part.stem):
             yield part, "part of other data"
     for kind in (paths.provenance(samples), paths.data_log(config, "preprocess", "*"),
                  paths.data_benchmark(config, "preprocess", "*")):  # fmt: skip
         for file in sorted(kind.parent.glob(kind.name)):
-            if file.name.removesuffix(kind.name[1:]) not in planned:
+            name = file.name.removesuffix(kind.name[1:])
+            if name not in planned and _PART.fullmatch(name):
                 yield file, "about a part of other data"
 
 
@@ -86,7 +91,11 @@ def _checkpoints(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Checkpoints, but for those that the finished model is from and those written last."""
     run = paths.run_folder(config)
     folders = sorted(
-        (path for path in paths.checkpoints(run, "").glob("*") if path.is_dir()),
+        (
+            path
+            for path in paths.checkpoints(run, "").glob("*")
+            if path.is_dir() and _FINGERPRINT.fullmatch(path.name)
+        ),
         key=lambda folder: max(file.stat().st_mtime_ns for file in (folder, *folder.iterdir())),
     )
     kept = {folder.name for folder in folders[-1:]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 
 from qgpipe import paths
 from qgpipe.commands.configuration import add_config, resolved
@@ -22,10 +23,14 @@ def run(arguments: argparse.Namespace) -> int:
     from qgpipe.stale import find_stale, remove
 
     config = resolved(arguments.config)
-    if not any(folder.exists() for folder in (paths.data_folder(config), paths.run_folder(config))):
+    locks = [paths.data_lock(config), paths.run_lock(config)]
+    locks = [lock for lock in locks if lock.parent.exists()]
+    if not locks:
         print("there is nothing yet")
         return 0
-    with writing(paths.data_lock(config)), writing(paths.run_lock(config)):
+    with ExitStack() as stack:
+        for lock in locks:
+            stack.enter_context(writing(lock))
         found = find_stale(config)
         for stale in found:
             print(f"{_size(stale.size)}  {stale.path}: {stale.why}")

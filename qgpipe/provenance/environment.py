@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -26,10 +27,8 @@ def versions(names: Iterable[str] = ()) -> dict[str, str]:
     needed = [re.split(r"[^\w.-]", line)[0] for line in required if "extra ==" not in line]
     found = {"python": platform.python_version(), "qgpipe": qgpipe.__version__}
     for name in sorted({re.sub(r"[-_.]+", "-", name).lower() for name in (*needed, *names)}):
-        try:
-            found.setdefault(name, metadata.version(name))
-        except metadata.PackageNotFoundError:
-            continue
+        if (version := _version(name)) is not None:
+            found.setdefault(name, version)
     return found
 
 
@@ -62,6 +61,20 @@ def device(setting: str) -> str:
         return "cpu"
     chosen = "cuda" if setting == "auto" else setting
     return f"{chosen} ({torch.cuda.get_device_name(chosen)})"
+
+
+@functools.cache
+def _version(name: str) -> str | None:
+    """Version of an installed package; None if there is none of that name.
+
+    A job is short, and parsing all of the metadata of twenty packages takes longer than some.
+    """
+    try:
+        text = metadata.distribution(name).read_text("METADATA") or ""
+    except metadata.PackageNotFoundError:
+        return None
+    found = re.search(r"^Version: *(\S+)", text, re.MULTILINE)
+    return found[1] if found else None
 
 
 def _revision(folder: Path) -> dict[str, Any] | None:

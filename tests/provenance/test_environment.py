@@ -1,5 +1,7 @@
 """Revisions as git tells them."""
 
+import importlib.metadata
+import platform
 import subprocess
 from pathlib import Path
 
@@ -45,3 +47,11 @@ def test_a_project_within_the_clone_of_qgpipe_is_named_once():
 def test_without_git_there_are_no_revisions(repository, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert environment.revisions(repository) == {}
+
+
+def test_versions_are_those_that_packages_tell_of_themselves():
+    found = environment.versions(["pytest", "Types_PyYAML", "nowhere"])
+    assert found.pop("python") == platform.python_version()
+    assert found.pop("qgpipe") == environment.qgpipe.__version__
+    assert {"numpy", "pytest", "torch", "types-pyyaml"} <= set(found)
+    assert found == {name: importlib.metadata.version(name) for name in found}

@@ -1,6 +1,7 @@
 """What ``qgpipe clean`` lists and deletes, and what it never touches."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from qgpipe.process import HOST
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 DATA, RUN = Path("results/data"), Path("results/runs/tiny")
 
 
@@ -27,10 +29,9 @@ def copy(finished, tmp_path, monkeypatch):
 
 
 def files():
-    """All there is, but for locks."""
-    return {path for path in Path().rglob("*") if path.is_file() and path.suffix != ".lock"} - {
-        Path(folder, ".lock") for folder in (DATA, RUN)
-    }
+    """All there is, but for locks and notes of Snakemake's."""
+    found = {path for path in Path().rglob("*") if path.is_file() and path.name != ".lock"}
+    return {path for path in found if path.parts[0] != ".snakemake"}
 
 
 def clean(capsys, *arguments):
@@ -79,13 +80,14 @@ def test_parts_that_are_no_longer_planned_go_with_all_about_them(copy, capsys):
 def test_checkpoints_go_unless_the_model_is_from_them_or_they_are_the_newest(copy, capsys):
     checkpoints = RUN / "checkpoints"
     (current,) = checkpoints.iterdir()
-    for days, name in enumerate(("newest", "older", "oldest")):
+    newest, older, oldest = (16 * digit for digit in "012")
+    for days, name in enumerate((newest, older, oldest)):
         shutil.copytree(current, checkpoints / name)
         for path in (checkpoints / name, *(checkpoints / name).iterdir()):
             os.utime(path, (2e9 - 86400 * days,) * 2)
     text = clean(capsys, "--yes")
-    assert f"{checkpoints}/older: checkpoints of other settings" in text
-    assert {folder.name for folder in checkpoints.iterdir()} == {current.name, "newest"}
+    assert f"{checkpoints}/{older}: checkpoints of other settings" in text
+    assert {folder.name for folder in checkpoints.iterdir()} == {current.name, newest}
 
 
 def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(copy, capsys, dead_process):
@@ -126,6 +128,64 @@ def test_other_runs_stay(copy, capsys):
     configure("training", num_epochs=9)
     clean(capsys, "--yes")
     assert files() == before
+
+
+OWN = (
+    "results/notes.txt",
+    "results/data/notes.csv",
+    "results/data/parts/README.md",
+    "results/data/parts/mine.safetensors",
+    "results/data/parts/mine-2.safetensors",
+    "results/data/logs/preprocess/mine.log",
+    "results/data/raw/mine.zarr/.zattrs",
+    "results/data/raw/copied.tmp",
+    "results/runs/tiny/notes/plot.svg",
+    "results/runs/tiny/checkpoints/README",
+    "results/runs/tiny/checkpoints/mine/last.pt",
+    "results/runs/other/checkpoints/0123456789abcdef/last.pt",
+    "results/runs/other/model.pt",
+)
+CHANGES = (
+    ("data", {"chunksize": 7}),
+    ("data", {"chunksize": 40}),
+    ("data", {"split": [0.5, 0.25, 0.25]}),
+    ("generate", {"stores": ["other"]}),
+    ("generate", {"stores": ["causets", "other"]}),
+    ("generate", {"num_samples": 30}),
+    ("generate", {"seed": 5}),
+    ("training", {"num_epochs": 9}),
+    ("training", {"optimizer_kwargs": {"lr": 0.5}}),
+    ("training", {"path": "results/elsewhere"}),
+)
+
+
+def to_do() -> str:
+    """What Snakemake says of each file: whether it is there, and whether it would be made."""
+    command = [
+        sys.executable, "-m", "snakemake", "--summary", "all", "--cores", "1", "--quiet", "all",
+        "--snakefile", str(ROOT / "Snakefile"), "--configfile", "run.yaml",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_that_is_current_or_the_users_survives_any_change(copy, capsys, seed):
+    rng = random.Random(seed)
+    for name in OWN:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("mine")
+    for section, values in rng.sample(CHANGES, 3):
+        configure(section, **values)
+    before, planned = files(), to_do()
+    listed = {Path(line.split("  ")[-1].partition(": ")[0]) for line in clean(capsys).splitlines()}
+    assert files() == before
+    clean(capsys, "--yes")
+    gone = before - files()
+    assert {path for path in gone if not listed & {path, *path.parents}} == set()
+    assert [name for name in OWN if not Path(name).exists()] == []
+    assert to_do() == planned
+    assert clean(capsys) in ("nothing is stale\n", "there is nothing yet\n")
 
 
 def test_nothing_is_deleted_while_a_run_is_going_on(copy, capsys):

@@ -138,19 +138,6 @@ def test_a_target_runs_what_leads_to_it(project, target, rules):
 
 
 @pytest.mark.parametrize(
-    ("rule", "follow"),
-    [
-        ("plot_run", ["plot_run"]),
-        ("test_run", ["test_run", "plot_run"]),
-        ("train_run", ["train_run", "test_run", "plot_run"]),
-        ("split", ["split", "train_run", "test_run", "plot_run"]),
-    ],
-)
-def test_a_stage_can_be_forced(finished, rule, follow):
-    assert set(finished.rules_to_run("all", "--forcerun", rule)) == set(follow)
-
-
-@pytest.mark.parametrize(
     ("section", "change", "rules"),
     [
         ("data", {"reader": None}, set(ALL_RULES) - {"generate_store"}),

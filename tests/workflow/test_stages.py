@@ -1,0 +1,117 @@
+"""Stages on their own: every command of the documents, and what Snakemake tells of the rules."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+REPORT = {"plot_run": 1}
+TEST = {"test_run": 1, **REPORT}
+TRAIN = {"train_run": 1, **TEST}
+
+# What a finished run does again on each command that the documents show.
+COMMANDS = {
+    "snakemake --cores 8 --configfile run.yaml": {},
+    "snakemake --cores 8 --configfile run.yaml --dry-run": {},
+    "snakemake --cores 8 --configfile run.yaml --touch": {},
+    "snakemake train --cores 8 --configfile run.yaml": {},
+    "snakemake train --cores 8 --configfile run.yaml --forcerun train_run": {"train_run": 1},
+    "snakemake --cores 8 --configfile run.yaml --forcerun preprocess_part": {
+        "preprocess_part": 3,
+        "gather_dataset": 1,
+        "split": 1,
+        **TRAIN,
+    },
+}
+FOLLOWS = {
+    "generate_store": set(),
+    "preprocess_part": {"generate_store"},
+    "gather_dataset": {"preprocess_part"},
+    "split": {"preprocess_part", "gather_dataset"},
+    "train_run": {"preprocess_part", "gather_dataset", "split"},
+    "test_run": {"preprocess_part", "gather_dataset", "split", "train_run"},
+    "plot_run": {"gather_dataset", "split", "train_run", "test_run"},
+    "all": {"preprocess_part", "gather_dataset", "split", "train_run", "test_run", "plot_run"},
+}
+
+
+def documented() -> set[str]:
+    """Commands of Snakemake in the console blocks of README and docs, comments left out."""
+    texts = [file.read_text() for file in (ROOT / "README.md", *ROOT.glob("docs/*.md"))]
+    blocks = [block for text in texts for block in re.findall(r"```console\n(.*?)```", text, re.S)]
+    lines = [line.partition("#")[0].split() for block in blocks for line in block.splitlines()]
+    return {" ".join(words) for words in lines if words[:1] == ["snakemake"]}
+
+
+def test_every_command_of_the_documents_is_tried_here():
+    assert documented() <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_documents_does_what_it_says(finished, command):
+    arguments = command.split()[1:]
+    arguments[arguments.index("--cores") : arguments.index("--configfile") + 2] = []
+    if "--touch" in arguments:
+        arguments.remove("--touch")  # of a dry run there is nothing to touch
+    assert finished.rules_to_run(*arguments) == COMMANDS[command]
+
+
+@pytest.mark.parametrize(
+    ("rule", "again"),
+    [
+        ("plot_run", REPORT),
+        ("test_run", TEST),
+        ("train_run", TRAIN),
+        ("split", {"split": 1, **TRAIN}),
+        ("gather_dataset", {"gather_dataset": 1, "split": 1, **TRAIN}),
+        ("preprocess_part", {"preprocess_part": 3, "gather_dataset": 1, "split": 1, **TRAIN}),
+        (
+            "generate_store",
+            {"generate_store": 1, "preprocess_part": 3, "gather_dataset": 1, "split": 1, **TRAIN},
+        ),
+    ],
+)
+def test_a_forced_rule_runs_with_all_that_follows(finished, rule, again):
+    assert finished.rules_to_run("all", "--forcerun", rule) == again
+
+
+def test_training_is_forced_from_its_last_checkpoint_or_without_one_from_the_start(
+    finished, tmp_path
+):
+    copy = replace(finished, folder=shutil.copytree(finished.folder, tmp_path / "copy"))
+    run = copy.folder / "results/runs/tiny"
+    model, tested = (run / "model.pt").read_bytes(), (run / "test/metrics.json").stat()
+    for first_words in ("go on after epoch 3", "epoch 1/3"):
+        done = copy.snakemake("train", "--forcerun", "train_run")
+        assert done.returncode == 0, done.stderr
+        log = (run / "logs/train.log").read_text()
+        assert first_words in log
+        assert ("epoch 1/3" in log) == (first_words == "epoch 1/3")
+        assert (run / "model.pt").read_bytes() == model
+        shutil.rmtree(run / "checkpoints")
+    assert (run / "test/metrics.json").stat().st_mtime_ns == tested.st_mtime_ns
+
+
+def test_each_rule_describes_itself_in_a_sentence(finished):
+    lines = finished.snakemake("--list-rules").stdout.splitlines()
+    described = dict(re.fullmatch(r"(\w+) \((.+\.)\)", line).groups() for line in lines)
+    stages = {"generate", "preprocess", "train", "test", "report"}
+    assert set(described) == {*FOLLOWS, *stages}
+    assert max(map(len, lines)) < 100
+    assert all(text[0].isupper() for text in described.values())
+    targets = finished.snakemake("--list-target-rules").stdout
+    assert {line.split()[0] for line in targets.splitlines()} == {
+        *stages, "all", "split", "gather_dataset",
+    }  # fmt: skip
+
+
+def test_the_graph_of_rules_is_that_of_the_stages(finished):
+    graph = finished.snakemake("--rulegraph").stdout
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
+    edges = [(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", graph)]
+    assert {name: {a for a, b in edges if b == name} for name in names.values()} == FOLLOWS

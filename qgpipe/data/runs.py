@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from qgpipe.data.packed import BitAdjacency, EdgePairs
 
 LIMIT = 1 << 22  # pairs of nodes, or edges, of a run that has more than one graph
 
-StoredEdges = TypeVar("StoredEdges", BitAdjacency, EdgePairs)
+StoredEdges = TypeVar("StoredEdges", bound=BitAdjacency | EdgePairs)
 
 
 def in_runs(edges: StoredEdges, sizes: np.ndarray) -> Iterator[tuple[StoredEdges, np.ndarray]]:
@@ -19,17 +20,16 @@ def in_runs(edges: StoredEdges, sizes: np.ndarray) -> Iterator[tuple[StoredEdges
 
     There is at least one run, also of no graphs.
     """
-    is_bits = isinstance(edges, BitAdjacency)
-    ends = edges.ptr[1:] * 8 if is_bits else edges.edge_ptr[1:]
+    ends = edges.ptr[1:] * 8 if isinstance(edges, BitAdjacency) else edges.edge_ptr[1:]
     cuts = np.flatnonzero(np.diff((ends - 1) // LIMIT)) + 1
     for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(sizes)], strict=True):
-        graphs, bounds = slice(first, last), slice(first, last + 1)
-        if is_bits:
+        bounds = slice(first, last + 1)
+        if isinstance(edges, BitAdjacency):
             begin, end = edges.ptr[first], edges.ptr[last]
-            some = BitAdjacency(
-                edges.bits[begin:end], edges.ptr[bounds] - begin, edges.num_edges[graphs]
-            )
+            bits, ptr = edges.bits[begin:end], edges.ptr[bounds] - begin
+            counts = edges.num_edges[first:last]
+            yield replace(edges, bits=bits, ptr=ptr, num_edges=counts), sizes[first:last]
         else:
             begin, end = edges.edge_ptr[first], edges.edge_ptr[last]
-            some = EdgePairs(edges.edge_index[:, begin:end], edges.edge_ptr[bounds] - begin)
-        yield some, sizes[graphs]
+            pairs, ptr = edges.edge_index[:, begin:end], edges.edge_ptr[bounds] - begin
+            yield replace(edges, edge_index=pairs, edge_ptr=ptr), sizes[first:last]

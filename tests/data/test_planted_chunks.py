@@ -40,9 +40,7 @@ OURS = {
 }
 
 
-@pytest.mark.parametrize(
-    "codec", [{"compressor": PICKLE}, {"filters": [PICKLE]}], ids=lambda c: [*c][0]
-)
+@pytest.mark.parametrize("codec", [{"compressor": PICKLE}, {"filters": [PICKLE]}], ids=str)
 @pytest.mark.parametrize(
     ("layout", "array", "reader"),
     [

@@ -37,8 +37,8 @@ class PackedDataset(Dataset):
     ``transform``: applied to each ``Data`` as it is loaded;
     ``residency``: where batches are taken from. ``mmap``: part files are mapped, and decoded as
     batches need them; ``memory``: all is read and decoded before the first batch; ``device``: and
-    copied to ``device``, for which batches then wait least; ``auto``: memory if the graphs take
-    less than half of what is free, else ``mmap``.
+    copied to ``device``, for which batches then wait least; ``auto``: what suits their size, see
+    :func:`qgpipe.data.residency.choose_residency`.
 
     Raises ``DataError`` if a part is missing, damaged, or not the one that was recorded.
     """
@@ -59,8 +59,8 @@ class PackedDataset(Dataset):
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             infos = list(pool.map(_check_part, files, recorded))
         self._files, self._infos = files, infos
-        self.residency = choose_residency(residency, infos)
         self.device = torch.device(device)
+        self.residency = choose_residency(residency, infos, self.device)
         self._stored = self._open()
         self._held: dict[Form, Blocks | DeviceGraphs] = {}
         if indices is not None:

@@ -1,4 +1,4 @@
-"""Where the graphs of a data set are kept: mapped from their part files, or in memory."""
+"""Where the graphs of a data set are kept: on disk, in memory, or on the device that trains."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 from qgpipe.data.blocks import Blocks
 from qgpipe.data.forms import in_form, list_bytes
@@ -18,11 +19,15 @@ from qgpipe.errors import ConfigError
 
 RESIDENCIES = ("auto", "memory", "mmap", "device")
 SPARE_FILES = 256
+DEVICE_SHARE = 0.25  # the rest is for weights and activations, which are not known yet
 
 
-def choose_residency(residency: str, infos: Sequence[dict[str, Any]]) -> str:
-    """``residency``, with ``memory`` or ``mmap`` for ``auto``: memory if the graphs, whose part
-    files ``infos`` describe, take less than half of what is free.
+def choose_residency(residency: str, infos: Sequence[dict[str, Any]], device: torch.device) -> str:
+    """``residency``, with ``device``, ``memory`` or ``mmap`` for ``auto``.
+
+    ``device`` if that is a GPU and the graphs, whose part files ``infos`` describe, take less
+    than ``DEVICE_SHARE`` of what is free there; else ``memory`` if they take less than half of
+    what is free in it.
 
     Raises ``ConfigError`` for one that there is not.
     """
@@ -35,7 +40,9 @@ def choose_residency(residency: str, infos: Sequence[dict[str, Any]]) -> str:
         return residency
     largest = largest_graph(infos)
     needed = sum(memory_bytes(info, largest) for info in infos)
-    return "memory" if needed < available_memory() / 2 else "mmap"
+    if needed >= available_memory() / 2:
+        return "mmap"  # also on a GPU, whose graphs are put together in memory
+    return "device" if needed < DEVICE_SHARE * free_on(device) else "memory"
 
 
 def open_blocks(paths: Sequence[Path], mapped: bool = True) -> Blocks:
@@ -75,6 +82,11 @@ def available_memory() -> int:
     except (OSError, ValueError):
         return free
     return min(free, max(limit - used, 0))
+
+
+def free_on(device: torch.device) -> int:
+    """Bytes that are free in the memory of a GPU; 0 for any other device."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
 def _control_group() -> Path:

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from torch_geometric.data import Data
 
 from qgpipe.data import residency
@@ -16,6 +17,8 @@ from qgpipe.data.residency import (
     open_blocks,
     read_blocks,
 )
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -54,7 +57,25 @@ def test_auto_uses_memory_if_the_graphs_take_less_than_half_of_it(
     infos = [read_part_info(path) for path in paths]
     needed = sum(memory_bytes(info, 40) for info in infos)
     monkeypatch.setattr(residency, "available_memory", lambda: share * needed)
-    assert (choose_residency("auto", infos) == "mmap") is mapped
+    assert choose_residency("auto", infos, CPU) == ("mmap" if mapped else "memory")
+
+
+@pytest.mark.parametrize(
+    ("share", "memory", "expected"),
+    [(4.1, 3, "device"), (3.9, 3, "memory"), (100, 1.9, "mmap")],
+)
+def test_auto_uses_a_gpu_if_the_graphs_take_less_than_a_quarter_of_it(
+    paths: list[Path],
+    share: float,
+    memory: float,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    infos = [read_part_info(path) for path in paths]
+    needed = sum(memory_bytes(info, 40) for info in infos)
+    monkeypatch.setattr(residency, "available_memory", lambda: memory * needed)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (share * needed, 0))
+    assert choose_residency("auto", infos, torch.device("cuda")) == expected
 
 
 def test_the_memory_that_is_needed_is_not_underestimated(paths: list[Path]) -> None:

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ from sklearn.metrics import accuracy_score
 from torch.nn.functional import cross_entropy
 
 from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.lock import FolderInUse, writing
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training.early_stopping import DefaultEarlyStopping
 from qgpipe.training.trainer import Trainer
@@ -516,3 +518,14 @@ def test_a_model_that_cannot_be_saved_is_refused_at_once(make_config):
     config["model"] = {"type": lambda: torch.nn.Linear(1, 1)}
     with pytest.raises(ConfigError, match=r"model\.type: .* has no importable name"):
         Trainer(config)
+
+
+def test_two_trainings_in_one_folder_are_kept_apart(make_config, train):
+    config = make_config()
+    folder = Path(config["training"]["path"]) / config["name"]
+    with writing(folder / ".training.lock"):
+        with pytest.raises(FolderInUse, match=f"{folder}: in use by process {os.getpid()} on host"):
+            train(config)
+        assert [file.name for file in folder.iterdir()] == [".training.lock"]
+        train({**config, "name": "other"})
+    train(config)

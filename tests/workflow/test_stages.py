@@ -115,3 +115,11 @@ def test_the_graph_of_rules_is_that_of_the_stages(finished):
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
     edges = [(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", graph)]
     assert {name: {a for a, b in edges if b == name} for name in names.values()} == FOLLOWS
+
+
+def test_a_dry_run_imports_neither_torch_nor_zarr(finished, monkeypatch):
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    said = finished.snakemake("--dry-run").stderr
+    imported = set(re.findall(r"^import time:.*\| +(\w+)(?:\.\w+)*$", said, re.M))
+    assert {"snakemake", "qgpipe", "yaml"} <= imported
+    assert imported & {"torch", "torch_geometric", "zarr", "tensorstore", "matplotlib"} == set()

@@ -22,6 +22,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from qgpipe.errors import TrainingError
 from qgpipe.files import atomic_path
 
 FORMAT = 2
-COST = 0.02  # of the time between two checkpoints may be spent on writing one
+COST = 0.02  # of the time may be spent on checkpoints
 MID_EPOCH_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
@@ -64,15 +65,14 @@ class CheckpointFolder:
         self.position: tuple[int, int] | None = None  # epoch and step of the newest one
         self._every_steps = every_steps
         self._keep_epochs = keep_epochs
-        self._since = time.perf_counter()  # the last was written, or training began
-        self._seconds = 0.0
+        self._began = self._since = time.perf_counter()  # ``_since``: the last was written
+        self._spent = 0.0  # seconds, on all of them
 
     def save(self, state: dict[str, Any], keep: bool = False) -> None:
         """Write ``state`` to ``last.pt``, and with ``keep`` to ``epoch_NNNN.pt`` as well.
 
         Raises ``DiskFullError`` if there is no room; the checkpoints are then as they were.
         """
-        started = time.perf_counter()
         fingerprints = asdict(self.trajectory)
         data = tensor_files.to_bytes({"format": FORMAT, "fingerprints": fingerprints, **state})
         if keep:  # before the last: who goes on from that would not write this again
@@ -85,22 +85,30 @@ class CheckpointFolder:
         if keep:
             self._prune(state["epoch"])
         self.position = state["epoch"], state["step"]
+
+    @contextmanager
+    def at_cost(self) -> Iterator[None]:
+        """A block that makes a checkpoint: its time counts when the next is due."""
+        started = time.perf_counter()
+        yield
         self._since = time.perf_counter()
-        self._seconds = self._since - started
+        self._spent += self._since - started
 
     def is_due(self, step: int = 0) -> bool:
         """Whether to write a checkpoint now, after an epoch or after ``step`` of the next.
 
-        After the first epoch it is; later, and within long epochs, when writing has become a
-        small share of the time since. What is lost by a kill in between is computed again, to
-        the same bytes.
+        After the first epoch it is; later, and within long epochs, when what they have cost is
+        a small share of the time. What is lost by a kill in between is computed again, to the
+        same bytes.
         """
         if step and self._every_steps is not None:
             return step % self._every_steps == 0
         if self.position is None and not step:
             return True
-        waited = time.perf_counter() - self._since
-        return waited > max(self._seconds / COST, MID_EPOCH_SECONDS if step else 0.0)
+        now = time.perf_counter()
+        if step and now - self._since < MID_EPOCH_SECONDS:
+            return False
+        return self._spent <= COST * (now - self._began)
 
     def load(self, num_epochs: int) -> dict[str, Any] | None:
         """The newest intact checkpoint with at most ``num_epochs`` epochs, if there is one.

@@ -335,18 +335,22 @@ class Trainer:
         """
         epoch = self.epoch + 1
         self.training_pass.check(self._train_loader, epoch)
-        require_finite(self.model, self.epoch)
+        with self.checkpoints.at_cost():
+            require_finite(self.model, self.epoch)
+            self.checkpoints.save(self._state(epoch), keep)
+            if self.selection.epoch not in (None, self._best_written):
+                self._write_best()
+
+    def _state(self, epoch: int) -> dict[str, Any]:
+        """Where training stands in ``epoch``, as ``checkpoint`` describes it."""
         seed, batch = getattr(self._train_loader, "seed", None), self.training_pass.batch
-        state = {
+        return {
             "epoch": self.epoch,
             "step": self.training_pass.step,
             "sampler": {"seed": seed, "epoch": epoch, "batch": batch},
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
             "rng": rng_state(),
         }
-        self.checkpoints.save(state, keep)
-        if self.selection.epoch not in (None, self._best_written):
-            self._write_best()
 
     def _write_best(self) -> None:
         self.save_best_model(self.checkpoints.best)

@@ -258,10 +258,26 @@ def clock(monkeypatch):
 def test_checkpoints_take_a_small_share_of_the_time(clock, tmp_path):
     folder = CheckpointFolder(tmp_path, OURS)
     assert folder.is_due()
-    clock.ticks = [0.0, 2.0]  # the first takes two seconds
-    folder.save(state(1))
-    for clock.now, due in ((2.0, False), (101.0, False), (103.0, True)):  # 2 %: 100 s later
+    clock.ticks = [10.0, 12.0]  # the first takes two seconds
+    with folder.at_cost():
+        folder.save(state(1))
+    for clock.now, due in ((12.0, False), (99.0, False), (101.0, True)):  # 2 % of 100 s
         assert folder.is_due() is due
+        assert folder.is_due(step=4) is due
+    clock.ticks = [101.0, 102.0]
+    with folder.at_cost():
+        folder.save(state(2))
+    for clock.now, due in ((149.0, False), (151.0, True)):  # three seconds in all
+        assert folder.is_due() is due
+
+
+def test_within_an_epoch_they_are_not_written_more_often_than_every_minute(clock, tmp_path):
+    folder = CheckpointFolder(tmp_path, OURS)
+    clock.ticks = [3600.0, 3600.1]
+    with folder.at_cost():
+        folder.save(state(1))
+    assert folder.is_due()
+    for clock.now, due in ((3659.0, False), (3661.0, True)):
         assert folder.is_due(step=4) is due
 
 

@@ -90,21 +90,30 @@ def _part_lines(links: Sequence[Link], settings: Mapping[Path, Settings]) -> Ite
     wrong = [
         (link, record)
         for link, record in parts
-        if link.state != "holds" or settings[record.file].changes or settings[record.file].problem
+        if link.state != "holds" or _has_changed(settings[record.file])
     ]
     if len(parts) > SHOWN:
         yield f"{links[0].path.parent}: {len(parts) - len(wrong)} of {len(parts)} parts hold"
         stores = dict.fromkeys(str(path) for _, record in parts for path in record.inputs)
         yield f"    preprocess, from: {', '.join(stores)}"
+        in_python = sum(settings[record.file].file is None for _, record in parts)
+        if in_python:
+            yield f"    settings: of {in_python} parts they were written in Python"
     for link, _ in wrong if len(parts) > SHOWN else parts:
         yield from _stage_lines([link], settings)
 
 
+def _has_changed(settings: Settings) -> bool:
+    """Whether something is wrong with them, not counting those without a file to compare with."""
+    return settings.file is not None and bool(settings.changes or settings.problem)
+
+
 def _summary(total: int, broken: int, changed: int) -> str:
-    if not broken and not changed:
+    if broken:
+        held = f"{broken} of {total} artifacts do not hold"
+    else:
         held = "it holds" if total == 1 else f"all {total} artifacts hold"
-        return f"{held}, and the settings are as they were"
-    return (
-        f"{broken} of {total} artifacts do not hold; the settings of {changed} jobs have changed "
-        "or cannot be told"
-    )
+    if not changed:
+        return f"{held}, {'but' if broken else 'and'} the settings are as they were"
+    jobs = "1 job" if changed == 1 else f"{changed} jobs"
+    return f"{held}; the settings of {jobs} have changed or cannot be told"

@@ -124,6 +124,24 @@ def test_the_command_says_what_does_not_hold(chain, capsys):
     assert "1 of 3 artifacts do not hold" in text
 
 
+def test_of_many_parts_those_that_do_not_hold_are_listed(chain, capsys):
+    parts = [Path(f"results/data/parts/own-{start:09d}.json") for start in range(5)]
+    parts[0].parent.mkdir()
+    for part in parts:
+        with recorded(Job("preprocess", [part], [], {}, (Path(STORE), "abc"))):
+            part.write_text("made")
+    with recorded(Job("gather", [TABLE], parts, {})):
+        TABLE.write_text("list")
+    parts[3].write_text("edited")
+    main(["trace", str(TABLE)])
+    lines = capsys.readouterr().out.splitlines()
+    assert "    from: 5 parts" in lines
+    assert f"{parts[0].parent}: 4 of 5 parts hold" in lines
+    assert "    settings: of 5 parts they were written in Python" in lines
+    assert [line for line in lines if "own-" in line] == [f"{parts[3]}: CHANGED since it was made"]
+    assert lines[-1].startswith("1 of 7 artifacts do not hold; the settings of 6 jobs")
+
+
 def test_differences_name_the_key():
     before = {"a": {"b": [1, 2], "c": [1]}, "d": 1}
     after = {"a": {"b": [1, 3], "c": [1, 2]}, "e": 1.0}

@@ -55,6 +55,8 @@ def test_what_has_changed_in_the_configuration_is_named_where_it_matters(copy, c
     assert code == 1
     assert text.count("CHANGED") == 1
     assert "run.yaml has CHANGED: training.num_epochs: 3 → 4\n" in text
+    last = "all 18 artifacts hold; the settings of 1 job have changed or cannot be told\n"
+    assert text.endswith(last)
 
 
 def test_a_damaged_part_is_found(copy, capsys):
@@ -66,7 +68,7 @@ def test_a_damaged_part_is_found(copy, capsys):
     code, text = said(capsys, "trace", RUN / "model.pt")
     assert code == 1
     assert f"{part}: CHANGED since it was made" in text
-    assert "1 of 7 artifacts do not hold" in text
+    assert "1 of 7 artifacts do not hold, but the settings are as they were\n" in text
 
 
 def test_runs_are_compared(copy, capsys):

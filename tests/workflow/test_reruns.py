@@ -34,7 +34,8 @@ STAGES = {
     "generate_store": "generate",
 }
 CODE = {
-    "reading.py": "import qgpipe\nfrom helper import FACTOR\n\n\n"
+    "reading.py": "import qgpipe\nfrom helper import FACTOR\n\n"
+    "try:\n    import draft, fast\nexcept ImportError:\n    pass\n\n\n"
     "class Reader(qgpipe.CausalSetReader):\n    factor = FACTOR\n",
     "helper.py": "FACTOR = 1\n",
     "network.py": "import torch\n\n\nclass Scale(torch.nn.Module):\n"
@@ -44,6 +45,8 @@ CODE = {
     "scores.py": "def score(y_true, y_pred):\n    return float((y_true == y_pred).mean())\n",
     "final_scores.py": "def score(y_true, y_pred):\n    return float((y_true == y_pred).mean())\n",
     "unused.py": "a = 1\n",
+    "fast.so": "compiled",
+    "draft.ipynb": "{}",
 }
 ALL_PARTS = ("a-0", "a-5", "a-10", "b-0", "b-5")
 
@@ -370,6 +373,10 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         edit("helper.py", "FACTOR = 1", "FACTOR = (\n    1  # of all\n)"),
         NOTHING,
     ),
+    "compiled modules and notebooks that your code imports": (
+        lambda tree: [tree.edit("fast.so", "com", "re"), tree.edit("draft.ipynb", "{}", "[]")],
+        NOTHING,
+    ),
     "a module that nothing names": (edit("unused.py", "1", "2"), NOTHING),
     # raw data
     "a raw store written again, the same": (rewrite_alike, NOTHING),
@@ -496,6 +503,12 @@ def test_a_change_of_generated_data_runs_just_what_it_shapes(finished, tmp_path,
     apply, expected = GENERATED[change]
     apply(tree)
     assert tree.plan() == expected
+
+
+def test_the_log_names_the_code_that_is_not_followed(base):
+    log = (base.folder / "results/data/logs/preprocess/a-000000000.log").read_text()
+    for file, why in (("fast.so", "compiled code"), ("draft.ipynb", "a notebook")):
+        assert f"{file} is {why}: changes in it are not noticed; after one, use --forcerun" in log
 
 
 def test_the_table_lists_every_change():

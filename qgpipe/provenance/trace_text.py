@@ -57,14 +57,16 @@ def _artifact_lines(links: Sequence[Link]) -> Iterator[str]:
 def _job_lines(record: Record, settings: Settings) -> Iterator[str]:
     content = record.content
     started = datetime.fromisoformat(content["started"]).astimezone()
-    git = "".join(
-        f", {name} {entry['revision'][:10]}{' with changes' if entry['dirty'] else ''}"
+    revisions = {
+        name: f"{entry['revision'][:10]}{' with changes' if entry['dirty'] else ''}"
         for name, entry in content["git"].items()
-    )
+    }
+    own = f" ({revisions['qgpipe']})" if "qgpipe" in revisions else ""
+    project = f", project {revisions['project']}" if "project" in revisions else ""
     yield (
         f"    {record.stage}: {started:%Y-%m-%d %H:%M:%S}, {content['seconds']:.1f} s on "
-        f"{content['host']['name']} ({content['device']}), version {content['versions']['qgpipe']}"
-        f"{git}"
+        f"{content['host']['name']} ({content['device']}), qgpipe {content['versions']['qgpipe']}"
+        f"{own}{project}"
     )
     yield f"    settings: {_said_by(settings)}"
     sources = [str(path) for path in record.inputs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +26,7 @@ from qgpipe.data.gathering import concatenate, select
 from qgpipe.data.graph_checks import check_finite, check_order
 from qgpipe.data.packed import EdgePairs, Packed
 from qgpipe.data.packing import pack
+from qgpipe.data.sample_randomness import random_state_kept, seed_all
 from qgpipe.data.sample_store import SampleStore
 from qgpipe.data.stores import StoreInfo
 from qgpipe.errors import DataError, QgpipeError
@@ -64,8 +66,9 @@ class SampleReader:
     def read(self, start: int, stop: int, processes: int) -> tuple[Packed, int]:
         """The samples ``start:stop`` as packed graphs, and how many were filtered out.
 
-        The result does not depend on ``processes``, which are forked: so functions that
-        have no importable name are fine, and modules need not be imported again.
+        The result does not depend on ``processes``, even of functions that draw random numbers.
+        They are forked: so functions that have no importable name are fine, and modules need
+        not be imported again.
 
         Raises ``DataError`` naming store, sample and function for the first bad sample, unless
         ``bad`` leaves them out, and if the graphs differ in their attributes.
@@ -87,19 +90,22 @@ class SampleReader:
         kept: list[int] = []
         graphs: list[Data] = []
         num_filtered = 0
-        for index in samples:
-            if index in bad.reasons:
-                continue
-            try:
-                graph = self._graph(index)
-            except DataError as error:
-                bad.refuse(index, error)
-                continue
-            if graph is None:
-                num_filtered += 1
-            else:
-                kept.append(index)
-                graphs.append(graph)
+        store = zlib.crc32(self.store.path.name.encode())
+        with random_state_kept():
+            for index in samples:
+                if index in bad.reasons:
+                    continue
+                seed_all(store, index)
+                try:
+                    graph = self._graph(index)
+                except DataError as error:
+                    bad.refuse(index, error)
+                    continue
+                if graph is None:
+                    num_filtered += 1
+                else:
+                    kept.append(index)
+                    graphs.append(graph)
         packed = self._packed(graphs, kept, bad)
         if self.validate:
             check_finite(packed, bad)

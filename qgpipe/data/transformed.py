@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch_geometric.data import Batch
 from qgpipe.data.batch import compact_edges
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.packed import EdgePairs, Form
+from qgpipe.data.sample_randomness import random_state_kept, seed_all
 from qgpipe.data.worker_signals import heed_parent_only, held
 from qgpipe.errors import DataError
 from qgpipe.message_passing.compact import CompactEdges
@@ -96,9 +95,9 @@ class _Collated:
     def __getitem__(self, task: Task) -> Batch | DataError:
         epoch, positions, form = task
         graphs = []
-        with _random_state_kept():
+        with random_state_kept():
             for position in positions.tolist():
-                _seed_all(self._seed, epoch, position)
+                seed_all(self._seed, epoch, position)
                 try:
                     graphs.append(self._dataset.transform(self._dataset.get(position)))
                 except Exception as error:
@@ -127,22 +126,3 @@ def _compact(batch: Batch, form: Form) -> CompactEdges:
 
 def _unchanged(batch: Batch | DataError) -> Batch | DataError:
     return batch
-
-
-def _seed_all(seed: int, epoch: int, position: int) -> None:
-    words = np.random.SeedSequence((seed, epoch, position)).generate_state(3)
-    torch.random.default_generator.manual_seed(int(words[0]))
-    np.random.seed(words[1])  # noqa: NPY002  a transform may use the old global generator
-    random.seed(int(words[2]))
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    numpy_state = np.random.get_state()  # noqa: NPY002
-    python_state = random.getstate()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        random.setstate(python_state)

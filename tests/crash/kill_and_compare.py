@@ -5,8 +5,8 @@
 A small pipeline runs undisturbed. Then it runs again, and is killed with all its processes
 a random while after each stage has begun, and started again by the same command, until it
 is done; and so on until there were enough kills. Each time every artifact is compared with
-that of the undisturbed run. Then the same with stops instead of kills: Ctrl-C and SIGTERM. Ends
-with a table, and with exit code 1 if anything differs.
+that of the undisturbed run. Then the same with stops instead: Ctrl-C, SIGTERM, and the death of
+``snakemake`` alone. Ends with a table, and with exit code 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ STOPS = [
     Blow(signal.SIGINT, to_all=True),  # Ctrl-C in a terminal
     Blow(signal.SIGTERM, to_all=True),  # a scheduler's time limit
     Blow(signal.SIGTERM, to_all=False),  # ``kill``
+    Blow(signal.SIGKILL, to_all=False),  # the kernel, out of memory
 ]
 
 

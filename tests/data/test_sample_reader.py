@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -133,6 +135,44 @@ def test_processes_change_nothing_and_may_run_local_functions(path, write_stacke
     for mine, theirs in zip(graphs(one), graphs(two), strict=True):
         for name, value in mine.to_dict().items():
             assert torch.equal(value, theirs[name])
+
+
+def noisy(store, idx, *_):
+    """A graph with random features."""
+    draws = [random.random(), np.random.random(), torch.rand(()).item()]  # noqa: NPY002
+    return Data(x=torch.tensor([draws]), edge_index=torch.empty(2, 0, dtype=torch.long))
+
+
+def add_noise(graph):
+    graph.noise = torch.randn(1, 2)
+    return graph
+
+
+@pytest.mark.usefixtures("ranges_of_two")
+def test_random_numbers_depend_on_the_sample_alone(write_stacked, make_sets):
+    path = write_stacked(make_sets([5, 12, 3, 8, 11, 4, 9]), chunks=(1, 12, 12))
+    whole, _ = read(path, noisy, pre_transform=add_noise)
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    two, _ = read(path, noisy, processes=2, pre_transform=add_noise)
+    part, _ = read(path, noisy, 3, 7, pre_transform=add_noise)
+    for name in ("x", "noise"):
+        values = whole.attributes[name].values
+        assert len(np.unique(values)) == values.size
+        np.testing.assert_array_equal(two.attributes[name].values, values)
+        np.testing.assert_array_equal(part.attributes[name].values, values[3:])
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_samples_of_another_store_draw_other_numbers(write_stacked, causal_sets):
+    one, other = (
+        read(write_stacked(causal_sets, name=name), noisy)[0] for name in ("a.zarr", "b.zarr")
+    )
+    assert not np.isin(one.attributes["x"].values, other.attributes["x"].values).any()
 
 
 @pytest.mark.usefixtures("ranges_of_two")

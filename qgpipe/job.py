@@ -11,6 +11,7 @@ from typing import Any
 from qgpipe.config.code import find_code
 from qgpipe.config.objects import search_path
 from qgpipe.data.part_sections import generated_identity
+from qgpipe.data.plan import store_identity
 from qgpipe.logs import stage
 from qgpipe.provenance.record import Job, recorded
 
@@ -56,7 +57,7 @@ def _outputs(snakemake: Any, name: str) -> list[Path]:
 def _store(snakemake: Any, name: str, section: dict[str, Any]) -> tuple[Path, str] | None:
     """The raw store that the job reads or writes, and the name of what it holds."""
     if name == "preprocess":
-        return Path(snakemake.params.samples["store_path"]), section["store"]
+        return Path(snakemake.params.samples["store_path"]), store_identity(section["store"])
     if name == "generate":
         return _outputs(snakemake, name)[0], generated_identity(section)
     return None

@@ -20,7 +20,7 @@ from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import check_keywords
 from qgpipe.data.columns import Columns, choose_columns
 from qgpipe.data.names import did_you_mean
-from qgpipe.data.store_state import identity, observe
+from qgpipe.data.store_state import identity, is_state, observe
 from qgpipe.data.stores import StoreInfo, open_store
 from qgpipe.errors import ConfigError
 
@@ -82,6 +82,11 @@ def plan_parts(config: Mapping[str, Any]) -> list[PartPlan]:
     return parts
 
 
+def store_identity(source: str) -> str:
+    """The name for what a whole store holds, from the ``source`` of one of its parts."""
+    return source.partition("-")[0]
+
+
 def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> list[PartPlan]:
     section = config["generate"]
     if (group_by := config["data"].get("group_by")) is not None:
@@ -119,7 +124,7 @@ def _existing(
     ranges = list(_ranges(store.num_samples, source["chunksize"]))
     files = [paths.part({"data": source}, f"{name}-{start:09d}") for start, _ in ranges]
     known = list(_recorded_states(files))
-    store_identity = identity(observe(store, next(iter(known), None)), known)
+    contents = identity(observe(store, next(iter(known), None)), known)
     for start, stop in ranges:
         yield PartPlan(
             name=f"{name}-{start:09d}",
@@ -131,7 +136,7 @@ def _existing(
             start=start,
             stop=stop,
             generated=False,
-            source=store_identity + _numbering(store.groups[start:stop], start),
+            source=contents + _numbering(store.groups[start:stop], start),
         )
 
 
@@ -139,9 +144,11 @@ def _recorded_states(files: list[Path]) -> Iterator[dict[str, Any]]:
     """How the last part of a store, then the first, saw it when they were made."""
     for file in dict.fromkeys((files[-1], files[0])):
         try:
-            yield json.loads(paths.provenance(file).read_bytes())["store"]
-        except (OSError, ValueError, KeyError):  # never made, or its record was lost
+            state = json.loads(paths.provenance(file).read_bytes())["store"]
+        except (OSError, ValueError, KeyError, TypeError):  # never made, or its record was lost
             continue
+        if is_state(state):
+            yield state
 
 
 def _numbering(groups: tuple[int, ...], start: int) -> str:

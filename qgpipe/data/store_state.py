@@ -57,6 +57,17 @@ def identity(state: Mapping[str, Any], earlier: Iterable[Mapping[str, Any]] = ()
     return _digest([state["metadata"], contents])
 
 
+def is_state(value: Any) -> bool:
+    """Whether ``value`` is a state with its identity, as a record that is not damaged holds it."""
+    return (
+        isinstance(value, Mapping)
+        and value.keys() >= {"identity", "num_samples", "metadata", "files"}
+        and isinstance(value["num_samples"], int)
+        and isinstance(value["files"], Mapping)
+        and all(isinstance(f, Mapping) and "digest" in f for f in value["files"].values())
+    )
+
+
 def continues(state: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
     """Whether the samples of ``earlier`` are still there, as far as can be seen.
 

@@ -17,7 +17,7 @@ from qgpipe.config.live_code import live_code, live_folders
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.sections import stage_section
 from qgpipe.data.part_sections import dataset_section, generated_identity, part_sections
-from qgpipe.data.plan import PartPlan, plan_parts
+from qgpipe.data.plan import PartPlan, plan_parts, store_identity
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split_file import write_split
 from qgpipe.errors import ConfigError
@@ -77,7 +77,7 @@ def _preprocess(config: Mapping[str, Any], dataset: Path, lock: FolderLock) -> N
     files = [paths.part(config, part.name) for part in plan]
     for part, file in zip(plan, files, strict=True):
         shaped_by = sections.get(part.name)
-        store = part.path, shaped_by["store"] if shaped_by else ""
+        store = part.path, store_identity(shaped_by["store"]) if shaped_by else ""
         job = Job("preprocess", [file], [], shaped_by, store)
         if _is_to_do(job, lock):
             logger.info("preprocess %s", part.name)

@@ -3,11 +3,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from qgpipe.config import resolve_config
 from qgpipe.data.plan import plan_parts
 from qgpipe.errors import ConfigError, DataError
+from qgpipe.training.prepare import prepare_data
 
 BUILT_IN = {"type": "!pyobject qgpipe.CausalSetReader"}
 
@@ -107,6 +110,44 @@ def test_a_gap_in_the_numbers_of_groups_shows_in_the_parts_behind_it(write_group
     shutil.move(path / "cset_4", path / "cset_8")
     after = [p.source for p in plan_parts(config(path))]
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, False]
+
+
+@pytest.fixture
+def made(write_groups, causal_sets, tmp_path, monkeypatch):
+    """The configuration of parts that have been made from groups with a gap in their numbers."""
+    path = write_groups(causal_sets)
+    shutil.move(path / "cset_4", path / "cset_8")
+    monkeypatch.chdir(tmp_path)
+    raw = config(path.absolute())
+    raw["data"]["split"] = [0.5, 0.25, 0.25]
+    raw |= {
+        "model": {"type": "torch.nn.Identity"},
+        "criterion": "torch.nn.MSELoss",
+        "training": {"seed": 0, "num_epochs": 1, "batch_size": 1},
+    }
+    resolved = resolve_config(raw)
+    before = plan_parts(resolved)
+    prepare_data(resolved)
+    return resolved, before
+
+
+def test_a_plan_stays_as_it_is_when_its_parts_are_made(made):
+    resolved, before = made
+    assert plan_parts(resolved) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{", "[]", "3", '{"store": null}', '{"store": 3}', '{"store": {"identity": "a"}}',
+        '{"store": {"identity": "a", "num_samples": 7, "metadata": "b", "files": {"x": 3}}}',
+    ],
+)  # fmt: skip
+def test_damaged_records_of_parts_change_nothing(made, content):
+    resolved, before = made
+    for record in Path("results/data/parts").glob("*.provenance.json"):
+        record.write_text(content)
+    assert plan_parts(resolved) == before
 
 
 def test_no_files_and_nothing_to_generate_is_an_error():

@@ -14,7 +14,7 @@ from qgpipe.config.resolve import data_sources
 from qgpipe.data.partition import sample_keys
 from qgpipe.data.parts import read_graph_attribute, read_sample_index, read_targets
 from qgpipe.data.split import KEY, STAGES, draw, make_split
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, DataError
 from qgpipe.files import read_json, write_text
 
 FORMAT = 1
@@ -79,6 +79,26 @@ def write_split(config: Mapping[str, Any], dataset: str | Path, output: str | Pa
             else {stage: _count(labels[result[stage]]) for stage in STAGES},
         },
     )
+
+
+def read_split(path: str | Path, num_graphs: int) -> dict[str, Any]:
+    """The split in ``path``, which is of a data set of ``num_graphs`` graphs.
+
+    Raises ``DataError`` if it is missing, damaged, of another format or of another data set.
+    """
+    split = read_json(path)
+    version = split.get("format") if isinstance(split, dict) else None
+    if version != FORMAT:
+        raise DataError(
+            f"{path} has split format {version}; this version of qgpipe reads {FORMAT}",
+            remedy="run the split stage again",
+        )
+    if split["num_graphs"] != num_graphs:
+        raise DataError(
+            f"{path} splits {split['num_graphs']} graphs, but there are {num_graphs}",
+            remedy="run the split stage again",
+        )
+    return split
 
 
 def check_groups(config: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:

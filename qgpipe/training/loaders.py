@@ -17,7 +17,7 @@ from qgpipe.config.resolve import data_source
 from qgpipe.config.spec import build_object
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
-from qgpipe.files import read_json
+from qgpipe.data.split_file import read_split
 from qgpipe.message_passing.choice import choose
 from qgpipe.models.build import takes_adjacency
 from qgpipe.training.device import resolve_device
@@ -46,7 +46,7 @@ def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path
     """
     device = resolve_device(config["training"]["device"])
     whole = PackedDataset(dataset_json, residency=config["data"]["residency"], device=device)
-    split = read_json(split_json)
+    split = read_split(split_json, whole.len())
     testing = config["testing"]
     return Loaders(
         _open(whole, split, "train", config, config["training"]),

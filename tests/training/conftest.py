@@ -113,7 +113,8 @@ def write_data(folder: Path, seed: int = 0) -> tuple[Path, Path]:
     write_part(part, packed(seed), info)
     store = {"name": "tiny", "path": "tiny.zarr", "layout": "stacked", "num_samples": NUM_GRAPHS}
     write_dataset([part], [{**store, "role": "all"}], folder / "dataset.json")
-    write_json(folder / "split.json", {name: list(ids) for name, ids in SPLIT.items()})
+    split = {name: list(ids) for name, ids in SPLIT.items()}
+    write_json(folder / "split.json", {"format": 1, "num_graphs": NUM_GRAPHS, **split})
     return folder / "dataset.json", folder / "split.json"
 
 

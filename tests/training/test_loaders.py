@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from torch_geometric.loader import DataLoader
 
+from qgpipe.errors import DataError
+from qgpipe.files import write_json
 from qgpipe.training.loaders import fingerprint_data, fingerprint_split, open_loaders
 
 
@@ -94,3 +96,19 @@ def test_of_another_loader_only_sizes_are_known(make_config, open_data):
     assert fingerprint_data(ten) == fingerprint_data(again) != fingerprint_data(nine)
     assert fingerprint_split(ten) == fingerprint_split(DataLoader(graphs[:9], batch_size=2))
     assert fingerprint_split(ten) != fingerprint_split(DataLoader(graphs, batch_size=3))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], r"split\.json has split format None; this version of qgpipe reads 1; run the split"),
+        ({"format": 9}, "has split format 9; this version of qgpipe reads 1"),
+        ({"format": 1, "num_graphs": 7}, "splits 7 graphs, but there are 60; run the split stage"),
+    ],
+)
+def test_a_split_of_another_format_or_data_set_is_not_used(
+    make_config, data, tmp_path, content, message
+):
+    write_json(tmp_path / "split.json", content)
+    with pytest.raises(DataError, match=message):
+        open_loaders(make_config(), data[0], tmp_path / "split.json")

@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.lock import FolderInUse, writing
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training.early_stopping import DefaultEarlyStopping
+from qgpipe.training.interruption import Interrupted
 from qgpipe.training.trainer import Trainer
 
 
@@ -262,7 +264,7 @@ NO_DROPOUT = {"encoder_kwargs": {"layers": [
 ]}}  # fmt: skip
 
 
-@pytest.mark.parametrize("batch_size", [20, 16])  # two steps of 40; one of 32 and a short one
+@pytest.mark.parametrize("batch_size", [20, 16, 12])  # a step of 40; 32 and 8; 24 and 12 + 4
 def test_accumulated_batches_train_as_large_ones(make_config, train, batch_size):
     large, small = (
         train(make_config(model=NO_DROPOUT, name=name, training=training))
@@ -335,17 +337,33 @@ class Small(torch.nn.Module):
         return {0: self.linear(self.dropout(sums))}
 
 
+class Stopping:
+    """Cross entropy; at its call number ``at`` the process is told to stop."""
+
+    def __init__(self, at=None):
+        self.calls, self.at = 0, at
+
+    def __call__(self, outputs, data):
+        self.calls += 1
+        if self.calls == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return cross_entropy(outputs[0], data.y)
+
+
 def test_a_compiled_model_goes_on_and_its_weights_keep_their_names(make_config, train):
-    config = make_config(validation=None, training={"compile": True, "num_epochs": 2})
-    config["model"] = {"type": Small}
-    short, *_ = train(config)
-    assert list(short.selection.weights) == ["linear.weight", "linear.bias"]
-    longer = {**config, "training": {**config["training"], "num_epochs": 4}}
-    trainer, continued, _ = train(longer)
-    assert trainer.checkpoints.folder == short.checkpoints.folder
+    def run(name, at=None):
+        config = make_config(
+            name=name, criterion=Stopping(at), validation=None, training={"compile": True}
+        )
+        return train({**config, "model": {"type": Small}})
+
+    with pytest.raises(Interrupted):
+        run("stopped", at=8)  # the third step of the second epoch
+    trainer, stopped, _ = run("stopped")
+    assert list(trainer.selection.weights) == ["linear.weight", "linear.bias"]
     assert torch.equal(load_model(trainer.checkpoints.best).linear.bias, trainer.model.linear.bias)
-    _, whole, _ = train({**longer, "name": "whole"})
-    assert continued["loss_avg"].tolist() == pytest.approx(whole["loss_avg"].tolist(), rel=1e-5)
+    _, whole, _ = run("whole")
+    assert stopped["loss_avg"].tolist() == pytest.approx(whole["loss_avg"].tolist(), rel=1e-5)
 
 
 def test_deterministic_algorithms_are_asked_for_in_training_and_test_only(

@@ -14,9 +14,7 @@ if not workflow.configfiles:
 
 
 plan = plan_workflow(config, workflow.configfiles)
-settings = plan.config
-parts = [paths.part(settings, part) for part in plan.parts]
-run = settings["name"]
+settings = plan.settings
 
 
 # A signal to a job reaches its script, with no shell in between that would end before it.
@@ -31,6 +29,10 @@ wildcard_constraints:
     store="[^/]+",
     part="[^/]+",
     run="[^/]+",
+    sweep="[^/]+",
+    raw="[^/]+",
+    parts="[^/]+",
+    split="[^/]+",
 
 
 include: "rules/generate.smk"
@@ -39,6 +41,7 @@ include: "rules/split.smk"
 include: "rules/train.smk"
 include: "rules/test.smk"
 include: "rules/report.smk"
+include: "rules/sweep.smk"
 
 
 rule all:
@@ -46,8 +49,9 @@ rule all:
     default_target: True
     input:
         rules.preprocess.input,
-        rules.split.output,
+        rules.split.input,
         rules.train.input,
         rules.test.input,
         rules.report.input,
+        rules.sweep.input,
     localrule: True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from qgpipe.config.dump import to_plain
 from qgpipe.config.live_code import live_folders
 from qgpipe.config.objects import import_object, is_tagged
 from qgpipe.config.resolve import data_sources
+from qgpipe.config.runs import Run
+from qgpipe.config.sections import stage_section
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.data.plan import PartPlan, plan_parts
 from qgpipe.data.planned_classes import check_stratified_folds
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split_file import check_groups
-from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.models.build import call_model
 from qgpipe.models.check import check_model, check_targets
 from qgpipe.models.summary import summarise
@@ -30,6 +33,31 @@ from qgpipe.training.loaders import transform_of
 from qgpipe.training.trainer import Trainer
 
 SAMPLE = 16
+
+
+def check_runs(runs: Sequence[Run]) -> str:
+    """A summary of the first of some runs, and a list of all, each of which is checked.
+
+    Runs that differ only in the split are not told apart. Raises the ``QgpipeError`` that a
+    run would end with, and says which run that is if they are several.
+    """
+    texts: dict[str, str] = {}
+    for run in runs:
+        shaped_by = [stage_section(run.config, stage) for stage in ("generate", "train", "test")]
+        data = [
+            [source["files"], stage_section(run.config, "preprocess", source=source)]
+            for _, source in data_sources(run.config)
+        ]
+        which = json.dumps(to_plain([shaped_by, data]), sort_keys=True)
+        try:
+            texts[which] = texts.get(which) or check(run.config)
+        except QgpipeError as error:
+            if len(runs) > 1:
+                error.problem += f" (in run {run.config['name']})"
+            raise
+    names = [run.config["name"] for run in runs]
+    lines = [f"runs      {len(runs)}: {names[0]}", *(f"          {name}" for name in names[1:])]
+    return "\n".join([next(iter(texts.values())), *(lines if len(runs) > 1 else [])])
 
 
 def check(config: Mapping[str, Any]) -> str:

@@ -36,7 +36,9 @@ def job(snakemake: Any, name: str) -> Iterator[dict[str, Any]]:
 def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) -> Job:
     named = dict(snakemake.input.items())
     parts = named.pop("parts", [])  # read by later stages too, but recorded with dataset.json
-    inputs = [*named.values(), *(parts if name == "gather" else [])]
+    single = [file for file in named.values() if isinstance(file, str)]
+    several = [file for files in named.values() if not isinstance(files, str) for file in files]
+    inputs = [*single, *several, *(parts if name == "gather" else [])]
     return Job(
         stage=name,
         outputs=_outputs(snakemake, name),

@@ -24,9 +24,18 @@ def data_lock(config: Config) -> Path:
     return data_folder(config) / ".lock"
 
 
+def _folder(config: Config, kind: str) -> Path:
+    """Where ``raw`` stores or ``parts`` lie: runs of a sweep that differ in them have their own."""
+    return data_folder(config) / (_variant(config, kind) or "")
+
+
+def _variant(config: Config, kind: str) -> str | None:
+    return (config["data"].get("variant") or {}).get(kind)
+
+
 def raw_store(config: Config, store: str) -> Path:
     """A store written by the ``generate`` stage."""
-    return data_folder(config) / "raw" / f"{store}.zarr"
+    return _folder(config, "raw") / "raw" / f"{store}.zarr"
 
 
 def store_attributes(store: Path) -> Path:
@@ -36,17 +45,18 @@ def store_attributes(store: Path) -> Path:
 
 def part(config: Config, part: str) -> Path:
     """A part file: ``chunksize`` packed graphs."""
-    return data_folder(config) / "parts" / f"{part}.safetensors"
+    return _folder(config, "parts") / "parts" / f"{part}.safetensors"
 
 
 def dataset(config: Config) -> Path:
     """The list of parts with counts, checksums and names."""
-    return data_folder(config) / "dataset.json"
+    return _folder(config, "parts") / "dataset.json"
 
 
 def split(config: Config) -> Path:
     """The samples of training, validation and test set."""
-    return data_folder(config) / "split.json"
+    folder, variant = _folder(config, "parts"), _variant(config, "split")
+    return folder / "splits" / f"{variant}.json" if variant else folder / "split.json"
 
 
 def provenance(artifact: Path) -> Path:
@@ -59,14 +69,21 @@ def stage_provenance(folder: Path, stage: str) -> Path:
     return folder / f"{stage}.provenance.json"
 
 
-def data_log(config: Config, *names: str) -> Path:
-    """Log of a job of the data stages."""
-    return data_folder(config) / "logs" / Path(*names).with_suffix(".log")
+def data_log(config: Config, stage: str, name: str | None = None) -> Path:
+    """Log of a job of a stage of the data; ``name``: the part or store that it makes."""
+    return _beside_data(config, "logs", stage, name, ".log")
 
 
-def data_benchmark(config: Config, *names: str) -> Path:
-    """Time and memory of a job of the data stages."""
-    return data_folder(config) / "benchmarks" / Path(*names).with_suffix(".tsv")
+def data_benchmark(config: Config, stage: str, name: str | None = None) -> Path:
+    """Time and memory of a job of a stage of the data."""
+    return _beside_data(config, "benchmarks", stage, name, ".tsv")
+
+
+def _beside_data(config: Config, kind: str, stage: str, name: str | None, suffix: str) -> Path:
+    folder = _folder(config, "raw" if stage == "generate" else "parts") / kind
+    if stage == "split":
+        name = _variant(config, "split")
+    return folder / stage / f"{name}{suffix}" if name else folder / f"{stage}{suffix}"
 
 
 def run_folder(config: Config, run: str | None = None) -> Path:
@@ -117,6 +134,26 @@ def predictions(config: Config, run: str | None = None) -> Path:
 def figure(config: Config, run: str | None, name: str) -> Path:
     """A figure of a run."""
     return run_folder(config, run) / "figures" / f"{name}.svg"
+
+
+def sweep_table(config: Config, name: str) -> Path:
+    """Settings and results of the runs of the sweep ``name``."""
+    return run_folder(config, name) / "sweep.csv"
+
+
+def sweep_figure(config: Config, name: str) -> Path:
+    """How the results of the runs of a sweep follow from their settings."""
+    return run_folder(config, name) / "sweep.svg"
+
+
+def folds_table(config: Config, name: str) -> Path:
+    """Test results of every fold, with mean and deviation."""
+    return run_folder(config, name) / "cross_validation.csv"
+
+
+def folds_figure(config: Config, name: str) -> Path:
+    """Test results of every fold."""
+    return run_folder(config, name) / "cross_validation.svg"
 
 
 def run_log(config: Config, run: str | None, stage: str) -> Path:

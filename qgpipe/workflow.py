@@ -1,11 +1,11 @@
-"""What the Snakefile needs to know: the resolved configuration and the planned parts.
+"""What the Snakefile needs to know: the runs of the configuration and the planned parts.
 
 Nothing here imports torch or zarr, so that a dry run stays fast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,55 +16,116 @@ from snakemake_interface_common.exceptions import WorkflowError
 from qgpipe import paths
 from qgpipe.config.load import user_folders
 from qgpipe.config.objects import add_search_path
-from qgpipe.config.resolve import resolve_config
+from qgpipe.config.runs import Run, comparison_section, expand_runs
 from qgpipe.config.sections import stage_section
-from qgpipe.data.part_sections import dataset_section, part_sections
-from qgpipe.data.plan import PartPlan, plan_parts
-from qgpipe.data.planned_classes import check_stratified_folds
-from qgpipe.errors import QgpipeError
+from qgpipe.data.data_plan import DataPlan, plan_data
+from qgpipe.errors import ConfigError, QgpipeError
+
+_VARIANTS = ("raw", "parts", "split")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A resolved configuration with the user's code folders and the parts of its data."""
+    """The runs of a configuration with their data.
 
-    config: dict[str, Any]
+    ``runs``: by name. ``data``: of each run, by name; runs with the same data have the same
+    object. ``file``, ``folders``: the configuration's, and where the user's code is found.
+    """
+
+    runs: dict[str, Run]
+    data: dict[str, DataPlan]
     file: Path | None
     folders: tuple[Path, ...]
-    parts: dict[str, PartPlan]
-
-    @property
-    def context(self) -> dict[str, Any]:
-        """What every job is told: the configuration, and the file that it is from."""
-        return {"config": self.config, "file": self.file}
-
-    def section(self, stage: str) -> dict[str, Any]:
-        """What shapes the result of ``stage``, for a rule's ``params``."""
-        if stage == "gather":
-            return dataset_section(self.parts.values())
-        return stage_section(self.config, stage, self.folders)
 
     @cached_property
-    def part_sections(self) -> dict[str, dict[str, Any]]:
-        """What shapes each part, for the ``params`` of its preprocessing job."""
-        return part_sections(self.config, self.parts.values(), self.folders)
+    def settings(self) -> dict[str, Any]:
+        """A configuration for the paths of rules: wildcards stand for what runs do not share."""
+        config = self._first.config
+        of_runs = [run.config["data"]["variant"] or {} for run in self.runs.values()]
+        wildcards = {k: f"{{{k}}}" if any(v.get(k) for v in of_runs) else None for k in _VARIANTS}
+        return {**config, "data": {**config["data"], "variant": wildcards}}
 
-    def inputs(self, part: str) -> list[str]:
-        """What the job of ``part`` waits for: its store's attributes, if that is generated.
+    @property
+    def is_sweep(self) -> bool:
+        """Whether runs differ in more than the fold that is tested on."""
+        return any(run.point for run in self.runs.values())
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether there are several folds."""
+        return len({run.fold for run in self.runs.values()}) > 1
+
+    def files(self, *path_of: Callable[[Mapping[str, Any]], Path]) -> list[Path]:
+        """The files of all runs, given as functions of a configuration, each file once."""
+        found = [path(run.config) for run in self.runs.values() for path in path_of]
+        return list(dict.fromkeys(found))
+
+    def part_files(self) -> list[Path]:
+        """The parts of all runs, each once."""
+        return list(dict.fromkeys(file for data in self._all_data for file in data.files))
+
+    def generated_stores(self) -> list[Path]:
+        """Attributes of the stores that the ``generate`` stage writes."""
+        parts = (part for data in self._all_data for part in data.parts.values())
+        return sorted({paths.store_attributes(part.path) for part in parts if part.generated})
+
+    def summaries(self) -> list[Path]:
+        """Tables and figures that compare the runs, if they are several."""
+        found = []
+        for wanted, table, figure in (
+            (self.is_sweep, paths.sweep_table, paths.sweep_figure),
+            (self.has_folds, paths.folds_table, paths.folds_figure),
+        ):
+            if wanted:
+                found += [path(self.settings, self._first.base) for path in (table, figure)]
+        return found
+
+    def raw_store(self, wildcards: Any) -> list[Path]:
+        """What the job of a part waits for: its store's attributes, if that is generated.
 
         The state of any other store is in the part's section.
         """
-        planned = self.parts[part]
-        return [str(paths.store_attributes(planned.path))] if planned.generated else []
+        part = self._data(wildcards).parts[wildcards.part]
+        return [paths.store_attributes(part.path)] if part.generated else []
 
-    def generated_stores(self) -> list[str]:
-        """Attributes of the stores that the ``generate`` stage writes."""
-        generated = {part.path for part in self.parts.values() if part.generated}
-        return sorted(str(paths.store_attributes(path)) for path in generated)
+    def parts(self, wildcards: Any) -> list[Path]:
+        """The part files of a job's data."""
+        return self._data(wildcards).files
 
-    def samples(self, part: str) -> dict[str, Any]:
-        """Arguments of ``preprocess_part`` that say which samples ``part`` holds."""
-        planned = self.parts[part]
+    def gathered(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of the job that splits: the data."""
+        dataset = paths.dataset(self._run(wildcards).config)
+        return {"parts": self.parts(wildcards), "dataset": dataset}
+
+    def described(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of a job that draws: what is said of the data, and how it is split."""
+        config = self._run(wildcards).config
+        return {"dataset": paths.dataset(config), "split": paths.split(config)}
+
+    def prepared(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of a job that trains or tests: the data and how it is split."""
+        return {"parts": self.parts(wildcards), **self.described(wildcards)}
+
+    def context(self, wildcards: Any, threads: int) -> dict[str, Any]:
+        """What a job is told beside its section: its configuration, and the file that it is from.
+
+        Snakemake compares no parameter that is a function of ``threads``.
+        """
+        return {"config": self._run(wildcards).config, "file": self.file}
+
+    def section(self, stage: str) -> Callable[[Any], dict[str, Any]]:
+        """A function of wildcards: what shapes the result of ``stage``, for ``params``."""
+        if stage == "gather":
+            return lambda wildcards: self._data(wildcards).section()
+        return lambda wildcards: stage_section(self._run(wildcards).config, stage, self.folders)
+
+    def part_section(self, wildcards: Any) -> dict[str, Any]:
+        """What shapes a part, for the ``params`` of its preprocessing job."""
+        return self._data(wildcards).sections[wildcards.part]
+
+    def samples(self, wildcards: Any, threads: int) -> dict[str, Any]:
+        """Arguments of ``preprocess_part`` that say which samples a part holds."""
+        planned = self._data(wildcards).parts[wildcards.part]
         return {
             "store_path": planned.path,
             "store_name": planned.store,
@@ -72,6 +133,34 @@ class Plan:
             "stop": planned.stop,
             "role": planned.role,
         }
+
+    def comparison(self, stage: str) -> dict[str, Any]:
+        """What shapes a table of runs: which runs there are, and where they stand."""
+        return comparison_section(self.runs.values(), stage)
+
+    @property
+    def _first(self) -> Run:
+        return next(iter(self.runs.values()))
+
+    @cached_property
+    def _all_data(self) -> list[DataPlan]:
+        return list({id(data): data for data in self.data.values()}.values())
+
+    def _data(self, wildcards: Any) -> DataPlan:
+        return self.data[self._run(wildcards).config["name"]]
+
+    def _run(self, wildcards: Any) -> Run:
+        """The run that a job is of, or one of those that share what it makes."""
+        if hasattr(wildcards, "run"):
+            if wildcards.run not in self.runs:
+                raise WorkflowError(f"there is no run '{wildcards.run}' in this configuration")
+            return self.runs[wildcards.run]
+        wanted = {kind: getattr(wildcards, kind) for kind in _VARIANTS if hasattr(wildcards, kind)}
+        return next(
+            run
+            for run in self.runs.values()
+            if wanted.items() <= (run.config["data"]["variant"] or {}).items()
+        )
 
 
 def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> Plan:
@@ -83,14 +172,15 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
     """
     file = str(configfiles[-1]) if configfiles else None
     try:
-        config = resolve_config(raw, file)
-        folders = user_folders(config, file)
+        runs = {run.config["name"]: run for run in expand_runs(raw, file)}
+        folders = user_folders(raw, file)
         add_search_path(*folders)
-        parts = {planned.name: planned for planned in plan_parts(config)}
-        check_stratified_folds(config, parts.values())
+        data = plan_data({name: run.config for name, run in runs.items()}, folders)
     except QgpipeError as error:
+        if isinstance(error, ConfigError):
+            error.file = error.file or file
         raise WorkflowError(str(error)) from None
-    return Plan(config, None if file is None else _shortest(Path(file)), folders, parts)
+    return Plan(runs, data, None if file is None else _shortest(Path(file)), folders)
 
 
 def _shortest(file: Path) -> Path:

@@ -48,8 +48,13 @@ def lock_outputs(config: Mapping[str, Any], dag: Any) -> None:
 def _jobs_by_folder(dag: Any) -> tuple[list[Any], set[str]]:
     """The jobs that write to the data folder, and the names of the runs that jobs work on."""
     jobs = [job for job in dag.needrun_jobs() if job.output]
-    runs = {job.wildcards.run for job in jobs if hasattr(job.wildcards, "run")}
-    return [job for job in jobs if not hasattr(job.wildcards, "run")], runs
+    runs = {run for job in jobs if (run := _run(job)) is not None}
+    return [job for job in jobs if _run(job) is None], runs
+
+
+def _run(job: Any) -> str | None:
+    """The run that a job works on, or the sweep whose runs it compares."""
+    return getattr(job.wildcards, "run", None) or getattr(job.wildcards, "sweep", None)
 
 
 def _share(lock: FolderLock, dag: Any, writers: Iterable[Any]) -> None:

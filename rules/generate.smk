@@ -21,7 +21,7 @@ rule generate_store:
         runtime=120,
     params:
         section=plan.section("generate"),
-        context=lambda wildcards, threads: plan.context,
+        context=plan.context,
     message:
         "generate {wildcards.store}"
     script:

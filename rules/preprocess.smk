@@ -1,15 +1,15 @@
 rule preprocess:
     """Pack all causal sets."""
     input:
-        paths.dataset(settings),
-        parts,
+        plan.files(paths.dataset),
+        plan.part_files(),
     localrule: True
 
 
 rule preprocess_part:
     """Read, check and pack one range of samples of one raw store."""
     input:
-        lambda wildcards: plan.inputs(wildcards.part),
+        plan.raw_store,
     output:
         paths.part(settings, "{part}"),
     log:
@@ -23,9 +23,9 @@ rule preprocess_part:
         mem_mb=4000,
         runtime=60,
     params:
-        section=lambda wildcards: plan.part_sections[wildcards.part],
-        context=lambda wildcards, threads: plan.context,
-        samples=lambda wildcards, threads: plan.samples(wildcards.part),
+        section=plan.part_section,
+        context=plan.context,
+        samples=plan.samples,
     message:
         "preprocess {wildcards.part}"
     script:
@@ -35,7 +35,7 @@ rule preprocess_part:
 rule gather_dataset:
     """Gather the parts: counts, checksums, feature and class names."""
     input:
-        parts=parts,
+        parts=plan.parts,
     output:
         paths.dataset(settings),
     log:
@@ -50,7 +50,7 @@ rule gather_dataset:
         runtime=30,
     params:
         section=plan.section("gather"),
-        context=lambda wildcards, threads: plan.context,
+        context=plan.context,
     message:
         "gather the parts"
     script:

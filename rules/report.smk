@@ -1,15 +1,14 @@
 rule report:
     """Draw the figures."""
     input:
-        [paths.figure(settings, run, name) for name in FIGURES],
+        [paths.figure(settings, run, name) for run in plan.runs for name in FIGURES],
     localrule: True
 
 
 rule plot_run:
     """Draw the figures of a run from its result files."""
     input:
-        dataset=paths.dataset(settings),
-        split=paths.split(settings),
+        unpack(plan.described),
         history=paths.history(settings, "{run}"),
         summary=paths.summary(settings, "{run}"),
         metrics=paths.metrics(settings, "{run}"),
@@ -36,7 +35,7 @@ rule plot_run:
         runtime=30,
     params:
         section=plan.section("report"),
-        context=lambda wildcards, threads: plan.context,
+        context=plan.context,
     message:
         "draw the figures of {wildcards.run}"
     script:

@@ -1,8 +1,14 @@
 rule split:
     """Assign every sample to training, validation or test."""
     input:
-        parts=parts,
-        dataset=paths.dataset(settings),
+        plan.files(paths.split),
+    localrule: True
+
+
+rule split_samples:
+    """Split the samples, by class, by group or at random."""
+    input:
+        unpack(plan.gathered),
     output:
         split=paths.split(settings),
     log:
@@ -17,7 +23,7 @@ rule split:
         runtime=30,
     params:
         section=plan.section("split"),
-        context=lambda wildcards, threads: plan.context,
+        context=plan.context,
     message:
         "split the samples"
     script:

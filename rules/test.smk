@@ -1,17 +1,14 @@
 rule test:
     """Test the best model."""
     input:
-        paths.metrics(settings),
-        paths.predictions(settings),
+        plan.files(paths.metrics, paths.predictions),
     localrule: True
 
 
 rule test_run:
     """Evaluate the best model of a run on the test set."""
     input:
-        parts=parts,
-        dataset=paths.dataset(settings),
-        split=paths.split(settings),
+        unpack(plan.prepared),
         model=paths.model(settings, "{run}"),
     output:
         metrics=paths.metrics(settings, "{run}"),
@@ -34,7 +31,7 @@ rule test_run:
         gpu=0 if settings["training"]["device"] == "cpu" else 1,
     params:
         section=plan.section("test"),
-        context=lambda wildcards, threads: plan.context,
+        context=plan.context,
     message:
         "test {wildcards.run}"
     script:

@@ -1,19 +1,14 @@
 rule train:
     """Train the model."""
     input:
-        paths.run_config(settings),
-        paths.model(settings),
-        paths.history(settings),
-        paths.summary(settings),
+        plan.files(paths.run_config, paths.model, paths.history, paths.summary),
     localrule: True
 
 
 rule train_run:
     """Train one run, from its last checkpoint if there is one."""
     input:
-        parts=parts,
-        dataset=paths.dataset(settings),
-        split=paths.split(settings),
+        unpack(plan.prepared),
     output:
         config=paths.run_config(settings, "{run}"),
         model=paths.model(settings, "{run}"),
@@ -37,7 +32,7 @@ rule train_run:
         gpu=0 if settings["training"]["device"] == "cpu" else 1,
     params:
         section=plan.section("train"),
-        context=lambda wildcards, threads: plan.context,
+        context=plan.context,
     message:
         "train {wildcards.run}"
     script:

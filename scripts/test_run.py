@@ -6,7 +6,7 @@ with job(snakemake, "test") as config:
     from qgpipe.training.run import test_run
 
     test_run(
-        {**config, "name": snakemake.wildcards.run},
+        config,
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.input.model),

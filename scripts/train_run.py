@@ -6,7 +6,7 @@ with job(snakemake, "train") as config:
     from qgpipe.training.run import train_run
 
     train_run(
-        {**config, "name": snakemake.wildcards.run},
+        config,
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.output.model).parent,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 
-from qgpipe.commands.configuration import add_config, resolved
+from qgpipe.commands.configuration import add_config, runs_of
+from qgpipe.errors import ConfigError
 
 HELP = "explain what is wrong with a configuration, or what it will do"
 add_arguments = add_config
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what a run would do."""
-    config = resolved(arguments.config)
-    from qgpipe.check import check
+    """Print what a run would do, or each of several."""
+    runs = runs_of(arguments.config)
+    from qgpipe.check import check_runs
 
-    print(check(config))
+    try:
+        print(check_runs(runs))
+    except ConfigError as error:
+        error.file = error.file or str(arguments.config)
+        raise
     return 0

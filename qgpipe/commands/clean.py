@@ -6,7 +6,7 @@ import argparse
 from contextlib import ExitStack
 
 from qgpipe import paths
-from qgpipe.commands.configuration import add_config, resolved
+from qgpipe.commands.configuration import add_config, runs_of
 from qgpipe.lock import writing
 
 HELP = "list what a configuration no longer uses in its output folders, and delete it if asked to"
@@ -22,16 +22,16 @@ def run(arguments: argparse.Namespace) -> int:
     """List what is stale with its size; with ``--yes`` delete it, unless a run is going on."""
     from qgpipe.stale import find_stale, remove
 
-    config = resolved(arguments.config)
-    locks = [paths.data_lock(config), paths.run_lock(config)]
-    locks = [lock for lock in locks if lock.parent.exists()]
+    configs = [run.config for run in runs_of(arguments.config)]
+    locks = [path(config) for path in (paths.data_lock, paths.run_lock) for config in configs]
+    locks = [lock for lock in dict.fromkeys(locks) if lock.parent.exists()]
     if not locks:
         print("there is nothing yet")
         return 0
     with ExitStack() as stack:
         for lock in locks:
             stack.enter_context(writing(lock))
-        found = find_stale(config)
+        found = list(dict.fromkeys(stale for config in configs for stale in find_stale(config)))
         for stale in found:
             print(f"{_size(stale.size)}  {stale.path}: {stale.why}")
         if not found:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qgpipe.config import load_config, resolve_config
+from qgpipe.config import Run, expand_runs, load_config, resolve_config
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -17,3 +17,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 def resolved(file: Path) -> dict[str, Any]:
     """The resolved configuration in ``file``. Raises ``ConfigError`` if it is wrong."""
     return resolve_config(load_config(file), str(file))
+
+
+def runs_of(file: Path) -> list[Run]:
+    """The runs of the configuration in ``file``. Raises ``ConfigError`` if it is wrong."""
+    return expand_runs(load_config(file), str(file))

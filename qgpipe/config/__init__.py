@@ -2,5 +2,6 @@
 
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
+from qgpipe.config.runs import Run, expand_runs
 
-__all__ = ["load_config", "resolve_config"]
+__all__ = ["Run", "expand_runs", "load_config", "resolve_config"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qgpipe.config.key_path import format_key
 from qgpipe.config.schema import validate
-from qgpipe.config.tags import SWEEP_TAGS
+from qgpipe.config.sweeps import dimensions, substitute
 from qgpipe.errors import ConfigError
 
 _SHARED_WITH_TRAINING = ("batch_size", "num_workers", "pin_memory")
@@ -14,14 +15,20 @@ _ROLES = {"training": "train", "validation": "validation", "testing": "test"}
 
 
 def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str, Any]:
-    """The configuration with every default filled in, as a new plain dict.
+    """The configuration of one run with every default filled in, as a new plain dict.
 
-    ``raw`` is what ``load_config`` returns, or a dict written in Python with objects in it.
-    Resolving twice changes nothing. Raises ``ConfigError`` with ``file`` and the key.
+    References are followed. ``raw`` is what ``load_config`` returns, or a dict written in Python
+    with objects in it. Resolving twice changes nothing. Raises ``ConfigError`` with ``file`` and
+    the key.
     """
     try:
-        _check_sweeps(raw, "")
-        config = validate(_inherit(raw))
+        for dimension in dimensions(raw):
+            raise ConfigError(
+                "a sweep stands for several runs",
+                key=format_key(dimension.path),
+                remedy="take them one by one from qgpipe.config.expand_runs",
+            )
+        config = validate(_inherit(substitute(raw, {})))
         _check_sources(config)
         _check_split(config)
         _check_stopping(config)
@@ -129,7 +136,9 @@ def _check_folds(data: dict[str, Any], roles: set[str]) -> None:
         )
     if folds and fold is None:
         raise ConfigError(
-            f"{folds} folds are {folds} runs", key="data.folds", remedy="choose one with data.fold"
+            f"{folds} folds are {folds} runs",
+            key="data.folds",
+            remedy="choose one with data.fold, or take all from qgpipe.config.expand_runs",
         )
     if fold and (not folds or fold > folds):
         raise ConfigError(
@@ -163,16 +172,3 @@ def _check_log_level(level: str | int) -> None:
         raise ConfigError(
             f"unknown level '{level}'", key="log_level", remedy=f"use one of {', '.join(names)}"
         )
-
-
-def _check_sweeps(value: Any, key: str) -> None:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if name in SWEEP_TAGS:
-                raise ConfigError(
-                    f"{name} is not expanded here", key=key, remedy="give one value for each run"
-                )
-            _check_sweeps(inner, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list | tuple):
-        for i, inner in enumerate(value):
-            _check_sweeps(inner, f"{key}[{i}]")

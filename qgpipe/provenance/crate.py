@@ -36,6 +36,8 @@ SCRIPTS = {
     "train": "train_run",
     "test": "test_run",
     "report": "plot_run",
+    "sweep": "compare_runs",
+    "folds": "compare_folds",
 }
 LARGE = ("generate", "preprocess")
 BINARY = "application/octet-stream"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from qgpipe import paths
 from qgpipe.config.load import load_config, user_folders
-from qgpipe.config.resolve import resolve_config
+from qgpipe.config.runs import COMPARING, comparison_section, expand_runs
 from qgpipe.config.sections import stage_section
-from qgpipe.data.part_sections import dataset_section, part_sections
-from qgpipe.data.plan import PartPlan, plan_parts
+from qgpipe.data.data_plan import DataPlan, plan_data
 from qgpipe.errors import QgpipeError
 from qgpipe.provenance.differences import Difference, differences
 from qgpipe.provenance.record import Record, as_recorded
@@ -51,31 +52,50 @@ class SettingsNow:
         except QgpipeError as error:
             return Settings(file, str(error))
         if section is None:
-            return Settings(file, "there is no such part any more")
+            return Settings(file, "it is no longer asked for")
         now = as_recorded(section)
         return Settings(file, None, tuple(differences(record.content["section"], now)))
 
 
 class _ConfigFile:
-    """A configuration file, resolved."""
+    """A configuration file, resolved: its runs."""
 
     def __init__(self, file: Path):
-        self.config = resolve_config(load_config(file), str(file))
-        self.folders = user_folders(self.config, file)
+        raw = load_config(file)
+        self.folders = user_folders(raw, file)
+        self.runs = {run.config["name"]: run for run in expand_runs(raw, str(file))}
 
     def section(self, record: Record) -> dict[str, Any] | None:
-        """What shapes the outputs of ``record`` now; None for a part that is no longer planned."""
+        """What shapes the outputs of ``record`` now; None for what is no longer planned."""
+        if record.stage in COMPARING:
+            return comparison_section(self.runs.values(), record.stage)
+        output = next(iter(record.outputs))
+        runs = {name: run.config for name, run in self.runs.items()}
+        named = (name for name, config in runs.items() if _makes(config, record.stage, output))
+        # The user may have given the run of the file another name since.
+        run = next(iter(runs)) if len(runs) == 1 else next(named, None)
+        if run is None:
+            return None
         if record.stage == "preprocess":
-            (output,) = record.outputs
-            return self._part_sections.get(output.stem)
+            return self._data[run].sections.get(output.stem)
         if record.stage == "gather":
-            return dataset_section(self._parts)
-        return stage_section(self.config, record.stage, self.folders)
+            return self._data[run].section()
+        return stage_section(runs[run], record.stage, self.folders)
 
     @cached_property
-    def _parts(self) -> list[PartPlan]:
-        return plan_parts(self.config)
+    def _data(self) -> dict[str, DataPlan]:
+        configs = {name: run.config for name, run in self.runs.items()}
+        return plan_data(configs, self.folders)
 
-    @cached_property
-    def _part_sections(self) -> dict[str, dict[str, Any]]:
-        return part_sections(self.config, self._parts, self.folders)
+
+def _makes(config: Mapping[str, Any], stage: str, output: Path) -> bool:
+    """Whether ``output`` of ``stage`` belongs to the run of ``config``."""
+    made = {
+        "generate": paths.raw_store(config, output.stem),
+        "preprocess": paths.part(config, output.stem),
+        "gather": paths.dataset(config),
+        "split": paths.split(config),
+    }
+    if stage in made:
+        return made[stage].resolve() == output.resolve()
+    return paths.run_folder(config).resolve() in output.resolve().parents

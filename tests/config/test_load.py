@@ -42,13 +42,13 @@ def test_every_sweep_tag_is_parsed_and_written_back(tmp_path, text):
     assert load_config(write(tmp_path, to_yaml(loaded))) == loaded
 
 
-@pytest.mark.parametrize("text", SWEEPS)
-def test_a_sweep_tag_that_is_left_in_is_an_error_with_its_key(tmp_path, minimal, text):
+@pytest.mark.parametrize("text", [t for t in SWEEPS if "target" not in t])
+def test_a_sweep_is_no_configuration_of_one_run(tmp_path, minimal, text):
     minimal["training"]["optimizer_kwargs"] = {
         "betas": [0.9, load_config(write(tmp_path, f"beta: {text}"))["beta"]]
     }
-    key, tag = r"training\.optimizer_kwargs\.betas\[1\]", text.split()[0]
-    with pytest.raises(ConfigError, match=f"^{key}: {tag} is not expanded here; give one value"):
+    key = r"training\.optimizer_kwargs\.betas\[1\]"
+    with pytest.raises(ConfigError, match=f"^{key}: a sweep stands for several runs; take them"):
         resolve_config(minimal)
 
 

@@ -138,8 +138,12 @@ def test_keys_with_x_are_ignored(minimal):
         ("validation.data", {"files": ["b"]}, "validation.data: there is a top-level data set"),
         ("training.optimizer_kwargs", [1], "training.optimizer_kwargs: expected a mapping or null"),
         ("validation.validator.evaluator_tasks", [{"name": "f1"}], "[0].monitor: missing"),
-        ("training.batch_size", {"!sweep": {"values": [1]}}, "batch_size: !sweep is not expanded"),
-        ("training.optimizer_kwargs.lr", {"!sweep": {"values": [1]}}, "!sweep is not expanded"),
+        ("training.batch_size", {"!sweep": {"values": [1]}}, "batch_size: a sweep stands for"),
+        (
+            "training.optimizer_kwargs.lr",
+            {"!sweep": {"values": [1]}},
+            "a sweep stands for several runs",
+        ),
     ],
 )
 def test_mistakes_are_named_with_file_key_and_remedy(minimal, path, value, message):

@@ -37,7 +37,7 @@ STAGE_OF_RULE = {
     "generate_store": "generate",
     "preprocess_part": "preprocess",
     "gather_dataset": "preprocess",
-    "split": "split",
+    "split_samples": "split",
     "train_run": "train",
     "test_run": "test",
     "plot_run": "report",

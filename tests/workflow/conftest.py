@@ -14,7 +14,7 @@ from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
 
 ROOT = Path(__file__).parents[2]
-TARGETS = {"all", "generate", "preprocess", "train", "test", "report"}
+TARGETS = {"all", "generate", "preprocess", "split", "train", "test", "report", "sweep"}
 
 
 @dataclass
@@ -73,6 +73,12 @@ def tiny() -> dict:
     config["data"].update(chunksize=20, n_processes=1)
     config["training"].update(num_epochs=3, batch_size=8, device="cpu")
     return config
+
+
+@pytest.fixture(scope="session")
+def new_project():
+    """A function of a folder: the tiny configuration there, not yet written."""
+    return lambda folder: Project(folder, tiny())
 
 
 @pytest.fixture

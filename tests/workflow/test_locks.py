@@ -37,7 +37,7 @@ def is_refused(result, folder):
 
 def test_data_that_another_process_makes_is_left_alone(copy):
     with writing(copy.folder / "results/data/.lock"):
-        is_refused(copy.snakemake("split", "--forcerun", "split"), "results/data")
+        is_refused(copy.snakemake("split", "--forcerun", "split_samples"), "results/data")
 
 
 def test_a_run_that_another_process_works_on_is_left_alone(copy):
@@ -57,7 +57,7 @@ def test_what_another_run_only_reads_may_be_read_but_not_made_anew(copy):
         lock.read()
         result = copy.snakemake("report", "--forcerun", "plot_run")
         assert result.returncode == 0, result.stdout + result.stderr
-        is_refused(copy.snakemake("split", "--forcerun", "split"), "results/data")
+        is_refused(copy.snakemake("split", "--forcerun", "split_samples"), "results/data")
 
 
 def test_looking_what_would_run_locks_nothing(copy):

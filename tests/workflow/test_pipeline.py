@@ -18,7 +18,7 @@ ALL_RULES = {
     "generate_store": 1,
     "preprocess_part": 3,
     "gather_dataset": 1,
-    "split": 1,
+    "split_samples": 1,
     "train_run": 1,
     "test_run": 1,
     "plot_run": 1,
@@ -126,7 +126,7 @@ def test_touched_code_and_another_order_of_keys_run_nothing(finished):
     [
         ("generate", ["generate_store"]),
         ("preprocess", ["generate_store", "preprocess_part", "gather_dataset"]),
-        ("split", ["generate_store", "preprocess_part", "gather_dataset", "split"]),
+        ("split", ["generate_store", "preprocess_part", "gather_dataset", "split_samples"]),
         ("train", list(ALL_RULES)[:5]),
         ("test", list(ALL_RULES)[:6]),
         ("report", list(ALL_RULES)),
@@ -141,7 +141,11 @@ def test_a_target_runs_what_leads_to_it(project, target, rules):
     ("section", "change", "rules"),
     [
         ("data", {"reader": None}, set(ALL_RULES) - {"generate_store"}),
-        ("data", {"split": [0.6, 0.2, 0.2]}, {"split", "train_run", "test_run", "plot_run"}),
+        (
+            "data",
+            {"split": [0.6, 0.2, 0.2]},
+            {"split_samples", "train_run", "test_run", "plot_run"},
+        ),
         ("training", {"num_epochs": 4}, {"train_run", "test_run", "plot_run"}),
         ("testing", {"batch_size": 5}, {"test_run", "plot_run"}),
         ("training", {"num_workers": 2}, set()),

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 WORKFLOW = ("Snakefile", "rules", "scripts", "profiles", "envs")
 STAGES = {
     "gather_dataset": "list",
-    "split": "split",
+    "split_samples": "split",
     "train_run": "train",
     "test_run": "test",
     "plot_run": "report",

@@ -24,7 +24,7 @@ COMMANDS = {
     "snakemake --cores 8 --configfile run.yaml --forcerun preprocess_part": {
         "preprocess_part": 3,
         "gather_dataset": 1,
-        "split": 1,
+        "split_samples": 1,
         **TRAIN,
     },
 }
@@ -32,11 +32,18 @@ FOLLOWS = {
     "generate_store": set(),
     "preprocess_part": {"generate_store"},
     "gather_dataset": {"preprocess_part"},
-    "split": {"preprocess_part", "gather_dataset"},
-    "train_run": {"preprocess_part", "gather_dataset", "split"},
-    "test_run": {"preprocess_part", "gather_dataset", "split", "train_run"},
-    "plot_run": {"gather_dataset", "split", "train_run", "test_run"},
-    "all": {"preprocess_part", "gather_dataset", "split", "train_run", "test_run", "plot_run"},
+    "split_samples": {"preprocess_part", "gather_dataset"},
+    "train_run": {"preprocess_part", "gather_dataset", "split_samples"},
+    "test_run": {"preprocess_part", "gather_dataset", "split_samples", "train_run"},
+    "plot_run": {"gather_dataset", "split_samples", "train_run", "test_run"},
+    "all": {
+        "preprocess_part",
+        "gather_dataset",
+        "split_samples",
+        "train_run",
+        "test_run",
+        "plot_run",
+    },
 }
 
 
@@ -67,12 +74,21 @@ def test_a_command_of_the_documents_does_what_it_says(finished, command):
         ("plot_run", REPORT),
         ("test_run", TEST),
         ("train_run", TRAIN),
-        ("split", {"split": 1, **TRAIN}),
-        ("gather_dataset", {"gather_dataset": 1, "split": 1, **TRAIN}),
-        ("preprocess_part", {"preprocess_part": 3, "gather_dataset": 1, "split": 1, **TRAIN}),
+        ("split_samples", {"split_samples": 1, **TRAIN}),
+        ("gather_dataset", {"gather_dataset": 1, "split_samples": 1, **TRAIN}),
+        (
+            "preprocess_part",
+            {"preprocess_part": 3, "gather_dataset": 1, "split_samples": 1, **TRAIN},
+        ),
         (
             "generate_store",
-            {"generate_store": 1, "preprocess_part": 3, "gather_dataset": 1, "split": 1, **TRAIN},
+            {
+                "generate_store": 1,
+                "preprocess_part": 3,
+                "gather_dataset": 1,
+                "split_samples": 1,
+                **TRAIN,
+            },
         ),
     ],
 )
@@ -100,13 +116,13 @@ def test_training_is_forced_from_its_last_checkpoint_or_without_one_from_the_sta
 def test_each_rule_describes_itself_in_a_sentence(finished):
     lines = finished.snakemake("--list-rules").stdout.splitlines()
     described = dict(re.fullmatch(r"(\w+) \((.+\.)\)", line).groups() for line in lines)
-    stages = {"generate", "preprocess", "train", "test", "report"}
-    assert set(described) == {*FOLLOWS, *stages}
+    stages = {"generate", "preprocess", "split", "train", "test", "report", "sweep"}
+    assert set(described) == {*FOLLOWS, *stages, "compare_runs", "compare_folds"}
     assert max(map(len, lines)) < 100
     assert all(text[0].isupper() for text in described.values())
     targets = finished.snakemake("--list-target-rules").stdout
     assert {line.split()[0] for line in targets.splitlines()} == {
-        *stages, "all", "split", "gather_dataset",
+        *stages, "all", "split_samples", "gather_dataset",
     }  # fmt: skip
 
 

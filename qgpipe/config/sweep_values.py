@@ -1,0 +1,117 @@
+"""The values that a sweep tag stands for."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from qgpipe.errors import ConfigError
+
+_KEYS = {
+    "!sweep": {"values"},
+    "!range": {"start", "stop", "step"},
+    "!random_uniform": {"start", "stop", "log", "size"},
+}
+_OPTIONAL = {"step", "log", "size"}
+_DIGITS = 6  # of a drawn number: enough for any setting, and readable in a name
+_DRAWN = 5
+
+
+def values_of(tag: str, given: Mapping[str, Any], key: str, seed: int) -> list[Any]:
+    """The values of ``!sweep``, ``!range`` or ``!random_uniform`` at ``key``, never none.
+
+    Random numbers depend on ``seed``, ``key`` and their place alone. Raises ``ConfigError`` if
+    the tag's own keys are wrong.
+    """
+    check_keys(tag, given, key, _KEYS[tag], _KEYS[tag] - _OPTIONAL)
+    if tag == "!sweep":
+        values = given["values"]
+        if not isinstance(values, list | tuple) or not values:
+            raise ConfigError(
+                "!sweep has no values", key=key, remedy="give a list: {values: [1, 2]}"
+            )
+        return list(values)
+    start, stop = (_number(given, name, key) for name in ("start", "stop"))
+    if tag == "!range":
+        return _range(start, stop, given.get("step"), key)
+    return _uniform(start, stop, given, key, seed)
+
+
+def check_keys(
+    tag: str, given: Mapping[str, Any], key: str, known: set[str], required: set[str]
+) -> None:
+    """Raise ``ConfigError`` unless ``tag`` has the keys that it needs and no other."""
+    if missing := sorted(required - set(given)):
+        raise ConfigError(f"{tag} has no '{missing[0]}'", key=key)
+    if unknown := sorted(set(map(str, given)) - known):
+        raise ConfigError(
+            f"{tag} has no key '{unknown[0]}'",
+            key=key,
+            remedy=f"known keys: {', '.join(sorted(known))}",
+        )
+
+
+def _range(start: Decimal, stop: Decimal, step: Any, key: str) -> list[int | float]:
+    """From ``start`` in steps to ``stop``, which is reached if a step ends there.
+
+    The step is 1 between integers if it is not given, else 0.1. In decimals, so that 0.1, 0.2, 0.3
+    are what they look like.
+    """
+    if step is None:
+        width = Decimal(1) if _is_whole(start, stop) else Decimal("0.1")
+    else:
+        width = _number({"step": step}, "step", key)
+    if width == 0 or (stop - start) / width < 0:
+        raise ConfigError(
+            f"no steps of {width} lead from {start} to {stop}",
+            key=key,
+            remedy="give a step that is not zero and has the right sign",
+        )
+    values = [start + i * width for i in range(int((stop - start) / width) + 1)]
+    whole = _is_whole(start, stop, width)
+    return [int(value) if whole else float(value) for value in values]
+
+
+def _uniform(
+    start: Decimal, stop: Decimal, given: Mapping[str, Any], key: str, seed: int
+) -> list[float]:
+    low, high, log = float(start), float(stop), given.get("log", False)
+    size = given.get("size", _DRAWN)
+    if not isinstance(size, int) or size < 1:
+        raise ConfigError(f"!random_uniform: size is {size!r}", key=key, remedy="use 5, for one")
+    if low >= high or (log and low <= 0):
+        raise ConfigError(
+            f"nothing can be drawn between {start} and {stop}",
+            key=key,
+            remedy="start is below stop, and above 0 with log: true",
+        )
+    generator = random.Random(f"{seed}/{key}")
+    shares = [generator.random() for _ in range(size)]
+    if log:
+        ratio = math.log(high / low)
+        drawn = [low * math.exp(share * ratio) for share in shares]
+    else:
+        drawn = [low + share * (high - low) for share in shares]
+    return [min(max(float(f"{value:.{_DIGITS}g}"), low), high) for value in drawn]
+
+
+def _number(given: Mapping[str, Any], name: str, key: str) -> Decimal:
+    """A number in decimals as it was written; ``1e-4`` is text in YAML 1.1."""
+    value = given[name]
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = Decimal(str(value))
+        if not number.is_finite():
+            raise ValueError
+    except (ArithmeticError, ValueError):
+        raise ConfigError(f"'{name}' is no number: {value!r}", key=key) from None
+    return number
+
+
+def _is_whole(*numbers: Decimal) -> bool:
+    """Whether all were written as integers."""
+    return all(number.as_tuple().exponent == 0 for number in numbers)

@@ -1,0 +1,79 @@
+rule sweep:
+    """Compare the runs of a sweep or cross-validation; nothing for one run."""
+    input:
+        plan.summaries(),
+    localrule: True
+
+
+rule compare_runs:
+    """Gather settings and results of all runs in a table and a figure."""
+    input:
+        summaries=plan.files(paths.summary),
+        metrics=plan.files(paths.metrics),
+    output:
+        table=report(
+            paths.sweep_table(settings, "{sweep}"),
+            caption="captions/sweep.rst",
+            category="Sweep",
+            labels={"run": "{sweep}", "table": "runs"},
+        ),
+        figure=report(
+            paths.sweep_figure(settings, "{sweep}"),
+            caption="captions/sweep.rst",
+            category="Sweep",
+            labels={"run": "{sweep}", "figure": "Runs"},
+        ),
+    log:
+        paths.run_log(settings, "{sweep}", "sweep"),
+    benchmark:
+        paths.run_benchmark(settings, "{sweep}", "sweep")
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        section=plan.comparison("sweep"),
+        context=plan.context,
+    message:
+        "compare the runs of {wildcards.sweep}"
+    script:
+        "../scripts/compare_runs.py"
+
+
+rule compare_folds:
+    """Gather the results of all folds, with mean and deviation."""
+    input:
+        summaries=plan.files(paths.summary),
+        metrics=plan.files(paths.metrics),
+    output:
+        table=report(
+            paths.folds_table(settings, "{sweep}"),
+            caption="captions/cross_validation.rst",
+            category="Cross-validation",
+            labels={"run": "{sweep}", "table": "folds"},
+        ),
+        figure=report(
+            paths.folds_figure(settings, "{sweep}"),
+            caption="captions/cross_validation.rst",
+            category="Cross-validation",
+            labels={"run": "{sweep}", "figure": "Folds"},
+        ),
+    log:
+        paths.run_log(settings, "{sweep}", "cross_validation"),
+    benchmark:
+        paths.run_benchmark(settings, "{sweep}", "cross_validation")
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        section=plan.comparison("folds"),
+        context=plan.context,
+    message:
+        "compare the folds of {wildcards.sweep}"
+    script:
+        "../scripts/compare_folds.py"

@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from qgpipe.job import job
+
+with job(snakemake, "folds") as config:
+    from qgpipe.report.comparison import write_cross_validation
+
+    write_cross_validation(
+        Path(config["training"]["path"]),
+        snakemake.params.section["runs"],
+        Path(snakemake.output.table),
+        Path(snakemake.output.figure),
+    )

@@ -11,7 +11,7 @@ from qgpipe.data.dataset import PackedDataset
 from qgpipe.errors import ConfigError, DataError, TrainingError
 from qgpipe.models import check_model, check_targets
 from qgpipe.training.training_pass import batches
-from qgpipe.training.trouble import explained, remedy_for
+from qgpipe.training.trouble import explained, memory_for, remedy_for
 
 
 def check_fit(
@@ -32,14 +32,16 @@ def check_fit(
             remedy="make training.batch_size smaller, or set training.drop_last to false",
         )
     try:
-        outputs = check_model(
-            model,
-            next(batches(loader, epoch=1, start=0)).to(device),
-            node_features=getattr(dataset, "node_features", None),
-            graph_features=getattr(dataset, "graph_features", None),
-            apply_model=apply_model,
-        )
-    except (torch.OutOfMemoryError, MemoryError) as error:
+        batch = next(batches(loader, epoch=1, start=0))
+        with memory_for(batch, device):
+            outputs = check_model(
+                model,
+                batch.to(device),
+                node_features=getattr(dataset, "node_features", None),
+                graph_features=getattr(dataset, "graph_features", None),
+                apply_model=apply_model,
+            )
+    except (TrainingError, torch.OutOfMemoryError, MemoryError) as error:
         raise explained(error, "the first batch") from None
     except ConfigError as error:
         error.remedy = remedy_for(error.problem) or error.remedy

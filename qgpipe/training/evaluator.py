@@ -21,8 +21,11 @@ from qgpipe.training.loss_log import LossLog
 from qgpipe.training.monitors import Collected, build_monitors
 from qgpipe.training.outputs import as_heads
 from qgpipe.training.progress import shown
+from qgpipe.training.trouble import memory_for
 
 logger = logging.getLogger(__name__)
+
+SMALLER_EVALUATED = "make the batch_size of this stage smaller"
 
 
 class Evaluator:
@@ -75,12 +78,6 @@ class Evaluator:
         except TrainingError as error:
             error.where = error.where or self.key
             raise
-        except torch.OutOfMemoryError:
-            raise TrainingError(
-                "the device has not enough memory",
-                where=self.key,
-                remedy="make the batch_size of this stage smaller",
-            ) from None
         values = log.summary()
         values.update({monitor.name: monitor(self.collected) for monitor in self.monitors})
         row = pd.DataFrame([values], columns=self.columns)
@@ -98,9 +95,10 @@ class Evaluator:
         targets: list[Tensor] = []
         positions: list[Tensor] = []
         for batch in loader:
-            batch = batch.to(self.device, non_blocking=True)
-            outputs = call_model(model, batch, self.apply_model)
-            log.add(batch_loss(self.criterion, outputs, batch), batch.num_graphs)
+            with memory_for(batch, self.device, SMALLER_EVALUATED):
+                batch = batch.to(self.device, non_blocking=True)
+                outputs = call_model(model, batch, self.apply_model)
+                log.add(batch_loss(self.criterion, outputs, batch), batch.num_graphs)
             if self.keeps_outputs or self.monitors:
                 for task, head in as_heads(outputs).items():
                     heads.setdefault(task, []).append(head)

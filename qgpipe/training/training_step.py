@@ -14,6 +14,7 @@ from qgpipe.models.build import call_model
 from qgpipe.training.average import WeightAverage
 from qgpipe.training.criterion import Criterion, batch_loss, require_gradient
 from qgpipe.training.precision import Precision, in_full
+from qgpipe.training.trouble import memory_for
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,17 @@ class TrainingStep:
         )
 
     def _backward(self, batch: Any, share: float) -> Tensor:
-        """Add the gradients of the loss of ``batch`` times its ``share``; returns that product."""
-        batch = batch.to(self.device, non_blocking=True)
-        with self.precision.autocast():
-            outputs = call_model(self.model, batch, self.apply_model)
-        loss = share * batch_loss(self.criterion, in_full(outputs), batch)
-        require_gradient(loss)
-        self.precision.scaled(loss).backward()
+        """Add the gradients of the loss of ``batch`` times its ``share``; returns that product.
+
+        Raises ``TrainingError`` with the numbers of the batch if it does not fit into memory.
+        """
+        with memory_for(batch, self.device):
+            batch = batch.to(self.device, non_blocking=True)
+            with self.precision.autocast():
+                outputs = call_model(self.model, batch, self.apply_model)
+            loss = share * batch_loss(self.criterion, in_full(outputs), batch)
+            require_gradient(loss)
+            self.precision.scaled(loss).backward()
         return loss.detach()
 
     def _advance(self) -> Tensor:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 
 from qgpipe.errors import TrainingError
@@ -11,13 +15,15 @@ SMALLER_BATCHES = (
     "or set training.precision to bf16"
 )
 
+_NO_MEMORY = "can't allocate memory"
+
 _PHRASES = {
     "device-side assert": (
         "an index is out of range on the GPU, most likely a class label",
         "see that the last layer has an output for each class; "
         "training.device: cpu names the label",
     ),
-    "can't allocate memory": ("this machine has not enough memory", SMALLER_BATCHES),
+    _NO_MEMORY: ("this machine has not enough memory", SMALLER_BATCHES),
     "not implemented for 'Half'": (
         "a layer cannot compute in fp16 here",
         "set training.precision to bf16 or fp32",
@@ -53,6 +59,29 @@ def explained(error: Exception, where: str) -> Exception:
         if phrase in text:
             return TrainingError(f"{problem} ({text[:200]})", where=where, remedy=remedy)
     return error
+
+
+@contextmanager
+def memory_for(batch: Any, device: torch.device, remedy: str = SMALLER_BATCHES) -> Iterator[None]:
+    """A block that works on ``batch``: if memory runs out, the error tells how large that is.
+
+    Raises ``TrainingError`` then.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        lacking = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not lacking and _NO_MEMORY not in str(error):
+            raise
+        raise TrainingError(
+            f"a batch of {_extent(batch)} does not fit into the memory of {device}", remedy=remedy
+        ) from None
+
+
+def _extent(batch: Any) -> str:
+    """Graphs, nodes and edges of a batch, as far as it tells."""
+    counts = {what: getattr(batch, f"num_{what}", None) for what in ("graphs", "nodes", "edges")}
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
 
 
 def remedy_for(text: str) -> str | None:

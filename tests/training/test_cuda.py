@@ -22,6 +22,9 @@ pytestmark = [
 ]
 
 
+SAGE = [["torch_geometric.nn.SAGEConv", [3, 8], {}, "x, edge_index"]]
+
+
 class Loss:
     """Cross entropy; at its call number ``at`` the process is told to stop.
 
@@ -157,3 +160,48 @@ def test_a_step_does_not_wait_for_the_device(precision):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert log.settle() is None
+
+
+@pytest.mark.parametrize("residency", ["memory", "device"])
+@pytest.mark.parametrize("form", ["edges", "csr", "dense"])
+def test_loading_and_training_do_not_wait_for_the_device(make_config, open_data, form, residency):
+    options = {"device": "cuda", "message_passing": form, "num_epochs": 1}
+    config = make_config(data={"residency": residency}, training=options)
+    loaders, trainer, log = open_data(config), Trainer(config), LossLog()
+    trainer.run_training(loaders.train, loaders.validation)  # what is built once may wait
+    device = trainer.device
+    step = TrainingStep(
+        trainer.model, trainer.criterion, trainer.optimizer, Precision("fp32", device), device
+    )
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch in loaders.train.iterate(2):
+            log.add(**vars(step([batch])))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert loaders.train.form == form
+    assert log.settle() is None
+
+
+@pytest.mark.parametrize("residency", ["memory", "device"])
+@pytest.mark.parametrize("form", ["csr", "dense"])
+def test_every_form_trains_on_the_gpu_as_on_the_cpu(make_config, open_data, form, residency):
+    losses = []
+    for device, passing in (("cpu", "edges"), ("cuda", form)):
+        config = make_config(
+            name=device,
+            data={"residency": residency},
+            # Without dropout, whose random numbers differ.
+            model={"encoder_kwargs": {"layers": SAGE}},
+            training={"device": device, "message_passing": passing},
+        )
+        loaders = open_data(config)
+        training, validation = Trainer(config).run_training(loaders.train, loaders.validation)
+        losses.append([*training["loss_avg"], *validation["loss_avg"]])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_batches_of_changing_shapes_run_through_a_translated_model(train):
+    for form in ("csr", "dense"):
+        trainer = train(form, compile=True, message_passing=form)
+        assert all(value.isfinite().all() for value in weights(trainer).values())

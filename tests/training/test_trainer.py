@@ -472,10 +472,10 @@ class OutOfMemory:
         return cross_entropy(outputs[0], data.y)
 
 
-def test_out_of_memory_says_where_and_what_to_change(make_config, train):
+def test_out_of_memory_says_where_how_large_the_batch_was_and_what_to_change(make_config, train):
     message = (
-        r"epoch 2, step 3: there is not enough memory on the device; make training\.batch_size "
-        r"smaller and training\.accumulate_steps larger"
+        r"epoch 2, step 3: a batch of 8 graphs, \d\d nodes, \d\d edges does not fit into the "
+        r"memory of cpu; make training\.batch_size smaller and training\.accumulate_steps larger"
     )
     with pytest.raises(TrainingError, match=message):
         train(make_config(criterion=OutOfMemory(at=7 + 3)))
@@ -485,9 +485,13 @@ def test_so_does_it_for_the_first_batch_and_the_validation(make_config, train):
     def greedy(model, data):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    with pytest.raises(TrainingError, match=r"the first batch: .* make training\.batch_size"):
+    with pytest.raises(
+        TrainingError, match=r"the first batch: a batch of 8 graphs, .* make training\.batch_size"
+    ):
         train(make_config(apply_model=greedy))
-    with pytest.raises(TrainingError, match=r"validation\.validator: .* make the batch_size"):
+    with pytest.raises(
+        TrainingError, match=r"validation\.validator: a batch of .* make the batch_size"
+    ):
         train(make_config(criterion=OutOfMemory(at=7)))
 
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch_geometric.data import Batch, Data
 
 from qgpipe.errors import TrainingError
-from qgpipe.training.trouble import explained
+from qgpipe.training.trouble import explained, memory_for
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
@@ -18,6 +19,24 @@ def test_out_of_memory_of_the_host_is_recognised():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
     assert "not enough memory" in str(explained(caught.value, "x"))
+
+
+def test_a_batch_that_does_not_fit_is_named_with_its_numbers():
+    graphs = [Data(x=torch.zeros(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]))] * 500
+    with (
+        pytest.raises(TrainingError) as caught,
+        memory_for(Batch.from_data_list(graphs), torch.device("cpu"), "take less"),
+    ):
+        torch.empty(2**60)
+    assert str(caught.value) == (
+        "a batch of 500 graphs, 1,500 nodes, 1,000 edges does not fit into the memory of cpu; "
+        "take less"
+    )
+
+
+def test_other_errors_pass_through_it():
+    with pytest.raises(RuntimeError, match="a bug"), memory_for(None, torch.device("cpu")):
+        raise RuntimeError("a bug")
 
 
 def test_a_layer_without_a_deterministic_algorithm_is_explained():

@@ -1,0 +1,160 @@
+"""Loading alone: batches from memory or from disk, in PyG's way, in QuantumGravPy's and in ours.
+
+    python benchmarks/loader.py --output benchmarks/results/loader.md
+
+Every contender loads the same graphs in the same order, and all batches are compared. ``--quick``
+does all of it on a few small graphs; its times say nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from graphs import GraphFiles, sprinkled, write_part_file
+from machine import describe
+from measure import Contender, keep, rates, table
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
+
+from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.loader import GraphLoader
+from qgpipe.data.packed import Form
+
+PACKAGES = ("numpy", "torch", "torch-geometric")
+BATCH_SIZE = 32
+FORMS: tuple[Form, ...] = ("edges", "csr", "dense")
+FIELDS = ("x", "y", "graph_features", "edge_index", "batch", "ptr")
+BASES = ("PyG, in memory", "QuantumGravPy's way: .pt files")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Graphs, their ranges of sizes, rounds."""
+
+    graphs: int
+    sizes: tuple[tuple[int, int], ...]
+    rounds: int
+
+
+FULL = Scale(1024, ((64, 128), (64, 256)), 5)
+QUICK = Scale(70, ((5, 20),), 0)
+
+Load = Callable[[], Iterable[Batch]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few small graphs")
+    parser.add_argument("--output", type=Path, help="Markdown file for the result")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    keep("\n\n".join(_report(QUICK if given.quick else FULL)), given.output)
+
+
+def _report(scale: Scale) -> Iterator[str]:
+    yield "# Loading alone"
+    yield (
+        f"{scale.graphs:,} causal sets of two-dimensional flat spacetime, each with 12 node and 4 "
+        f"graph features, in batches of {BATCH_SIZE}, without worker processes or threads. "
+        f"{describe(*PACKAGES)} {torch.get_num_threads()} thread(s)."
+    )
+    yield (
+        f"Graphs a second: the median of {max(1, scale.rounds)} rounds in which all take turns. "
+        "`edges` gives `edge_index` (int64), as PyG does. `csr` and `dense` give what training "
+        "consumes: compact edges, which the step spells out on the device where it computes; the "
+        "lines that say so include that, or the `edge_index` made of them. Copying alone copies "
+        "all tensors of the finished batches. All contenders gave the same batches."
+    )
+    for smallest, largest in scale.sizes:
+        graphs = sprinkled(scale.graphs, smallest, largest)
+        edges = sum(graph.num_edges for graph in graphs) / len(graphs)
+        yield f"## {smallest} to {largest} elements, {edges:,.0f} edges on average"
+        with tempfile.TemporaryDirectory() as folder:
+            yield _table(graphs, Path(folder), scale)
+
+
+def _table(graphs: Sequence[Data], folder: Path, scale: Scale) -> str:
+    loads = _loads(graphs, folder)
+    _compare(graphs, loads)
+    for form in FORMS:
+        batches = list(loads[f"memory, {form}"]())
+        loads[f"copying alone, {form}"] = lambda batches=batches: map(_copied, batches)
+    contenders = [
+        Contender(name, 1, len(graphs), lambda load=load: _exhaust(load()))
+        for name, load in loads.items()
+    ]
+    found = {c.name: rate for c, rate in rates(contenders, scale.rounds).items()}
+    return table(
+        ("what", "graphs/s", *(f"over {base}" for base in BASES)),
+        [(name, rate, *(rate / found[base] for base in BASES)) for name, rate in found.items()],
+    )
+
+
+def _loads(graphs: Sequence[Data], folder: Path) -> dict[str, Load]:
+    """What loads all graphs once, by its name."""
+    description = write_part_file(graphs, folder)
+    files = GraphFiles.write(graphs, folder / "pt")
+    result: dict[str, Load] = {
+        BASES[1]: lambda: DataLoader(files, BATCH_SIZE),
+        BASES[0]: lambda: DataLoader(list(graphs), BATCH_SIZE),
+    }
+    residencies = ["mmap", "memory"]
+    if torch.cuda.is_available():
+        residencies.append("device")
+    for residency in residencies:
+        dataset = PackedDataset(description, residency=residency, device="cuda")
+        for form in FORMS:
+            loader = GraphLoader(dataset, BATCH_SIZE)
+            loader.form = form
+            result[f"{residency}, {form}"] = lambda loader=loader: loader
+            if residency == "memory" and form != "edges":
+                result[f"memory, {form}, spelt out"] = lambda loader=loader: map(_expanded, loader)
+                result[f"memory, {form}, then edge_index"] = lambda loader=loader: map(
+                    _with_edge_index, loader
+                )
+    return result
+
+
+def _expanded(batch: Any) -> Any:
+    return batch.compact_edges.expand(torch.float32)
+
+
+def _with_edge_index(batch: Any) -> Tensor:
+    return batch.edge_index
+
+
+def _copied(batch: Batch) -> list[Tensor]:
+    values = [value for value in batch.to_dict().values() if value is not None]
+    flat = [part for v in values for part in (v if isinstance(v, tuple) else [v])]
+    return [tensor.clone() for tensor in flat if isinstance(tensor, Tensor)]
+
+
+def _exhaust(items: Iterable[Any]) -> None:
+    for _ in items:
+        pass
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _compare(graphs: Sequence[Data], loads: dict[str, Load]) -> None:
+    """Whether all contenders that give batches give the same."""
+    expected = list(DataLoader(list(graphs), BATCH_SIZE))
+    for name, load in loads.items():
+        if name.endswith(("spelt out", "then edge_index")):
+            continue
+        for found, wanted in zip(load(), expected, strict=True):
+            for field in FIELDS:
+                if not torch.equal(found[field].cpu(), wanted[field]):
+                    raise AssertionError(f"{field} of {name} differs")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,9 +5,15 @@ reads ``--configfile`` with ``yaml.FullLoader``: registering the tags here makes
 ``!pyobject`` work in a configuration. ``--logger qgpipe`` shows a line for each job.
 """
 
+import logging
+
 from qgpipe.config.tags import register
 from snakemake_logger_plugin_qgpipe.handler import LogHandler
 
 __all__ = ["LogHandler"]
 
 register()
+
+# On a full disk Snakemake's own log cannot grow. Every line would say so, with a traceback,
+# around the one that tells which job has failed.
+logging.raiseExceptions = False

@@ -10,7 +10,7 @@ import pytest
 from qgpipe.causets.stores import generate_store
 from qgpipe.config.resolve import resolve_config
 from qgpipe.data.preprocess import preprocess_part, write_dataset
-from qgpipe.data.split import write_split
+from qgpipe.data.split_file import write_split
 from qgpipe.errors import DiskFullError
 from qgpipe.files import read_json, write_json
 from qgpipe.report.figures import plot_run
@@ -20,6 +20,7 @@ from qgpipe.training.run import train_run
 pytestmark = pytest.mark.slow
 
 DATA, RUN, PART = Path("results/data"), Path("results/runs/tiny"), "causets-000000000.safetensors"
+SPLIT = DATA / "split.json"
 REMEDY = "make room and start the same command again, or write to another disk"
 
 
@@ -150,3 +151,20 @@ def test_the_workflow_says_it_in_a_line_and_goes_on_when_there_is_room(
     result = project.snakemake("train")
     assert result.returncode == 0, result.stdout + result.stderr
     assert (disk / "tiny" / "model.pt").read_bytes() == Finished(finished).model.read_bytes()
+
+
+def test_so_it_is_where_snakemake_cannot_write_its_own_files(finished, full_disk):
+    disk = full_disk(16_000_000)
+    project = replace(finished, folder=disk / "project")
+    shutil.copytree(finished.folder, project.folder)
+    (project.folder / SPLIT).unlink()
+    fill(disk)
+    result = project.snakemake("split")
+    said = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert "Traceback" not in said
+    assert "No space left on device" in said
+    (disk / "filler").unlink()
+    result = project.snakemake("split")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (project.folder / SPLIT).read_bytes() == (finished.folder / SPLIT).read_bytes()

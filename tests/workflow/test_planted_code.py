@@ -18,7 +18,7 @@ from qgpipe.cli import main
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
 from qgpipe.data.preprocess import write_dataset
-from qgpipe.data.split import write_split
+from qgpipe.data.split_file import write_split
 from qgpipe.errors import QgpipeError
 from qgpipe.models import load_model
 from qgpipe.report.figures import plot_run

@@ -20,7 +20,11 @@ class Choice:
     reason: str
 
 
-# Above it dense products win over sparse ones on a CPU: see benchmarks/results/step.md.
+# Of edges a graph: below it another form takes as long to be made as it saves. This number and
+# the next are from benchmarks/results/step.md.
+FEW_EDGES = 100
+
+# Of all pairs of nodes: above it dense products win over sparse ones on a CPU.
 DENSE_ON_CPU = 0.4
 
 # From arithmetic, not measured: dense products run at some 40 TFLOP/s in single precision, sparse
@@ -49,5 +53,8 @@ def choose(
         return Choice("edges", f"no layer is one of {names}")
     if requested != "auto":
         return Choice(requested, "as configured")
+    reason = f"{density}, on {device_type}"
+    if density.edges < FEW_EDGES * density.graphs:
+        return Choice("edges", reason)
     least = DENSE_ON_CPU if device_type == "cpu" else DENSE_ELSEWHERE
-    return Choice("dense" if density.share >= least else "csr", f"{density}, on {device_type}")
+    return Choice("dense" if density.share >= least else "csr", reason)

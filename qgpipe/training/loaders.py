@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,20 +55,23 @@ def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path
     )
 
 
-def suit(loader: Any, model: nn.Module, config: Mapping[str, Any], device: torch.device) -> None:
-    """Let ``loader`` give edges in the form in which ``model`` passes messages fastest.
+def suit(
+    loaders: Iterable[Any], model: nn.Module, config: Mapping[str, Any], device: torch.device
+) -> None:
+    """Let ``loaders`` give edges in the form in which ``model`` passes messages fastest.
 
-    As ``training.message_passing`` says. A loader of another kind than ``GraphLoader`` stays.
+    As ``training.message_passing`` says. Others than a ``GraphLoader`` stay as they are.
     """
-    if not isinstance(loader, GraphLoader):
-        return
     usual = config["apply_model"] is None and takes_adjacency(model)
-    choice = choose(
-        config["training"]["message_passing"], model, usual, loader.dataset.density, device.type
-    )
-    if loader.form != choice.form:
+    requested = config["training"]["message_passing"]
+    choices = []
+    for loader in loaders:
+        if isinstance(loader, GraphLoader):
+            choice = choose(requested, model, usual, loader.dataset.density, device.type)
+            loader.form = choice.form
+            choices.append(choice)
+    for choice in dict.fromkeys(choices):
         logger.info("message passing: %s (%s)", choice.form, choice.reason)
-    loader.form = choice.form
 
 
 def fingerprint_data(*loaders: Any) -> str:

@@ -68,7 +68,7 @@ def test_run(
     loaders = open_loaders(config, dataset_json, split_json)
     epoch = read_model_file(model_path).get("epoch")  # none in a file that is not of a run
     model = load_model(model_path, device)
-    suit(loaders.test, model, config, device)
+    suit([loaders.test], model, config, device)
     own = Tester(device, criterion, apply_model=config["apply_model"])
     with deterministic_algorithms(config["training"]["deterministic"]):
         results = tester.test(model, loaders.test)

@@ -104,8 +104,7 @@ class Trainer:
             self._build()
         self._train_loader, self._val_loader = train_loader, val_loader
         self._progress = Progress(self._num_epochs)
-        for loader in (train_loader, val_loader):
-            suit(loader, self.model, self.config, self.device)
+        suit((train_loader, val_loader), self.model, self.config, self.device)
         with self._deterministic():
             self._check()
             self._complete()
@@ -120,7 +119,7 @@ class Trainer:
 
         Raises ``TrainingError`` if there is no trained model yet.
         """
-        suit(test_loader, self.model, self.config, self.device)
+        suit([test_loader], self.model, self.config, self.device)
         with self._deterministic():
             results = self.tester.test(self.best_model(), test_loader)
         last_row(results, "testing.tester")

@@ -6,6 +6,7 @@ from qgpipe.data.density import Density
 from qgpipe.message_passing.choice import DENSE_ELSEWHERE, DENSE_ON_CPU, choose
 
 LINKS = Density(graphs=10, edges=3_000, pairs=10 * 256**2, largest=256)
+SMALL = Density(graphs=10, edges=10 * 45, pairs=10 * 10**2, largest=10)
 CHAINS = Density(graphs=10, edges=10 * 256 * 255 // 2, pairs=10 * 256**2, largest=256)
 
 
@@ -18,13 +19,14 @@ def test_the_share_of_edges_is_that_of_all_pairs() -> None:
 @pytest.mark.parametrize(
     ("density", "device", "form"),
     [
+        (SMALL, "cpu", "edges"),
         (LINKS, "cpu", "csr"),
         (CHAINS, "cpu", "dense"),
         (LINKS, "cuda", "csr"),
         (CHAINS, "cuda", "dense"),
     ],
 )
-def test_full_matrices_are_multiplied_as_such(density: Density, device: str, form: str) -> None:
+def test_the_form_follows_from_size_and_density(density: Density, device: str, form: str) -> None:
     choice = choose("auto", SAGEConv(2, 3), True, density, device)
     assert choice.form == form
     assert choice.reason == f"{density}, on {device}"

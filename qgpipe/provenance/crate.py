@@ -21,6 +21,7 @@ from qgpipe.errors import DataError
 from qgpipe.files import atomic_path
 from qgpipe.provenance.chain import Link
 from qgpipe.provenance.record import Record
+from qgpipe.provenance.settings import SettingsNow
 from qgpipe.workflow_folder import workflow_folder
 
 PROFILES = {
@@ -54,8 +55,8 @@ FORMATS = {
 def write_crate(links: Sequence[Link], folder: Path) -> None:
     """Write the crate of the chain ``links`` to ``folder``, which must not exist yet.
 
-    Raises ``DataError`` if it does, if an artifact is not as it was recorded, or if there is
-    no workflow to be found.
+    Raises ``DataError`` if it does, if an artifact, the configuration or code is not as it was
+    recorded, or if there is no workflow to be found.
     """
     if folder.exists():
         raise DataError(f"{folder} exists", remedy="name a new folder")
@@ -65,8 +66,22 @@ def write_crate(links: Sequence[Link], folder: Path) -> None:
             f"{broken[0]} is not what was recorded, or its record is lost",
             remedy="run the pipeline again, or see what 'qgpipe trace' says of it",
         )
+    _require_same_settings(record for link in links if (record := link.record))
     with atomic_path(folder) as temporary:
         _Crate(links).crate.write(temporary)
+
+
+def _require_same_settings(records: Iterable[Record]) -> None:
+    """The crate gets the configuration and code of today: they have to be those of the jobs."""
+    now = SettingsNow()
+    for record in records:
+        said = now.of(record)
+        if said.file is not None and (said.changes or said.problem):
+            raise DataError(
+                f"{said.file} or code that it names is not as in {record.stage}: "
+                f"{said.problem or said.changes[0]}",
+                remedy="change it back, or run the pipeline again",
+            )
 
 
 class _Crate:

@@ -220,6 +220,13 @@ def test_a_crate_holds_every_file_that_it_lists(crate):
 
 
 def test_no_crate_is_written_of_what_does_not_hold(copy, capsys):
+    edit(Path("run.yaml"), "num_epochs: 3", "num_epochs: 4")
+    assert main(["trace", str(RUN), "--crate", "crate"]) == 1
+    assert capsys.readouterr().err == (
+        "qgpipe trace: run.yaml or code that it names is not as in train: "
+        "training.num_epochs: 3 → 4; change it back, or run the pipeline again\n"
+    )
+    edit(Path("run.yaml"), "num_epochs: 4", "num_epochs: 3")
     (RUN / "history.csv").write_text("edited")
     assert main(["trace", str(RUN), "--crate", "crate"]) == 1
     assert "history.csv is not what was recorded" in capsys.readouterr().err

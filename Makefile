@@ -1,6 +1,7 @@
 # make run    train the default model on generated causal sets
 # make test   checks and tests
 # make crash-test N=20   kill runs of a small pipeline N times, and compare what comes out
+# make slurm-up, slurm-down   start and stop a small Slurm cluster here, for the tests (as root)
 # make clean  delete what the configuration no longer uses: old parts, checkpoints, leftovers
 # CONFIG=my.yaml and CORES=8 choose another run and more cores.
 
@@ -11,7 +12,7 @@ N ?= 12
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install run test crash-test check format report clean
+.PHONY: help install run test crash-test slurm-up slurm-down check format report clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -37,6 +38,12 @@ test: check
 
 crash-test: $(INSTALLED)
 	$(BIN)/python tests/crash/kill_and_compare.py --kills $(N)
+
+slurm-up:
+	@tests/slurm/cluster.sh up
+
+slurm-down:
+	@tests/slurm/cluster.sh down
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

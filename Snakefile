@@ -3,7 +3,7 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
-from qgpipe import paths
+from qgpipe import paths, resources
 from qgpipe.report.figures import FIGURES
 from qgpipe.workflow import plan_workflow
 from qgpipe.workflow_lock import lock_outputs

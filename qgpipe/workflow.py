@@ -19,6 +19,7 @@ from qgpipe.config.objects import add_search_path
 from qgpipe.config.runs import Run, comparison_section, expand_runs
 from qgpipe.config.sections import stage_section
 from qgpipe.data.data_plan import DataPlan, plan_data
+from qgpipe.data.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
 
 _VARIANTS = ("raw", "parts", "split")
@@ -85,12 +86,24 @@ class Plan:
 
         The state of any other store is in the part's section.
         """
-        part = self._data(wildcards).parts[wildcards.part]
+        part = self.planned_part(wildcards)
         return [paths.store_attributes(part.path)] if part.generated else []
 
     def parts(self, wildcards: Any) -> list[Path]:
         """The part files of a job's data."""
         return self._data(wildcards).files
+
+    def planned_part(self, wildcards: Any) -> PartPlan:
+        """The part that a job makes."""
+        return self._data(wildcards).parts[wildcards.part]
+
+    def planned_parts(self, wildcards: Any) -> list[PartPlan]:
+        """The parts of a job's data; of a job that generates a store, those read from it."""
+        parts = list(self._data(wildcards).parts.values())
+        if not hasattr(wildcards, "store"):
+            return parts
+        store = paths.raw_store(self._run(wildcards).config, wildcards.store)
+        return [part for part in parts if part.path == store]
 
     def gathered(self, wildcards: Any) -> dict[str, Any]:
         """Inputs of the job that splits: the data."""
@@ -125,7 +138,7 @@ class Plan:
 
     def samples(self, wildcards: Any, threads: int) -> dict[str, Any]:
         """Arguments of ``preprocess_part`` that say which samples a part holds."""
-        planned = self._data(wildcards).parts[wildcards.part]
+        planned = self.planned_part(wildcards)
         return {
             "store_path": planned.path,
             "store_name": planned.store,

@@ -17,8 +17,10 @@ rule generate_store:
         "../envs/preprocess.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: attempt * 4000,
+        runtime=lambda wildcards, attempt: resources.generate_minutes(
+            plan.planned_parts(wildcards), attempt
+        ),
     params:
         section=plan.section("generate"),
         context=plan.context,

@@ -20,8 +20,12 @@ rule preprocess_part:
         "../envs/preprocess.yaml"
     threads: settings["data"]["n_processes"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: resources.preprocess_megabytes(
+            plan.planned_part(wildcards), attempt
+        ),
+        runtime=lambda wildcards, attempt: resources.preprocess_minutes(
+            plan.planned_part(wildcards), attempt
+        ),
     params:
         section=plan.part_section,
         context=plan.context,
@@ -46,8 +50,12 @@ rule gather_dataset:
         "../envs/preprocess.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wildcards, attempt: resources.listing_megabytes(
+            plan.planned_parts(wildcards), attempt
+        ),
+        runtime=lambda wildcards, attempt: resources.listing_minutes(
+            plan.planned_parts(wildcards), attempt
+        ),
     params:
         section=plan.section("gather"),
         context=plan.context,

@@ -19,8 +19,12 @@ rule split_samples:
         "../envs/preprocess.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda wildcards, attempt: resources.listing_megabytes(
+            plan.planned_parts(wildcards), attempt
+        ),
+        runtime=lambda wildcards, attempt: resources.listing_minutes(
+            plan.planned_parts(wildcards), attempt
+        ),
     params:
         section=plan.section("split"),
         context=plan.context,

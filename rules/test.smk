@@ -26,8 +26,12 @@ rule test_run:
         "../envs/train.yaml"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=lambda wildcards: resources.training_megabytes(
+            plan.planned_parts(wildcards)
+        ),
+        runtime=lambda wildcards, attempt: resources.evaluation_minutes(
+            plan.planned_parts(wildcards), attempt
+        ),
         gpu=0 if settings["training"]["device"] == "cpu" else 1,
     params:
         section=plan.section("test"),

@@ -27,7 +27,9 @@ rule train_run:
         "../envs/train.yaml"
     threads: 8
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: resources.training_megabytes(
+            plan.planned_parts(wildcards)
+        ),
         runtime=24 * 60,
         gpu=0 if settings["training"]["device"] == "cpu" else 1,
     params:

@@ -35,7 +35,8 @@ class PartPlan:
     ``role``: ``all``, ``train``, ``validation`` or ``test``. ``num_samples``: of the whole
     store; if the store has an array that says how many samples it holds, parts beyond that
     stay empty. ``source``: a name for what these samples are, which changes when the store is
-    replaced; empty for a store that is generated.
+    replaced; empty for a store that is generated. ``sample_bytes``: what the arrays of one
+    sample decode to, about; in a store of groups, those of the first.
     """
 
     name: str
@@ -48,6 +49,7 @@ class PartPlan:
     stop: int
     generated: bool
     source: str
+    sample_bytes: int
 
     def describe_store(self) -> dict[str, Any]:
         """The store's entry in ``dataset.json``."""
@@ -92,6 +94,7 @@ def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> li
     if (group_by := config["data"].get("group_by")) is not None:
         _check_generated(group_by)
     total = section["num_samples"]
+    sample_bytes = 2 * max(section["size"]) ** 2  # two matrices; all the rest is small
     parts = []
     for store in section["stores"]:
         name, path = _unique(store, taken), paths.raw_store(config, store)
@@ -107,6 +110,7 @@ def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> li
                 stop=stop,
                 generated=True,
                 source="",
+                sample_bytes=sample_bytes,
             )
             for start, stop in _ranges(total, chunksize)
         ]
@@ -124,6 +128,7 @@ def _existing(
     ranges = list(_ranges(store.num_samples, source["chunksize"]))
     files = [paths.part({"data": source}, f"{name}-{start:09d}") for start, _ in ranges]
     known = list(_recorded_states(files))
+    sample_bytes = store.sample_bytes()
     contents = identity(observe(store, next(iter(known), None)), known)
     for start, stop in ranges:
         yield PartPlan(
@@ -137,6 +142,7 @@ def _existing(
             stop=stop,
             generated=False,
             source=contents + _numbering(store.groups[start:stop], start),
+            sample_bytes=sample_bytes,
         )
 
 

@@ -8,6 +8,7 @@ the metadata file of each array is read itself, because a consolidated copy may 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections import Counter
@@ -50,6 +51,12 @@ class ArrayInfo:
         return self.path / (".zarray" if self.zarr_format == 2 else "zarr.json")
 
     @property
+    def item_bytes(self) -> int:
+        """Bytes of an element; 8 where the store's word for the type does not say."""
+        bits = re.search(r"\d+$", self.dtype)
+        return 1 if self.dtype == "bool" else int(bits[0]) // 8 if bits else 8
+
+    @property
     def is_square(self) -> bool:
         """Whether the last two axes have equal lengths."""
         return len(self.shape) >= 2 and self.shape[-1] == self.shape[-2]
@@ -87,6 +94,13 @@ class StoreInfo:
     def sample_name(self, index: int) -> str:
         """The sample ``index`` as a message names it."""
         return f"{index} (cset_{self.groups[index]})" if self.groups else str(index)
+
+    def sample_bytes(self) -> int:
+        """What the arrays of one sample decode to: of any if stacked, else of the first group."""
+        skip = 1 if self.layout == "stacked" else 0
+        return sum(
+            array.item_bytes * math.prod(array.shape[skip:]) for array in self.arrays.values()
+        )
 
     def array(self, name: str) -> ArrayInfo:
         """The array ``name``; ``DataError`` naming the nearest one if there is none."""

@@ -59,7 +59,7 @@ def test_store_names_are_safe_file_names(write_stacked, causal_sets):
 
 
 def test_generated_stores_come_first_and_need_not_exist(write_stacked, causal_sets):
-    generate = {"stores": ["one", "two"], "num_samples": 5, "layout": "groups"}
+    generate = {"stores": ["one", "two"], "num_samples": 5, "layout": "groups", "size": [8, 16]}
     parts = plan_parts(config(write_stacked(causal_sets), chunksize=4, generate=generate))
     assert [(p.name, p.stop, p.generated) for p in parts] == [
         ("one-000000000", 4, True),

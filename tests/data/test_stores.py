@@ -169,3 +169,14 @@ def test_a_relative_path_and_a_trailing_slash_are_taken(write_stacked, causal_se
     path = write_stacked(causal_sets)
     monkeypatch.chdir(path.parent)
     assert open_store(f"{path.name}{os.sep}").num_samples == 7
+
+
+def test_a_sample_decodes_to_the_bytes_of_its_arrays(write_stacked, write_groups, causal_sets):
+    import zarr
+
+    stacked, groups = write_stacked(causal_sets), write_groups(causal_sets)
+    arrays = zarr.open_group(stacked, mode="r").arrays()
+    expected = sum(a.nbytes // a.shape[0] for _, a in arrays if a.shape[0] == len(causal_sets))
+    assert open_store(stacked).sample_bytes() == expected
+    first = zarr.open_group(groups, mode="r")["cset_1"]
+    assert open_store(groups).sample_bytes() == sum(a.nbytes for _, a in first.arrays())

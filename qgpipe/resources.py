@@ -1,0 +1,61 @@
+"""What the jobs of the workflow ask a scheduler for, from the size of their data.
+
+Estimates from metadata, on the safe side: what a part decodes to, not what it takes packed.
+Stages that have to finish within one attempt ask for more in each further one. Training goes
+on where it was stopped, so it asks for the same again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from qgpipe.data.plan import PartPlan
+
+MB = 1e6
+LARGEST_REQUEST = 64_000  # MB for training; more graphs than fit are read from disk as needed
+DECODED_PER_SECOND = 1e6  # bytes; the slowest readers measured reach seven times as much
+TESTED_PER_SECOND = 1_000 / 60  # graphs; a tenth of what a small model reaches on two cores
+
+
+def decoded_bytes(parts: Iterable[PartPlan]) -> int:
+    """Bytes of the raw arrays of the samples in ``parts``, decoded."""
+    return sum((part.stop - part.start) * part.sample_bytes for part in parts)
+
+
+def generate_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
+    """Time to make the samples of ``parts``: half an hour, and a minute for each 10 MB."""
+    return attempt * (30 + math.ceil(decoded_bytes(parts) / (10 * MB)))
+
+
+def preprocess_megabytes(part: PartPlan, attempt: int = 1) -> int:
+    """Memory to preprocess ``part``: 2 GB, and three times what its samples decode to."""
+    return attempt * (2_000 + math.ceil(3 * decoded_bytes([part]) / MB))
+
+
+def preprocess_minutes(part: PartPlan, attempt: int = 1) -> int:
+    """Time to preprocess ``part``: ten minutes, and what a slow reader needs."""
+    return attempt * (10 + math.ceil(decoded_bytes([part]) / DECODED_PER_SECOND / 60))
+
+
+def listing_megabytes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
+    """Memory to list ``parts`` or split their samples: 1 GB, 0.5 kB a sample, 0.1 MB a part."""
+    parts = list(parts)
+    samples = sum(part.stop - part.start for part in parts)
+    return attempt * (1_000 + math.ceil(0.0005 * samples + 0.1 * len(parts)))
+
+
+def listing_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
+    """Time to list ``parts`` or split their samples: ten minutes, and one for 500 parts."""
+    return attempt * (10 + math.ceil(len(list(parts)) / 500))
+
+
+def training_megabytes(parts: Iterable[PartPlan]) -> int:
+    """Memory to train or test on ``parts``: 6 GB, and a quarter of what they decode to."""
+    return min(6_000 + math.ceil(decoded_bytes(parts) / 4 / MB), LARGEST_REQUEST)
+
+
+def evaluation_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
+    """Time to test on all samples of ``parts``: an hour, and what a slow model needs."""
+    samples = sum(part.stop - part.start for part in parts)
+    return attempt * (60 + math.ceil(samples / TESTED_PER_SECOND / 60))

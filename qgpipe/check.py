@@ -42,19 +42,16 @@ def check_runs(runs: Sequence[Run]) -> str:
     run would end with, and says which run that is if they are several.
     """
     texts: dict[str, str] = {}
-    for run in runs:
-        shaped_by = [stage_section(run.config, stage) for stage in ("generate", "train", "test")]
-        data = [
-            [source["files"], stage_section(run.config, "preprocess", source=source)]
-            for _, source in data_sources(run.config)
-        ]
-        which = json.dumps(to_plain([shaped_by, data]), sort_keys=True)
-        try:
-            texts[which] = texts.get(which) or check(run.config)
-        except QgpipeError as error:
-            if len(runs) > 1:
-                error.problem += f" (in run {run.config['name']})"
-            raise
+    with tempfile.TemporaryDirectory() as folder:
+        samples = _Samples(Path(folder))
+        for run in runs:
+            which = _identity(run.config)
+            try:
+                texts[which] = texts.get(which) or _check(run.config, samples)
+            except QgpipeError as error:
+                if len(runs) > 1:
+                    error.problem += f" (in run {run.config['name']})"
+                raise
     names = [run.config["name"] for run in runs]
     lines = [f"runs      {len(runs)}: {names[0]}", *(f"          {name}" for name in names[1:])]
     return "\n".join([next(iter(texts.values())), *(lines if len(runs) > 1 else [])])
@@ -67,20 +64,50 @@ def check(config: Mapping[str, Any]) -> str:
     loss, optimizer and evaluators, and passes the samples through. Nothing is left on disk.
     Raises the ``QgpipeError`` that the run would end with.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        return _check(config, _Samples(Path(folder)))
+
+
+class _Samples:
+    """A few samples of the data of each run, which are read once, below ``folder``."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._known: dict[Path, PackedDataset] = {}
+
+    def of(self, config: Mapping[str, Any], part: PartPlan) -> PackedDataset:
+        """Samples of the first ``part`` of the data of ``config``."""
+        data = paths.dataset(config)
+        if data not in self._known:
+            folder = self.folder / f"data{len(self._known)}"
+            self._known[data] = _read_sample(config, part, folder)
+        return self._known[data]
+
+
+def _check(config: Mapping[str, Any], samples: _Samples) -> str:
     for key, name in _objects(config, ""):
         import_object(name, key)
     if config.get("generate"):
         resolve_classes(config["generate"]["classes"])
     parts = plan_parts(config)
     check_stratified_folds(config, parts)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(config, folder)
-        dataset = _read_sample(config, parts[0], Path(folder))
-        check_groups(config, dataset.description["attributes"])
-        dataset.transform = transform_of(config, parts[0].role)
-        lines = [*_data_lines(config, parts, dataset), *_model_lines(trainer, dataset)]
+    trainer = Trainer(config, samples.folder)
+    dataset = samples.of(config, parts[0])
+    check_groups(config, dataset.description["attributes"])
+    dataset.transform = transform_of(config, parts[0].role)
+    lines = [*_data_lines(config, parts, dataset), *_model_lines(trainer, dataset)]
     lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
     return "\n".join(lines)
+
+
+def _identity(config: Mapping[str, Any]) -> str:
+    """What is checked of a run, as text: not what says only how samples are split."""
+    shaped_by = [stage_section(config, stage) for stage in ("generate", "train", "test")]
+    reading = [
+        [source["files"], stage_section(config, "preprocess", source=source)]
+        for _, source in data_sources(config)
+    ]
+    return json.dumps(to_plain([shaped_by, reading]), sort_keys=True)
 
 
 def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:

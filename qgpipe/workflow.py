@@ -168,6 +168,8 @@ class Plan:
             if wildcards.run not in self.runs:
                 raise WorkflowError(f"there is no run '{wildcards.run}' in this configuration")
             return self.runs[wildcards.run]
+        if len(self.runs) == 1:
+            return self._first
         wanted = {kind: getattr(wildcards, kind) for kind in _VARIANTS if hasattr(wildcards, kind)}
         return next(
             run

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from qgpipe.config.objects import PARTIAL, is_partial
+
 Path = tuple[str | int, ...]
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -26,6 +28,8 @@ def format_key(path: Path) -> str:
 def look_up(config: Any, path: Path) -> Any:
     """The value at ``path``. Raises ``KeyError`` if there is none."""
     for step in path:
+        if is_partial(config):
+            config = config[PARTIAL]
         if isinstance(config, Mapping):
             # A key may look like a number: the tasks of early stopping, for instance.
             step = step if step in config else str(step)

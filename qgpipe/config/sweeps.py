@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qgpipe.config.key_path import Path, format_key, look_up, parse_key
+from qgpipe.config.objects import PARTIAL, is_partial
 from qgpipe.config.sweep_values import check_keys, values_of
 from qgpipe.config.tags import SWEEP_TAGS
 from qgpipe.errors import ConfigError
@@ -81,6 +82,8 @@ def _tagged(value: Any, path: Path) -> Iterator[tuple[Path, str, Mapping[str, An
     """Every sweep tag with where it stands and its keys; what is within a tag is not looked at."""
     if (tag := _tag(value)) is not None:
         yield path, tag, value[tag]
+    elif is_partial(value):  # its keys count as those of what it stands for
+        yield from _tagged(value[PARTIAL], path)
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _tagged(inner, (*path, name))
@@ -148,6 +151,8 @@ def _couple(swept: dict[Path, Dimension], path: Path, given: Mapping[str, Any]) 
 def _substituted(value: Any, values: Mapping[Path, Any], path: Path) -> Any:
     if path in values:
         return copy.deepcopy(values[path])
+    if is_partial(value):
+        return {PARTIAL: _substituted(value[PARTIAL], values, path)}
     if isinstance(value, Mapping):
         return {name: _substituted(v, values, (*path, name)) for name, v in value.items()}
     if isinstance(value, list | tuple):
@@ -172,6 +177,8 @@ def _followed(value: Any, config: Mapping[str, Any], path: Path, behind: tuple[P
                 remedy="write its whole path, model.layers[0].dim for instance",
             ) from None
         return _followed(copy.deepcopy(found), config, target, (*behind, target))
+    if is_partial(value):
+        return {PARTIAL: _followed(value[PARTIAL], config, path, behind)}
     if isinstance(value, Mapping):
         return {n: _followed(v, config, (*path, n), behind) for n, v in value.items()}
     if isinstance(value, list | tuple):

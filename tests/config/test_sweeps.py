@@ -338,6 +338,20 @@ def test_the_configuration_of_a_run_is_a_run_of_its_own(expand):
         assert again.config == run.config
 
 
+def test_the_keys_of_a_partial_are_those_of_what_it_stands_for(expand):
+    runs = expand("""
+        criterion: !partial
+          type: mymodule.loss
+          kwargs: {weight: !sweep {values: [1, 2]}}
+        training: {batch_size: !reference {target: criterion.kwargs.weight}}
+    """)
+    assert [run.point for run in runs] == [{"criterion.kwargs.weight": k} for k in (1, 2)]
+    assert [run.config["criterion"]["!partial"]["kwargs"] for run in runs] == [
+        {"weight": 1}, {"weight": 2},
+    ]  # fmt: skip
+    assert [run.config["training"]["batch_size"] for run in runs] == [1, 2]
+
+
 def test_keys_for_anchors_are_no_sweeps(expand):
     runs = expand("""
         x-rates: &rates !sweep {values: [0.1, 0.2]}

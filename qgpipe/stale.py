@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,10 @@ from qgpipe.config.resolve import data_sources
 from qgpipe.data.plan import plan_parts
 from qgpipe.errors import DataError
 from qgpipe.files import is_leftover, read_json
-from qgpipe.provenance.record import find_record
+from qgpipe.provenance.record import find_record, read_record
 
 _PART = re.compile(r".+-\d{9}")  # <store>-<first sample>
+_DATA_STAGES = ("generate", "preprocess", "gather", "split")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
@@ -30,24 +31,23 @@ class Stale:
     size: int
 
 
-def find_stale(config: Mapping[str, Any]) -> list[Stale]:
-    """What the resolved ``config`` has no use for, in its data folder and its run folder.
+def find_stale(configs: Sequence[Mapping[str, Any]]) -> list[Stale]:
+    """What the resolved ``configs`` of some runs have no use for, in their data and run folders.
 
-    That is parts and generated stores that it does not name, checkpoints of other settings, and
-    what killed processes left. Raw data that is not known to be generated is never among it, nor
-    is another run, nor a file that is not named as qgpipe names its own.
+    That is parts, generated stores and splits that they do not name, checkpoints of other
+    settings, and what killed processes left. Raw data that is not known to be generated is never
+    among it, nor is another run, nor a file that is not named as qgpipe names its own.
     Raises ``DataError`` if a raw store is missing: then there is no telling which parts belong.
     """
-    own = {Path(f).resolve() for _, source in data_sources(config) for f in source["files"]}
-    found = [
-        *_parts(config),
-        *_generated_stores(config),
-        *_checkpoints(config),
-        *_leftovers(config),
-    ]
+    own = {Path(file).resolve() for config in configs for file in _files(config)}
+    found: dict[Path, str] = {}
+    for config in configs:
+        for kind in (_parts, _generated_stores, _checkpoints, _leftovers):
+            found |= kind(config)
+    found = dict(_unused_data(configs)) | found
     return [
         Stale(path, why, _size(path))
-        for path, why in dict(found).items()
+        for path, why in found.items()
         if not any(path.resolve() == raw or path.resolve() in raw.parents for raw in own)
     ]
 
@@ -79,12 +79,40 @@ def _generated_stores(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Stores that the pipeline has generated, and their records, if none of them is asked for."""
     named = (config.get("generate") or {}).get("stores", [])
     wanted = {paths.raw_store(config, name).resolve() for name in named}
-    wanted |= {Path(f).resolve() for _, source in data_sources(config) for f in source["files"]}
+    wanted |= {Path(file).resolve() for file in _files(config)}
     for store in sorted(paths.raw_store(config, "*").parent.glob("*.zarr")):
         record = find_record(store)
         if store.resolve() not in wanted and record is not None and record.stage == "generate":
             yield store, "generated store that is not asked for"
             yield record.file, "about a generated store that is not asked for"
+
+
+def _unused_data(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Path, str]]:
+    """Data with a record that no run uses: that of points which a sweep no longer has."""
+    used = {path.resolve() for config in configs for path in _used_data(config)}
+    for folder in {paths.data_folder(config) for config in configs}:
+        for depth in ("", "*/", "*/*/"):
+            for file in sorted(folder.glob(f"{depth}*.provenance.json")):
+                record = read_record(file)
+                if record is None or record.stage not in _DATA_STAGES:
+                    continue
+                if not any(output.resolve() in used for output in record.outputs):
+                    for path in (*record.outputs, file):
+                        yield path, "data of no run"
+
+
+def _used_data(config: Mapping[str, Any]) -> Iterator[Path]:
+    yield paths.dataset(config)
+    yield paths.split(config)
+    for part in plan_parts(config):
+        yield part.path
+        yield paths.part(config, part.name)
+
+
+def _files(config: Mapping[str, Any]) -> Iterator[str]:
+    """The raw stores that are named, not generated."""
+    for _, source in data_sources(config):
+        yield from source["files"]
 
 
 def _checkpoints(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

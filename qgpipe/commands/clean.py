@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         for lock in locks:
             stack.enter_context(writing(lock))
-        found = list(dict.fromkeys(stale for config in configs for stale in find_stale(config)))
+        found = find_stale(configs)
         for stale in found:
             print(f"{_size(stale.size)}  {stale.path}: {stale.why}")
         if not found:

@@ -111,6 +111,21 @@ def test_generated_stores_go_when_nothing_asks_for_them(copy, capsys):
     assert {path.name for path in (DATA / "raw").iterdir()} == {"own.zarr"}
 
 
+def test_data_of_points_that_a_sweep_no_longer_has_goes(copy, capsys):
+    old, kept = DATA / "chunksize=30", DATA / "chunksize=30" / "mine.txt"
+    shutil.copytree(DATA / "parts", old / "parts")
+    for name in ("dataset.json", "split.json"):
+        shutil.copy(DATA / name, old)
+        shutil.copy(DATA / f"{name}.provenance.json", old)
+    kept.touch()
+    before = files()
+    text = clean(capsys, "--yes")
+    assert f"{old}/dataset.json: data of no run\n" in text
+    assert before - files() == {
+        path for path in before if path.is_relative_to(old) and path != kept
+    }
+
+
 def test_a_store_of_the_users_stays_wherever_it_lies(copy, capsys):
     config = load_config("run.yaml")
     del config["generate"]

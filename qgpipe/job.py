@@ -12,6 +12,7 @@ from qgpipe.config.code import find_code
 from qgpipe.config.objects import search_path
 from qgpipe.data.part_sections import generated_identity
 from qgpipe.data.plan import store_identity
+from qgpipe.gpus import own_gpus
 from qgpipe.logs import stage
 from qgpipe.provenance.record import Job, recorded
 
@@ -23,13 +24,15 @@ def job(snakemake: Any, name: str) -> Iterator[dict[str, Any]]:
     """Run a job of the stage ``name``; the block gets the resolved configuration.
 
     ``snakemake``: the object that a rule's script is given. Its ``params`` are ``section``, what
-    shapes the outputs, and ``context``: the configuration with the name of its file.
+    shapes the outputs, and ``context``: the configuration with the name of its file. The block
+    sees only the GPUs that it may use.
     """
     context, section = snakemake.params.context, dict(snakemake.params.section)
     config = context["config"]
     with stage(snakemake.log[0], config["log_level"]):
         _name_what_is_not_followed(section)
-        with recorded(_describe(snakemake, name, section, context)):
+        gpus = own_gpus(snakemake.resources.get("gpu", 0), config["training"]["device"])
+        with gpus, recorded(_describe(snakemake, name, section, context)):
             yield config
 
 

@@ -83,7 +83,7 @@ class Project:
         command = self.command(
             *arguments,
             "--workflow-profile", str(ROOT / "profiles" / "slurm"),
-            "--slurm-init-seconds-before-status-checks", "12",
+            "--slurm-init-seconds-before-status-checks", "15",
             "--slurm-no-account",
         )  # fmt: skip
         log = self.folder / "slurm.log"

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from graphs import GraphFiles, sprinkled, write_part_file
 from machine import describe
-from measure import Contender, keep, rates, table
+from measure import Contender, keep, processor_time, rates, table
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
@@ -67,7 +67,8 @@ def _report(scale: Scale) -> Iterator[str]:
         f"{describe(*PACKAGES)} {torch.get_num_threads()} thread(s)."
     )
     yield (
-        f"Graphs a second: the median of {max(1, scale.rounds)} rounds in which all take turns. "
+        f"Graphs a second: the median of {max(1, scale.rounds)} rounds in which all take turns; of "
+        "processor time if there is one thread. "
         "`edges` gives `edge_index` (int64), as PyG does. `csr` and `dense` give what training "
         "consumes: compact edges, which the step spells out on the device where it computes; the "
         "lines that say so include that, or the `edge_index` made of them. Copying alone copies "
@@ -91,7 +92,9 @@ def _table(graphs: Sequence[Data], folder: Path, scale: Scale) -> str:
         Contender(name, 1, len(graphs), lambda load=load: _exhaust(load()))
         for name, load in loads.items()
     ]
-    found = {c.name: rate for c, rate in rates(contenders, scale.rounds).items()}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    clock = processor_time(torch.get_num_threads(), device)
+    found = {c.name: rate for c, rate in rates(contenders, scale.rounds, clock).items()}
     return table(
         ("what", "graphs/s", *(f"over {base}" for base in BASES)),
         [(name, rate, *(rate / found[base] for base in BASES)) for name, rate in found.items()],

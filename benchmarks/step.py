@@ -20,7 +20,7 @@ import torch
 from floor import Hardware, measure_hardware, sage_cost, synchronize
 from graphs import NODE_FEATURES, default_model, random_dags
 from machine import describe
-from measure import Contender, keep, rates, table
+from measure import Contender, keep, processor_time, rates, table
 from torch import Tensor, nn
 from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data
@@ -73,7 +73,8 @@ def _report(scale: Scale) -> Iterator[str]:
     )
     yield (
         f"Microseconds a graph, from the median of {max(1, scale.rounds)} rounds in which all take "
-        "turns. PyG COO is the form `edges`. All contenders gave the same results and gradients. "
+        "turns; of processor time if there is one thread. PyG COO is the form `edges`. All "
+        "contenders gave the same results and gradients. "
         "The floor is arithmetic: what the least bytes and operations take at the rates that the "
         "device reaches when it copies and when it multiplies large matrices."
     )
@@ -205,13 +206,14 @@ def _table(
 ) -> str:
     rows: list[list[object]] = []
     for case in cases:
+        clock = processor_time(torch.get_num_threads(), case.device.type)
         chosen = works(case)
         _compare(chosen)
         contenders = [
             Contender(name, 1, case.count, partial(_run, work, case.device))
             for name, work in chosen.items()
         ]
-        micros = {c.name: 1e6 / rate for c, rate in rates(contenders, scale.rounds).items()}
+        micros = {c.name: 1e6 / rate for c, rate in rates(contenders, scale.rounds, clock).items()}
         best = min(FORMS, key=micros.__getitem__)
         row = [case.size, f"{case.share:.0%}", case.count, *micros.values(), best]
         row += [micros[peer] / micros[best] for peer in PEERS]

@@ -23,7 +23,7 @@ import torch
 from floor import synchronize
 from graphs import GraphFiles, default_model, sprinkled, write_part_file
 from machine import describe
-from measure import Contender, keep, rates, table
+from measure import Contender, keep, processor_time, rates, table
 from torch.nn.functional import cross_entropy
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
@@ -82,7 +82,8 @@ def _report(scale: Scale) -> Iterator[str]:
     )
     yield (
         f"Graphs a second: the median epoch of {max(1, scale.rounds)}, in rounds in which all take "
-        "turns. All contenders had the same loss in their first epoch, up to rounding. Peak memory "
+        "turns; of processor time if there is one thread. All contenders had the same loss in "
+        "their first epoch, up to rounding. Peak memory "
         "is that of a process of its own which opens the data and trains for an epoch; importing "
         f"what is needed takes {_peak(None, NOTHING, torch.device('cpu')):,} MB of it."
     )
@@ -116,7 +117,8 @@ def _table(
         Contender(name, 1, len(graphs), partial(_run, epoch, device))
         for name, epoch in trainings.items()
     ]
-    found = {c.name: rate for c, rate in rates(contenders, scale.rounds).items()}
+    clock = processor_time(torch.get_num_threads(), device.type)
+    found = {c.name: rate for c, rate in rates(contenders, scale.rounds, clock).items()}
     header = ["what", "graphs/s", *(f"over {base}" for base in BASES)]
     rows = [[name, rate, *(rate / found[base] for base in BASES)] for name, rate in found.items()]
     if peaks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,35 +81,41 @@ def to_batch(packed: Packed, positions: np.ndarray, form: Form = "edges") -> Bat
 def assemble(parts: Parts, positions: Tensor) -> Batch:
     """The batch; ``positions``: int64 [B], the places of its graphs in the data set."""
     attributes, ptr = parts.like.attributes, parts.ptr
-    batch = empty(attributes, Batch if parts.compact_edges is None else CompactBatch)
     start = ptr[:-1]
     slices = {name: torch.from_numpy(rows) for name, rows in parts.slices.items()}
-    starts_on_host = torch.from_numpy(offsets(parts.sizes)[:-1])
-    unmoved = torch.zeros(len(parts.sizes), dtype=torch.int64)
-    moved = {name for name, a in attributes.items() if a.increment} | {"edge_index"}
+    fields: dict[str, Any] = {}
     for name, attribute in attributes.items():
         values = parts.values[name]
         if attribute.increment:
             values = values + _spread(start, slices[name], values)
-        batch[name] = _moved(attribute, values)
+        fields[name] = _moved(attribute, values)
     if parts.compact_edges is not None:
-        batch["compact_edges"] = parts.compact_edges
+        fields["compact_edges"] = parts.compact_edges
     if parts.edge_index is not None:
-        batch["edge_index"] = parts.edge_index
+        fields["edge_index"] = parts.edge_index
     for name, constant in parts.like.constants.items():
         shape = int(slices["edge_index"][-1]), *constant.shape
         dtype = getattr(torch, constant.dtype)
-        batch[name] = torch.full(shape, constant.value, dtype=dtype, device=ptr.device)
+        fields[name] = torch.full(shape, constant.value, dtype=dtype, device=ptr.device)
         slices[name] = slices["edge_index"]
-    batch["batch"] = parts.graph
-    batch["ptr"] = ptr
-    batch["sample_position"] = positions
+    fields["batch"] = parts.graph
+    fields["ptr"] = ptr
+    fields["sample_position"] = positions
+    starts_on_host = torch.from_numpy(offsets(parts.sizes)[:-1])
+    unmoved = torch.zeros(len(parts.sizes), dtype=torch.int64)
+    moved = {name for name, a in attributes.items() if a.increment} | {"edge_index"}
+    facts: dict[str, Any] = {
+        "_num_graphs": len(parts.sizes),
+        "_slice_dict": slices,
+        "_inc_dict": {name: starts_on_host if name in moved else unmoved for name in slices},
+    }
     if parts.like.explicit_num_nodes:
-        batch.num_nodes = len(parts.graph)
-        batch._store._num_nodes = parts.sizes.tolist()
-    batch._num_graphs = len(parts.sizes)
-    batch._slice_dict = slices
-    batch._inc_dict = {name: starts_on_host if name in moved else unmoved for name in slices}
+        fields["num_nodes"] = len(parts.graph)
+        facts["_num_nodes"] = parts.sizes.tolist()
+    batch = empty(attributes, Batch if parts.compact_edges is None else CompactBatch)
+    # Not one by one: PyG's way to set an attribute takes longer than to copy a small one.
+    batch._store._mapping.update(fields)
+    batch._store.__dict__.update(facts)
     return batch
 
 

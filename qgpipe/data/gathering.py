@@ -30,7 +30,8 @@ def take(
     for follow, ptr in ptrs.items():
         starts = ptr[positions]
         lengths = ptr[positions + 1] - starts
-        taken[follow], rows[follow] = offsets(lengths), ranges(starts, lengths)
+        taken[follow] = begins = offsets(lengths)
+        rows[follow] = ranges(starts, lengths, begins)
     values = {name: array.take(rows[follow], axis=0) for name, (array, follow) in arrays.items()}
     return rebuild(packed, values, taken)
 

@@ -195,8 +195,10 @@ def offsets(lengths: np.ndarray) -> np.ndarray:
     return result
 
 
-def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The ranges ``starts[i] : starts[i] + lengths[i]``, one after the other, int64."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - ends + lengths, lengths)
+def ranges(starts: np.ndarray, lengths: np.ndarray, begins: np.ndarray | None = None) -> np.ndarray:
+    """The ranges ``starts[i] : starts[i] + lengths[i]``, one after the other, int64.
+
+    ``begins`` are the ``offsets`` of ``lengths``, if these are there already.
+    """
+    begins = offsets(lengths) if begins is None else begins
+    return np.arange(begins[-1]) + np.repeat(starts - begins[:-1], lengths)

@@ -8,12 +8,20 @@ lists), or, for a ragged attribute, its own ``attribute/<name>``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from qgpipe.data.packed import WORD, BitAdjacency, BitRows, EdgeLists, EdgePairs, Edges, Packed
+from qgpipe.data.packed import (
+    WORD,
+    Attribute,
+    BitAdjacency,
+    BitRows,
+    EdgeLists,
+    EdgePairs,
+    Edges,
+    Packed,
+)
 
 
 class Rows(NamedTuple):
@@ -64,21 +72,19 @@ def rebuild(
     like: Packed, values: Mapping[str, np.ndarray], ptrs: Mapping[str, np.ndarray]
 ) -> Packed:
     """Graphs with the arrays ``values`` and the offsets ``ptrs``, else as ``like``."""
-    attributes = {
-        name: replace(
-            attribute,
-            values=values[f"attribute/{name}"],
-            ptr=ptrs[f"attribute/{name}"] if attribute.kind == "ragged" else None,
-        )
-        for name, attribute in like.attributes.items()
-    }
-    return replace(
-        like,
-        sample_index=values["sample_index"],
-        node_ptr=ptrs["node"],
-        edges=_edges(like.edges, values, ptrs),
-        attributes=attributes,
-        mapping=None,
+    # Not by dataclasses.replace, which takes as long as to copy a small array.
+    attributes = {}
+    for name, old in like.attributes.items():
+        ptr = ptrs[f"attribute/{name}"] if old.kind == "ragged" else None
+        rows = values[f"attribute/{name}"]
+        attributes[name] = Attribute(rows, old.kind, ptr, old.cat_dim, old.increment, old.scalar)
+    return Packed(
+        values["sample_index"],
+        ptrs["node"],
+        _edges(like.edges, values, ptrs),
+        attributes,
+        like.constants,
+        like.explicit_num_nodes,
     )
 
 

@@ -136,6 +136,11 @@ def figure(config: Config, run: str | None, name: str) -> Path:
     return run_folder(config, run) / "figures" / f"{name}.svg"
 
 
+def report(config: Config, run: str | None = None) -> Path:
+    """Everything about a run on one page."""
+    return run_folder(config, run) / "report.html"
+
+
 def sweep_table(config: Config, name: str) -> Path:
     """Settings and results of the runs of the sweep ``name``."""
     return run_folder(config, name) / "sweep.csv"

@@ -1,6 +1,7 @@
 rule report:
-    """Draw the figures."""
+    """Draw the figures and write the report."""
     input:
+        plan.files(paths.report),
         [paths.figure(settings, run, name) for run in plan.runs for name in FIGURES],
     localrule: True
 
@@ -8,7 +9,7 @@ rule report:
 rule plot_run:
     """Draw the figures of a run from its result files."""
     input:
-        unpack(plan.described),
+        unpack(plan.prepared),
         history=paths.history(settings, "{run}"),
         summary=paths.summary(settings, "{run}"),
         metrics=paths.metrics(settings, "{run}"),
@@ -40,3 +41,38 @@ rule plot_run:
         "draw the figures of {wildcards.run}"
     script:
         "../scripts/plot_run.py"
+
+
+rule report_run:
+    """Write the report of a run: one page with figures, tables and pictures."""
+    input:
+        unpack(plan.prepared),
+        config=paths.run_config(settings, "{run}"),
+        history=paths.history(settings, "{run}"),
+        summary=paths.summary(settings, "{run}"),
+        metrics=paths.metrics(settings, "{run}"),
+        predictions=paths.predictions(settings, "{run}"),
+    output:
+        report(
+            paths.report(settings, "{run}"),
+            caption="captions/report.rst",
+            category="Report",
+            labels={"run": "{run}"},
+        ),
+    log:
+        paths.run_log(settings, "{run}", "page"),
+    benchmark:
+        paths.run_benchmark(settings, "{run}", "page")
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=lambda wildcards, attempt: attempt * 30,
+    params:
+        section=plan.section("page"),
+        context=plan.context,
+    message:
+        "write the report of {wildcards.run}"
+    script:
+        "../scripts/report_run.py"

@@ -18,8 +18,8 @@ from qgpipe.config.resolve import data_source
 
 # Raised by hand when the code of a stage changes what it writes.
 FORMATS = {
-    "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 1, "report": 1,
-    "sweep": 1, "folds": 1,
+    "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 1, "report": 2,
+    "page": 1, "sweep": 1, "folds": 1,
 }  # fmt: skip
 
 HOW_NOT_WHAT = {
@@ -106,6 +106,7 @@ _SECTIONS = {
     "train": _train,
     "test": _test,
     "report": _report,
+    "page": _report,
 }
 
 

@@ -37,6 +37,7 @@ SCRIPTS = {
     "train": "train_run",
     "test": "test_run",
     "report": "plot_run",
+    "page": "report_run",
     "sweep": "compare_runs",
     "folds": "compare_folds",
 }
@@ -44,6 +45,7 @@ LARGE = ("generate", "preprocess")
 BINARY = "application/octet-stream"
 FORMATS = {
     ".csv": "text/csv",
+    ".html": "text/html",
     ".json": "application/json",
     ".py": "text/x-python",
     ".smk": "text/x-python",

@@ -24,7 +24,7 @@ def loss(results: RunResults) -> Figure:
     history = results.history
     if history.empty:
         return style.sentence(_NO_EPOCH)
-    figure = style.new_figure(6.4, 4.0)
+    figure = style.new_figure(5.4, 3.6)
     axes = figure.add_subplot()
     epochs = history["epoch"].to_numpy(float)
     means, extremes = [], []
@@ -84,7 +84,7 @@ def learning_rate(results: RunResults) -> Figure:
     history = results.history
     if history.empty:
         return style.sentence(_NO_EPOCH)
-    figure = style.new_figure(6.4, 3.2)
+    figure = style.new_figure(5.4, 2.8)
     axes = figure.add_subplot()
     epochs = history["epoch"].to_numpy(float)
     rates = _finite(history["lr"].to_numpy(float))

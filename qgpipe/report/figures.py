@@ -52,6 +52,12 @@ FIGURES: dict[str, FigureDescription] = {
         "Learning rate", "Training", "qgpipe.report.curves.learning_rate"
     ),
     "prediction": FigureDescription("Predictions", "Test", "qgpipe.report.prediction.prediction"),
+    "reliability": FigureDescription(
+        "Reliability", "Test", "qgpipe.report.reliability.reliability"
+    ),
+    "scores_by_size": FigureDescription(
+        "Scores by size", "Test", "qgpipe.report.reliability.scores_by_size"
+    ),
     "targets": FigureDescription("Targets", "Data", "qgpipe.report.population.targets"),
     "sizes": FigureDescription("Sizes", "Data", "qgpipe.report.population.sizes"),
 }

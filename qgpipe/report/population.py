@@ -26,7 +26,7 @@ def class_balance(results: RunResults) -> Figure:
     if not codes:
         return style.sentence("The data set has no graphs.")
     names = style.class_labels(results.dataset["class_names"], codes)
-    figure = style.new_figure(6.4, 1.3 + 0.15 * (len(sets) + 1) * len(codes))
+    figure = style.new_figure(5.4, 1.3 + 0.15 * (len(sets) + 1) * len(codes))
     axes = figure.add_subplot()
     thickness = 0.84 / len(sets)
     for place, name in enumerate(sets):
@@ -84,7 +84,7 @@ def sizes(results: RunResults) -> Figure:
             f"the histogram of sizes has {len(edges)} edges for {len(counts)} counts",
             store=str(results.dataset_json),
         )
-    figure = style.new_figure(6.4, 3.6)
+    figure = style.new_figure(5.4, 3.2)
     axes = figure.add_subplot()
     axes.stairs(counts, edges, fill=True, color=style.ALL_SETS)
     axes.axvline(found["mean"], label=f"mean ({found['mean']:,.1f})", **style.DASHED)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from qgpipe.errors import DataError
 from qgpipe.report import style
+from qgpipe.report.answers import paired_columns
 from qgpipe.report.results import RunResults
 
 _WRITTEN_SHARES = 8  # classes up to which a cell says its share as well as its count
@@ -65,7 +66,7 @@ def confusion_matrix(results: RunResults) -> Figure:
 def target_prediction(results: RunResults) -> Figure:
     """Prediction against target of every test graph with the line of equality, a panel a target."""
     table = results.predictions
-    pairs = _paired_columns(results.target_columns, list(table.columns))
+    pairs = paired_columns(results.target_columns, list(table.columns))
     if not pairs:
         return style.sentence("No output of the model belongs to a target.")
     names = style.target_labels(results.dataset["target"], [target for target, _ in pairs])
@@ -114,16 +115,6 @@ def _write_cells(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
             text += f"\n{share:.0%}"
         color = "white" if share > 0.55 else "#222222" if count else style.GREY
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=color, size=size)
-
-
-def _paired_columns(targets: list[str], columns: list[str]) -> list[tuple[str, str]]:
-    """Each target with the output that predicts it: output j of one head, or head j of several."""
-    return [
-        (target, output)
-        for place, target in enumerate(targets)
-        for output in (f"output_{place}", f"task{place}_output_0")
-        if output in columns
-    ]
 
 
 def _scatter(axes: Axes, targets: np.ndarray, predictions: np.ndarray) -> None:

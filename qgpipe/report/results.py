@@ -44,10 +44,25 @@ class RunResults:
         return table
 
     @cached_property
+    def summary(self) -> dict[str, Any]:
+        """``summary.json``."""
+        return _read_mapping(self.run_folder / "summary.json", ("best_epoch",), "train_run")
+
+    @property
     def best_epoch(self) -> int | None:
         """The epoch whose weights are the run's model; None if the run chose none."""
-        summary = _read_mapping(self.run_folder / "summary.json", ("best_epoch",), "train_run")
-        return summary["best_epoch"]
+        return self.summary["best_epoch"]
+
+    @cached_property
+    def config_text(self) -> str:
+        """``config.yaml``, the resolved configuration of the run."""
+        path = self.run_folder / "config.yaml"
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise DataError(f"no such file: {path}", remedy=_rerun("train_run")) from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is damaged: {error}", remedy=_rerun("train_run")) from None
 
     @cached_property
     def test(self) -> dict[str, Any]:
@@ -71,6 +86,10 @@ class RunResults:
         return _read_mapping(
             self.dataset_json, ("num_graphs", "target", "class_names", "sizes"), "preprocess"
         )
+
+    def class_name(self, code: int) -> str:
+        """What the data calls the class ``code``, else ``class <code>``."""
+        return dict(enumerate(self.dataset["class_names"] or [])).get(code, f"class {code}")
 
     @cached_property
     def split(self) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from matplotlib.ticker import MaxNLocator
 # https://jfly.uni-koeln.de/color/
 SETS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
 ALL_SETS = "#56B4E9"
+WRONG = "#CC79A7"
 GREY = "#6E6E6E"
+GRID = "#E3E3E3"
 SET_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 
 DASHED: dict[str, Any] = {"color": "#333333", "linestyle": (0, (4, 3)), "linewidth": 1}
@@ -35,7 +37,7 @@ _PARAMETERS: dict[Any, Any] = {
     "figure.titlesize": 11,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same shapes on every machine
     "font.size": 9,
-    "grid.color": "#E3E3E3",
+    "grid.color": GRID,
     "grid.linewidth": 0.7,
     "legend.frameon": False,
     "lines.linewidth": 1.6,

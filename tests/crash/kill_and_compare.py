@@ -41,6 +41,7 @@ STAGE_OF_RULE = {
     "train_run": "train",
     "test_run": "test",
     "plot_run": "report",
+    "report_run": "report",
 }
 STAGES = list(dict.fromkeys(STAGE_OF_RULE.values()))
 NOT_COMPARED = {"logs", "benchmarks", "checkpoints", ".lock", ".training.lock"}
@@ -198,6 +199,8 @@ def _content(path: Path) -> bytes:
     if path.name == "summary.json":
         summary = json.loads(path.read_text())
         return json.dumps({k: v for k, v in summary.items() if k not in TIMES}).encode()
+    if path.name == "report.html":
+        return re.sub(rb'<span class="measured">.*?</span>', b"", path.read_bytes(), flags=re.S)
     if path.name.endswith(".provenance.json"):
         return b"a record of when it was made, among other things"
     return path.read_bytes()

@@ -1,3 +1,4 @@
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qgpipe.data.packed import EdgePairs, Packed, offsets
+from qgpipe.data.parts import write_part
+from qgpipe.report.page import write_page
 from qgpipe.report.results import RunResults
 
 HISTORY = {
@@ -22,17 +26,60 @@ HISTORY = {
     "seconds": [2.0, 2.0, 2.0],
     "graphs_per_second": [400.0, 400.0, 400.0],
 }
+SUMMARY = {
+    "best_epoch": 2,
+    "best_score": 0.6,
+    "metric": "val_loss_avg",
+    "epochs": 3,
+    "stopped_by": "num_epochs",
+    "seconds": 6.0,
+    "graphs_per_second": 400.0,
+    "parameters": 1234,
+    "device": "cpu",
+    "checkpoints": "checkpoints/0123456789abcdef",
+    "versions": {"python": "3.11.7"},
+}
 METRICS = {
+    "run": "a_run",
     "task": "classification",
     "num_graphs": 10,
+    "loss": {"loss_avg": 0.123456789, "loss_min": 0.1, "loss_max": 0.2},
+    "metrics": {"f1_weighted": 0.7012345678, "mcc": None},
+    "baseline": {
+        "method": "majority class",
+        "loss": {"loss_avg": 1.0986, "loss_min": 1.0, "loss_max": 1.2},
+        "metrics": {"f1_weighted": 0.2222222222, "mcc": 0.0},
+    },
     "class_names": ["polynomial", "destroyed", "merged"],
     "confusion_matrix": [[3, 1, 0], [0, 2, 0], [1, 1, 2]],
 }
-PREDICTIONS = {"id": ["a/0", "a/1"], "target": [0, 1], "output_0": [1.0, 2.0]}
+# The answers behind that matrix: (true class, predicted class, the logit that decides).
+ANSWERS = [
+    (0, 0, 3.0), (0, 0, 2.0), (0, 0, 1.0), (0, 1, 4.0), (1, 1, 0.5),
+    (1, 1, 5.0), (2, 0, 0.1), (2, 1, 0.2), (2, 2, 0.3), (2, 2, 6.0),
+]  # fmt: skip
+PREDICTIONS = {
+    "id": [f"a/{k}" for k in range(10)],
+    "target": [true for true, _, _ in ANSWERS],
+    **{
+        f"output_{code}": [logit * (said == code) for _, said, logit in ANSWERS]
+        for code in range(3)
+    },
+    "predicted": [said for _, said, _ in ANSWERS],
+}
 DATASET = {
     "num_graphs": 60,
+    "num_filtered": 3,
+    "num_skipped": 1,
+    "skipped": [{"id": "a/9", "reason": "NaN in 'in_degree'"}],
+    "stores": [
+        {"name": "a", "path": "raw/a.zarr", "layout": "stacked", "num_samples": 64, "role": "all"}
+    ],
+    "node_features": ["in_degree", "out_degree"],
+    "graph_features": None,
     "target": "cset_type",
     "class_names": ["polynomial", "destroyed", "merged"],
+    "class_counts": {"0": 18, "1": 18, "2": 24},
     "sizes": {
         "min": 64,
         "max": 67,
@@ -41,39 +88,66 @@ DATASET = {
     },
 }
 SPLIT = {
+    "method": "random",
+    "seed": 7,
+    "train": list(range(48)),
+    "validation": list(range(48, 54)),
+    "test": list(range(54, 60)),
     "class_counts": {
         "train": {"0": 16, "1": 15, "2": 17},
         "validation": {"0": 2, "1": 3, "2": 1},
         "test": {"0": 2, "2": 4},
-    }
+    },
 }
+
+
+def write_chains(path: Path, samples: int) -> dict[str, Any]:
+    """A part of store ``a`` with chains, sample i of 3 + i % 4 elements; its entry in the list."""
+    sizes = [3 + i % 4 for i in range(samples)]
+    pairs = [np.argwhere(np.triu(np.ones((n, n)), 1)).T for n in sizes]
+    edges = np.concatenate([*pairs, np.zeros((2, 0))], axis=1).astype(np.uint16)
+    packed = Packed(
+        np.arange(samples),
+        offsets(np.array(sizes, np.int64)),
+        EdgePairs(edges, offsets(np.array([pair.shape[1] for pair in pairs], np.int64))),
+        explicit_num_nodes=True,
+    )
+    info = write_part(path, packed, {"store": "a", "start": 0, "stop": samples})
+    return {"file": path.name, "store": "a", "start": 0, "stop": samples} | {
+        "num_graphs": info["num_graphs"]
+    }
+
+
+def write_results(
+    folder: Path,
+    history: dict[str, Any] = HISTORY,
+    best_epoch: int | None = 2,
+    metrics: dict[str, Any] = METRICS,
+    predictions: dict[str, Any] = PREDICTIONS,
+    dataset: dict[str, Any] = DATASET,
+    split: dict[str, Any] = SPLIT,
+    config: str = "name: a_run\n",
+) -> RunResults:
+    """Write the result files of a small run to ``folder``."""
+    (folder / "run" / "test").mkdir(parents=True, exist_ok=True)
+    (folder / "run" / "config.yaml").write_text(config)
+    pd.DataFrame(history).to_csv(folder / "run" / "history.csv", index=False)
+    pd.DataFrame(predictions).to_csv(folder / "run/test/predictions.csv", index=False)
+    part = write_chains(folder / "a.safetensors", len(predictions["id"]))
+    for path, value in (
+        ("run/summary.json", {**SUMMARY, "best_epoch": best_epoch}),
+        ("run/test/metrics.json", metrics),
+        ("dataset.json", {"parts": [part], **dataset}),
+        ("split.json", split),
+    ):
+        (folder / path).write_text(json.dumps(value))
+    return RunResults(folder / "run", folder / "dataset.json", folder / "split.json")
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Callable[..., RunResults]:
     """Write the result files of a small run, with the given parts replaced."""
-
-    def write(
-        history: dict[str, Any] = HISTORY,
-        best_epoch: int | None = 2,
-        metrics: dict[str, Any] = METRICS,
-        predictions: dict[str, Any] = PREDICTIONS,
-        dataset: dict[str, Any] = DATASET,
-        split: dict[str, Any] = SPLIT,
-    ) -> RunResults:
-        (tmp_path / "run" / "test").mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(history).to_csv(tmp_path / "run" / "history.csv", index=False)
-        pd.DataFrame(predictions).to_csv(tmp_path / "run/test/predictions.csv", index=False)
-        for path, value in (
-            ("run/summary.json", {"best_epoch": best_epoch}),
-            ("run/test/metrics.json", metrics),
-            ("dataset.json", dataset),
-            ("split.json", split),
-        ):
-            (tmp_path / path).write_text(json.dumps(value))
-        return RunResults(tmp_path / "run", tmp_path / "dataset.json", tmp_path / "split.json")
-
-    return write
+    return functools.partial(write_results, tmp_path)
 
 
 def _long_history(epochs: int, metrics: int) -> dict[str, Any]:
@@ -96,7 +170,7 @@ def _classes(names: list[str] | None, count: int) -> dict[str, Any]:
             "confusion_matrix": (7 * np.eye(count, dtype=int)).tolist(),
         },
         "dataset": {**DATASET, "class_names": names},
-        "split": {"class_counts": dict.fromkeys(("train", "validation", "test"), counts)},
+        "split": {**SPLIT, "class_counts": dict.fromkeys(("train", "validation", "test"), counts)},
     }
 
 
@@ -111,9 +185,9 @@ def _regression(targets: int, rows: int) -> dict[str, Any]:
             "class_names": None,
             "confusion_matrix": None,
         },
-        "predictions": {"id": np.arange(rows), **columns},
+        "predictions": {"id": [f"a/{k}" for k in range(rows)], **columns},
         "dataset": {**DATASET, "target": None, "class_names": None},
-        "split": {"class_counts": None},
+        "split": {**SPLIT, "class_counts": None},
     }
 
 
@@ -126,7 +200,7 @@ LONG_NAMES = [
 
 
 CURVES = ("loss", "metrics", "learning_rate")
-CLASSES = ("prediction", "targets")
+CLASSES = ("prediction", "reliability", "scores_by_size", "targets")
 ODD = {
     "usual": ((*CURVES, *CLASSES, "sizes"), {}),
     "one epoch": (CURVES, {"history": _long_history(1, 1), "best_epoch": None}),
@@ -149,7 +223,7 @@ ODD = {
     "no test graphs": (CLASSES, _regression(2, 0)),
     "no targets": (CLASSES, _regression(0, 3)),
     "other task": (
-        ("prediction",),
+        ("prediction", "reliability", "scores_by_size"),
         {"metrics": {**METRICS, "task": "other", "confusion_matrix": None}},
     ),
 }
@@ -168,3 +242,45 @@ def odd_figure(
     """The name of a figure, and a run that it has to survive."""
     name, changes = request.param
     return name, results(**changes)
+
+
+@pytest.fixture(params=ODD)
+def odd_run(request: pytest.FixtureRequest, results: Callable[..., RunResults]) -> RunResults:
+    """A run that a page has to survive."""
+    return results(**ODD[request.param][1])
+
+
+MARKUP = "<script>alert(1)</script>\"'&lt;--> $x$"
+LONG_NAME = "a_name_without_a_blank_" * 8
+NAMES = {"class_names": [MARKUP, LONG_NAME, "c"]}
+PAGES = {
+    "classes": {},
+    "real targets": _regression(2, 40),
+    "names with markup": {
+        "metrics": {**METRICS, **NAMES, "run": MARKUP},
+        "dataset": {**DATASET, **NAMES, "target": MARKUP, "node_features": [MARKUP, LONG_NAME]},
+        "config": f"name: '{MARKUP}'\n{'x' * 300}\n",
+    },
+}
+
+
+@pytest.fixture(params=PAGES, scope="session")
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run, one of each kind."""
+    folder = tmp_path_factory.mktemp("page")
+    run = write_results(folder, **PAGES[request.param])
+    write_page(run.run_folder, run.dataset_json, run.split_json, folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture
+def large_run() -> dict[str, Any]:
+    """A regression on two targets with many epochs, test graphs and features."""
+    names = [f"feature_{k}" for k in range(3000)]
+    run = _regression(2, 20_000)
+    return {
+        **run,
+        "history": _long_history(3000, 9),
+        "dataset": {**run["dataset"], "node_features": names},
+        "config": "x" * 20_000,
+    }

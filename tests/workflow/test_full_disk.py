@@ -14,6 +14,7 @@ from qgpipe.data.split_file import write_split
 from qgpipe.errors import DiskFullError
 from qgpipe.files import read_json, write_json
 from qgpipe.report.figures import plot_run
+from qgpipe.report.page import write_page
 from qgpipe.training.run import test_run as run_test
 from qgpipe.training.run import train_run
 
@@ -64,6 +65,10 @@ def make_figures(of, folder):
     plot_run(of.run, of.dataset, of.split, folder)
 
 
+def make_page(of, folder):
+    write_page(of.run, of.dataset, of.split, folder / "report.html")
+
+
 def make_record(of, folder):
     write_json(folder / "split.json.provenance.json", read_json(of.split))
 
@@ -76,6 +81,7 @@ STAGES = {
     "train": make_model,
     "test": make_test,
     "report": make_figures,
+    "page": make_page,
     "record": make_record,
 }
 

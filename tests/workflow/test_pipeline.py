@@ -22,6 +22,7 @@ ALL_RULES = {
     "train_run": 1,
     "test_run": 1,
     "plot_run": 1,
+    "report_run": 1,
 }
 
 
@@ -94,7 +95,7 @@ def test_every_artifact_has_a_record_of_where_it_came_from(finished):
         and file.parent.name not in ("logs", "benchmarks")
         and "checkpoints" not in file.parts
     ]
-    assert len(artifacts) == 6 + 4 + 2 + len(FIGURES)
+    assert len(artifacts) == 6 + 4 + 2 + len(FIGURES) + 1
     assert [file for file in artifacts if find_record(file) is None] == []
     config_files = {find_record(file).content["config_file"] for file in artifacts}
     assert {Path(name).name for name in config_files} == {"run.yaml"}
@@ -110,7 +111,7 @@ def test_what_the_workflow_has_made_python_need_not_make_again(finished, monkeyp
 def test_what_python_has_made_the_workflow_need_not_make_again(project, monkeypatch):
     monkeypatch.chdir(project.folder)
     prepare_data(resolve_config(load_config("run.yaml")))
-    assert set(project.rules_to_run()) == {"train_run", "test_run", "plot_run"}
+    assert set(project.rules_to_run()) == {"train_run", "test_run", "plot_run", "report_run"}
 
 
 def test_touched_code_and_another_order_of_keys_run_nothing(finished):
@@ -144,10 +145,10 @@ def test_a_target_runs_what_leads_to_it(project, target, rules):
         (
             "data",
             {"split": [0.6, 0.2, 0.2]},
-            {"split_samples", "train_run", "test_run", "plot_run"},
+            set(ALL_RULES) - {"generate_store", "preprocess_part", "gather_dataset"},
         ),
-        ("training", {"num_epochs": 4}, {"train_run", "test_run", "plot_run"}),
-        ("testing", {"batch_size": 5}, {"test_run", "plot_run"}),
+        ("training", {"num_epochs": 4}, {"train_run", "test_run", "plot_run", "report_run"}),
+        ("testing", {"batch_size": 5}, {"test_run", "plot_run", "report_run"}),
         ("training", {"num_workers": 2}, set()),
         ("generate", {"seed": 9}, set(ALL_RULES)),
     ],

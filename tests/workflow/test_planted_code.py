@@ -22,6 +22,7 @@ from qgpipe.data.split_file import write_split
 from qgpipe.errors import QgpipeError
 from qgpipe.models import load_model
 from qgpipe.report.figures import plot_run
+from qgpipe.report.page import write_page
 from qgpipe.training.prepare import prepare_data
 from qgpipe.training.run import test_run as run_test
 from qgpipe.training.run import train_run
@@ -99,6 +100,10 @@ def report(config):
     plot_run(RUN, DATASET, SPLIT, RUN / "figures")
 
 
+def page(config):
+    write_page(RUN, DATASET, SPLIT, RUN / "report.html")
+
+
 def open_model(config):
     load_model(MODEL)
 
@@ -109,13 +114,13 @@ def read_configuration(config):
 
 READERS = {
     "results/data/parts/causets-000000020.safetensors": [gather, split, train, run_the_test],
-    "results/data/dataset.json": [split, train, run_the_test, report],
-    "results/data/split.json": [train, run_the_test, report],
+    "results/data/dataset.json": [split, train, run_the_test, report, page],
+    "results/data/split.json": [train, run_the_test, report, page],
     "results/runs/tiny/model.pt": [run_the_test, open_model],
-    "results/runs/tiny/config.yaml": [read_configuration],
-    "results/runs/tiny/history.csv": [report],
-    "results/runs/tiny/summary.json": [report],
-    "results/runs/tiny/test/metrics.json": [report],
+    "results/runs/tiny/config.yaml": [read_configuration, page],
+    "results/runs/tiny/history.csv": [report, page],
+    "results/runs/tiny/summary.json": [report, page],
+    "results/runs/tiny/test/metrics.json": [report, page],
 }
 
 

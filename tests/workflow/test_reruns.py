@@ -31,6 +31,7 @@ STAGES = {
     "train_run": "train",
     "test_run": "test",
     "plot_run": "report",
+    "report_run": "report",
     "generate_store": "generate",
 }
 CODE = {
@@ -166,7 +167,7 @@ class Tree:
         order = [*ALL_PARTS, *sorted(parts - set(ALL_PARTS), key=lambda name: (len(name), name))]
         return Plan(
             tuple(part for part in order if part in parts),
-            tuple(stage for stage in STAGES.values() if stage in stages),
+            tuple(stage for stage in dict.fromkeys(STAGES.values()) if stage in stages),
         )
 
     def configure(self, key: str, value: object) -> None:
@@ -450,6 +451,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`metrics.json` deleted": (delete("results/runs/tiny/test/metrics.json"), Plan((), FROM_TEST)),
     "a figure deleted": (delete("results/runs/tiny/figures/loss.svg"), Plan((), REPORT)),
     "`.snakemake` deleted": (delete(".snakemake"), NOTHING),
+    "the report deleted": (delete("results/runs/tiny/report.html"), Plan((), REPORT)),
     "checkpoints, logs and records deleted": (
         lambda tree: [
             tree.delete(pattern)

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-REPORT = {"plot_run": 1}
+REPORT = {"plot_run": 1, "report_run": 1}
 TEST = {"test_run": 1, **REPORT}
 TRAIN = {"train_run": 1, **TEST}
 
@@ -35,7 +35,8 @@ FOLLOWS = {
     "split_samples": {"preprocess_part", "gather_dataset"},
     "train_run": {"preprocess_part", "gather_dataset", "split_samples"},
     "test_run": {"preprocess_part", "gather_dataset", "split_samples", "train_run"},
-    "plot_run": {"gather_dataset", "split_samples", "train_run", "test_run"},
+    "plot_run": {"preprocess_part", "gather_dataset", "split_samples", "train_run", "test_run"},
+    "report_run": {"preprocess_part", "gather_dataset", "split_samples", "train_run", "test_run"},
     "all": {
         "preprocess_part",
         "gather_dataset",
@@ -43,6 +44,7 @@ FOLLOWS = {
         "train_run",
         "test_run",
         "plot_run",
+        "report_run",
     },
 }
 
@@ -71,7 +73,8 @@ def test_a_command_of_the_documents_does_what_it_says(finished, command):
 @pytest.mark.parametrize(
     ("rule", "again"),
     [
-        ("plot_run", REPORT),
+        ("plot_run", {"plot_run": 1}),
+        ("report_run", {"report_run": 1}),
         ("test_run", TEST),
         ("train_run", TRAIN),
         ("split_samples", {"split_samples": 1, **TRAIN}),

@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from qgpipe.job import job
+
+with job(snakemake, "page"):
+    from qgpipe.report.page import write_page
+
+    write_page(
+        Path(snakemake.input.history).parent,
+        Path(snakemake.input.dataset),
+        Path(snakemake.input.split),
+        Path(snakemake.output[0]),
+    )

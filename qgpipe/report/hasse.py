@@ -16,7 +16,6 @@ from qgpipe.report.graphs import Graph
 
 MOST_ELEMENTS = 600  # of a causal set that is drawn
 MOST_LINKS = 4000
-_SLAB = 12  # elements of about the same time, whose mean place is in the middle
 _SIDE = 1000  # units of the picture, which are whole numbers to keep it short
 
 
@@ -113,16 +112,18 @@ def _layout(level: NDArray[np.int64], links: NDArray[np.int64]) -> NDArray[np.fl
     """Points in [0, 1]²: time is the ``level``, space the rank of a coordinate with short links.
 
     That coordinate has the least Σ (x_i − x_j)² over the links for Σ x² = 1 (K. M. Hall, Management
-    Science 17, 219, 1970) that has no mean in any slab of time. The ranks keep elements apart.
+    Science 17, 219, 1970) with no part that is constant, linear or quadratic in the level: else
+    it would be time again, or bend with it. The ranks keep elements apart.
     """
     n = len(level)
     linked = np.zeros((n, n))
     linked[links[0], links[1]] = linked[links[1], links[0]] = 1
     laplacian = np.diag(linked.sum(axis=0)) - linked
-    slab = np.argsort(np.lexsort((np.arange(n), level))) * max(n // _SLAB, 1) // n
-    mean = (slab[:, None] == slab) / np.bincount(slab)[slab]
-    without_mean = np.eye(n) - mean
-    # The means get an eigenvalue above all others, which are at most 2n.
-    _, vectors = np.linalg.eigh(without_mean @ laplacian @ without_mean + 4 * n * mean)
+    up = level / max(int(level.max()), 1)
+    basis, _ = np.linalg.qr(np.stack([np.ones(n), up, up**2], axis=1))
+    timely = basis @ basis.T
+    rest = np.eye(n) - timely
+    # What depends on time gets an eigenvalue above all others, which are at most 2n.
+    _, vectors = np.linalg.eigh(rest @ laplacian @ rest + 4 * n * timely)
     across = np.argsort(np.argsort(vectors[:, 0], kind="stable"))
-    return np.stack([across / max(n - 1, 1), level / max(int(level.max()), 1)], axis=1)
+    return np.stack([across / max(n - 1, 1), up], axis=1)

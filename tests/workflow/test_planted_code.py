@@ -117,7 +117,7 @@ READERS = {
     "results/data/dataset.json": [split, train, run_the_test, report, page],
     "results/data/split.json": [train, run_the_test, report, page],
     "results/runs/tiny/model.pt": [run_the_test, open_model],
-    "results/runs/tiny/config.yaml": [read_configuration, page],
+    "results/runs/tiny/config.yaml": [read_configuration],
     "results/runs/tiny/history.csv": [report, page],
     "results/runs/tiny/summary.json": [report, page],
     "results/runs/tiny/test/metrics.json": [report, page],

@@ -110,14 +110,14 @@ class Plan:
         dataset = paths.dataset(self._run(wildcards).config)
         return {"parts": self.parts(wildcards), "dataset": dataset}
 
-    def described(self, wildcards: Any) -> dict[str, Any]:
-        """Inputs of a job that draws: what is said of the data, and how it is split."""
-        config = self._run(wildcards).config
-        return {"dataset": paths.dataset(config), "split": paths.split(config)}
-
     def prepared(self, wildcards: Any) -> dict[str, Any]:
-        """Inputs of a job that trains or tests: the data and how it is split."""
-        return {"parts": self.parts(wildcards), **self.described(wildcards)}
+        """Inputs of a job that trains, tests or reports: the data and how it is split."""
+        config = self._run(wildcards).config
+        return {
+            "parts": self.parts(wildcards),
+            "dataset": paths.dataset(config),
+            "split": paths.split(config),
+        }
 
     def context(self, wildcards: Any, threads: int) -> dict[str, Any]:
         """What a job is told beside its section: its configuration, and the file that it is from.

@@ -21,7 +21,7 @@ from qgpipe.config.sections import stage_section
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.data.plan import PartPlan, plan_parts
-from qgpipe.data.planned_classes import check_stratified_folds
+from qgpipe.data.planned_classes import check_folds
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split_file import check_groups
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
@@ -90,7 +90,7 @@ def _check(config: Mapping[str, Any], samples: _Samples) -> str:
     if config.get("generate"):
         resolve_classes(config["generate"]["classes"])
     parts = plan_parts(config)
-    check_stratified_folds(config, parts)
+    check_folds(config, parts)
     trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
     check_groups(config, dataset.description["attributes"])

@@ -44,14 +44,11 @@ def check_keys(
     tag: str, given: Mapping[str, Any], key: str, known: set[str], required: set[str]
 ) -> None:
     """Raise ``ConfigError`` unless ``tag`` has the keys that it needs and no other."""
+    remedy = f"its keys are {', '.join(sorted(known))}"
     if missing := sorted(required - set(given)):
-        raise ConfigError(f"{tag} has no '{missing[0]}'", key=key)
+        raise ConfigError(f"{tag} lacks '{missing[0]}'", key=key, remedy=remedy)
     if unknown := sorted(set(map(str, given)) - known):
-        raise ConfigError(
-            f"{tag} has no key '{unknown[0]}'",
-            key=key,
-            remedy=f"known keys: {', '.join(sorted(known))}",
-        )
+        raise ConfigError(f"{tag} has no key '{unknown[0]}'", key=key, remedy=remedy)
 
 
 def _range(start: Decimal, stop: Decimal, step: Any, key: str) -> list[int | float]:

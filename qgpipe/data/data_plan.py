@@ -11,7 +11,7 @@ from typing import Any
 from qgpipe import paths
 from qgpipe.data.part_sections import dataset_section, part_sections
 from qgpipe.data.plan import PartPlan, plan_parts
-from qgpipe.data.planned_classes import check_stratified_folds
+from qgpipe.data.planned_classes import check_folds
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ def plan_data(
         if file not in known:
             parts = plan_parts(config)
             known[file] = DataPlan(config, folders, {part.name: part for part in parts})
-            check_stratified_folds(config, parts)
+            check_folds(config, parts)
         result[name] = known[file]
     return result

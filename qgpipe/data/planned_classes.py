@@ -11,19 +11,23 @@ from qgpipe.data.plan import PartPlan, columns_of
 from qgpipe.data.stores import open_store
 
 
-def check_stratified_folds(config: Mapping[str, Any], parts: Iterable[PartPlan]) -> None:
-    """Raise ``ConfigError`` if a class has fewer samples than there are stratified folds.
+def check_folds(config: Mapping[str, Any], parts: Iterable[PartPlan]) -> None:
+    """Raise ``ConfigError`` if there are fewer samples, or samples of a class, than folds.
 
-    Where classes cannot be told without reading causal sets (a reader of the user's, a group for
-    each causal set, a filter), that is left to the split.
+    The latter if the folds are stratified. Where classes cannot be told without reading causal
+    sets (a reader of the user's, a group for each causal set, a filter), that is left to the split.
     """
     data = config["data"]
-    if not data["folds"] or data["split_method"] != "stratified":
+    if not data["folds"]:
         return
-    from qgpipe.data.split import require_folds  # imports numpy: only if asked for
+    from qgpipe.data.split import require_folds, require_graphs  # imports numpy: only if asked for
 
+    stores = {part.store: part for part in parts}.values()
+    require_graphs(sum(part.num_samples for part in stores), data["folds"])
+    if data["split_method"] != "stratified":
+        return
     counts: Counter[int] = Counter()
-    for part in {part.store: part for part in parts}.values():
+    for part in stores:
         found = _generated(config) if part.generated else _stored(part, data["reader"])
         if found is None:
             return

@@ -139,8 +139,7 @@ def _folds(
 ) -> list[np.ndarray]:
     """Places of each fold among ``graphs``."""
     key, wanted = "data.folds", f"{folds} folds"
-    if len(graphs) < folds:
-        raise ConfigError(f"{wanted} of {len(graphs)} graphs", key=key, remedy="use fewer")
+    require_graphs(len(graphs), folds)
     if method == "hash":
         return hashed_sets(graphs, [1 / folds] * folds, seed, _FOLDS, generator)
     if method == "group":
@@ -152,6 +151,14 @@ def _folds(
         require_folds(dict(zip(values.tolist(), counts.tolist(), strict=True)), folds)
         return stratified_folds(graphs, folds, generator)
     return np.array_split(generator.permutation(len(graphs)), folds)
+
+
+def require_graphs(num_graphs: int, folds: int) -> None:
+    """Raise ``ConfigError`` if there are fewer graphs than folds."""
+    if num_graphs < folds:
+        raise ConfigError(
+            f"{folds} folds of {num_graphs} graphs", key="data.folds", remedy="use fewer"
+        )
 
 
 def require_folds(class_counts: dict[int, int], folds: int) -> None:

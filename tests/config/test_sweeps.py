@@ -377,11 +377,11 @@ def test_keys_for_anchors_are_no_sweeps(expand):
         ("training: {seed: !sweep {values: []}}", "training.seed: !sweep has no values; give a"),
         (
             "training: {seed: !sweep {valuse: [1]}}",
-            "training.seed: !sweep has no 'values'",
+            "training.seed: !sweep lacks 'values'; its keys are values",
         ),
         (
             "training: {seed: !range {start: 1, stop: 2, end: 3}}",
-            "training.seed: !range has no key 'end'; known keys: start, step, stop",
+            "training.seed: !range has no key 'end'; its keys are start, step, stop",
         ),
         (
             "training: {seed: !range {start: 1, stop: 5, step: -1}}",

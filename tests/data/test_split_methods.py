@@ -290,7 +290,7 @@ def test_a_store_without_the_array_is_found_while_parts_are_planned(
 def test_generated_stores_have_arrays_to_group_by() -> None:
     config = configuration(["a.zarr"], split_method="group", group_by="manifold_like")
     config["data"]["files"] = []
-    config["generate"] = {"num_samples": 5, "stores": ["a"], "layout": "stacked"}
+    config["generate"] = {"num_samples": 5, "size": [3, 4], "stores": ["a"], "layout": "stacked"}
     assert [part.name for part in plan_parts(config)] == ["a-000000000"]
     config["data"]["group_by"] = "manifoldlike"
     with pytest.raises(

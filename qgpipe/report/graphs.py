@@ -60,6 +60,8 @@ def _located(
     results: RunResults, ids: Sequence[str]
 ) -> Iterator[tuple[Packed, NDArray[np.int64], NDArray[np.int64]]]:
     """Parts, with the rows of ``ids`` that are in them and the places where they are there."""
+    if not len(ids):
+        return
     samples = pd.Series(ids, dtype=object).astype(str).str.rpartition("/")
     stores, index = samples[0].to_numpy(), pd.to_numeric(samples[2]).to_numpy(np.int64)
     rows_of = {store: np.flatnonzero(stores == store) for store in dict.fromkeys(stores)}

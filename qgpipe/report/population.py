@@ -26,7 +26,8 @@ def class_balance(results: RunResults) -> Figure:
     if not codes:
         return style.sentence("The data set has no graphs.")
     names = style.class_labels(results.dataset["class_names"], codes)
-    figure = style.new_figure(5.4, 1.3 + 0.15 * (len(sets) + 1) * len(codes))
+    letters = 0.08 * max(len(line) for name in names for line in name.split("\n"))  # inches
+    figure = style.new_figure(max(5.4, letters + 3.6), 1.3 + 0.15 * (len(sets) + 1) * len(codes))
     axes = figure.add_subplot()
     thickness = 0.84 / len(sets)
     for place, name in enumerate(sets):

@@ -38,6 +38,7 @@ def results_text(config: Mapping[str, Any]) -> str:
             f"epochs is {summary['best_epoch']} (stopped by {summary['stopped_by']})",
             *table,
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
+            f"  report   {paths.report(config)}",
             f"  figures  {folder / 'figures'}",
             f"  model    {paths.model(config)}",
         ]

@@ -28,8 +28,8 @@ def part(samples: int, sample_bytes: int) -> PartPlan:
     )
 
 
-def test_preprocessing_asks_for_three_times_what_its_samples_decode_to():
-    assert preprocess_megabytes(part(1000, 262_144)) == 2_000 + 787  # 3 * 262.144 MB, rounded up
+def test_preprocessing_asks_for_what_its_samples_decode_to():
+    assert preprocess_megabytes(part(1000, 262_144)) == 2_000 + 263  # 262.144 MB, rounded up
 
 
 def test_preprocessing_asks_for_a_minute_for_each_60_mb():

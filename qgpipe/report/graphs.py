@@ -64,12 +64,14 @@ def _located(
         return
     samples = pd.Series(ids, dtype=object).astype(str).str.rpartition("/")
     stores, index = samples[0].to_numpy(), pd.to_numeric(samples[2]).to_numpy(np.int64)
-    rows_of = {store: np.flatnonzero(stores == store) for store in dict.fromkeys(stores)}
+    of_store = _rows_of_stores(stores, index)
     missing = np.ones(len(ids), bool)
     for part in results.dataset["parts"]:
-        rows = rows_of.get(part["store"], np.zeros(0, np.int64))
-        rows = rows[(index[rows] >= part["start"]) & (index[rows] < part["stop"])]
-        if not len(rows) or not part["num_graphs"]:
+        if part["store"] not in of_store or not part["num_graphs"]:
+            continue
+        ordered, rows = of_store[part["store"]]
+        rows = rows[slice(*np.searchsorted(ordered, [part["start"], part["stop"]]))]
+        if not len(rows):
             continue
         file = results.dataset_json.parent / part["file"]
         packed = open_part(file, mapped=not read_part_info(file)["compressed"])
@@ -83,3 +85,12 @@ def _located(
             f"{results.dataset_json} has no graph {ids[int(missing.argmax())]}, which was tested",
             remedy="make the predictions again with --forcerun test_run",
         )
+
+
+def _rows_of_stores(
+    stores: NDArray[np.object_], index: NDArray[np.int64]
+) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Of each store: the indices of its samples in ascending order, and their rows."""
+    order = np.lexsort((index, stores))
+    cuts = np.flatnonzero(stores[order][1:] != stores[order][:-1]) + 1
+    return {stores[rows[0]]: (index[rows], rows) for rows in np.split(order, cuts)}

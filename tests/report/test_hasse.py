@@ -110,3 +110,12 @@ def test_graphs_are_found_in_the_parts_by_their_ids(results):
 def test_an_id_that_is_in_no_part_is_named(results):
     with pytest.raises(DataError, match="no graph a/99, which was tested"):
         graph_sizes(results(), ["a/1", "a/99"])
+
+
+def test_graphs_of_several_parts_and_stores_are_told_apart(results, tmp_path):
+    run = results()
+    part = run.dataset["parts"][0]
+    other = {**part, "store": "b/nested", "start": 0, "stop": 5}
+    run.dataset["parts"] = [{**part, "stop": 6}, other, {**part, "start": 6}]
+    ids = ["b/nested/1", "a/9", "a/0", "b/nested/3", "a/5"]
+    assert graph_sizes(run, ids).tolist() == [4, 4, 3, 6, 4]

@@ -98,19 +98,21 @@ def _listed(
     out_degree = np.bincount(source, minlength=num_nodes)
     in_degree = np.bincount(target, minlength=num_nodes)
     loops = np.bincount(source[source == target], minlength=num_nodes)
-    ends = [target]
+    ends = [target := target.astype(np.int32)]  # half as much to move
     if both_ends:
         matrix = csr_array(
-            (np.ones(len(target), np.int8), target.astype(np.int32), offsets(out_degree)),
+            (np.ones(len(target), np.int8), target, offsets(out_degree)),
             shape=(num_nodes, num_nodes),
         )
         ends.append(matrix.tocsc().indices)
     ptr = offsets(-(-counts // BLOCK))
-    lists = np.zeros((int(ptr[-1]), len(ends), BLOCK), list_dtype(largest))
-    block, entry = np.divmod(ranges(ptr[:-1] * BLOCK, counts), BLOCK)
-    start = np.repeat(offsets(sizes)[:-1], counts)
+    lists = np.empty((int(ptr[-1]), len(ends), BLOCK), list_dtype(largest))
+    place = ranges(ptr[:-1] * BLOCK, counts)
+    start = np.repeat(offsets(sizes)[:-1].astype(np.int32), counts)
     for k, end in enumerate(ends):
-        lists[block, k, entry] = end - start
+        padded = np.zeros(len(lists) * BLOCK, lists.dtype)
+        padded[place] = (end - start).astype(lists.dtype)
+        lists[:, k] = padded.reshape(-1, BLOCK)
     degrees = np.stack([out_degree, in_degree, loops], axis=1)
     return EdgeLists(lists, ptr, counts, degrees.astype(np.int32))
 

@@ -22,7 +22,7 @@ class Choice:
 
 # Of edges a graph: below it another form takes as long to be made as it saves. This number and
 # the next are from benchmarks/results/step.md.
-FEW_EDGES = 100
+FEW_EDGES = 300
 
 # Of all pairs of nodes: above it dense products win over sparse ones on a CPU.
 DENSE_ON_CPU = 0.4

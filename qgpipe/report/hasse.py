@@ -116,10 +116,12 @@ def _layout(level: NDArray[np.int64], links: NDArray[np.int64]) -> NDArray[np.fl
     it would be time again, or bend with it. The ranks keep elements apart.
     """
     n = len(level)
+    up = level / max(int(level.max()), 1)
+    if n == np.ptp(level) + 1 == links.shape[1] + 1:  # a chain
+        return np.stack([np.full(n, 0.5), up], axis=1)
     linked = np.zeros((n, n))
     linked[links[0], links[1]] = linked[links[1], links[0]] = 1
     laplacian = np.diag(linked.sum(axis=0)) - linked
-    up = level / max(int(level.max()), 1)
     basis, _ = np.linalg.qr(np.stack([np.ones(n), up, up**2], axis=1))
     timely = basis @ basis.T
     rest = np.eye(n) - timely

@@ -127,7 +127,8 @@ def _in_words(one: Answers, place: int, classes: list[str] | None) -> tuple[str,
             f"{classes[true]} ({shares[true]:.1%})",
             f"{classes[predicted]} ({shares[predicted]:.1%})",
         )
-    return f"{one.target[place]:.4g}", f"{one.predicted[place]:.4g}"
+    true, predicted = (f"{x[place]:.4g}".replace("-", "−") for x in (one.target, one.predicted))
+    return true, predicted
 
 
 def _shown(name: str, true: str, predicted: str, drawn: Diagram | str, elements: int) -> WorstError:

@@ -28,7 +28,7 @@ def reliability(results: RunResults) -> Figure:
     grid = figure.add_gridspec(2, len(found), height_ratios=(3, 2))
     for place, one in enumerate(found):
         axes = [figure.add_subplot(grid[row, place]) for row in range(2)]
-        name = f"{one.name}: " if len(found) > 1 else ""
+        name = f"{style.wrapped(one.name, 36)}\n" if len(found) > 1 else ""
         if len(one.rows) == 0:
             style.note(axes[0], "no finite value")
             style.note(axes[1], "no finite value")
@@ -74,7 +74,7 @@ def _calibration(axes: Axes, one: ClassAnswers, name: str) -> None:
     axes.set(xlim=(lowest, 1.02), ylim=(lowest, 1.02))
     axes.set_xlabel("confidence")
     axes.set_ylabel("accuracy")
-    axes.set_title(style.wrapped(f"{name}expected calibration error {bins.error:.3f}", 44))
+    axes.set_title(f"{name}expected calibration error {bins.error:.3f}")
 
 
 def _confidences(axes: Axes, one: ClassAnswers) -> None:
@@ -106,7 +106,7 @@ def _residuals(axes: Axes, one: ValueAnswers, name: str) -> None:
     axes.axhline(0, **style.DASHED)
     axes.set_xlabel(f"true {style.wrapped(one.name, 30)}")
     axes.set_ylabel("predicted − true")
-    axes.set_title(f"{style.wrapped(name, 36)}mean absolute error {one.error.mean():.3g}")
+    axes.set_title(f"{name}mean absolute error {one.error.mean():.3g}")
 
 
 def _residual_histogram(axes: Axes, one: ValueAnswers) -> None:

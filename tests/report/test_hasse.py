@@ -38,6 +38,11 @@ def test_time_runs_upwards_along_every_link_and_points_lie_in_the_picture(graph)
     assert len({tuple(point) for point in drawn.points.tolist()}) == graph.num_nodes
 
 
+def test_a_chain_is_a_straight_line():
+    chain = Graph(5, np.array(np.nonzero(np.triu(np.ones((5, 5)), 1))), None)
+    assert diagram(chain).points.tolist() == [[0.5, k / 4] for k in range(5)]
+
+
 def sprinkling(n: int, seed: int = 1) -> tuple[Graph, np.ndarray]:
     """A sprinkling into the diamond of 1+1 dimensions, and its points as (t, x)."""
     u, v = np.random.default_rng(seed).random((2, n))

@@ -127,8 +127,8 @@ def _in_words(one: Answers, place: int, classes: list[str] | None) -> tuple[str,
             f"{classes[true]} ({shares[true]:.1%})",
             f"{classes[predicted]} ({shares[predicted]:.1%})",
         )
-    true, predicted = (f"{x[place]:.4g}".replace("-", "−") for x in (one.target, one.predicted))
-    return true, predicted
+    values = (one.target[place], one.predicted[place])
+    return f"{values[0]:.4g}".replace("-", "−"), f"{values[1]:.4g}".replace("-", "−")
 
 
 def _shown(name: str, true: str, predicted: str, drawn: Diagram | str, elements: int) -> WorstError:

@@ -23,6 +23,7 @@ class Adjacency(ABC):
         self._edge_index: Tensor | None = None
         self._in_degree: Tensor | None = None
         self._self_loops: Tensor | None = None
+        self._divisor: Tensor | None = None
 
     @property
     def edge_index(self) -> Tensor:
@@ -62,8 +63,9 @@ class Adjacency(ABC):
 
     def mean(self, x: Tensor) -> Tensor:
         """As :meth:`sum`, divided by the number of edges; 0 where no edge ends."""
-        count = self.in_degree.clamp(min=1).unsqueeze(1)
-        return (self.sum(x) / count).to(x.dtype)
+        if self._divisor is None:
+            self._divisor = self.in_degree.clamp(min=1).unsqueeze(1)
+        return (self.sum(x) / self._divisor).to(x.dtype)
 
 
 def precise(x: Tensor, dtype: torch.dtype) -> torch.dtype:

@@ -66,6 +66,16 @@ def test_every_figure_is_a_picture(finished):
         assert ElementTree.parse(file).getroot().tag.endswith("svg")
 
 
+def test_the_report_tells_what_the_records_tell(finished):
+    run = finished.folder / "results/runs/tiny"
+    text = (run / "report.html").read_text()
+    for checksum in find_record(run / "test/metrics.json").inputs.values():
+        assert f'title="{checksum}"' in text
+    for expected in ("causets.zarr", "and 2 more parts", "preprocess", "causets/"):
+        assert expected in text
+    assert text.count("<svg") >= len(FIGURES) - 1
+
+
 def test_the_resolved_configuration_of_the_run_loads_as_it_is(finished):
     written = load_config(finished.folder / "results/runs/tiny/config.yaml")
     assert written == resolve_config(written) == resolve_config(finished.config)

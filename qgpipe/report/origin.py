@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qgpipe.config.sections import FORMATS
 from qgpipe.errors import DataError
 from qgpipe.provenance.chain import Link, collect
 from qgpipe.provenance.record import Record
@@ -78,15 +79,15 @@ def origin(artifact: Path) -> Origin | None:
 
 
 def _stages(records: Sequence[Record]) -> list[Stage]:
-    """In the order in which they began; ``records`` are of the last stage first."""
+    """In the order of the pipeline."""
     jobs: dict[str, list[Mapping[str, Any]]] = {}
-    for record in reversed(records):
+    for record in records:
         jobs.setdefault(record.stage, []).append(record.content)
     stages = [
         Stage(name, len(made), min(c["started"] for c in made), sum(c["seconds"] for c in made))
         for name, made in jobs.items()
     ]
-    return sorted(stages, key=lambda stage: stage.started)
+    return sorted(stages, key=lambda stage: list(FORMATS).index(stage.name))
 
 
 def _stage(link: Link) -> str:

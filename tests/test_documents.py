@@ -1,6 +1,8 @@
 """What the README and the pages in docs/ show is what works."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,15 @@ def test_a_configuration_in_the_documents_is_valid(block):
     resolved = resolve_config(laid_over(default, shown))
     for section, keys in shown.items():
         assert not isinstance(keys, dict) or set(keys) <= set(resolved[section])
+
+
+def test_the_page_about_trouble_is_that_of_the_catalogue():
+    made = subprocess.run(
+        [sys.executable, ROOT / "tests" / "errors" / "troubleshooting.py"],
+        capture_output=True,
+        text=True,
+    )
+    assert (ROOT / "docs" / "troubleshooting.md").read_text() == made.stdout, made.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -24,7 +24,7 @@ def loss(results: RunResults) -> Figure:
     history = results.history
     if history.empty:
         return style.sentence(_NO_EPOCH)
-    figure = style.new_figure(5.4, 3.6)
+    figure = style.new_figure(5.6, 3.6)
     axes = figure.add_subplot()
     epochs = history["epoch"].to_numpy(float)
     means, extremes = [], []

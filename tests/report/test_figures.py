@@ -42,7 +42,8 @@ def test_every_figure_has_a_caption():
 @pytest.mark.parametrize("caption", sorted(CAPTIONS.glob("*.rst")), ids=lambda path: path.stem)
 def test_a_caption_renders_as_snakemake_renders_it(caption):
     template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(caption.read_text())
-    text = template.render(snakemake=SimpleNamespace(wildcards=SimpleNamespace(run="run-7")))
+    wildcards = SimpleNamespace(run="run-7", sweep="run-7")
+    text = template.render(snakemake=SimpleNamespace(wildcards=wildcards))
     html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
     assert "run-7" in html
 

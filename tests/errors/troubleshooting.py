@@ -1,6 +1,6 @@
 """The page about trouble, made of the catalogue of mistakes.
 
-    python tests/errors/troubleshooting.py > docs/troubleshooting.md
+python tests/errors/troubleshooting.py > docs/troubleshooting.md
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from qgpipe.config.tags import ConfigLoader
 INTRODUCTION = """\
 # Trouble
 
-What qgpipe says about mistakes: where, what, and what to do. `qgpipe check run.yaml` finds most of them
-before a run; those marked with * only show in it. A traceback instead of such a line is a fault of qgpipe.
+What qgpipe says about mistakes: where, what, and what to do. `qgpipe check run.yaml` finds most of
+them before a run; those marked with * only show in it. A traceback instead of such a line is a
+fault of qgpipe.
 
 This page is made of the tests' catalogue of mistakes; … stands for something that varies. An
 interrupted or killed run is no trouble: give the same command again
-([how training survives](reproducibility.md)). If something runs again, or does not, and you wonder why, see
-[what runs again](reruns.md).
+([how training survives](reproducibility.md)). If something runs again, or does not, and you wonder
+why, see [what runs again](reruns.md).
 """
 
 

@@ -23,6 +23,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _terminal: TextIO | None = None
 
 
+def set_terminal(stream: TextIO) -> None:
+    """Let ``stream`` be what a person watches."""
+    global _terminal
+    _terminal = stream
+
+
 def terminal() -> TextIO:
     """The stream that a person watches: standard error as it was before it was redirected."""
     return _terminal or sys.stderr
@@ -43,7 +49,7 @@ def stage(log_file: str | Path, level: str | int = "INFO") -> Iterator[None]:
     _terminal = os.fdopen(saved, "w", buffering=1)
     try:
         _redirect(path)
-        _configure(level)
+        configure(level)
         _listen(path.stem)
         yield
     except QgpipeError as error:
@@ -94,7 +100,8 @@ def _listen(name: str) -> None:
     end_with_parent(signal.SIGTERM)
 
 
-def _configure(level: str | int) -> None:
+def configure(level: str | int) -> None:
+    """Let qgpipe log from ``level`` on, and the rest warnings; progress to the terminal too."""
     number = int(level) if str(level).isdigit() else str(level).upper()
     form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     to_file = logging.StreamHandler(sys.stderr)

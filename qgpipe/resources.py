@@ -8,7 +8,8 @@ on where it was stopped, so it asks for the same again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from qgpipe.data.plan import PartPlan
 
@@ -56,6 +57,13 @@ def listing_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
 def training_megabytes(parts: Iterable[PartPlan]) -> int:
     """Memory to train or test on ``parts``: 6 GB, and a quarter of what they decode to."""
     return min(6_000 + math.ceil(decoded_bytes(parts) / 4 / MB), LARGEST_REQUEST)
+
+
+def training_gpus(config: Mapping[str, Any]) -> int:
+    """One for each process that trains, unless that is on the CPU."""
+    if config["training"]["device"] == "cpu":
+        return 0
+    return config.get("parallel", {"world_size": 1})["world_size"]
 
 
 def evaluation_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:

@@ -31,7 +31,7 @@ rule train_run:
             plan.planned_parts(wildcards)
         ),
         runtime=24 * 60,
-        gpu=0 if settings["training"]["device"] == "cpu" else 1,
+        gpu=resources.training_gpus(settings),
     params:
         section=plan.section("train"),
         context=plan.context,

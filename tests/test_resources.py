@@ -8,6 +8,7 @@ from qgpipe.resources import (
     listing_minutes,
     preprocess_megabytes,
     preprocess_minutes,
+    training_gpus,
     training_megabytes,
 )
 
@@ -49,6 +50,13 @@ def test_lists_grow_with_samples_and_parts():
 def test_training_asks_for_a_quarter_of_the_data_up_to_a_limit():
     assert training_megabytes([part(1000, 40_000)]) == 6_000 + 10
     assert training_megabytes([part(10**6, 10**6)]) == 64_000
+
+
+def test_training_asks_for_a_gpu_for_each_process():
+    config = {"training": {"device": "auto"}}
+    assert training_gpus(config) == 1
+    assert training_gpus({**config, "parallel": {"world_size": 4}}) == 4
+    assert training_gpus({"training": {"device": "cpu"}, "parallel": {"world_size": 4}}) == 0
 
 
 def test_evaluation_asks_for_a_minute_for_each_thousand_graphs():

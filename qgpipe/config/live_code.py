@@ -17,6 +17,9 @@ from typing import Any
 
 from qgpipe.config.objects import search_path
 
+# The running script; the second in a process that it has started.
+_SCRIPTS = ("__main__", "__mp_main__")
+
 
 def live_code(section: Any) -> str:
     """A digest of the source of all such objects in ``section``, at any depth."""
@@ -42,7 +45,7 @@ def _sources(value: Any) -> Iterator[str]:
             yield from _sources(inner)
     elif isinstance(value, functools.partial):
         yield from _sources([value.func, value.args, value.keywords])
-    elif _is_code(value) and (value.__module__ == "__main__" or "<" in value.__qualname__):
+    elif _is_code(value) and (value.__module__ in _SCRIPTS or "<" in value.__qualname__):
         try:
             yield inspect.getsource(value)
         except (OSError, TypeError):  # typed in at a prompt: only its name is known

@@ -108,9 +108,16 @@ class GraphLoader:
 
     def iterate(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch``, from number ``start_batch`` on."""
+        return self.load(epoch, self.batches(epoch, start_batch))
+
+    def batches(self, epoch: int, start_batch: int = 0) -> list[np.ndarray]:
+        """Positions of the graphs of each of these batches, int64 [B]."""
         order = self.order(epoch)
         starts = range(start_batch * self.batch_size, len(self) * self.batch_size, self.batch_size)
-        batches = [order[start : start + self.batch_size] for start in starts]
+        return [order[start : start + self.batch_size] for start in starts]
+
+    def load(self, epoch: int, batches: list[np.ndarray]) -> Iterator[Batch]:
+        """The graphs at each of ``batches``, positions, as they are in ``epoch``."""
         if self._transformed is not None:
             return self._transformed.iterate(epoch, batches, self.form)
         self.dataset.prepare(self.form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +41,8 @@ def choose_residency(residency: str, infos: Sequence[dict[str, Any]], device: to
         return residency
     largest = largest_graph(infos)
     needed = sum(memory_bytes(info, largest) for info in infos)
-    if needed >= available_memory() / 2:
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of a group, each with the graphs
+    if needed >= available_memory() / (2 * processes):
         return "mmap"  # also on a GPU, whose graphs are put together in memory
     return "device" if needed < DEVICE_SHARE * free_on(device) else "memory"
 

@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from qgpipe.errors import ConfigError
 
@@ -14,7 +15,8 @@ from qgpipe.errors import ConfigError
 def resolve_device(name: str | torch.device, key: str = "training.device") -> torch.device:
     """The torch device called ``name``; ``auto`` is CUDA if there is a device, else the CPU.
 
-    A CUDA device gets its number, so that devices compare equal when they are the same.
+    A CUDA device gets its number, so that devices compare equal when they are the same; in a
+    process group it is that of this process, whatever number the name has.
     Raises ``ConfigError`` with ``key`` if torch knows no such device or this machine has none.
     """
     if name == "auto":
@@ -33,7 +35,9 @@ def resolve_device(name: str | torch.device, key: str = "training.device") -> to
             key=key,
             remedy="use auto or cpu",
         )
-    index = torch.cuda.current_device() if device.index is None else device.index
+    index = device.index
+    if index is None or dist.is_initialized():  # in a group each process has a device of its own
+        index = torch.cuda.current_device()
     if index >= torch.cuda.device_count():
         raise ConfigError(
             f"'{name}' is not there, CUDA devices are numbered up to "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import Spec, as_spec
 from qgpipe.errors import TrainingError
 from qgpipe.models.build import call_model
+from qgpipe.training.alone import Alone
 from qgpipe.training.criterion import Criterion, batch_loss, build_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.loss_log import LossLog
@@ -28,16 +30,39 @@ logger = logging.getLogger(__name__)
 SMALLER_EVALUATED = "make the batch_size of this stage smaller"
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What an evaluation saw of a batch, as in ``Collected``; ``loss`` (): of the batch."""
+
+    loss: Tensor
+    num_graphs: int
+    heads: dict[int, Tensor]
+    targets: Tensor | None
+    positions: Tensor | None
+
+    def on_host(self) -> _Seen:
+        """The same, with its tensors in the memory of the host."""
+        return _Seen(
+            self.loss.cpu(),
+            self.num_graphs,
+            {task: head.cpu() for task, head in self.heads.items()},
+            None if self.targets is None else self.targets.cpu(),
+            None if self.positions is None else self.positions.cpu(),
+        )
+
+
 class Evaluator:
     """Evaluates a model batch by batch and computes the configured metrics over all of them.
 
     The losses of a row are ``loss_avg``, the mean over samples (a batch's loss counts as often
     as it has graphs), ``loss_min`` and ``loss_max``, over batches. ``data`` holds a row an
-    evaluation, ``collected`` what the latest saw.
+    evaluation, ``collected`` what the latest saw. The ranks of ``group`` share the batches, and
+    get the same results.
     """
 
     title = "Evaluation"
     keeps_outputs = False
+    group = Alone()
 
     def __init__(
         self,
@@ -94,18 +119,15 @@ class Evaluator:
         heads: dict[int, list[Tensor]] = {}
         targets: list[Tensor] = []
         positions: list[Tensor] = []
-        for batch in loader:
-            with memory_for(batch, self.device, SMALLER_EVALUATED):
-                batch = batch.to(self.device, non_blocking=True)
-                outputs = call_model(model, batch, self.apply_model)
-                log.add(batch_loss(self.criterion, outputs, batch), batch.num_graphs)
-            if self.keeps_outputs or self.monitors:
-                for task, head in as_heads(outputs).items():
-                    heads.setdefault(task, []).append(head)
-            if isinstance(y := getattr(batch, "y", None), Tensor):
-                targets.append(y)
-            if (position := getattr(batch, "sample_position", None)) is not None:
-                positions.append(position)
+        mine = [self._see(model, batch) for batch in self.group.share_of_batches(loader)]
+        for seen in self.group.gathered(mine):
+            log.add(seen.loss, seen.num_graphs)
+            for task, head in seen.heads.items():
+                heads.setdefault(task, []).append(head)
+            if seen.targets is not None:
+                targets.append(seen.targets)
+            if seen.positions is not None:
+                positions.append(seen.positions)
         log.settle()
         joined = {task: _joined(parts) for task, parts in heads.items()}
         return log, Collected(
@@ -114,6 +136,20 @@ class Evaluator:
             heads={task: head for task, head in joined.items() if head is not None},
             targets=_joined(targets),
             positions=_joined(positions),
+        )
+
+    def _see(self, model: torch.nn.Module, batch: Any) -> _Seen:
+        with memory_for(batch, self.device, SMALLER_EVALUATED):
+            batch = batch.to(self.device, non_blocking=True)
+            outputs = call_model(model, batch, self.apply_model)
+            loss = batch_loss(self.criterion, outputs, batch)
+        y = getattr(batch, "y", None)
+        return _Seen(
+            loss,
+            batch.num_graphs,
+            as_heads(outputs) if self.keeps_outputs or self.monitors else {},
+            y if isinstance(y, Tensor) else None,
+            getattr(batch, "sample_position", None),
         )
 
 

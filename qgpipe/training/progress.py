@@ -59,6 +59,16 @@ class Progress:
         return f"epoch {epoch}/{self._num_epochs}"
 
 
+class NoProgress(Progress):
+    """Progress that someone else shows."""
+
+    def start_epoch(self, epoch: int, step: int, num_steps: int) -> None:
+        """Nothing is shown."""
+
+    def say(self, message: str) -> None:
+        """Nothing is said."""
+
+
 def shown(values: Mapping[Any, Any]) -> str:
     """``name value`` pairs on a line, numbers with five digits."""
     texts = (f"{v:.5g}" if isinstance(v, float) else str(v) for v in values.values())

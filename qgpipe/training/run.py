@@ -21,7 +21,9 @@ from qgpipe.models import load_model, read_model_file
 from qgpipe.training.baseline import evaluate_baseline
 from qgpipe.training.criterion import build_criterion
 from qgpipe.training.device import on_device, resolve_device
+from qgpipe.training.distributed import is_to_launch
 from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
+from qgpipe.training.launch import launch
 from qgpipe.training.loaders import Loaders, open_loaders, suit
 from qgpipe.training.metrics import metrics_content
 from qgpipe.training.monitors import Collected
@@ -41,13 +43,17 @@ def train_run(
     Raises what ``Trainer`` raises.
     """
     text = to_yaml(config)  # before the work: an object in it may have no name
+    if is_to_launch(config):
+        return launch(train_run, config, dataset_json, split_json, run_folder)
     trainer = Trainer(config, run_folder)
     loaders = open_loaders(config, dataset_json, split_json)
     trainer.run_training(loaders.train, loaders.validation)
+    if not trainer.group.is_first:
+        return None
     write_text(run_folder / "config.yaml", text)
     write_text(run_folder / "history.csv", trainer.history.to_csv())
     write_json(run_folder / "summary.json", _summary(trainer))
-    trainer.save_best_model(run_folder / "model.pt")
+    return trainer.save_best_model(run_folder / "model.pt")
 
 
 def test_run(

@@ -19,22 +19,22 @@ from qgpipe.config.live_code import live_folders
 from qgpipe.config.objects import add_search_path, import_object
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
+from qgpipe.data.loader import GraphLoader
 from qgpipe.errors import TrainingError
-from qgpipe.lock import writing
 from qgpipe.models import build_model, save_model
 from qgpipe.training.average import WeightAverage
-from qgpipe.training.checkpoint import CheckpointFolder
 from qgpipe.training.checks import check_fit, require_finite
 from qgpipe.training.criterion import build_criterion
 from qgpipe.training.device import resolve_device
+from qgpipe.training.distributed import group_of, is_to_launch
 from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_stopping
 from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, last_row
 from qgpipe.training.history import History
-from qgpipe.training.interruption import Interrupted, SignalWatch
+from qgpipe.training.interruption import Interrupted
+from qgpipe.training.launch import launch
 from qgpipe.training.loaders import Loaders, fingerprint_data, fingerprint_split, open_loaders, suit
 from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
 from qgpipe.training.precision import Precision
-from qgpipe.training.progress import Progress
 from qgpipe.training.randomness import (
     deterministic_algorithms,
     restore_rng,
@@ -43,7 +43,6 @@ from qgpipe.training.randomness import (
 )
 from qgpipe.training.selection import Selection
 from qgpipe.training.training_pass import TrainingPass, can_resume_within_epoch
-from qgpipe.training.training_step import TrainingStep
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +66,7 @@ class Trainer:
         """
         self.config = config
         self.folder = Path(folder) if folder is not None else paths.run_folder(config)
+        self.group = group_of(config)
         self._build()
 
     @classmethod
@@ -87,7 +87,7 @@ class Trainer:
         """
         from qgpipe.training.prepare import prepare_data  # reads raw stores: needs zarr
 
-        return open_loaders(self.config, *prepare_data(self.config))
+        return open_loaders(self.config, *self.group.first(lambda: prepare_data(self.config)))
 
     def run_training(
         self, train_loader: Any, val_loader: Any = None
@@ -99,16 +99,21 @@ class Trainer:
         after a signal has asked to stop, and ``TrainingError`` if training cannot go on; in
         both cases the same call goes on from the last good state. Raises ``FolderInUse`` if
         another process trains in the folder of the run.
+
+        With ``parallel`` the training is done by processes that this one starts, from which it
+        then takes over the results; in a rank of a process group, by that group.
         """
+        if is_to_launch(self.config):
+            launch(_train, self.config, self.folder, train_loader, val_loader)
         if self.history.rows or self.training_pass.step:
             self._build()
         self._train_loader, self._val_loader = train_loader, val_loader
-        self._progress = Progress(self._num_epochs)
+        self._progress = self.group.progress(self._num_epochs)
         suit((train_loader, val_loader), self.model, self.config, self.device)
         with self._deterministic():
             self._check()
             self._complete()
-            with writing(self.folder / ".training.lock"):
+            with self.group.writing(self.folder / ".training.lock"):
                 self._resume_or_seed()
                 self._run_epochs()
                 self._finish()
@@ -178,6 +183,9 @@ class Trainer:
         if "validation" in config:
             self.validator = build_evaluator(config, "validation", self.device, self.criterion)
         self.tester = build_evaluator(config, "testing", self.device, self.criterion)
+        for evaluator in (self.validator, self.tester):
+            if isinstance(evaluator, Evaluator):
+                evaluator.group = self.group
         self.early_stopping = None
         if "early_stopping" in config:
             self.early_stopping = stopping = build_early_stopping(config["early_stopping"])
@@ -191,7 +199,7 @@ class Trainer:
         self._best_written: int | None = None
 
     def _new_pass(self) -> TrainingPass:
-        return TrainingPass(self.config["training"]["accumulate_steps"])
+        return TrainingPass(self.config["training"]["accumulate_steps"], self.group.loss_log())
 
     def _check(self) -> None:
         """Find out before training what could only fail later."""
@@ -209,7 +217,7 @@ class Trainer:
             self.average = WeightAverage(self.model, training["ema_decay"])
         if training["compile"]:
             self.model.compile(dynamic=True)  # in place: names of weights stay as they are
-        self._take_step = TrainingStep(
+        self._take_step = self.group.training_step(
             self.model,
             self.criterion,
             self.optimizer,
@@ -223,7 +231,7 @@ class Trainer:
     def _resume_or_seed(self) -> None:
         """Go to where an earlier process stopped, or to the start."""
         training, trajectory = self.config["training"], self._trajectory()
-        self.checkpoints = CheckpointFolder(
+        self.checkpoints = self.group.checkpoint_folder(
             paths.checkpoints(self.folder, trajectory.name),
             trajectory,
             training["checkpoint_every_steps"],
@@ -256,7 +264,7 @@ class Trainer:
 
     def _run_epochs(self) -> None:
         """Train until the last epoch, early stopping, or a signal."""
-        with SignalWatch() as self._signals:
+        with self.group.signal_watch() as self._signals:
             try:
                 while not self.selection.stopped and self.epoch < self._num_epochs:
                     self._run_epoch()
@@ -270,7 +278,8 @@ class Trainer:
         """Train, validate, judge and record one epoch."""
         epoch, this = self.epoch + 1, self.training_pass
         self._progress.start_epoch(epoch, this.step, this.num_steps(self._train_loader))
-        this.run(self._take_step, self._train_loader, epoch, self._after_step)
+        this.run(self._take_step, self.group.shares(self._train_loader), epoch, self._after_step)
+        self.group.level(self.model, self.evaluated)
         self.history.add(
             epoch=epoch,
             losses=this.losses.summary(),
@@ -280,6 +289,7 @@ class Trainer:
             num_graphs=this.losses.num_graphs,
         )
         step_scheduler(self.scheduler, self.selection.judge(self.history, self.evaluated))
+        self.selection.stopped = self.group.first(lambda: self.selection.stopped)
         self.epoch, self.training_pass = epoch, self._new_pass()
         self._progress.end_epoch(self.history.rows[-1])
         every = self.config["training"]["checkpoint_at"]
@@ -308,7 +318,7 @@ class Trainer:
             raise
         row = last_row(results, "validation.validator")
         self.validator.report(results)
-        return row
+        return self.group.first(lambda: row)
 
     def _leave(self, interruption: Interrupted) -> None:
         """Save where training stands when a signal has stopped it."""
@@ -352,7 +362,8 @@ class Trainer:
         }
 
     def _write_best(self) -> None:
-        self.save_best_model(self.checkpoints.best)
+        if self.group.is_first:
+            self.save_best_model(self.checkpoints.best)
         self._best_written = self.selection.epoch
 
     def _parts(self) -> dict[str, Any]:
@@ -370,3 +381,12 @@ class Trainer:
             "training_pass": self.training_pass,
         }
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+
+
+def _train(config: Mapping[str, Any], folder: Path, *loaders: Any) -> None:
+    """What each rank does that ``run_training`` has started."""
+    trainer = Trainer(config, folder)
+    for loader in loaders:
+        if isinstance(loader, GraphLoader):
+            loader.dataset.device = trainer.device
+    trainer.run_training(*loaders)

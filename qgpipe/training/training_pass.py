@@ -18,10 +18,10 @@ NAMED_SAMPLES = 8  # in a message
 class TrainingPass:
     """The epoch in progress: its steps done, their losses, the seconds they took."""
 
-    def __init__(self, accumulate: int = 1) -> None:
-        """``accumulate``: batches that make a step."""
+    def __init__(self, accumulate: int = 1, losses: LossLog | None = None) -> None:
+        """``accumulate``: batches that make a step; ``losses``: an empty log for theirs."""
         self.step = 0
-        self.losses = LossLog()
+        self.losses = LossLog() if losses is None else losses
         self._accumulate = accumulate
         self._earlier_seconds = 0.0
         self._started: float | None = None

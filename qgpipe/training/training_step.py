@@ -73,12 +73,15 @@ class TrainingStep:
         """
         with memory_for(batch, self.device):
             batch = batch.to(self.device, non_blocking=True)
-            with self.precision.autocast():
-                outputs = call_model(self.model, batch, self.apply_model)
-            loss = share * batch_loss(self.criterion, in_full(outputs), batch)
+            loss = share * self._loss(batch)
             require_gradient(loss)
             self.precision.scaled(loss).backward()
         return loss.detach()
+
+    def _loss(self, batch: Any) -> Tensor:
+        with self.precision.autocast():
+            outputs = call_model(self.model, batch, self.apply_model)
+        return batch_loss(self.criterion, in_full(outputs), batch)
 
     def _advance(self) -> Tensor:
         """Change the weights along the gradients; returns the norm of these, shape ()."""

@@ -32,6 +32,10 @@ _PHRASES = {
         "a layer cannot compute in bf16 here",
         "set training.precision to fp32",
     ),
+    "Expected to have finished reduction": (
+        "some weights of the model get no gradient in a step",
+        "set parallel.find_unused_parameters to true",
+    ),
     "does not have a deterministic implementation": (
         "a layer has no deterministic algorithm on this device",
         "set training.deterministic to false, or take another layer",

@@ -1,5 +1,9 @@
 import copy
 import functools
+import multiprocessing
+import os
+import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +202,74 @@ def make_config(tmp_path):
 def open_data(data):
     """Fresh loaders of the tiny data, as a configuration says."""
     return lambda config: open_loaders(config, *data)
+
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(
+    ["qgpipe.training.run", "qgpipe.training.losses", "torch_geometric.nn", "sklearn.metrics"]
+)
+CODE = """
+import multiprocessing, os, torch
+os.environ.update(environment)
+multiprocessing.set_start_method("fork", force=True)
+torch.set_num_threads(1)
+exec(code, arguments)
+"""
+TRAIN = "from qgpipe.training.run import train_run; train_run(config, *data, folder)"
+ALONE = {"WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+
+
+class Ranks:
+    """Starts the ranks of a group, forked from a process that has imported torch."""
+
+    @staticmethod
+    def free_port() -> int:
+        with socket.socket() as found:
+            found.bind(("localhost", 0))
+            return found.getsockname()[1]
+
+    @staticmethod
+    def torchrun(size: int) -> list[dict[str, str]]:
+        """The environments that ``torchrun`` would give ``size`` ranks."""
+        common = {
+            "MASTER_ADDR": "localhost",
+            "MASTER_PORT": str(Ranks.free_port()),
+            "WORLD_SIZE": str(size),
+            "LOCAL_WORLD_SIZE": str(size),
+        }
+        return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]
+
+    @staticmethod
+    def start(environments, code=TRAIN, **arguments):
+        """Start a process for each of ``environments`` that executes ``code`` on ``arguments``."""
+        processes = []
+        for environment in environments:
+            names = {"environment": environment, "code": code, "arguments": arguments}
+            processes.append(SERVER.Process(target=exec, args=(CODE, names)))
+            processes[-1].start()
+        return processes
+
+    @staticmethod
+    def ended(processes, seconds=120) -> list[int]:
+        """The exit codes of ``processes``; those that do not end are killed."""
+        until = time.monotonic() + seconds
+        for process in processes:
+            process.join(max(0.0, until - time.monotonic()))
+            process.kill()
+            process.join()
+        return [process.exitcode for process in processes]
+
+    @staticmethod
+    def run(size, code=TRAIN, **arguments) -> list[int]:
+        """Exit codes of ``size`` ranks, or of a process alone."""
+        environments = Ranks.torchrun(size) if size > 1 else [ALONE]
+        return Ranks.ended(Ranks.start(environments, code, **arguments))
+
+    @staticmethod
+    def signal_one(processes, rank, number) -> None:
+        os.kill(processes[rank].pid, number)
+
+
+@pytest.fixture
+def ranks():
+    return Ranks

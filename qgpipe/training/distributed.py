@@ -1,0 +1,139 @@
+"""How a process becomes a rank of a group: started by torch's elastic launch, or by Slurm."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from qgpipe.errors import ConfigError
+from qgpipe.training.alone import Alone
+from qgpipe.training.group import Group
+
+FIRST_PORT, PORTS = 15000, 15000  # a Slurm job takes one by its number
+
+
+def group_of(config: Mapping[str, Any]) -> Alone:
+    """The group that this process belongs to, or itself alone. Raises what ``join`` raises."""
+    if join(config) == 1:
+        return Alone()
+    return Group((config.get("parallel") or {}).get("find_unused_parameters", False))
+
+
+def is_to_launch(config: Mapping[str, Any]) -> bool:
+    """Whether the processes that ``parallel`` asks for have to be started."""
+    return join(config) == 1 and (config.get("parallel") or {"world_size": 1})["world_size"] > 1
+
+
+def join(config: Mapping[str, Any]) -> int:
+    """Join the group that this process was started for; returns the number of its ranks.
+
+    It is joined already, or its ranks were started by ``torchrun``, by ``launch``, or by
+    ``srun`` with as many tasks as ``parallel.world_size``. A process without one is alone.
+    Raises ``ConfigError`` if there are others than ``parallel.world_size``.
+    """
+    section = config.get("parallel")
+    world_size = 1 if section is None else section["world_size"]
+    if not dist.is_initialized():
+        environment = _slurm_environment(section) if "RANK" not in os.environ else {}
+        os.environ.update(environment)
+        if int(os.environ.get("WORLD_SIZE", 1)) < 2 or "RANK" not in os.environ:
+            return 1
+        _require_gpu(config)
+        dist.init_process_group(backend_of(config))
+        atexit.register(_leave)
+    size = dist.get_world_size()
+    if section is not None and size not in (1, world_size):
+        raise ConfigError(
+            f"there are {size} processes, not {world_size}",
+            key="parallel.world_size",
+            remedy="start as many as it says",
+        )
+    return size
+
+
+def uses_gpus(config: Mapping[str, Any]) -> bool:
+    """Whether the ranks compute on GPUs."""
+    device = str(config["training"]["device"])
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+
+
+def backend_of(config: Mapping[str, Any]) -> str:
+    """What gradients travel by. Raises ``ConfigError`` for NCCL without GPUs."""
+    section = config.get("parallel") or {}
+    backend = section.get("backend") or ("nccl" if uses_gpus(config) else "gloo")
+    if backend == "nccl" and not uses_gpus(config):
+        raise ConfigError(
+            "nccl connects GPUs, and this training is on the CPU",
+            key="parallel.backend",
+            remedy="leave it out, or write gloo",
+        )
+    return backend
+
+
+def require_gpus(config: Mapping[str, Any], processes: int) -> None:
+    """Raise ``ConfigError`` unless this machine has a GPU for each of ``processes``, if used."""
+    there = torch.cuda.device_count()
+    if uses_gpus(config) and processes > there:
+        raise ConfigError(
+            f"{processes} processes on this machine need a GPU each, and torch sees {there} here",
+            key="parallel.world_size",
+            remedy=f"make it at most {there}, set training.device to cpu, or allow the workflow "
+            f"more with --resources gpu={processes}",
+        )
+
+
+def _require_gpu(config: Mapping[str, Any]) -> None:
+    """Take the GPU of this rank, if ranks are on GPUs."""
+    if not uses_gpus(config):
+        return
+    if torch.cuda.device_count() > 1:  # Slurm may show each task only its own
+        local_rank = int(os.environ.get("LOCAL_RANK", 0))
+        require_gpus(config, local_rank + 1)
+        torch.cuda.set_device(local_rank)
+
+
+def _slurm_environment(section: Mapping[str, Any] | None) -> dict[str, str]:
+    """What torch reads from the environment, for a task that ``srun`` has started with others."""
+    tasks = int(os.environ.get("SLURM_NTASKS", 1))
+    if section is None or tasks == 1 or "SLURM_STEP_ID" not in os.environ:
+        return {}
+    if tasks != section["world_size"]:
+        raise ConfigError(
+            f"srun has started {tasks} tasks, not {section['world_size']}",
+            key="parallel.world_size",
+            remedy="start a task for each process",
+        )
+    nodes = os.environ.get("SLURM_STEP_NODELIST") or os.environ["SLURM_JOB_NODELIST"]
+    port = FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) % PORTS
+    return {
+        "RANK": os.environ["SLURM_PROCID"],
+        "LOCAL_RANK": os.environ["SLURM_LOCALID"],
+        "WORLD_SIZE": str(tasks),
+        "LOCAL_WORLD_SIZE": _tasks_per_node(),
+        "MASTER_ADDR": section["master_addr"] or first_host(nodes),
+        "MASTER_PORT": str(section["master_port"] or port),
+    }
+
+
+def _tasks_per_node() -> str:
+    """Most tasks on a node: 4 of Slurm's ``4(x2),3``."""
+    counts = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "1")
+    return str(max(int(count) for count in re.findall(r"(\d+)(?:\(x\d+\))?", counts)))
+
+
+def first_host(nodes: str) -> str:
+    """The first of Slurm's list of ``nodes``: ``gpu07`` of ``gpu[07-09,12],login``."""
+    found = re.match(r"([^,\[]*)(?:\[([^\],-]+)[^\]]*\])?([^,\[]*)", nodes)
+    assert found is not None
+    return "".join(part or "" for part in found.groups())
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

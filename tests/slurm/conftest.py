@@ -57,6 +57,11 @@ def cluster() -> None:
     pytest.skip(reason)
 
 
+def _environment() -> dict[str, str]:
+    """That of the tests, without the folders in which tests before had modules of their own."""
+    return {k: v for k, v in os.environ.items() if k != "QGPIPE_PATH"}
+
+
 @dataclass
 class Project:
     """A working directory with a configuration and a module of the user's in it."""
@@ -73,8 +78,9 @@ class Project:
         ]  # fmt: skip
 
     def run_locally(self) -> None:
+        command = self.command("--cores", "2")
         done = subprocess.run(
-            self.command("--cores", "2"), cwd=ROOT, capture_output=True, text=True, timeout=300
+            command, cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -89,7 +95,7 @@ class Project:
         log = self.folder / "slurm.log"
         with log.open("w") as stream:
             process = subprocess.Popen(
-                command, cwd=ROOT, stdout=stream, stderr=stream, env={**os.environ, **environment}
+                command, cwd=ROOT, stdout=stream, stderr=stream, env=_environment() | environment
             )
         return SlurmRun(process, log)
 

@@ -121,6 +121,16 @@ def checkpoints(folder: Path, fingerprint: str) -> Path:
     return folder / "checkpoints" / fingerprint
 
 
+def epoch_log(folder: Path) -> Path:
+    """The history so far, within the ``folder`` of a run; a training that fails leaves it there."""
+    return folder / "logs" / "history.csv"
+
+
+def tensorboard(folder: Path) -> Path:
+    """Event files for TensorBoard, within the ``folder`` of a run."""
+    return folder / "tensorboard"
+
+
 def metrics(config: Config, run: str | None = None) -> Path:
     """Losses and metrics of the test set, with a baseline."""
     return run_folder(config, run) / "test" / "metrics.json"

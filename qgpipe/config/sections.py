@@ -26,6 +26,7 @@ HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
     "checkpoint_at", "keep_checkpoints", "checkpoint_every_steps", "data", "output",
     "n_processes", "residency", "chunksize", "files", "message_passing",
+    "loggers",
 }  # fmt: skip
 
 _STAGES = ("training", "validation", "testing")

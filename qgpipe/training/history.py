@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -71,12 +71,8 @@ class History:
 
     def to_csv(self) -> str:
         """The table as CSV; every float is written with the digits that give it back exactly."""
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue()
+        names = columns(self.rows)
+        return csv_text([dict(zip(names, names, strict=True)), *self.rows], names)
 
     def state_dict(self) -> dict[str, Any]:
         """All rows."""
@@ -85,3 +81,15 @@ class History:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned."""
         self.rows = list(state["rows"])
+
+
+def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The names in some rows, in the order in which they come up."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Lines of CSV with the values of ``rows`` under ``names``; what a row lacks is empty."""
+    text = io.StringIO()
+    csv.DictWriter(text, names, restval="", lineterminator="\n").writerows(rows)
+    return text.getvalue()

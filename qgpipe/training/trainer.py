@@ -33,6 +33,7 @@ from qgpipe.training.history import History
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.launch import launch
 from qgpipe.training.loaders import Loaders, fingerprint_data, fingerprint_split, open_loaders, suit
+from qgpipe.training.loggers import logger_specs, telling
 from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
 from qgpipe.training.precision import Precision
 from qgpipe.training.randomness import (
@@ -115,8 +116,10 @@ class Trainer:
             self._complete()
             with self.group.writing(self.folder / ".training.lock"):
                 self._resume_or_seed()
-                self._run_epochs()
-                self._finish()
+                told = self.config, self.folder, self.history.rows, self.group, self._progress.say
+                with telling(*told) as self._loggers:
+                    self._run_epochs()
+                    self._finish()
         return self.history.training(), self.history.validation()
 
     def run_test(self, test_loader: Any) -> pd.DataFrame:
@@ -192,6 +195,7 @@ class Trainer:
             # A validator of the user's may add columns.
             if isinstance(stopping, DefaultEarlyStopping) and type(self.validator) is Validator:
                 stopping.require(self.validator.columns)
+        logger_specs(config)  # their classes and arguments
         self.history = History()
         self.selection = Selection(self.early_stopping)
         self.training_pass = self._new_pass()
@@ -292,6 +296,7 @@ class Trainer:
         self.selection.stopped = self.group.first(lambda: self.selection.stopped)
         self.epoch, self.training_pass = epoch, self._new_pass()
         self._progress.end_epoch(self.history.rows[-1])
+        self._loggers.log(self.history.rows[-1])
         every = self.config["training"]["checkpoint_at"]
         keep = every is not None and epoch % every == 0
         if keep or self.checkpoints.is_due():

@@ -12,7 +12,8 @@ def of(minimal, data="data", split="split", **training):
 @pytest.mark.parametrize(
     "training",
     [{"num_epochs": 99}, {"device": "cpu"}, {"num_workers": 2}, {"pin_memory": False},
-     {"checkpoint_at": 3}, {"keep_checkpoints": 2}, {"checkpoint_every_steps": 50}],
+     {"checkpoint_at": 3}, {"keep_checkpoints": 2}, {"checkpoint_every_steps": 50},
+     {"loggers": ["tensorboard"]}],
     ids=str,
 )  # fmt: skip
 def test_a_training_stays_on_its_trajectory_when_it_is_only_done_otherwise(minimal, training):

@@ -49,6 +49,7 @@ def changed_stages(config, path, value):
         ("training.compile", True, {"train"}),
         ("training.deterministic", True, {"train"}),
         ("training.checkpoint_at", 1, set()),
+        ("training.loggers", ["tensorboard"], set()),
         ("training.keep_checkpoints", 1, set()),
         ("training.checkpoint_every_steps", 1, set()),
         ("data.n_processes", 4, set()),

@@ -48,7 +48,8 @@ def all_outputs(folder, data):
 
 def test_training_leaves_its_files(finished):
     folder = finished[0]
-    files = {"config.yaml", "model.pt", "history.csv", "summary.json", "checkpoints", "test"}
+    files = {"config.yaml", "model.pt", "history.csv", "summary.json", "checkpoints", "test",
+             "logs"}  # fmt: skip
     assert {f.name for f in folder.iterdir() if not f.name.startswith(".")} == files
 
 

@@ -340,6 +340,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`training.num_workers`": (configure("training.num_workers", 2), NOTHING),
     "`training.device`": (configure("training.device", "auto"), NOTHING),
     "`training.checkpoint_at`": (configure("training.checkpoint_at", 1), NOTHING),
+    "`training.loggers`": (configure("training.loggers", ["tensorboard"]), NOTHING),
     "`training.message_passing`": (configure("training.message_passing", "dense"), NOTHING),
     "`data.n_processes`": (configure("data.n_processes", 2), NOTHING),
     "`data.residency`": (configure("data.residency", "mmap"), NOTHING),

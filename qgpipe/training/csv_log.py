@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
-from qgpipe.files import write_text
+from qgpipe.files import explained_disk_errors, write_text
 from qgpipe.training.history import History, columns, csv_text
 
 
@@ -30,7 +30,10 @@ class CsvLogger:
         """Add the row of an epoch."""
         self._history.rows.append(row)
         if set(row) <= set(self._columns):
-            with self._file.open("a", encoding="utf-8") as file:
+            with (
+                explained_disk_errors(self._file),
+                self._file.open("a", encoding="utf-8") as file,
+            ):
                 file.write(csv_text([row], self._columns))
         else:
             self._rewrite()

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from qgpipe.config.objects import import_objects
 from qgpipe.config.spec import Spec, as_spec
-from qgpipe.errors import ConfigError, QgpipeError, TrainingError
+from qgpipe.errors import ConfigError, DiskFullError, QgpipeError, TrainingError
 from qgpipe.training.alone import Alone
 from qgpipe.training.csv_log import CsvLogger
 from qgpipe.training.interruption import Interrupted
@@ -44,7 +44,8 @@ class Loggers:
     """The loggers of a configuration, the CSV file before them.
 
     None of them can disturb the training: they get copies, and random numbers that they draw
-    are not missed. One that fails after the start is named in a warning, and not called again.
+    are not missed. One that fails after the start is named in a warning, and not called again;
+    only a full disk ends the training.
     """
 
     def __init__(self, config: Mapping[str, Any], folder: Path, say: Callable[[str], None]):
@@ -86,6 +87,8 @@ class Loggers:
             try:
                 with _random_numbers_kept():
                     getattr(logger, method)(_copied(what))
+            except DiskFullError:  # a checkpoint would not fit either
+                raise
             except Exception as error:
                 self._started.remove((key, logger))
                 self._say(

@@ -1,4 +1,4 @@
-# Train graph neural networks on causal sets: generate, preprocess, split, train, test, report.
+# Train graph neural networks on causal sets: generate, preprocess, split, train, test, predict, report.
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -33,6 +33,7 @@ wildcard_constraints:
     raw="[^/]+",
     parts="[^/]+",
     split="[^/]+",
+    predicted="[^/]+",
 
 
 include: "rules/generate.smk"
@@ -40,6 +41,7 @@ include: "rules/preprocess.smk"
 include: "rules/split.smk"
 include: "rules/train.smk"
 include: "rules/test.smk"
+include: "rules/predict.smk"
 include: "rules/report.smk"
 include: "rules/sweep.smk"
 
@@ -52,6 +54,7 @@ rule all:
         rules.split.input,
         rules.train.input,
         rules.test.input,
+        rules.predict.input,
         rules.report.input,
         rules.sweep.input,
     localrule: True

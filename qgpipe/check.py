@@ -15,7 +15,7 @@ from qgpipe.config.code import find_code
 from qgpipe.config.dump import to_plain
 from qgpipe.config.live_code import live_folders
 from qgpipe.config.objects import import_object, is_tagged
-from qgpipe.config.resolve import data_sources
+from qgpipe.config.resolve import data_source, data_sources
 from qgpipe.config.runs import Run
 from qgpipe.config.sections import stage_section
 from qgpipe.data.dataset import PackedDataset
@@ -24,10 +24,13 @@ from qgpipe.data.plan import PartPlan, plan_parts
 from qgpipe.data.planned_classes import check_folds
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split_file import check_groups
+from qgpipe.data.stores import open_store
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.models.build import call_model
 from qgpipe.models.check import check_model, check_targets
 from qgpipe.models.summary import summarise
+from qgpipe.prediction.features import check_metadata
+from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
 from qgpipe.training.criterion import batch_loss, require_gradient
 from qgpipe.training.loaders import transform_of
 from qgpipe.training.trainer import Trainer
@@ -95,7 +98,8 @@ def _check(config: Mapping[str, Any], samples: _Samples) -> str:
     dataset = samples.of(config, parts[0])
     check_groups(config, dataset.description["attributes"])
     dataset.transform = transform_of(config, parts[0].role)
-    lines = [*_data_lines(config, parts, dataset), *_model_lines(trainer, dataset)]
+    lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
+    lines += _model_lines(trainer, dataset)
     lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
     return "\n".join(lines)
 
@@ -164,6 +168,17 @@ def _data_lines(
         f"          y: {dataset.description['target'] or 'as the reader gives it'}"
         f"{', classes ' + ', '.join(classes) if classes else ''}"
     )
+
+
+def _prediction_lines(config: Mapping[str, Any], dataset: PackedDataset) -> Iterator[str]:
+    """The stores that the model is to be applied to, which must have the features of the data."""
+    label = "predict"
+    for name, store in plan_predictions(config, live_folders()).items():
+        if not store.generated:
+            reader = reader_for(config, open_store(store.path, KEY), dataset.target_name)
+            check_metadata(data_source(config, "test"), reader, store.path, dataset.description)
+        yield f"{label:<10}{name}: {store.num_samples:,} samples"
+        label = ""
 
 
 def _model_lines(trainer: Trainer, dataset: PackedDataset) -> Iterator[str]:

@@ -11,7 +11,7 @@ from importlib import import_module
 import qgpipe
 from qgpipe.errors import QgpipeError
 
-COMMANDS = ("check", "show", "trace", "diff", "clean", "reference", "snakefile")
+COMMANDS = ("check", "show", "predict", "trace", "diff", "clean", "reference", "snakefile")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

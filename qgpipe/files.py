@@ -53,6 +53,24 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """A folder beside ``path`` for what is needed while that is made; removed after the block.
+
+    What killed processes have left of such folders is removed, too.
+    """
+    path = Path(path).with_name(f"{Path(path).name}.scratch")
+    folder = path.with_name(f".{path.name}.{_writer()}.tmp")
+    with explained_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            _remove(folder)
+
+
+@contextmanager
 def explained_disk_errors(path: str | Path) -> Iterator[None]:
     """Turn whatever says that the disk is full while ``path`` is written into ``DiskFullError``.
 

@@ -18,6 +18,8 @@ from qgpipe.provenance.record import Job, recorded
 
 logger = logging.getLogger(__name__)
 
+_ON_DEVICE = ("train", "test", "predict")
+
 
 @contextmanager
 def job(snakemake: Any, name: str) -> Iterator[dict[str, Any]]:
@@ -49,7 +51,7 @@ def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) 
         section=section,
         store=_store(snakemake, name, section),
         config_file=context["file"],
-        device=context["config"]["training"]["device"] if name in ("train", "test") else "cpu",
+        device=context["config"]["training"]["device"] if name in _ON_DEVICE else "cpu",
     )
 
 
@@ -63,6 +65,8 @@ def _store(snakemake: Any, name: str, section: dict[str, Any]) -> tuple[Path, st
     """The raw store that the job reads or writes, and the name of what it holds."""
     if name == "preprocess":
         return Path(snakemake.params.samples["store_path"]), store_identity(section["store"])
+    if name == "predict":
+        return Path(snakemake.params.store), section["store"]
     if name == "generate":
         return _outputs(snakemake, name)[0], generated_identity(section)
     return None

@@ -141,6 +141,12 @@ def predictions(config: Config, run: str | None = None) -> Path:
     return run_folder(config, run) / "test" / "predictions.csv"
 
 
+def predicted(config: Config, run: str | None, store: str) -> Path:
+    """A row for each graph of a store that the model of a run was applied to."""
+    kind = (config.get("predict") or {}).get("format", "csv")
+    return run_folder(config, run) / "predict" / f"{store}.{kind}"
+
+
 def figure(config: Config, run: str | None, name: str) -> Path:
     """A figure of a run."""
     return run_folder(config, run) / "figures" / f"{name}.svg"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from qgpipe.data.plan import PartPlan
+from qgpipe.prediction.plan import PredictedStore
 
 MB = 1e6
 LARGEST_REQUEST = 64_000  # MB for training; more graphs than fit are read from disk as needed
@@ -57,6 +58,18 @@ def listing_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
 def training_megabytes(parts: Iterable[PartPlan]) -> int:
     """Memory to train or test on ``parts``: 6 GB, and a quarter of what they decode to."""
     return min(6_000 + math.ceil(decoded_bytes(parts) / 4 / MB), LARGEST_REQUEST)
+
+
+def prediction_megabytes(store: PredictedStore, chunksize: int, attempt: int = 1) -> int:
+    """Memory to apply a model to ``store``: 4 GB, and what ``chunksize`` samples decode to."""
+    samples = min(chunksize, store.num_samples)
+    return attempt * (4_000 + math.ceil(samples * store.sample_bytes / MB))
+
+
+def prediction_minutes(store: PredictedStore, attempt: int = 1) -> int:
+    """Time to apply a model to ``store``: half an hour, and what slow reader and model need."""
+    read = store.num_samples * store.sample_bytes / DECODED_PER_SECOND
+    return attempt * (30 + math.ceil((read + store.num_samples / TESTED_PER_SECOND) / 60))
 
 
 def training_gpus(config: Mapping[str, Any]) -> int:

@@ -15,6 +15,7 @@ from qgpipe.config.resolve import data_sources
 from qgpipe.data.plan import plan_parts
 from qgpipe.errors import DataError
 from qgpipe.files import is_leftover, read_json
+from qgpipe.prediction.plan import plan_predictions
 from qgpipe.provenance.record import find_record, read_record
 
 _PART = re.compile(r".+-\d{9}")  # <store>-<first sample>
@@ -35,14 +36,15 @@ def find_stale(configs: Sequence[Mapping[str, Any]]) -> list[Stale]:
     """What the resolved ``configs`` of some runs have no use for, in their data and run folders.
 
     That is parts, generated stores and splits that they do not name, checkpoints of other
-    settings, and what killed processes left. Raw data that is not known to be generated is never
-    among it, nor is another run, nor a file that is not named as qgpipe names its own.
+    settings, predictions for stores that they do not name, and what killed processes left. Raw
+    data that is not known to be generated is never among it, nor is another run, nor a file that
+    is not named as qgpipe names its own.
     Raises ``DataError`` if a raw store is missing: then there is no telling which parts belong.
     """
     own = {Path(file).resolve() for config in configs for file in _files(config)}
     found: dict[Path, str] = {}
     for config in configs:
-        for kind in (_parts, _generated_stores, _checkpoints, _leftovers):
+        for kind in (_parts, _generated_stores, _checkpoints, _tables, _leftovers):
             found |= kind(config)
     found = dict(_unused_data(configs)) | found
     return [
@@ -132,6 +134,22 @@ def _checkpoints(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for folder in folders:
         if folder.name not in kept:
             yield folder, "checkpoints of other settings"
+
+
+def _tables(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Tables of the workflow that are not asked for; those made by a command are kept."""
+    run = paths.run_folder(config)
+    planned = [paths.predicted(config, None, store).name for store in plan_predictions(config)]
+    for file in sorted((run / "predict").glob("*.provenance.json")):
+        record = read_record(file)
+        if record is None or record.stage != "predict" or record.config_file is None:
+            continue
+        if record.config_file.resolve() == paths.run_config(config).resolve():
+            continue
+        for table in record.outputs:
+            if table.name not in planned:
+                yield table, "predictions that are not asked for"
+                yield file, "about predictions that are not asked for"
 
 
 def _leftovers(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

@@ -21,6 +21,7 @@ from qgpipe.config.sections import stage_section
 from qgpipe.data.data_plan import DataPlan, plan_data
 from qgpipe.data.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
+from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
 
 _VARIANTS = ("raw", "parts", "split")
 
@@ -30,11 +31,13 @@ class Plan:
     """The runs of a configuration with their data.
 
     ``runs``: by name. ``data``: of each run, by name; runs with the same data have the same
-    object. ``file``, ``folders``: the configuration's, and where the user's code is found.
+    object. ``predictions``: of each run, by name, the stores that its model is applied to.
+    ``file``, ``folders``: the configuration's, and where the user's code is found.
     """
 
     runs: dict[str, Run]
     data: dict[str, DataPlan]
+    predictions: dict[str, dict[str, PredictedStore]]
     file: Path | None
     folders: tuple[Path, ...]
 
@@ -81,6 +84,14 @@ class Plan:
                 found += [path(self.settings, self._first.base) for path in (table, figure)]
         return found
 
+    def tables(self) -> list[Path]:
+        """The predictions of all runs."""
+        return [
+            paths.predicted(self.runs[run].config, None, store)
+            for run, stores in self.predictions.items()
+            for store in stores
+        ]
+
     def raw_store(self, wildcards: Any) -> list[Path]:
         """What the job of a part waits for: its store's attributes, if that is generated.
 
@@ -118,6 +129,27 @@ class Plan:
             "dataset": paths.dataset(config),
             "split": paths.split(config),
         }
+
+    def predicted_store(self, wildcards: Any) -> PredictedStore:
+        """The store that a job applies a model to."""
+        stores = self.predictions[self._run(wildcards).config["name"]]
+        if wildcards.predicted not in stores:
+            raise WorkflowError(f"there is no store '{wildcards.predicted}' in predict.files")
+        return stores[wildcards.predicted]
+
+    def generated_input(self, wildcards: Any) -> list[Path]:
+        """What a job that applies a model waits for: its store's attributes, if generated."""
+        store = self.predicted_store(wildcards)
+        return [paths.store_attributes(store.path)] if store.generated else []
+
+    def prediction_section(self, wildcards: Any) -> dict[str, Any]:
+        """What shapes the table of a store, beside the model."""
+        config = self._run(wildcards).config
+        return prediction_section(config, self.predicted_store(wildcards), self.folders)
+
+    def store_path(self, wildcards: Any, threads: int) -> Path:
+        """Where the store of a job that applies a model lies."""
+        return self.predicted_store(wildcards).path
 
     def context(self, wildcards: Any, threads: int) -> dict[str, Any]:
         """What a job is told beside its section: its configuration, and the file that it is from.
@@ -191,11 +223,12 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         folders = user_folders(raw, file)
         add_search_path(*folders)
         data = plan_data({name: run.config for name, run in runs.items()}, folders)
+        predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
     except QgpipeError as error:
         if isinstance(error, ConfigError):
             error.file = error.file or file
         raise WorkflowError(str(error)) from None
-    return Plan(runs, data, None if file is None else _shortest(Path(file)), folders)
+    return Plan(runs, data, predicted, None if file is None else _shortest(Path(file)), folders)
 
 
 def _shortest(file: Path) -> Path:

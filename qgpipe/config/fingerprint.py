@@ -46,7 +46,8 @@ def trajectory(
     """
     section = stage_section(_nameable(config), "train", folders)
     section["training"] = {k: v for k, v in section["training"].items() if k != "num_epochs"}
-    shaping = [value for key, value in config.items() if key not in ("data", "testing", "training")]
+    elsewhere = ("data", "testing", "predict", "training")
+    shaping = [value for key, value in config.items() if key not in elsewhere]
     shaping.append({k: v for k, v in config["training"].items() if k != "loggers"})
     transforms = [data_source(config, role)["transform"] for role in ("train", "validation")]
     digest = _digest({"section": section, "live": live_code([shaping, transforms])})

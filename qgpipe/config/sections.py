@@ -18,8 +18,8 @@ from qgpipe.config.resolve import data_source
 
 # Raised by hand when the code of a stage changes what it writes.
 FORMATS = {
-    "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 1, "report": 2,
-    "page": 1, "sweep": 1, "folds": 1,
+    "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 1, "predict": 1,
+    "report": 2, "page": 1, "sweep": 1, "folds": 1,
 }  # fmt: skip
 
 HOW_NOT_WHAT = {
@@ -96,6 +96,16 @@ def _test(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _predict(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    source, asked = data_source(config, "test"), config.get("predict") or {}
+    return {
+        "apply_model": config.get("apply_model"),
+        "transform": _transforms(config, "test"),
+        "data": {k: source.get(k) for k in _READ_KEYS if k != "compress"},
+        "predict": {k: v for k, v in asked.items() if k != "files"},
+    }
+
+
 def _report(_config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
@@ -106,6 +116,7 @@ _SECTIONS = {
     "split": _split,
     "train": _train,
     "test": _test,
+    "predict": _predict,
     "report": _report,
     "page": _report,
 }

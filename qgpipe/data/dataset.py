@@ -159,6 +159,16 @@ class PackedDataset(Dataset):
         return self.description["class_names"]
 
     @property
+    def target_name(self) -> str | list[str] | None:
+        """Name of the array, or arrays, of ``y``, if known."""
+        return self.description["target"]
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """``kind``, ``dtype`` and ``shape`` (of a row) of each array of the graphs, by name."""
+        return self.description["attributes"]
+
+    @property
     def num_node_features(self) -> int:
         """Number of columns of ``x``; 0 if there is none."""
         x = self._infos[0]["attributes"].get("x")

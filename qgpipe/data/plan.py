@@ -97,7 +97,7 @@ def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> li
     sample_bytes = 2 * max(section["size"]) ** 2  # two matrices; all the rest is small
     parts = []
     for store in section["stores"]:
-        name, path = _unique(store, taken), paths.raw_store(config, store)
+        name, path = unique_name(store, taken), paths.raw_store(config, store)
         parts += [
             PartPlan(
                 name=f"{name}-{start:09d}",
@@ -124,10 +124,10 @@ def _existing(
     built_in, group_by = columns_of(store, source["reader"]) is not None, source.get("group_by")
     if built_in and group_by is not None and group_by not in store.arrays:
         _refuse_group(group_by, str(store.path), store.arrays)
-    name = _unique(file.name, taken)
+    name = unique_name(file.name, taken)
     ranges = list(_ranges(store.num_samples, source["chunksize"]))
     files = [paths.part({"data": source}, f"{name}-{start:09d}") for start, _ in ranges]
-    known = list(_recorded_states(files))
+    known = list(recorded_states(files))
     sample_bytes = store.sample_bytes()
     contents = identity(observe(store, next(iter(known), None)), known)
     for start, stop in ranges:
@@ -146,7 +146,7 @@ def _existing(
         )
 
 
-def _recorded_states(files: list[Path]) -> Iterator[dict[str, Any]]:
+def recorded_states(files: list[Path]) -> Iterator[dict[str, Any]]:
     """How the last part of a store, then the first, saw it when they were made."""
     for file in dict.fromkeys((files[-1], files[0])):
         try:
@@ -169,7 +169,7 @@ def _ranges(total: int, step: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + step, total)
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def unique_name(name: str, taken: set[str]) -> str:
     """A name for files, made of letters, digits, dots, dashes and underscores."""
     base = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".zarr")).strip(".-") or "store"
     result, number = base, 1
@@ -184,6 +184,15 @@ def columns_of(store: StoreInfo, reader: Any) -> Columns | None:
     """The arrays that ``reader``, as the configuration names it, will read of ``store``.
 
     None if it is a reader of the user's. Raises ``DataError`` if there is no such array.
+    """
+    arguments = built_in_arguments(reader)
+    return None if arguments is None else choose_columns(store, **arguments)
+
+
+def built_in_arguments(reader: Any) -> dict[str, Any] | None:
+    """The arguments by name of the built-in reader, as the configuration gives it.
+
+    None if it is a reader of the user's. Raises ``ConfigError`` for an argument of another name.
     """
     if isinstance(reader, Mapping):
         parts = [reader.get("type"), reader.get("args"), reader.get("kwargs")]
@@ -200,10 +209,10 @@ def columns_of(store: StoreInfo, reader: Any) -> Columns | None:
         return None
     check_keywords(choose_columns, kwargs or {}, "data.reader.kwargs", 1, "CausalSetReader")
     try:
-        bound = inspect.signature(choose_columns).bind(store, *(args or ()), **(kwargs or {}))
+        bound = inspect.signature(choose_columns).bind(None, *(args or ()), **(kwargs or {}))
     except TypeError as error:
         raise ConfigError(f"CausalSetReader: {error}", key="data.reader") from None
-    return choose_columns(*bound.args, **bound.kwargs)
+    return {name: value for name, value in bound.arguments.items() if name != "store"}
 
 
 def _check_generated(group_by: str) -> None:

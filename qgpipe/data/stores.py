@@ -138,14 +138,14 @@ class StoreInfo:
         return array
 
 
-def open_store(path: str | Path) -> StoreInfo:
-    """Read the metadata of the zarr store at ``path``.
+def open_store(path: str | Path, named_in: str = "data.files") -> StoreInfo:
+    """Read the metadata of the zarr store at ``path``; ``named_in``: by whom, for messages.
 
     Raises ``DataError`` if there is no store, if it is a bare array or no zarr store, if its
     metadata is damaged, if it holds no samples, or if its arrays disagree on their number.
     """
     path = Path(path)
-    zarr_format, node = _root(path)
+    zarr_format, node = _root(path, named_in)
     groups: list[int] = []
     folders: list[str] = []
     with os.scandir(path) as entries:
@@ -166,14 +166,14 @@ def open_store(path: str | Path) -> StoreInfo:
             path, "groups", zarr_format, arrays, attributes, len(groups), tuple(groups), count
         )
     arrays = {name: array for name, array in root_arrays.items() if name not in names.COUNT}
-    num_samples = _sample_axis(path, arrays)
+    num_samples = _sample_axis(path, arrays, named_in)
     return StoreInfo(path, "stacked", zarr_format, arrays, attributes, num_samples, (), count)
 
 
-def _root(path: Path) -> tuple[int, dict[str, Any]]:
+def _root(path: Path, named_in: str) -> tuple[int, dict[str, Any]]:
     """Zarr format and metadata of the root group."""
     if not path.exists():
-        raise DataError("no such store", store=str(path), remedy="check data.files")
+        raise DataError("no such store", store=str(path), remedy=f"check {named_in}")
     problem, remedy = "this is not a zarr store", "name the folder that holds .zgroup or zarr.json"
     if not path.is_dir():
         raise DataError(f"{problem} but a file", store=str(path), remedy=remedy)
@@ -235,7 +235,7 @@ def _v3_chunks(node: dict[str, Any]) -> list[int]:
     return node["chunk_grid"]["configuration"]["chunk_shape"]
 
 
-def _sample_axis(path: Path, arrays: dict[str, ArrayInfo]) -> int:
+def _sample_axis(path: Path, arrays: dict[str, ArrayInfo], named_in: str) -> int:
     """The number of samples.
 
     That of the arrays with usual names, which have to agree. A store that has none of them is
@@ -262,7 +262,8 @@ def _sample_axis(path: Path, arrays: dict[str, ArrayInfo]) -> int:
                 remedy="write the store again with as many samples in each array",
             )
     if num_samples == 0:
-        raise DataError("the store is empty", store=str(path), remedy="leave it out of data.files")
+        remedy = f"leave it out of {named_in}"
+        raise DataError("the store is empty", store=str(path), remedy=remedy)
     return num_samples
 
 

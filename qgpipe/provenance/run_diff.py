@@ -68,6 +68,16 @@ class Run:
             for module, fingerprint in ((record.content["section"] or {}).get("code") or {}).items()
         }
 
+    def predictions(self) -> dict[str, str]:
+        """Checksums (their first digits) of the tables that the model has given for stores."""
+        files = sorted((self.folder / "predict").glob("*.provenance.json"))
+        records = [record for file in files if (record := read_record(file)) is not None]
+        return {
+            path.name: checksum[:23]
+            for record in records
+            for path, checksum in record.outputs.items()
+        }
+
     def by_stage(self, key: str) -> dict[str, Any]:
         """An entry of the records of training and test."""
         return {r.stage: r.content[key] for r in self.records if r.stage in ("train", "test")}
@@ -96,6 +106,7 @@ def diff_text(first: Run, second: Run) -> str:
     topics = {
         "settings": (first.config, second.config),
         "data": (first.data(), second.data()),
+        "predictions": (first.predictions(), second.predictions()),
         "code": (first.code(), second.code()),
         "versions": (first.by_stage("versions"), second.by_stage("versions")),
         "git": (first.by_stage("git"), second.by_stage("git")),

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
-from qgpipe.config.load import load_config, user_folders
+from qgpipe.config.load import load_config
 from qgpipe.config.runs import COMPARING, comparison_section, expand_runs
 from qgpipe.config.sections import stage_section
 from qgpipe.data.data_plan import DataPlan, plan_data
 from qgpipe.errors import QgpipeError
+from qgpipe.prediction.plan import plan_predictions, prediction_section
+from qgpipe.prediction.run_folder import code_folders
 from qgpipe.provenance.differences import Difference, differences
 from qgpipe.provenance.record import Record, as_recorded
 
@@ -62,7 +64,8 @@ class _ConfigFile:
 
     def __init__(self, file: Path):
         raw = load_config(file)
-        self.folders = user_folders(raw, file)
+        self.file = file
+        self.folders = code_folders(raw, file)
         self.runs = {run.config["name"]: run for run in expand_runs(raw, str(file))}
 
     def section(self, record: Record) -> dict[str, Any] | None:
@@ -80,12 +83,31 @@ class _ConfigFile:
             return self._data[run].sections.get(output.stem)
         if record.stage == "gather":
             return self._data[run].section()
+        if record.stage == "predict":
+            return self._prediction(runs[run], record, output.stem)
         return stage_section(runs[run], record.stage, self.folders)
+
+    def _prediction(
+        self, config: dict[str, Any], record: Record, store: str
+    ) -> dict[str, Any] | None:
+        """What shapes the table of ``store`` now; None if it is not asked for."""
+        model = next(path for path, checksum in record.inputs.items() if not _is_store(checksum))
+        if model.parent.resolve() == self.file.resolve().parent:  # asked for on a command line
+            files = [str(path) for path, checksum in record.inputs.items() if _is_store(checksum)]
+            config = {**config, "predict": {**record.content["section"]["predict"], "files": files}}
+        planned = plan_predictions(config, self.folders)
+        if store not in planned:
+            return None
+        return prediction_section(config, planned[store], self.folders)
 
     @cached_property
     def _data(self) -> dict[str, DataPlan]:
         configs = {name: run.config for name, run in self.runs.items()}
         return plan_data(configs, self.folders)
+
+
+def _is_store(checksum: str) -> bool:
+    return checksum.startswith("store:")
 
 
 def _makes(config: Mapping[str, Any], stage: str, output: Path) -> bool:

@@ -28,7 +28,7 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
     several = len(collected.heads) > 1
     for task, head in collected.heads.items():
         prefix = f"task{task}_" if several else ""
-        columns |= _columns(f"{prefix}output", head, rows, always_numbered=True)
+        columns |= numbered_columns(f"{prefix}output", head, rows)
         predicted = predicted_classes(collected, task)
         if predicted is not None:
             columns |= _named(f"{prefix}predicted", predicted)
@@ -44,6 +44,11 @@ def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
     if len(target) != collected.num_graphs or not is_class_target(target):
         return None
     return labels(prediction, target)
+
+
+def numbered_columns(name: str, values: Tensor, rows: int) -> dict[str, Any]:
+    """Columns ``name_0`` … of ``values`` if they have a row for each of ``rows``, else none."""
+    return _columns(name, values, rows, always_numbered=True)
 
 
 def _columns(name: str, values: Tensor, rows: int, *, always_numbered: bool) -> dict[str, Any]:

@@ -47,7 +47,8 @@ from qgpipe.training.training_pass import TrainingPass, can_resume_within_epoch
 
 logger = logging.getLogger(__name__)
 
-NAMES = ("node_features", "graph_features", "class_names")  # of the data, kept with the model
+# What is kept with the model of the data that it was trained on.
+NAMES = ("node_features", "graph_features", "class_names", "target_name", "attributes")
 
 
 class Trainer:

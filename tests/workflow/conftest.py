@@ -14,7 +14,7 @@ from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
 
 ROOT = Path(__file__).parents[2]
-TARGETS = {"all", "generate", "preprocess", "split", "train", "test", "report", "sweep"}
+TARGETS = {"all", "generate", "preprocess", "split", "train", "test", "predict", "report", "sweep"}
 
 
 @dataclass

@@ -20,6 +20,7 @@ COMMANDS = {
     "snakemake --cores 8 --configfile run.yaml --dry-run": {},
     "snakemake --cores 8 --configfile run.yaml --touch": {},
     "snakemake train --cores 8 --configfile run.yaml": {},
+    "snakemake predict --cores 8 --configfile run.yaml": {},
     "snakemake train --cores 8 --configfile run.yaml --forcerun train_run": {"train_run": 1},
     "snakemake --cores 8 --configfile run.yaml --forcerun preprocess_part": {
         "preprocess_part": 3,
@@ -123,8 +124,9 @@ def test_training_is_forced_from_its_last_checkpoint_or_without_one_from_the_sta
 def test_each_rule_describes_itself_in_a_sentence(finished):
     lines = finished.snakemake("--list-rules").stdout.splitlines()
     described = dict(re.fullmatch(r"(\w+) \((.+\.)\)", line).groups() for line in lines)
-    stages = {"generate", "preprocess", "split", "train", "test", "report", "sweep"}
-    assert set(described) == {*FOLLOWS, *stages, "compare_runs", "compare_folds"}
+    stages = {"generate", "preprocess", "split", "train", "test", "predict", "report", "sweep"}
+    others = {"compare_runs", "compare_folds", "predict_store"}
+    assert set(described) == {*FOLLOWS, *stages, *others}
     assert max(map(len, lines)) < 100
     assert all(text[0].isupper() for text in described.values())
     targets = finished.snakemake("--list-target-rules").stdout

@@ -1,0 +1,1 @@
+"""A trained model applied to further stores."""

@@ -1,0 +1,91 @@
+"""The graphs of a store, a few thousand at a time, read as those of the test set were."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qgpipe.config.resolve import data_source
+from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.preprocess import preprocess_part, write_dataset
+from qgpipe.data.stores import open_store
+from qgpipe.errors import DataError
+from qgpipe.prediction.features import check_arrays, check_metadata, check_names
+from qgpipe.prediction.plan import reader_for
+
+logger = logging.getLogger(__name__)
+
+_STAGES = ("training", "validation", "testing")
+
+
+def read_chunks(
+    config: Mapping[str, Any],
+    path: Path,
+    name: str,
+    trained: Mapping[str, Any],
+    folder: Path,
+    processes: int,
+    device: torch.device,
+) -> Iterator[PackedDataset]:
+    """Every ``data.chunksize`` samples of the store ``path`` as a data set, if there are any left.
+
+    ``name`` is the store's in ids, ``trained``: the facts of the model's file. Each is packed in a
+    file in ``folder``, where it replaces the one before; ``processes`` as in ``preprocess_part``.
+
+    Raises ``DataError`` as ``preprocess_part`` does, if the features are not those that the model
+    was trained on, and if no graph is left at all.
+    """
+    store = open_store(path)
+    reading = _reading(config, path, reader_for(config, store, trained.get("target_name")))
+    check_metadata(reading["data"], reading["data"]["reader"], path, trained)
+    part, dataset_json = folder / "part.safetensors", folder / "dataset.json"
+    left = filtered = skipped = 0
+    for start in range(0, store.num_samples, reading["data"]["chunksize"]):
+        stop = min(start + reading["data"]["chunksize"], store.num_samples)
+        info = preprocess_part(reading, path, name, start, stop, part, processes=processes)
+        filtered, skipped = filtered + info["num_filtered"], skipped + info["num_skipped"]
+        if not info["num_graphs"]:
+            continue
+        check_names(str(path), trained, info)
+        check_arrays(str(path), trained, info)
+        if not left:
+            _compare_classes(path, trained, info)
+        left += info["num_graphs"]
+        facts = {"name": name, "path": str(path), "layout": store.layout, "role": "all"}
+        write_dataset([part], [{**facts, "num_samples": store.num_samples}], dataset_json)
+        dataset = PackedDataset(dataset_json, None, None, reading["data"]["residency"], device)
+        yield dataset
+    if not left:
+        raise DataError(
+            f"no graph is left; {filtered} were filtered out, {skipped} skipped as bad",
+            store=str(path),
+            remedy="check data.pre_filter and the store",
+        )
+    logger.info("%s: %d graphs, %d filtered out, %d left out", name, left, filtered, skipped)
+
+
+def _reading(config: Mapping[str, Any], path: Path, reader: Any) -> dict[str, Any]:
+    """A configuration whose only data is the store ``path``, read as the test set is."""
+    stages = {
+        stage: {key: value for key, value in config[stage].items() if key != "data"}
+        for stage in _STAGES
+        if stage in config
+    }
+    own = {"files": [str(path)], "reader": reader, "group_by": None, "compress": False}
+    return {**config, **stages, "generate": None, "data": {**data_source(config, "test"), **own}}
+
+
+def _compare_classes(path: Path, trained: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    ours, theirs = trained.get("class_names"), found["class_names"]
+    if ours is not None and theirs is not None and list(ours) != list(theirs):
+        logger.warning(
+            "%s: its classes are %s, those of the model %s: the numbers under 'target' are the "
+            "store's own",
+            path,
+            ", ".join(theirs),
+            ", ".join(ours),
+        )

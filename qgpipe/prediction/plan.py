@@ -1,0 +1,135 @@
+"""Which stores the model is to be applied to: planned from metadata, before any chunk is read.
+
+Runs while the Snakefile is parsed, so it imports neither torch nor zarr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.config.resolve import data_source, data_sources
+from qgpipe.config.sections import stage_section
+from qgpipe.data.part_sections import generated_identity
+from qgpipe.data.plan import columns_of, recorded_states, unique_name
+from qgpipe.data.store_state import identity, observe
+from qgpipe.data.stores import StoreInfo, open_store
+from qgpipe.errors import ConfigError, DataError
+from qgpipe.prediction.targets import with_target_if_there
+
+KEY = "predict.files"
+
+
+@dataclass(frozen=True)
+class PredictedStore:
+    """A store that the model of a run is to be applied to.
+
+    ``name``: as in the ids of its graphs. ``contents``: a name for what it holds, which changes
+    when the store does. ``generated``: it is made by the stage ``generate``. ``sample_bytes``: what
+    the arrays of one sample decode to, about.
+    """
+
+    name: str
+    path: Path
+    contents: str
+    generated: bool
+    num_samples: int
+    sample_bytes: int
+
+
+def plan_predictions(
+    config: Mapping[str, Any], folders: Iterable[Path] = (), named_in: str = KEY
+) -> dict[str, PredictedStore]:
+    """The stores of ``predict.files`` by name, in their order; none without that section.
+
+    ``folders`` are those of the user's code, ``named_in`` says in messages who names the stores.
+    With the built-in reader the arrays that it will read are checked, but for the target.
+
+    Raises ``DataError`` if a store or one of its arrays is missing, and ``ConfigError`` if tables
+    cannot be written in the format that is asked for.
+    """
+    if not config.get("predict"):
+        return {}
+    _require_format(config["predict"]["format"])
+    folders = list(folders)
+    generated = {path.resolve(): path for path in _generated(config).values()}
+    return {
+        name: _made_here(config, name, path, folders)
+        if path.resolve() in generated
+        else _existing(config, name, path, named_in)
+        for name, path in _names(config).items()
+    }
+
+
+def prediction_section(
+    config: Mapping[str, Any], store: PredictedStore, folders: Iterable[Path] = ()
+) -> dict[str, Any]:
+    """What shapes the table of ``store``, beside the model."""
+    section = stage_section(config, "predict", folders)
+    return {**section, "store": store.contents, "samples": store.num_samples}
+
+
+def reader_for(config: Mapping[str, Any], store: StoreInfo, target: Any = None) -> Any:
+    """The reader of the test set, which takes the target only if ``store`` has one.
+
+    ``target``: what the model was trained to tell, if that is known.
+    """
+    return with_target_if_there(data_source(config, "test")["reader"], store, target)
+
+
+def _names(config: Mapping[str, Any]) -> dict[str, Path]:
+    """Stores by name: that which the run's own data gives them, or one that is not taken yet."""
+    known: dict[Path, str] = {}
+    taken: set[str] = set()
+    for role, source in data_sources(config):
+        generated = _generated(config) if role == "all" else {}
+        named = [*generated.items(), *((Path(f).name, Path(f)) for f in source["files"])]
+        for name, path in named:
+            known.setdefault(path.resolve(), unique_name(name, taken))
+    stores: dict[str, Path] = {}
+    for file in config["predict"]["files"]:
+        path = Path(file)
+        name = known.get(path.resolve()) or unique_name(path.name, taken)
+        known[path.resolve()] = name
+        stores[name] = path
+    return stores
+
+
+def _generated(config: Mapping[str, Any]) -> dict[str, Path]:
+    """The stores that the stage ``generate`` makes, by name."""
+    names = (config.get("generate") or {}).get("stores", [])
+    return {name: paths.raw_store(config, name) for name in names}
+
+
+def _made_here(
+    config: Mapping[str, Any], name: str, path: Path, folders: list[Path]
+) -> PredictedStore:
+    section = config["generate"]
+    contents = generated_identity(stage_section(config, "generate", folders))
+    sample_bytes = 2 * max(section["size"]) ** 2
+    return PredictedStore(name, path, contents, True, section["num_samples"], sample_bytes)
+
+
+def _existing(config: Mapping[str, Any], name: str, path: Path, named_in: str) -> PredictedStore:
+    store = open_store(path, named_in)
+    try:
+        columns_of(store, reader_for(config, store))
+    except DataError as error:
+        error.problem += ", which the model is to be given"
+        raise
+    known = list(recorded_states([paths.predicted(config, None, name)]))
+    contents = identity(observe(store, next(iter(known), None)), known)
+    return PredictedStore(name, path, contents, False, store.num_samples, store.sample_bytes())
+
+
+def _require_format(name: str) -> None:
+    if name == "parquet" and find_spec("pyarrow") is None:
+        raise ConfigError(
+            "tables in Parquet need pyarrow, which is not installed",
+            key="predict.format",
+            remedy="pip install 'qgpipe[parquet]', or write csv",
+        )

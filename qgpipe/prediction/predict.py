@@ -1,0 +1,166 @@
+"""The stage ``predict``: from a raw store and a trained model to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from qgpipe.config.objects import import_object
+from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.loader import GraphLoader
+from qgpipe.data.packed import Form
+from qgpipe.errors import DataError
+from qgpipe.files import atomic_path, scratch_folder
+from qgpipe.models import load_model, read_model_file
+from qgpipe.models.build import call_model
+from qgpipe.models.check import check_model
+from qgpipe.prediction.chunks import read_chunks
+from qgpipe.prediction.embeddings import kept_embeddings, only_embeddings
+from qgpipe.prediction.table import prediction_table
+from qgpipe.prediction.writers import open_table
+from qgpipe.training.device import resolve_device
+from qgpipe.training.evaluator import SMALLER_EVALUATED
+from qgpipe.training.loaders import suit, transform_of
+from qgpipe.training.monitors import Collected
+from qgpipe.training.outputs import as_heads
+from qgpipe.training.randomness import deterministic_algorithms
+from qgpipe.training.trouble import memory_for
+
+_LOADER_KEYS = ("batch_size", "num_workers", "pin_memory", "prefetch_factor")
+
+
+def predict_store(
+    config: Mapping[str, Any],
+    model_path: Path,
+    store_path: Path,
+    store_name: str,
+    output: Path,
+    processes: int = 1,
+) -> int:
+    """Apply the model in ``model_path`` to a store, and write a row for each graph to ``output``.
+
+    ``config``: the resolved configuration with its section ``predict``; ``store_name``: the store's
+    in ids. The store is read, ``data.chunksize`` samples at a time, as the test set was;
+    ``processes``: threads of the built-in reader, processes of a user's. ``prediction_table`` says
+    what the columns are. Returns the number of graphs.
+
+    Raises ``DataError`` for what is wrong with the store, and if it does not have the features that
+    the model was trained on; then there is no table.
+    """
+    device = resolve_device(config["training"]["device"])
+    predictor = Predictor(config, model_path, device)
+    with (
+        scratch_folder(output) as folder,
+        atomic_path(output) as temporary,
+        open_table(temporary, config["predict"]["format"]) as write,
+        deterministic_algorithms(config["training"]["deterministic"]),
+    ):
+        graphs = 0
+        for dataset in read_chunks(
+            config, store_path, store_name, predictor.trained, folder, processes, device
+        ):
+            write(predictor.rows(dataset))
+            graphs += len(dataset)
+    return graphs
+
+
+class Predictor:
+    """The model of a run, and how it is called.
+
+    ``trained``: the facts of the model's file, which say what data it was trained on.
+    """
+
+    def __init__(self, config: Mapping[str, Any], model_path: Path, device: torch.device):
+        self.config = config
+        self.device = device
+        self.trained = read_model_file(model_path)
+        self.model = load_model(model_path, device).eval()
+        self.apply_model = import_object(config["apply_model"], "apply_model")
+        self._transform = transform_of(config, "test")
+        self._form: Form | None = None
+
+    def rows(self, dataset: PackedDataset) -> pd.DataFrame:
+        """A row for each graph of ``dataset``.
+
+        Raises ``ConfigError`` if the model cannot be called with these graphs, ``DataError`` if it
+        gives no row for each of them.
+        """
+        loader = self._loader(dataset)
+        collected, embeddings = self._collect(loader)
+        assert collected.positions is not None
+        ids = dataset.sample_ids(collected.positions)
+        table = prediction_table(collected, ids, self.trained, embeddings)
+        if not any("output_" in str(name) for name in table):
+            raise DataError(
+                f"the model gives no row for each of {len(ids)} graphs",
+                store=dataset.description["stores"][0]["path"],
+                remedy="predictions are for models with outputs for graphs, not for elements",
+            )
+        return table
+
+    def _loader(self, dataset: PackedDataset) -> GraphLoader:
+        dataset.transform = self._transform
+        testing = {key: self.config["testing"][key] for key in _LOADER_KEYS}
+        loader = GraphLoader(dataset, seed=self.config["training"]["seed"], **testing)
+        if self._form is None:  # one for all graphs of a store
+            if "attributes" not in self.trained:
+                self._check(loader)
+            suit([loader], self.model, self.config, self.device)
+            self._form = loader.form
+        loader.form = self._form
+        return loader
+
+    def _check(self, loader: GraphLoader) -> None:
+        """Explain it if the data does not fit a model whose file says nothing of features."""
+        check_model(
+            self.model,
+            next(iter(loader)).to(self.device),
+            node_features=loader.dataset.node_features,
+            graph_features=loader.dataset.graph_features,
+            apply_model=self.apply_model,
+        )
+
+    @torch.no_grad()
+    def _collect(self, loader: Iterable[Any]) -> tuple[Collected, Tensor | None]:
+        """What the model puts out, and its embeddings if they are asked for."""
+        if not self.config["predict"]["embeddings"]:
+            return _joined([self._call(batch) for batch in loader]), None
+        embeddings: list[Tensor] = []
+        with kept_embeddings(self.model) as kept:
+            seen = []
+            for batch in loader:
+                seen.append(self._call(batch))
+                embeddings.append(only_embeddings(kept, seen[-1].num_graphs).cpu())
+        return _joined(seen), torch.cat(embeddings)
+
+    def _call(self, batch: Any) -> Collected:
+        with memory_for(batch, self.device, SMALLER_EVALUATED):
+            batch = batch.to(self.device, non_blocking=True)
+            outputs = call_model(self.model, batch, self.apply_model)
+            heads = {task: head.cpu() for task, head in as_heads(outputs).items()}
+        y = getattr(batch, "y", None)
+        return Collected(
+            batch.num_graphs,
+            np.zeros(0),
+            heads,
+            y.cpu() if isinstance(y, Tensor) else None,
+            batch.sample_position.cpu(),
+        )
+
+
+def _joined(seen: list[Collected]) -> Collected:
+    """The graphs of all batches."""
+    targets = [one.targets for one in seen if one.targets is not None]
+    return Collected(
+        sum(one.num_graphs for one in seen),
+        np.zeros(0),
+        {task: torch.cat([one.heads[task] for one in seen]) for task in seen[0].heads},
+        torch.cat(targets) if targets else None,
+        torch.cat([one.positions for one in seen if one.positions is not None]),
+    )

@@ -1,0 +1,64 @@
+"""A finished run, found by its folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qgpipe.config.load import load_config, user_folders
+from qgpipe.config.objects import add_search_path
+from qgpipe.config.resolve import resolve_config
+from qgpipe.errors import DataError
+from qgpipe.provenance.record import read_record
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The run in ``folder``: its resolved ``config``, and where the user's ``code`` is found."""
+
+    folder: Path
+    config: dict[str, Any]
+    code: tuple[Path, ...]
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration as it was when the model was trained."""
+        return self.folder / "config.yaml"
+
+    @property
+    def model(self) -> Path:
+        """The best weights."""
+        return self.folder / "model.pt"
+
+    @classmethod
+    def open(cls, folder: Path) -> RunFolder:
+        """The run in ``folder``, whose user modules can then be imported.
+
+        Raises ``DataError`` if there is no finished run.
+        """
+        run = cls(folder, {}, ())
+        for file in (run.config_file, run.model):
+            if not file.is_file():
+                raise DataError(
+                    f"{folder} is not the folder of a finished run: it has no {file.name}",
+                    remedy="name a folder in training.path, results/runs/first for instance",
+                )
+        raw = load_config(run.config_file)
+        code = code_folders(raw, run.config_file)
+        add_search_path(*code)
+        return cls(folder, resolve_config(raw, str(run.config_file)), code)
+
+
+def code_folders(raw: Mapping[str, Any], file: Path) -> tuple[Path, ...]:
+    """Where the user's modules are looked for.
+
+    ``raw``, ``file``: a configuration; for that in the folder of a run they are looked for beside
+    the one that the run was started with.
+    """
+    record = read_record(file.parent / "train.provenance.json")
+    made = {} if record is None else record.outputs
+    if record is not None and file.resolve() in {path.resolve() for path in made}:
+        return user_folders(raw, record.config_file)
+    return user_folders(raw, file)

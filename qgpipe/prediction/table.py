@@ -1,0 +1,78 @@
+"""The rows that a model gives for graphs: id, target, outputs, class, probabilities, embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from qgpipe.data.reader import numpy_type
+from qgpipe.report.answers import probabilities
+from qgpipe.training.monitors import Collected
+from qgpipe.training.predictions import numbered_columns, predictions_table
+
+
+def prediction_table(
+    collected: Collected, ids: list[str], trained: Mapping[str, Any], embeddings: Tensor | None
+) -> pd.DataFrame:
+    """A row for each graph.
+
+    The columns are those of ``predictions.csv``, with the same meaning, the target only if there
+    is one. For classes also ``class``, the name of the predicted one, if classes have names, and
+    ``probability_0`` …; with ``embeddings`` [N, F] ``embedding_0`` …. Whether the outputs are
+    those of classes, the target that the model was trained on says: ``trained``, the facts of the
+    model's file.
+    """
+    rows = len(ids)
+    own = predictions_table(replace(collected, heads={}), ids)
+    stand_in = _stand_in(trained, rows)
+    judged = collected if stand_in is None else replace(collected, targets=stand_in)
+    outputs = predictions_table(judged, ids)
+    outputs = outputs[[name for name in outputs if not _is_of_input(str(name))]]
+    columns: dict[str, Any] = {str(name): own[name] for name in own}
+    columns |= {str(name): outputs[name] for name in outputs}
+    for task in judged.heads:
+        prefix = f"task{task}_" if len(judged.heads) > 1 else ""
+        columns |= _of_classes(outputs, prefix, trained.get("class_names"))
+    if embeddings is not None:
+        columns |= numbered_columns("embedding", embeddings, rows)
+    return pd.DataFrame(columns)
+
+
+def _is_of_input(name: str) -> bool:
+    return name == "id" or name == "target" or name.startswith("target_")
+
+
+def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:
+    """Targets of the type and shape that the model was trained on, all zero."""
+    form = (trained.get("attributes") or {}).get("y")
+    if form is None or form["kind"] != "graph":
+        return None
+    dtype = np.bool_ if form["dtype"] == "bool" else numpy_type(form["dtype"], "data.int_type")
+    return torch.from_numpy(np.zeros((rows, *form["shape"]), dtype))
+
+
+def _of_classes(table: pd.DataFrame, prefix: str, names: list[str] | None) -> dict[str, Any]:
+    """Names and probabilities of the classes that a head predicts; nothing for real values."""
+    found: dict[str, Any] = {}
+    outputs = [name for name in table if str(name).startswith(f"{prefix}output_")]
+    if f"{prefix}predicted" in table:
+        predicted = table[f"{prefix}predicted"].to_numpy()
+        if names is not None:
+            found[f"{prefix}class"] = [_name(names, k) for k in predicted.tolist()]
+        shares, _ = probabilities(table[outputs].to_numpy(np.float64))
+        found |= {f"{prefix}probability_{k}": shares[:, k] for k in range(shares.shape[1])}
+    elif f"{prefix}predicted_0" in table:  # several questions with two answers each
+        for k, name in enumerate(outputs):
+            shares, _ = probabilities(table[[name]].to_numpy(np.float64))
+            found[f"{prefix}probability_{k}"] = shares[:, 1]
+    return found
+
+
+def _name(names: list[str], k: int) -> str:
+    return names[k] if k < len(names) else str(k)

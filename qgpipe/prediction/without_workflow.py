@@ -1,0 +1,43 @@
+"""Applying the model of a finished run without Snakemake: the same tables, the same records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qgpipe.prediction.plan import plan_predictions, prediction_section
+from qgpipe.prediction.predict import predict_store
+from qgpipe.prediction.run_folder import RunFolder
+from qgpipe.provenance.record import Job, recorded
+
+
+def predict(
+    run: RunFolder,
+    stores: Sequence[Path],
+    output: Path,
+    options: Mapping[str, Any],
+    processes: int = 1,
+) -> Iterator[tuple[Path, int]]:
+    """Write the table of each of ``stores`` to the folder ``output``; gives it and its graphs.
+
+    ``options``: ``embeddings`` and ``format``, as in the section ``predict`` of a configuration.
+    Raises ``DataError`` or ``ConfigError`` before the first table if a store is not there or
+    lacks an array.
+    """
+    config = {**run.config, "predict": {**options, "files": [str(store) for store in stores]}}
+    planned = plan_predictions(config, run.code, "the stores on the command line")
+    for name, store in planned.items():
+        table = output / f"{name}.{options['format']}"
+        job = Job(
+            stage="predict",
+            outputs=[table],
+            inputs=[run.model],
+            section=prediction_section(config, store, run.code),
+            store=(store.path, store.contents),
+            config_file=run.config_file,
+            device=config["training"]["device"],
+        )
+        with recorded(job):
+            graphs = predict_store(config, run.model, store.path, name, table, processes)
+        yield table, graphs

@@ -1,0 +1,15 @@
+from pathlib import Path
+
+from qgpipe.job import job
+
+with job(snakemake, "predict") as config:
+    from qgpipe.prediction.predict import predict_store
+
+    predict_store(
+        config,
+        Path(snakemake.input.model),
+        Path(snakemake.params.store),
+        snakemake.wildcards.predicted,
+        Path(snakemake.output[0]),
+        processes=snakemake.threads,
+    )

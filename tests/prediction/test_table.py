@@ -1,0 +1,80 @@
+"""The columns of a table of predictions, by hand-computed values."""
+
+import numpy as np
+import pytest
+import torch
+
+from qgpipe.prediction.table import prediction_table
+from qgpipe.training.monitors import Collected
+
+LOGITS = torch.log(torch.tensor([[1.0, 2.0, 1.0], [8.0, 1.0, 1.0]]))
+CLASSES = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": []}}}
+REALS = {"attributes": {"y": {"kind": "graph", "dtype": "float32", "shape": []}}}
+
+
+def table(heads, trained, targets=None, embeddings=None):
+    collected = Collected(2, np.zeros(0), heads, targets)
+    return prediction_table(collected, ["a/0", "a/1"], trained, embeddings)
+
+
+def test_classes_of_graphs_without_a_target_have_names_and_probabilities():
+    found = table({0: LOGITS}, {**CLASSES, "class_names": ["low", "middle", "high"]})
+    assert list(found) == [
+        "id", "output_0", "output_1", "output_2", "predicted", "class",
+        "probability_0", "probability_1", "probability_2",
+    ]  # fmt: skip
+    assert found["predicted"].tolist() == [1, 0]
+    assert found["class"].tolist() == ["middle", "low"]
+    np.testing.assert_allclose(found.iloc[0, 6:].tolist(), [0.25, 0.5, 0.25])
+    np.testing.assert_allclose(found.iloc[1, 6:].tolist(), [0.8, 0.1, 0.1])
+
+
+def test_a_target_is_kept_as_it_is_and_does_not_shape_the_rest():
+    found = table({0: LOGITS}, CLASSES, targets=torch.tensor([7.5, 8.5]))
+    assert found["target"].tolist() == [7.5, 8.5]
+    assert found["predicted"].tolist() == [1, 0]
+    assert "class" not in found
+
+
+def test_a_single_logit_tells_two_classes_apart():
+    found = table({0: torch.log(torch.tensor([[3.0], [0.25]]))}, CLASSES)
+    assert found["predicted"].tolist() == [1, 0]
+    np.testing.assert_allclose(found["probability_1"], [0.75, 0.2])
+    np.testing.assert_allclose(found["probability_0"], [0.25, 0.8])
+
+
+def test_several_questions_with_two_answers_have_a_probability_each():
+    trained = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": [2]}}}
+    found = table({0: torch.log(torch.tensor([[3.0, 1.0], [1.0, 0.25]]))}, trained)
+    assert found[["predicted_0", "predicted_1"]].to_numpy().tolist() == [[1, 0], [0, 0]]
+    np.testing.assert_allclose(found[["probability_0", "probability_1"]], [[0.75, 0.5], [0.5, 0.2]])
+
+
+def test_real_values_have_neither_classes_nor_probabilities():
+    assert list(table({0: LOGITS[:, :1]}, REALS)) == ["id", "output_0"]
+
+
+def test_heads_are_told_apart_by_their_number():
+    found = table({0: LOGITS, 2: LOGITS}, {**CLASSES, "class_names": ["x", "y", "z"]})
+    assert {"task0_output_2", "task2_predicted", "task2_class", "task0_probability_1"} <= set(found)
+
+
+def test_embeddings_come_last():
+    found = table({0: LOGITS[:, :1]}, REALS, embeddings=torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    assert list(found)[-2:] == ["embedding_0", "embedding_1"]
+    assert found["embedding_1"].tolist() == [2, 4]
+
+
+def test_a_model_file_that_tells_no_target_leaves_the_targets_of_the_store():
+    found = table({0: LOGITS}, {}, targets=torch.tensor([0, 0]))
+    assert found["predicted"].tolist() == [1, 0]
+    assert list(table({0: LOGITS}, {})) == ["id", "output_0", "output_1", "output_2"]
+
+
+def test_more_classes_than_names_are_numbered():
+    assert table({0: LOGITS}, {**CLASSES, "class_names": ["low"]})["class"].tolist() == ["1", "low"]
+
+
+@pytest.mark.parametrize("targets", [None, torch.tensor([0, 1])])
+def test_each_row_has_its_id(targets):
+    assert table({0: LOGITS}, CLASSES, targets)["id"].tolist() == ["a/0", "a/1"]

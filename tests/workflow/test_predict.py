@@ -1,0 +1,327 @@
+"""A finished run applied to further stores, by the workflow and by the command."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import zarr
+from snakemake.cli import main as snakemake
+
+from qgpipe import GraphLoader, PackedDataset
+from qgpipe.causets.stores import generate_store
+from qgpipe.cli import main
+from qgpipe.config import resolve_config
+from qgpipe.models import load_model
+from qgpipe.models.build import call_model
+from qgpipe.provenance.record import find_record
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+RUN = Path("results/runs/tiny")
+TARGETS = ("cset_type", "manifold_like", "dimension")
+CALL = "import sys; from qgpipe.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def write_store(config: dict, path: Path, samples: int = 50) -> None:
+    settings = {**resolve_config(config)["generate"], "seed": 7, "num_samples": samples}
+    generate_store(settings, path.stem, path)
+
+
+@pytest.fixture(scope="module")
+def predicted(finished, tmp_path_factory):
+    """A copy of the finished run, applied to a store of its own data and to two new ones.
+
+    ``bare.zarr`` is ``fresh.zarr`` without targets.
+    """
+    folder = tmp_path_factory.mktemp("predicted") / "copy"
+    made = replace(finished, folder=shutil.copytree(finished.folder, folder))
+    write_store(made.config, folder / "fresh.zarr")
+    shutil.copytree(folder / "fresh.zarr", folder / "bare.zarr")
+    for name in TARGETS:
+        shutil.rmtree(folder / "bare.zarr" / name, ignore_errors=True)
+    files = ["fresh.zarr", "results/data/raw/causets.zarr"]
+    made.config = {**made.config, "predict": {"files": files, "embeddings": True}}
+    made.save()
+    result = made.snakemake("predict")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return made
+
+
+@pytest.fixture
+def here(predicted, monkeypatch):
+    """The working directory: the folder of ``predicted``, which tests must leave as it is."""
+    monkeypatch.chdir(predicted.folder)
+    return predicted.folder
+
+
+def table(name: str) -> pd.DataFrame:
+    return pd.read_csv(RUN / "predict" / name)
+
+
+def error(capsys, *arguments) -> str:
+    assert main(list(map(str, arguments))) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_predictions_of_the_test_set_are_those_of_the_test(here):
+    tested = pd.read_csv(RUN / "test/predictions.csv").set_index("id")
+    found = table("causets.csv").set_index("id")
+    assert len(found) == 60
+    assert list(found)[: len(tested.columns)] == list(tested)
+    same = found.loc[tested.index, list(tested)]
+    pd.testing.assert_frame_equal(same, tested, rtol=1e-4, atol=1e-6)
+
+
+def test_every_graph_has_a_row_with_probabilities_and_the_name_of_its_class(here):
+    found = table("fresh.csv")
+    assert found["id"].tolist() == [f"fresh/{i}" for i in range(50)]
+    assert found["target"].tolist() == [i % 3 for i in range(50)]
+    outputs = torch.tensor(found[[f"output_{k}" for k in range(3)]].to_numpy())
+    shares = found[[f"probability_{k}" for k in range(3)]].to_numpy()
+    np.testing.assert_allclose(shares, torch.softmax(outputs, 1), rtol=1e-6)
+    names = np.array(["polynomial", "destroyed", "merged"])
+    assert found["class"].tolist() == names[shares.argmax(1)].tolist()
+
+
+def test_embeddings_are_what_a_hook_on_the_pooling_sees(here):
+    data = PackedDataset("results/data/dataset.json")
+    model = load_model(RUN / "model.pt").eval()
+    seen = []
+    model.aggregate_pooling.register_forward_hook(lambda _, __, output: seen.append(output))
+    with torch.no_grad():
+        for batch in GraphLoader(data, batch_size=7):
+            call_model(model, batch)
+    found = table("causets.csv").filter(like="embedding_").to_numpy()
+    assert found.shape == (60, 64)
+    np.testing.assert_allclose(found, torch.cat(seen), rtol=1e-4, atol=1e-5)
+
+
+def test_the_command_gives_the_same_as_the_workflow_and_needs_no_target(here, tmp_path, capsys):
+    assert main(["predict", str(RUN), "bare.zarr", "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'bare.csv'}: 50 graphs\n"
+    bare, fresh = pd.read_csv(tmp_path / "bare.csv"), table("fresh.csv")
+    assert bare["id"].tolist() == [f"bare/{i}" for i in range(50)]
+    assert list(bare) == [name for name in fresh if name != "target" and "embed" not in name]
+    pd.testing.assert_frame_equal(bare.drop(columns="id"), fresh[list(bare)[1:]])
+
+
+def test_parquet_holds_the_same(here, tmp_path):
+    options = ["--format", "parquet", "--embeddings", "--output", str(tmp_path)]
+    assert main(["predict", str(RUN), "fresh.zarr", *options]) == 0
+    found = pd.read_parquet(tmp_path / "fresh.parquet")
+    pd.testing.assert_frame_equal(found, table("fresh.csv"), check_dtype=False, rtol=1e-6)
+    assert found["output_0"].dtype == np.float32
+
+
+def to_make(project, *arguments, **changes) -> set[str]:
+    """What Snakemake, run in this process, would make with other settings: a moment."""
+    changed = replace(project, config={**project.config, **changes})
+    output, here = io.StringIO(), Path.cwd()
+    try:
+        with contextlib.redirect_stdout(output):
+            snakemake([
+                *arguments, "--summary", "--quiet", "all", "--snakefile", str(ROOT / "Snakefile"),
+                "--directory", str(project.folder), "--cores", "2", "--nocolor",
+                "--configfile", str(changed.save("changed.yaml")),
+            ])  # fmt: skip
+    except SystemExit as exit:
+        assert exit.code == 0, output.getvalue()
+    finally:
+        os.chdir(here)
+    lines = [line.split("\t") for line in output.getvalue().splitlines()[1:]]
+    return {line[0] for line in lines if line[-1] != "no update"}
+
+
+def tables(*names: str, run: str = "tiny") -> set[str]:
+    return {f"results/runs/{run}/predict/{name}" for name in names}
+
+
+def test_nothing_is_to_be_done_after_it(predicted):
+    assert to_make(predicted, "predict") == set()
+    assert to_make(predicted) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "made"),
+    [
+        ({"files": ["fresh.zarr", "bare.zarr"]}, tables("bare.csv")),
+        ({"files": ["fresh.zarr"]}, set()),
+        ({"embeddings": False}, tables("fresh.csv", "causets.csv")),
+        ({"format": "parquet"}, tables("fresh.parquet", "causets.parquet")),
+    ],
+)
+def test_a_change_of_what_is_asked_for_makes_only_that(predicted, change, made):
+    assert to_make(predicted, predict={**predicted.config["predict"], **change}) == made
+
+
+def test_a_new_model_is_applied_again_but_not_for_other_batches(predicted):
+    both = tables("fresh.csv", "causets.csv")
+    training = {**predicted.config["training"], "num_epochs": 9}
+    assert both < to_make(predicted, "predict", training=training)
+    testing = {**predicted.config["testing"], "batch_size": 3}
+    assert to_make(predicted, "predict", testing=testing) == set()
+    data = {**predicted.config["data"], "on_bad_sample": "skip"}
+    assert both < to_make(predicted, "predict", data=data)
+
+
+def test_every_run_of_a_sweep_is_applied(predicted):
+    training = {**predicted.config["training"], "seed": {"!sweep": {"values": [1, 2]}}}
+    made = to_make(predicted, "predict", training=training)
+    for seed in (1, 2):
+        assert tables("fresh.csv", "causets.csv", run=f"tiny-seed={seed}") < made
+
+
+def test_a_store_that_has_grown_is_predicted_again(predicted, tmp_path):
+    kept = predicted.folder / "fresh.zarr"
+    kept.rename(tmp_path / "kept")
+    write_store(predicted.config, kept, samples=53)
+    try:
+        assert to_make(predicted, "predict") == tables("fresh.csv")
+    finally:
+        shutil.rmtree(kept)
+        (tmp_path / "kept").rename(kept)
+    assert to_make(predicted, "predict") == set()
+
+
+def test_tables_are_traced_to_model_and_store(here, tmp_path, capsys):
+    assert find_record(RUN / "predict/fresh.csv").stage == "predict"
+    assert main(["trace", str(RUN / "predict/fresh.csv")]) == 0
+    said = capsys.readouterr().out
+    assert f"from: {RUN}/model.pt, fresh.zarr" in said
+    assert "the settings are as they were" in said
+    assert main(["predict", str(RUN), "bare.zarr", "--output", str(tmp_path)]) == 0
+    assert main(["trace", str(tmp_path / "bare.csv")]) == 0
+    assert f"settings: {here / RUN}/config.yaml still says the same" in capsys.readouterr().out
+
+
+def test_runs_differ_in_their_tables(here, tmp_path, capsys):
+    other = shutil.copytree(RUN, tmp_path / "other")
+    record = json.loads((other / "predict/fresh.csv.provenance.json").read_text())
+    record["outputs"]["fresh.csv"] = "sha256:0"
+    (other / "predict/fresh.csv.provenance.json").write_text(json.dumps(record))
+    assert main(["diff", str(RUN), str(other)]) == 0
+    assert "predictions\n  fresh.csv: 'sha256:" in capsys.readouterr().out
+
+
+def remove(path: Path, name: str) -> None:
+    shutil.rmtree(path / name)
+
+
+def widen(path: Path, name: str) -> None:
+    group = zarr.open_group(path)
+    values = group[name][:]
+    shutil.rmtree(path / name)
+    group.create_array(name, data=np.stack([values, values], axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("change", "array", "said"),
+    [
+        (remove, "link_fraction", "there is no array 'link_fraction', which the model is to be gi"),
+        (remove, "in_degree", "there is no array 'in_degree', which the model is to be given; di"),
+        (widen, "in_degree", "trained on 12 node features, this store gives 13: in_degree missing"),
+        (widen, "ordering_fraction", "on 4 graph features, this store gives 5: ordering_fraction"),
+    ],
+)
+def test_other_features_are_refused_by_name(here, tmp_path, capsys, change, array, said):
+    store = shutil.copytree("fresh.zarr", tmp_path / "other.zarr")
+    change(store, array)
+    text = error(capsys, "predict", RUN, store, "--output", tmp_path / "out")
+    assert text.startswith(f"qgpipe predict: {store}: ")
+    assert said in text
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_workflow_refuses_them_before_it_starts(predicted):
+    folder = predicted.folder
+    shutil.copytree(folder / "fresh.zarr", folder / "lacking.zarr")
+    shutil.rmtree(folder / "lacking.zarr/link_fraction")
+    changed = {**predicted.config, "predict": {"files": ["lacking.zarr"]}}
+    replace(predicted, config=changed).save("changed.yaml")
+    result = predicted.snakemake("predict", config="changed.yaml")
+    said = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "lacking.zarr: there is no array 'link_fraction', which the model is to be given" in said
+    assert "Traceback" not in said
+    shutil.rmtree(folder / "lacking.zarr")
+
+
+def test_a_bad_sample_stops_it_or_is_left_out(here, tmp_path, capsys, caplog):
+    store = shutil.copytree("fresh.zarr", tmp_path / "other.zarr")
+    zarr.open_group(store)["cset_size"][33] = 99
+    text = error(capsys, "predict", RUN, store, "--output", tmp_path / "out")
+    assert "sample 33, array 'cset_size'" in text
+    assert list((tmp_path / "out").iterdir()) == []
+    run = tmp_path / "run"
+    shutil.copytree(RUN, run, ignore=shutil.ignore_patterns("checkpoints"))
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("on_bad_sample: error", "on_bad_sample: skip"))
+    assert main(["predict", str(run), str(store)]) == 0
+    assert "left out sample 33" in caplog.text
+    found = pd.read_csv(run / "predict/other.csv")
+    assert found["id"].tolist() == [f"other/{i}" for i in range(50) if i != 33]
+
+
+def test_a_folder_without_a_model_is_refused(here, capsys):
+    for folder in ("results/runs", "nowhere"):
+        assert error(capsys, "predict", folder, "fresh.zarr") == (
+            f"qgpipe predict: {folder} is not the folder of a finished run: it has no config.yaml; "
+            "name a folder in training.path, results/runs/first for instance\n"
+        )
+    text = error(capsys, "predict", RUN, "nowhere.zarr")
+    assert text.endswith("nowhere.zarr: no such store; check the stores on the command line\n")
+
+
+def test_a_killed_command_leaves_no_table_and_can_be_given_again(here, tmp_path, predicted, capsys):
+    run = shutil.copytree(RUN, tmp_path / "run", ignore=shutil.ignore_patterns("predict"))
+    (run / "config.yaml").write_text(
+        (run / "config.yaml").read_text().replace("chunksize: 20", "chunksize: 1")
+    )
+    process = subprocess.Popen([sys.executable, "-c", CALL, "predict", run, "fresh.zarr"])
+    folder = run / "predict"
+    while not any(
+        file.stat().st_size for file in folder.glob(".fresh.csv.*.tmp") if file.is_file()
+    ):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(list(folder.glob(".*.tmp"))) == 2
+    assert not (folder / "fresh.csv").exists()
+    assert main(["predict", str(run), "fresh.zarr"]) == 0
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "fresh.csv", "fresh.csv.provenance.json",
+    ]  # fmt: skip
+    again, whole = pd.read_csv(folder / "fresh.csv"), table("fresh.csv")
+    pd.testing.assert_frame_equal(again, whole[list(again)], rtol=1e-4, atol=1e-6)
+
+
+def test_clean_names_left_overs_and_tables_that_are_not_asked_for(predicted, tmp_path, monkeypatch):
+    from qgpipe.config import expand_runs, load_config
+    from qgpipe.stale import find_stale
+
+    copy = shutil.copytree(predicted.folder, tmp_path / "copy")
+    monkeypatch.chdir(copy)
+    assert main(["predict", str(RUN), "bare.zarr"]) == 0
+    left = RUN / "predict/.fresh.csv.nowhere.1.tmp"
+    left.write_text("half")
+    os.utime(left, (0, 0))
+    config = {**load_config("run.yaml"), "predict": {"files": ["results/data/raw/causets.zarr"]}}
+    found = {stale.path for stale in find_stale([run.config for run in expand_runs(config)])}
+    names = ("fresh.csv", "fresh.csv.provenance.json", left.name)
+    assert found == {RUN / "predict" / name for name in names}

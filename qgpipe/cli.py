@@ -11,7 +11,17 @@ from importlib import import_module
 import qgpipe
 from qgpipe.errors import QgpipeError
 
-COMMANDS = ("check", "show", "predict", "trace", "diff", "clean", "reference", "snakefile")
+COMMANDS = (
+    "check",
+    "show",
+    "predict",
+    "export",
+    "trace",
+    "diff",
+    "clean",
+    "reference",
+    "snakefile",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import torch
 import zarr
 from snakemake.cli import main as snakemake
+from torch_geometric.data import Batch, Data
 
 from qgpipe import GraphLoader, PackedDataset
 from qgpipe.causets.stores import generate_store
@@ -30,6 +32,7 @@ from qgpipe.provenance.record import find_record
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "predict.md"
 RUN = Path("results/runs/tiny")
 TARGETS = ("cset_type", "manifold_like", "dimension")
 CALL = "import sys; from qgpipe.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -325,3 +328,52 @@ def test_clean_names_left_overs_and_tables_that_are_not_asked_for(predicted, tmp
     found = {stale.path for stale in find_stale([run.config for run in expand_runs(config)])}
     names = ("fresh.csv", "fresh.csv.provenance.json", left.name)
     assert found == {RUN / "predict" / name for name in names}
+
+
+def asymmetric(sizes: list[int]) -> Batch:
+    """Random orders of other sizes than those of the example of the export."""
+    generator = torch.Generator().manual_seed(5)
+    graphs = []
+    for n in sizes:
+        relations = torch.triu(torch.rand(n, n, generator=generator) < 0.5, 1)
+        features = torch.randn(n, 12, generator=generator)
+        of_graph = torch.randn(1, 4, generator=generator)
+        edges = relations.nonzero().T
+        graphs.append(Data(x=features, edge_index=edges, graph_features=of_graph))
+    return Batch.from_data_list(graphs)
+
+
+@pytest.mark.parametrize("sizes", [[7, 2], [1, 31, 4, 8, 8, 3]])
+def test_an_exported_model_gives_what_that_of_the_run_gives(here, tmp_path, capsys, sizes):
+    assert main(["export", str(RUN), "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"wrote {tmp_path}\n"
+    snippet: dict = {}
+    exec(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)[0], snippet)
+    batch = asymmetric(sizes)
+    with torch.no_grad():
+        expected = call_model(load_model(RUN / "model.pt").eval(), batch)[0]
+        rebuilt = call_model(snippet["load"](tmp_path), batch)[0]
+        program = snippet["load_program"](tmp_path)
+        (found,) = program(batch.x, batch.edge_index, batch.ptr, batch.graph_features)
+    assert torch.equal(rebuilt, expected)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    content = json.loads((tmp_path / "model.json").read_text())
+    assert content["class_names"] == ["polynomial", "destroyed", "merged"]
+    assert sorted(f.name for f in tmp_path.iterdir()) == [
+        "model.json", "model.safetensors", "program.pt2",
+    ]  # fmt: skip
+
+
+def test_a_model_that_is_called_in_its_own_way_has_no_program(here, tmp_path, capsys):
+    run = shutil.copytree(RUN, tmp_path / "run", ignore=shutil.ignore_patterns("predict"))
+    config = (run / "config.yaml").read_text()
+    assert "apply_model: null" in config
+    (run / "config.yaml").write_text(
+        config.replace("apply_model: null", "apply_model: qgpipe.models.call_model")
+    )
+    assert main(["export", str(run)]) == 0
+    assert capsys.readouterr().out == (
+        f"wrote {run}/export\nthere is no program.pt2: apply_model calls the model in a way of "
+        "its own\n"
+    )
+    assert (run / "export/model.safetensors").exists()

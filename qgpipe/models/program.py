@@ -1,0 +1,85 @@
+"""A model as a program of ``torch.export``, which runs without qgpipe and without its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qgpipe.models.inputs import forward_parameters
+
+_OF_GRAPHS = ("x", "edge_index", "batch", "graph_features", "num_graphs")
+_TOLERANCE = 1e-4
+_EXAMPLE, _OTHER = (5, 3, 4), (2, 9, 1, 6)  # numbers of nodes of graphs
+
+
+class CannotExport(Exception):
+    """Why there is no program, in one line."""
+
+
+class _Called(nn.Module):
+    """``model`` as a function of tensors alone: outputs as a tuple, in the order of the heads."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+        self.takes = [p.name for p in forward_parameters(model) or () if p.name in _OF_GRAPHS]
+
+    def forward(self, x: Tensor, edge_index: Tensor, ptr: Tensor, graph_features: Any) -> Any:
+        node = torch.arange(x.shape[0], device=x.device)
+        values = {
+            "x": x,
+            "edge_index": edge_index,
+            "batch": torch.bucketize(node, ptr[1:], right=True),
+            "graph_features": graph_features,
+            "num_graphs": ptr.shape[0] - 1,
+        }
+        given = {name: values[name] for name in self.takes if values[name] is not None}
+        outputs = self.model(**given)
+        return tuple(outputs.values()) if isinstance(outputs, dict) else (outputs,)
+
+
+def write_program(
+    path: Path, model: nn.Module, node_features: int, graph_features: int | None
+) -> None:
+    """Export ``model``, in evaluation mode on the CPU, to ``path``.
+
+    The program takes ``x`` [V, F], ``edge_index`` int64 [2, E], ``ptr`` int64 [B+1] and
+    ``graph_features`` [B, G] or None, for any numbers of nodes, edges and graphs from two on, and
+    gives a tuple with the output of each head. Raises ``CannotExport`` if torch cannot export the
+    model, or if the program does not give what the model gives for graphs of other sizes.
+    """
+    called = _Called(model.eval())
+    if not {"x", "edge_index"} <= set(called.takes):
+        raise CannotExport("its forward does not take x and edge_index")
+    free = torch.export.Dim.DYNAMIC
+    shapes = ({0: free}, {1: free}, {0: free}, None if graph_features is None else {0: free})
+    try:
+        with torch.no_grad():
+            example = _graphs(_EXAMPLE, node_features, graph_features)
+            program = torch.export.export(called, example, dynamic_shapes=shapes, strict=False)
+            other = _graphs(_OTHER, node_features, graph_features)
+            pairs = list(zip(program.module()(*other), called(*other), strict=True))
+    except Exception as error:  # torch raises errors of many kinds
+        lines = str(error).strip().splitlines() or [""]
+        raise CannotExport(f"{type(error).__name__}: {lines[0]}") from error
+    if not all(torch.allclose(a, b, _TOLERANCE, _TOLERANCE) for a, b in pairs):
+        raise CannotExport("the program gives other values than the model")
+    torch.export.save(program, path)
+
+
+def _graphs(sizes: Sequence[int], features: int, graph_features: int | None) -> tuple[Any, ...]:
+    """Chains of ``sizes`` elements: ``x``, ``edge_index``, ``ptr``, ``graph_features``."""
+    generator = torch.Generator().manual_seed(0)
+    ptr = torch.tensor([0, *sizes]).cumsum(0)
+    past = torch.cat([torch.arange(n - 1) + start for n, start in zip(sizes, ptr, strict=False)])
+    x = torch.randn(int(ptr[-1]), features, generator=generator)
+    graph_x = (
+        None
+        if graph_features is None
+        else torch.randn(len(sizes), graph_features, generator=generator)
+    )
+    return x, torch.stack([past, past + 1]), ptr, graph_x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from qgpipe.data.adjacency import edge_index
-from qgpipe.data.batch_types import CompactBatch, empty
+from qgpipe.data.batch_types import CompactBatch, empty, filled
 from qgpipe.data.forms import in_form, sorted_in_form
 from qgpipe.data.packed import (
     Attribute,
@@ -31,18 +31,18 @@ from qgpipe.message_passing.compact import BitEdges, CompactEdges, ListedEdges
 class Parts:
     """What a batch is put together from; tensors that are not called host's may be on a device.
 
-    ``like``: graphs with the same attributes, which say how they are joined.
     ``values``: the attributes, one graph after the other, along axis 0.
     ``slices``: int64 [B+1] on the host, where each graph starts in an attribute, and in
     ``edge_index``.
+    ``starts``: int64 [B] on the host, the first node of each graph.
     ``ptr``: int64 [B+1] and ``graph``: int64 [V], where the nodes of each graph start, and the
     graph of each node; ``sizes``: int64 [B], on the host, the nodes of each graph.
     ``edge_index``, ``compact_edges``: the edges, in one way or both.
     """
 
-    like: Packed
-    values: Mapping[str, Tensor]
-    slices: Mapping[str, np.ndarray]
+    values: dict[str, Tensor]
+    slices: dict[str, Tensor]
+    starts: Tensor
     ptr: Tensor
     graph: Tensor
     sizes: np.ndarray
@@ -63,60 +63,76 @@ def to_batch(packed: Packed, positions: np.ndarray, form: Form = "edges") -> Bat
     plain = form == "edges" or isinstance(edges, EdgePairs)
     ptr = torch.from_numpy(packed.node_ptr)
     parts = Parts(
-        packed,
         {name: torch.from_numpy(a.values) for name, a in packed.attributes.items()},
         {
-            "edge_index": packed.edge_ptr,
-            **{name: packed.ptr_of(a) for name, a in packed.attributes.items()},
+            "edge_index": torch.from_numpy(packed.edge_ptr),
+            **{name: torch.from_numpy(packed.ptr_of(a)) for name, a in packed.attributes.items()},
         },
+        ptr[:-1],
         ptr,
         torch.from_numpy(np.repeat(np.arange(packed.num_graphs), sizes)),
         sizes,
         torch.from_numpy(edge_index(edges, sizes)) if plain else None,
         None if form == "edges" else compact_edges(edges, sizes, form),
     )
-    return assemble(parts, torch.from_numpy(positions.copy()))
+    return BatchRules(packed, compact=form != "edges").assemble(
+        parts, torch.from_numpy(positions.copy())
+    )
 
 
-def assemble(parts: Parts, positions: Tensor) -> Batch:
-    """The batch; ``positions``: int64 [B], the places of its graphs in the data set."""
-    attributes, ptr = parts.like.attributes, parts.ptr
-    start = ptr[:-1]
-    slices = {name: torch.from_numpy(rows) for name, rows in parts.slices.items()}
-    fields: dict[str, Any] = {}
-    for name, attribute in attributes.items():
-        values = parts.values[name]
-        if attribute.increment:
-            values = values + _spread(start, slices[name], values)
-        fields[name] = _moved(attribute, values)
-    if parts.compact_edges is not None:
-        fields["compact_edges"] = parts.compact_edges
-    if parts.edge_index is not None:
-        fields["edge_index"] = parts.edge_index
-    for name, constant in parts.like.constants.items():
-        shape = int(slices["edge_index"][-1]), *constant.shape
-        dtype = getattr(torch, constant.dtype)
-        fields[name] = torch.full(shape, constant.value, dtype=dtype, device=ptr.device)
-        slices[name] = slices["edge_index"]
-    fields["batch"] = parts.graph
-    fields["ptr"] = ptr
-    fields["sample_position"] = positions
-    starts_on_host = torch.from_numpy(offsets(parts.sizes)[:-1])
-    unmoved = torch.zeros(len(parts.sizes), dtype=torch.int64)
-    moved = {name for name, a in attributes.items() if a.increment} | {"edge_index"}
-    facts: dict[str, Any] = {
-        "_num_graphs": len(parts.sizes),
-        "_slice_dict": slices,
-        "_inc_dict": {name: starts_on_host if name in moved else unmoved for name in slices},
-    }
-    if parts.like.explicit_num_nodes:
-        fields["num_nodes"] = len(parts.graph)
-        facts["_num_nodes"] = parts.sizes.tolist()
-    batch = empty(attributes, Batch if parts.compact_edges is None else CompactBatch)
-    # Not one by one: PyG's way to set an attribute takes longer than to copy a small one.
-    batch._store._mapping.update(fields)
-    batch._store.__dict__.update(facts)
-    return batch
+class BatchRules:
+    """How the attributes of graphs like ``packed`` are joined, worked out once for many batches.
+
+    ``compact``: the batches have ``compact_edges``.
+    """
+
+    def __init__(self, packed: Packed, compact: bool):
+        attributes = packed.attributes
+        self._constants = packed.constants
+        self._explicit_num_nodes = packed.explicit_num_nodes
+        self._incremented = [name for name, a in attributes.items() if a.increment]
+        self._axes = {name: a.cat_dim for name, a in attributes.items() if _is_moved(a)}
+        self._empty = empty(attributes, CompactBatch if compact else Batch)
+        self._by_nodes = {"edge_index", *self._incremented}
+
+    def assemble(self, parts: Parts, positions: Tensor) -> Batch:
+        """The batch; ``positions``: int64 [B], the places of its graphs in the data set.
+
+        Takes ``parts`` over: its dictionaries become those of the batch.
+        """
+        fields: dict[str, Any] = parts.values
+        slices, ptr = parts.slices, parts.ptr
+        for name in self._incremented:
+            fields[name] = fields[name] + _spread(ptr[:-1], slices[name], fields[name])
+        for name, axis in self._axes.items():
+            fields[name] = fields[name].movedim(0, axis).contiguous()
+        if parts.compact_edges is not None:
+            fields["compact_edges"] = parts.compact_edges
+        if parts.edge_index is not None:
+            fields["edge_index"] = parts.edge_index
+        for name, constant in self._constants.items():
+            shape = int(slices["edge_index"][-1]), *constant.shape
+            dtype = getattr(torch, constant.dtype)
+            fields[name] = torch.full(shape, constant.value, dtype=dtype, device=ptr.device)
+            slices[name] = slices["edge_index"]
+        fields["batch"] = parts.graph
+        fields["ptr"] = ptr
+        fields["sample_position"] = positions
+        unmoved = _zeros(len(parts.sizes))
+        facts: dict[str, Any] = {
+            "_num_graphs": len(parts.sizes),
+            "_slice_dict": slices,
+            "_inc_dict": {n: parts.starts if n in self._by_nodes else unmoved for n in slices},
+        }
+        if self._explicit_num_nodes:
+            fields["num_nodes"] = len(parts.graph)
+            facts["_num_nodes"] = parts.sizes.tolist()
+        return filled(self._empty, fields, facts)
+
+
+@functools.cache
+def _zeros(count: int) -> Tensor:
+    return torch.zeros(count, dtype=torch.int64)
 
 
 def compact_edges(edges: Edges, sizes: np.ndarray, form: Form) -> CompactEdges:
@@ -138,7 +154,9 @@ def to_data(packed: Packed) -> Data:
     """The only graph of ``packed`` as a PyG ``Data``."""
     data = empty(packed.attributes, Data)
     for name, attribute in packed.attributes.items():
-        values = _moved(attribute, torch.from_numpy(attribute.values))
+        values = torch.from_numpy(attribute.values)
+        if _is_moved(attribute):
+            values = values.movedim(0, attribute.cat_dim).contiguous()
         data[name] = values[0] if attribute.scalar else values
     data["edge_index"] = torch.from_numpy(edge_index(packed.edges, packed.sizes))
     for name, constant in packed.constants.items():
@@ -156,7 +174,6 @@ def _spread(start: Tensor, rows: Tensor, values: Tensor) -> Tensor:
     return spread.to(values.dtype).view(-1, *[1] * (values.dim() - 1))
 
 
-def _moved(attribute: Attribute, values: Tensor) -> Tensor:
-    if attribute.scalar or attribute.cat_dim == 0:
-        return values
-    return values.movedim(0, attribute.cat_dim).contiguous()
+def _is_moved(attribute: Attribute) -> bool:
+    """Whether the axis along which a batch joins the graphs' arrays is another than the first."""
+    return not attribute.scalar and attribute.cat_dim != 0

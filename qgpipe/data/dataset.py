@@ -18,12 +18,17 @@ from qgpipe.data.batch import to_batch, to_data
 from qgpipe.data.blocks import Blocks
 from qgpipe.data.density import Density
 from qgpipe.data.device_graphs import DeviceGraphs
+from qgpipe.data.forms import in_form
+from qgpipe.data.host_graphs import HostGraphs
 from qgpipe.data.manifest import FORMAT
 from qgpipe.data.packed import Form, offsets
 from qgpipe.data.parts import read_part_info, verify_part
 from qgpipe.data.residency import choose_residency, largest_graph, open_blocks, read_blocks
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.files import read_json
+
+AT_ONCE = 16  # batches, if graphs are small: few enough not to be noticed
+BYTES_AT_ONCE = 16e6
 
 
 class PackedDataset(Dataset):
@@ -62,7 +67,7 @@ class PackedDataset(Dataset):
         self.device = torch.device(device)
         self.residency = choose_residency(residency, infos, self.device)
         self._stored = self._open()
-        self._held: dict[Form, Blocks | DeviceGraphs] = {}
+        self._held: dict[Form, Blocks | HostGraphs | DeviceGraphs] = {}
         if indices is not None:
             self._indices = np.arange(self.len())[np.asarray(indices, np.int64)]
 
@@ -94,11 +99,27 @@ class PackedDataset(Dataset):
 
         Its edges come in ``form``: see :func:`qgpipe.data.batch.to_batch`.
         """
+        return self.batches(positions[None], form)[0]
+
+    def batches(self, positions: np.ndarray, form: Form = "edges") -> list[Batch]:
+        """As ``batch``, for each row of ``positions``, int64 [K, B]."""
         self.prepare(form)
         held = self._held.get(form, self._stored)
-        if isinstance(held, DeviceGraphs):
-            return held.batch(positions)
-        return to_batch(held.gather(positions), positions, form)
+        if not isinstance(held, Blocks):
+            return held.batches(positions)
+        if form != "edges":
+            gathered = in_form(held.gather(positions.ravel()), form)
+            if HostGraphs.can_hold(gathered):
+                order = np.arange(positions.size).reshape(positions.shape)
+                return HostGraphs(gathered).batches(order, positions)
+        return [to_batch(held.gather(row), row, form) for row in positions]
+
+    def worth_at_once(self, batch_size: int, form: Form) -> int:
+        """How many batches to ask for together, so that it pays and takes little memory."""
+        if form == "edges" or self.residency == "device":
+            return 1
+        stored = batch_size * sum(self._columns("bytes")) / len(self._stored)
+        return min(AT_ONCE, max(1, int(BYTES_AT_ONCE / stored)))
 
     def prepare(self, form: Form) -> None:
         """Read all graphs for batches of ``form``, unless they are mapped.
@@ -108,10 +129,14 @@ class PackedDataset(Dataset):
         if self.residency == "mmap" or form in self._held:
             return
         blocks = read_blocks(self._files, form, largest_graph(self._infos))
-        self._held[form] = blocks
-        if self.residency == "device" and DeviceGraphs.can_hold(blocks.blocks[0]):
+        self._held[form] = self._hold(blocks, form)
+
+    def _hold(self, blocks: Blocks, form: Form) -> Blocks | HostGraphs | DeviceGraphs:
+        """The one block of ``blocks`` as batches are made from it."""
+        graphs = blocks.blocks[0]
+        if self.residency == "device" and DeviceGraphs.can_hold(graphs):
             try:
-                self._held[form] = DeviceGraphs(blocks.blocks[0], form, self.device)
+                return DeviceGraphs(graphs, form, self.device)
             except torch.OutOfMemoryError:
                 needed = sum(info["bytes"] for info in self._infos) / 1e9
                 raise ConfigError(
@@ -119,6 +144,7 @@ class PackedDataset(Dataset):
                     key="data.residency",
                     remedy="set it to memory",
                 ) from None
+        return blocks if form == "edges" or not HostGraphs.can_hold(graphs) else HostGraphs(graphs)
 
     def index_select(self, idx: Any) -> PackedDataset:
         """A view of the graphs at ``idx``: a slice, or integers or booleans of any kind.

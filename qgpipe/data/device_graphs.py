@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from qgpipe.data.batch import Parts, assemble
-from qgpipe.data.gathering import follows, select
+from qgpipe.data.batch import BatchRules, Parts
+from qgpipe.data.gathering import follows
 from qgpipe.data.packed import BitRows, EdgeLists, Form, Packed, offsets
 from qgpipe.data.table import row_ptr, table
 from qgpipe.message_passing.compact import BitEdges, CompactEdges, ListedEdges
@@ -26,7 +26,8 @@ class DeviceGraphs:
         self.form = form
         self._device = device
         self._listed = isinstance(packed.edges, EdgeLists)
-        self._like = select(packed, np.empty(0, np.int64))  # what the attributes are called
+        self._rules = BatchRules(packed, compact=form != "edges")
+        self._attributes = list(packed.attributes)
         self._num_edges = packed.num_edges
         self._follow = {name: rows.follow for name, rows in arrays.items()}
         self._ptrs = {follow: row_ptr(packed, follow) for follow in follows(arrays) - {"graph"}}
@@ -41,8 +42,11 @@ class DeviceGraphs:
         """Whether the edges of ``packed`` have an order in which they can be kept."""
         return isinstance(packed.edges, EdgeLists | BitRows)
 
-    def batch(self, positions: np.ndarray) -> Batch:
-        """The graphs at ``positions`` (int64 [B]) as one batch on the device."""
+    def batches(self, positions: np.ndarray) -> list[Batch]:
+        """The graphs at ``positions``, int64 [K, B], as ``K`` batches on the device."""
+        return [self._batch(row) for row in positions]
+
+    def _batch(self, positions: np.ndarray) -> Batch:
         where = {follow: _Rows(ptr, positions) for follow, ptr in self._ptrs.items()}
         # Another row is where each graph lies; all in one copy, for which nothing has to wait.
         facts = np.stack([positions, *(row for rows in where.values() for row in rows.facts)])
@@ -61,24 +65,23 @@ class DeviceGraphs:
         ptr = torch.zeros(len(positions) + 1, dtype=torch.int64, device=self._device)
         torch.cumsum(counts, 0, out=ptr[1:])
         edges = self._edges(values, ptr, sizes, int(self._num_edges[positions].sum()))
-        attributes = self._like.attributes
-        follow_of = {name: self._follow[f"attribute/{name}"] for name in attributes}
+        follow_of = {name: self._follow[f"attribute/{name}"] for name in self._attributes}
         graphs = np.arange(len(positions) + 1)
         slices = {
-            name: graphs if follow == "graph" else where[follow].ptr
+            name: torch.from_numpy(graphs if follow == "graph" else where[follow].ptr)
             for name, follow in [*follow_of.items(), ("edge_index", "edge")]
         }
         parts = Parts(
-            self._like,
-            {name: values[f"attribute/{name}"] for name in attributes},
+            {name: values[f"attribute/{name}"] for name in self._attributes},
             slices,
+            torch.from_numpy(nodes.ptr[:-1]),
             ptr,
             torch.repeat_interleave(graph, counts, output_size=int(nodes.ptr[-1])),
             sizes,
             edges.edge_index() if self.form == "edges" else None,
             None if self.form == "edges" else edges,
         )
-        return assemble(parts, sent[0])
+        return self._rules.assemble(parts, sent[0])
 
     def _edges(
         self, values: dict[str, Tensor], ptr: Tensor, sizes: np.ndarray, total: int

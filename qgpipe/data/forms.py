@@ -113,8 +113,9 @@ def _listed(
         padded = np.zeros(len(lists) * BLOCK, lists.dtype)
         padded[place] = (end - start).astype(lists.dtype)
         lists[:, k] = padded.reshape(-1, BLOCK)
-    degrees = np.stack([out_degree, in_degree, loops], axis=1)
-    return EdgeLists(lists, ptr, counts, degrees.astype(np.int32))
+    degrees = np.zeros((num_nodes, 4), np.int32)
+    degrees[:, 0], degrees[:, 1], degrees[:, 2] = out_degree, in_degree, loops
+    return EdgeLists(lists, ptr, counts, degrees)
 
 
 def as_bit_rows(edges: BitAdjacency | EdgePairs, sizes: np.ndarray, largest: int) -> BitRows:
@@ -134,7 +135,7 @@ def as_bit_rows(edges: BitAdjacency | EdgePairs, sizes: np.ndarray, largest: int
 
 def list_bytes(num_edges: int, num_nodes: int, num_graphs: int, largest: int) -> int:
     """Upper bound of the bytes that edges take, listed from both ends."""
-    return 2 * list_dtype(largest).itemsize * (num_edges + BLOCK * num_graphs) + 12 * num_nodes
+    return 2 * list_dtype(largest).itemsize * (num_edges + BLOCK * num_graphs) + 16 * num_nodes
 
 
 def list_dtype(largest: int) -> np.dtype:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ BUCKETS = 16  # batches over which graphs are sorted by size
 class GraphLoader:
     """Iterates over ``dataset`` in batches, as PyG's ``DataLoader`` does, but faster.
 
-    A batch is assembled whole, by threads ahead of its use if ``num_workers`` is not 0. Only
-    a data set with a ``transform`` is loaded graph by graph, by worker processes.
+    Batches are assembled whole, small ones several at once, by threads ahead of their use if
+    ``num_workers`` is not 0. Only a data set with a ``transform`` is loaded graph by graph, by
+    worker processes.
     Batches hold ``sample_position`` int64 [B], positions in the whole data set.
 
     ``dataset``: a ``PackedDataset``, a view or a ``Subset`` of one.
@@ -121,26 +123,45 @@ class GraphLoader:
         if self._transformed is not None:
             return self._transformed.iterate(epoch, batches, self.form)
         self.dataset.prepare(self.form)
+        stretches = _stretches(batches, self._at_once())
         if self.num_workers == 0:
-            return map(self._assemble, batches)
-        return self._assemble_ahead(batches)
+            return chain.from_iterable(map(self._assemble, stretches))
+        return self._assemble_ahead(stretches)
 
-    def _assemble(self, positions: np.ndarray) -> Batch:
-        batch = self.dataset.batch(positions, self.form)
-        return batch.pin_memory() if self.pin_memory and not batch.ptr.is_cuda else batch
+    def _at_once(self) -> int:
+        """How many batches are put together at once; of threads none more than it may prepare."""
+        worth = self.dataset.worth_at_once(self.batch_size, self.form)
+        return min(worth, max(1, self.prefetch_factor)) if self.num_workers else worth
 
-    def _assemble_ahead(self, batches: list[np.ndarray]) -> Iterator[Batch]:
-        pending: deque[Future[Batch]] = deque()
+    def _assemble(self, positions: np.ndarray) -> list[Batch]:
+        batches = self.dataset.batches(positions, self.form)
+        if not self.pin_memory:
+            return batches
+        return [batch if batch.ptr.is_cuda else batch.pin_memory() for batch in batches]
+
+    def _assemble_ahead(self, stretches: list[np.ndarray]) -> Iterator[Batch]:
+        pending: deque[Future[list[Batch]]] = deque()
+        ahead = self.num_workers * self.prefetch_factor
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="qgpipe-loader")
         try:
-            for positions in batches:
+            for positions in stretches:
                 pending.append(pool.submit(self._assemble, positions))
-                if len(pending) > self.num_workers * self.prefetch_factor:
-                    yield pending.popleft().result()
+                if len(pending) * len(stretches[0]) > ahead:
+                    yield from pending.popleft().result()
             while pending:
-                yield pending.popleft().result()
+                yield from pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _stretches(batches: list[np.ndarray], at_once: int) -> list[np.ndarray]:
+    """Batches of one size that follow each other, up to ``at_once``, as one array [K, B]."""
+    runs = [list(run) for _, run in groupby(batches, len)]
+    return [
+        np.stack(run[first : first + at_once])
+        for run in runs
+        for first in range(0, len(run), at_once)
+    ]
 
 
 def _without_subsets(dataset: PackedDataset | Subset) -> PackedDataset:

@@ -80,8 +80,8 @@ class EdgeLists:
     ``i`` fill the rows from ``ptr[i]`` on, followed by zeros up to the end of its last row.
     ``ptr``: int64 [N+1], row offsets.
     ``num_edges``: int64 [N].
-    ``degrees``: int32 [V, 3], numbers of edges that start at each node, that end at it, and
-    that do both.
+    ``degrees``: int32 [V, 4], numbers of edges that start at each node, that end at it, that do
+    both, and zero: numpy gathers rows of 16 bytes four times as fast as rows of 12.
     """
 
     lists: np.ndarray
@@ -201,4 +201,6 @@ def ranges(starts: np.ndarray, lengths: np.ndarray, begins: np.ndarray | None = 
     ``begins`` are the ``offsets`` of ``lengths``, if these are there already.
     """
     begins = offsets(lengths) if begins is None else begins
-    return np.arange(begins[-1]) + np.repeat(starts - begins[:-1], lengths)
+    result = np.repeat(starts - begins[:-1], lengths)
+    result += np.arange(begins[-1])
+    return result

@@ -25,7 +25,7 @@ class ListedEdges(NamedTuple):
     ``lists``: ``[R, 2, width]`` of a small integer type: targets of the edges in their order,
     and sources of the same edges sorted by target, both as indices within their graph. Each
     graph fills rows of its own, the last of them up with zeros.
-    ``degrees``: int32 ``[V, 3]``, edges that start at each node, that end, and that do both.
+    ``degrees``: int32 ``[V, 4]``, edges that start at each node, that end, that do both, and zero.
     ``num_edges``: int64 ``[B]``, edges of each graph; ``total`` is their sum.
     """
 

@@ -19,7 +19,7 @@ class CsrAdjacency(Adjacency):
     ``in_ptr`` and ``out_ptr``: int32 ``[V + 1]``, where the lists of each node start.
     ``sources`` and ``targets``: int32 ``[K]``, nodes from which edges come, and to which they
     go. ``values``: ``[K]``, the weight of each entry, in both matrices: 1, or 0 for padding.
-    ``degrees``: int32 ``[V, 3]``, numbers of edges that start, that end, and that do both.
+    ``degrees``: int32 ``[V, 4]``, numbers of edges that start, that end, that do both, and zero.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ def test_the_lists_of_a_small_order_are_as_worked_out_by_hand() -> None:
     assert lists.lists.shape == (1, 2, 64)
     assert lists.lists[0, 0, :4].tolist() == [1, 2, 2, 0]  # targets
     assert lists.lists[0, 1, :4].tolist() == [0, 0, 1, 0]  # sources, by target
-    assert lists.degrees.tolist() == [[2, 0, 0], [1, 1, 0], [0, 2, 0]]
+    assert lists.degrees.tolist() == [[2, 0, 0, 0], [1, 1, 0, 0], [0, 2, 0, 0]]
     assert lists.num_edges.tolist() == [3]
 
 

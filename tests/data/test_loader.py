@@ -163,17 +163,17 @@ def test_a_subset_of_a_subset_is_the_view_it_stands_for(dataset: PackedDataset) 
 def test_an_error_in_a_thread_is_raised_where_batches_are_used(
     dataset: PackedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def batch(order: np.ndarray, form: Form) -> Batch:
+    def batches(order: np.ndarray, form: Form) -> list[Batch]:
         if 7 in order:
             raise RuntimeError("seven")
-        return PackedDataset.batch(view, order, form)
+        return PackedDataset.batches(view, order, form)
 
     view = dataset[:]
-    monkeypatch.setattr(view, "batch", batch)
-    batches = GraphLoader(view, 2, num_workers=2).iterate(0)
-    assert [next(batches).num_graphs for _ in range(3)] == [2, 2, 2]
+    monkeypatch.setattr(view, "batches", batches)
+    loading = GraphLoader(view, 2, num_workers=2).iterate(0)
+    assert [next(loading).num_graphs for _ in range(3)] == [2, 2, 2]
     with pytest.raises(RuntimeError, match="seven"):
-        next(batches)
+        next(loading)
 
 
 def test_threads_end_when_iteration_is_given_up(dataset: PackedDataset) -> None:
@@ -190,16 +190,16 @@ def test_threads_prepare_only_so_many_batches_ahead(
 ) -> None:
     assembled: list[int] = []
 
-    def batch(order: np.ndarray, form: Form) -> Batch:
+    def batches(order: np.ndarray, form: Form) -> list[Batch]:
         assembled.append(len(order))
-        return PackedDataset.batch(view, order, form)
+        return PackedDataset.batches(view, order, form)
 
     view = dataset[:]
-    monkeypatch.setattr(view, "batch", batch)
-    batches = GraphLoader(view, 1, num_workers=1, prefetch_factor=2).iterate(0)
-    next(batches)
-    batches.close()  # type: ignore[attr-defined]
-    assert len(assembled) <= 3
+    monkeypatch.setattr(view, "batches", batches)
+    loading = GraphLoader(view, 1, num_workers=1, prefetch_factor=2).iterate(0)
+    next(loading)
+    loading.close()  # type: ignore[attr-defined]
+    assert 1 <= len(assembled) <= 3
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

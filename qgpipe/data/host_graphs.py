@@ -30,6 +30,8 @@ class HostGraphs:
     def __init__(self, packed: Packed):
         arrays = table(packed)
         del arrays["sample_index"]
+        if isinstance(packed.edges, BitRows):
+            del arrays["num_edges"]  # known from edge_ptr
         self._arrays = arrays
         self._types = {name: torch.from_numpy(rows.values[:0]) for name, rows in arrays.items()}
         self._ptrs = {follow: row_ptr(packed, follow) for follow in follows(arrays) - {"graph"}}

@@ -24,8 +24,8 @@ COMMANDS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 1 for what the user can mend."""
+def command_line() -> argparse.ArgumentParser:
+    """What the commands and their arguments are; parsed arguments hold the command's ``run``."""
     parser = argparse.ArgumentParser(prog="qgpipe", description=qgpipe.__doc__)
     parser.add_argument("--version", action="version", version=f"qgpipe {qgpipe.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -34,7 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 1 for what the user can mend."""
+    chosen = command_line().parse_args(arguments)
     try:
         code = chosen.run(chosen)
         sys.stdout.flush()

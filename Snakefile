@@ -34,6 +34,7 @@ wildcard_constraints:
     parts="[^/]+",
     split="[^/]+",
     predicted="[^/]+",
+    worker="[0-9]+",
 
 
 include: "rules/generate.smk"
@@ -44,6 +45,7 @@ include: "rules/test.smk"
 include: "rules/predict.smk"
 include: "rules/report.smk"
 include: "rules/sweep.smk"
+include: "rules/tune.smk"
 
 
 rule all:
@@ -57,4 +59,5 @@ rule all:
         rules.predict.input,
         rules.report.input,
         rules.sweep.input,
+        rules.tune.input,
     localrule: True

@@ -73,6 +73,14 @@ class TrainingError(QgpipeError):
     """Training cannot go on: a loss that is not a number, a monitor that fails, no memory."""
 
 
+class DivergenceError(TrainingError):
+    """A loss, a gradient or a weight is no longer a finite number."""
+
+
+class OutOfMemoryError(TrainingError):
+    """A model or a batch does not fit into memory."""
+
+
 class DiskFullError(QgpipeError):
     """There is no room for a file; what was there before is as it was."""
 

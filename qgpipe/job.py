@@ -18,7 +18,7 @@ from qgpipe.provenance.record import Job, recorded
 
 logger = logging.getLogger(__name__)
 
-_ON_DEVICE = ("train", "test", "predict")
+_ON_DEVICE = ("train", "test", "predict", "tune")
 
 
 @contextmanager

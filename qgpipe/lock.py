@@ -25,6 +25,7 @@ from qgpipe.process import HOST, is_running
 logger = logging.getLogger(__name__)
 
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # some network file systems
+_TURN = 0.02  # seconds between two attempts
 _held: set[int] = set()
 
 
@@ -136,6 +137,18 @@ def writing(path: str | Path) -> Iterator[None]:
     """A block in which this process alone has the lock ``path``, as ``FolderLock.write``."""
     with FolderLock(path) as lock:
         lock.write()
+        yield
+
+
+@contextmanager
+def taking_turns(path: str | Path) -> Iterator[None]:
+    """A short block that one process after the other enters, by the lock ``path``."""
+    with FolderLock(path) as lock:
+        while not lock.held:
+            try:
+                lock.write()
+            except FolderInUse:
+                time.sleep(_TURN)
         yield
 
 

@@ -177,6 +177,56 @@ def folds_figure(config: Config, name: str) -> Path:
     return run_folder(config, name) / "cross_validation.svg"
 
 
+def tuning(config: Config, run: str | None = None) -> Path:
+    """Folder of what a run's study has found."""
+    return run_folder(config, run) / "tune"
+
+
+def studies(config: Config, run: str | None = None) -> Path:
+    """Folder of the studies of a run: each in a folder named for what shapes its trials."""
+    return tuning(config, run) / "studies"
+
+
+def study_database(folder: Path) -> Path:
+    """The study, in SQLite, within its ``folder``."""
+    return folder / "study.db"
+
+
+def trial(folder: Path, number: int) -> Path:
+    """Folder of a trial, within the ``folder`` of its study."""
+    return folder / "trials" / str(number)
+
+
+def tuning_job(config: Config, run: str | None, worker: str) -> Path:
+    """What one of the jobs that share the trials has done."""
+    return tuning(config, run) / "jobs" / f"{worker}.json"
+
+
+def best_config(config: Config, run: str | None = None) -> Path:
+    """The user's configuration with the best values."""
+    return tuning(config, run) / "best.yaml"
+
+
+def trials_table(config: Config, run: str | None = None) -> Path:
+    """A row for each trial."""
+    return tuning(config, run) / "trials.csv"
+
+
+def study_summary(config: Config, run: str | None = None) -> Path:
+    """Counts of trials, the best one, importances of the parameters."""
+    return tuning(config, run) / "study.json"
+
+
+def trials_figure(config: Config, run: str | None = None) -> Path:
+    """What each trial reached, and the best so far."""
+    return tuning(config, run) / "trials.svg"
+
+
+def importances_figure(config: Config, run: str | None = None) -> Path:
+    """How much of what trials reached depends on which parameter."""
+    return tuning(config, run) / "importances.svg"
+
+
 def run_log(config: Config, run: str | None, stage: str) -> Path:
     """Log of a stage of a run."""
     return run_folder(config, run) / "logs" / f"{stage}.log"

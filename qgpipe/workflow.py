@@ -14,6 +14,7 @@ from typing import Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from qgpipe import paths
+from qgpipe.config.dump import to_plain
 from qgpipe.config.load import user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.runs import Run, comparison_section, expand_runs
@@ -32,12 +33,14 @@ class Plan:
 
     ``runs``: by name. ``data``: of each run, by name; runs with the same data have the same
     object. ``predictions``: of each run, by name, the stores that its model is applied to.
-    ``file``, ``folders``: the configuration's, and where the user's code is found.
+    ``raw``, ``file``, ``folders``: the configuration as it was read, its file, and where the user's
+    code is found.
     """
 
     runs: dict[str, Run]
     data: dict[str, DataPlan]
     predictions: dict[str, dict[str, PredictedStore]]
+    raw: Mapping[str, Any]
     file: Path | None
     folders: tuple[Path, ...]
 
@@ -91,6 +94,24 @@ class Plan:
             for run, stores in self.predictions.items()
             for store in stores
         ]
+
+    def studied(self) -> list[Path]:
+        """What a study has found, if there is one."""
+        if "tune" not in self._first.config:
+            return []
+        return self.files(
+            paths.best_config,
+            paths.trials_table,
+            paths.study_summary,
+            paths.trials_figure,
+            paths.importances_figure,
+        )
+
+    def tuning_jobs(self, wildcards: Any) -> list[Path]:
+        """What the jobs that share the trials of a study write."""
+        config = self._run(wildcards).config
+        count = config.get("tune", {"jobs": 0})["jobs"]
+        return [paths.tuning_job(config, None, str(k)) for k in range(1, count + 1)]
 
     def raw_store(self, wildcards: Any) -> list[Path]:
         """What the job of a part waits for: its store's attributes, if that is generated.
@@ -157,6 +178,10 @@ class Plan:
         Snakemake compares no parameter that is a function of ``threads``.
         """
         return {"config": self._run(wildcards).config, "file": self.file}
+
+    def tuning_context(self, wildcards: Any, threads: int) -> dict[str, Any]:
+        """What a job of a study is told: the configuration as it was read, too."""
+        return {**self.context(wildcards, threads), "raw": self.raw}
 
     def section(self, stage: str) -> Callable[[Any], dict[str, Any]]:
         """A function of wildcards: what shapes the result of ``stage``, for ``params``."""
@@ -228,7 +253,8 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         if isinstance(error, ConfigError):
             error.file = error.file or file
         raise WorkflowError(str(error)) from None
-    return Plan(runs, data, predicted, None if file is None else _shortest(Path(file)), folders)
+    where = None if file is None else _shortest(Path(file))
+    return Plan(runs, data, predicted, to_plain(raw), where, folders)
 
 
 def _shortest(file: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qgpipe.config.objects import PARTIAL, is_partial
+from qgpipe.config.tags import SWEEP_TAGS
 
 Path = tuple[str | int, ...]
 
@@ -40,3 +41,24 @@ def look_up(config: Any, path: Path) -> Any:
         except IndexError:
             raise KeyError(step) from None
     return config
+
+
+def replace_at(config: Any, path: Path, value: Any) -> Any:
+    """``config`` with ``value`` at ``path``; ``config`` itself is left as it is.
+
+    Keys that mappings lack are added. Raises ``KeyError`` if a list has no such place, and where
+    the path leads into a value or a sweep tag.
+    """
+    if not path:
+        return value
+    step, *rest = path
+    if is_partial(config):
+        return {PARTIAL: replace_at(config[PARTIAL], path, value)}
+    if isinstance(config, Mapping) and not set(config) & set(SWEEP_TAGS):
+        key = step if step in config else str(step)
+        inner = {} if config.get(key) is None else config[key]
+        return {**config, key: replace_at(inner, tuple(rest), value)}
+    if isinstance(config, list | tuple) and isinstance(step, int) and step < len(config):
+        changed = replace_at(config[step], tuple(rest), value)
+        return [*config[:step], changed, *config[step + 1 :]]
+    raise KeyError(step)

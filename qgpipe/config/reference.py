@@ -74,7 +74,7 @@ def _describe(part: Mapping[str, Any], required: bool) -> str:
         native = resolve_part(part["anyOf"][1]).get("description", "")
         text = f"{text} {native} Or a class of your own: {{type, args, kwargs}}.".strip()
     if "enum" in part:
-        text += f" One of {', '.join(part['enum'])}."
+        text += f" One of {', '.join('null' if v is None else v for v in part['enum'])}."
     return text + (" Required." if required else "")
 
 

@@ -18,6 +18,7 @@ from qgpipe.config.resolve import data_sources, resolve_config
 from qgpipe.config.run_names import point_name, short_keys
 from qgpipe.config.sections import FORMATS, stage_section
 from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
+from qgpipe.config.tuned import check_tuning
 from qgpipe.errors import ConfigError
 
 FOLD: Path = ("data", "fold")
@@ -51,7 +52,7 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
     """The runs of a configuration as ``load_config`` returns it; one if nothing is swept.
 
     Raises ``ConfigError`` with ``file`` and the key: as ``resolve_config`` does for each run, for
-    a sweep that cannot be followed, and for two runs of one name.
+    a sweep that cannot be followed, for two runs of one name, and for a study that cannot be made.
     """
     try:
         swept = dimensions(raw)
@@ -59,8 +60,11 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
         places = list(points(swept))
         values = [_values(swept, place) for place in places]
         configs = [resolve_config(_with_values(raw, some)) for some in values]
+        _refuse_tuning(raw, swept)
         if not swept:
             config = configs[0]
+            if "tune" in config:
+                check_tuning(raw, config, _shared)
             return [Run(config, config["name"], {}, {}, config["data"]["fold"], "")]
         return _named(configs, swept, places, values)
     except ConfigError as error:
@@ -83,6 +87,15 @@ def _folds(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> list[Dimension
     if not isinstance(folds, int) or isinstance(folds, bool) or data.get("fold") is not None:
         return []
     return [Dimension(FOLD, list(range(1, folds + 1)))] if folds > 1 else []
+
+
+def _refuse_tuning(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> None:
+    if swept and raw.get("tune") is not None:
+        raise ConfigError(
+            f"a study tunes one run, and {format_key(swept[0].path)} makes several",
+            key="tune",
+            remedy="leave out one of the two",
+        )
 
 
 def _values(swept: Sequence[Dimension], place: tuple[int, ...]) -> dict[Path, Any]:
@@ -189,3 +202,8 @@ def _split(config: Mapping[str, Any]) -> Any:
 
 
 _SHARED = {"raw": _raw_stores, "parts": _parts, "split": _split}
+
+
+def _shared(config: Mapping[str, Any]) -> Any:
+    """What shapes raw stores, parts and split."""
+    return [section(config) for section in _SHARED.values()]

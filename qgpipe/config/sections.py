@@ -7,6 +7,7 @@ in no section.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from qgpipe.config.resolve import data_source
 # Raised by hand when the code of a stage changes what it writes.
 FORMATS = {
     "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 1, "predict": 1,
-    "report": 2, "page": 1, "sweep": 1, "folds": 1,
+    "report": 2, "page": 1, "sweep": 1, "folds": 1, "tune": 1, "study": 1,
 }  # fmt: skip
 
 HOW_NOT_WHAT = {
@@ -106,6 +107,20 @@ def _predict(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _tune(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    tune = config.get("tune") or {}
+    return {**_train(config, {}), "tune": {k: v for k, v in tune.items() if k != "jobs"}}
+
+
+def _study(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """All of the configuration, which is written out with the best values: as one text.
+
+    Its code need not count, which is in the sections of what it is called by.
+    """
+    kept = {k: v for k, v in config.items() if k != "log_level"}
+    return {"config": json.dumps(_canonical(to_plain(kept)))}
+
+
 def _report(_config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
@@ -119,6 +134,8 @@ _SECTIONS = {
     "predict": _predict,
     "report": _report,
     "page": _report,
+    "tune": _tune,
+    "study": _study,
 }
 
 

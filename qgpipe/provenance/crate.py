@@ -41,6 +41,8 @@ SCRIPTS = {
     "page": "report_run",
     "sweep": "compare_runs",
     "folds": "compare_folds",
+    "tune": "tune_trials",
+    "study": "tune_study",
 }
 LARGE = ("generate", "preprocess")
 BINARY = "application/octet-stream"

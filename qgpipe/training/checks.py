@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from qgpipe.data.dataset import PackedDataset
-from qgpipe.errors import ConfigError, DataError, TrainingError
+from qgpipe.errors import ConfigError, DataError, DivergenceError, TrainingError
 from qgpipe.models import check_model, check_targets
 from qgpipe.training.training_pass import batches
 from qgpipe.training.trouble import explained, memory_for, remedy_for
@@ -55,10 +55,10 @@ def check_fit(
 
 
 def require_finite(model: torch.nn.Module, epoch: int) -> None:
-    """Raise ``TrainingError`` if a weight of ``model`` is not a finite number."""
+    """Raise ``DivergenceError`` if a weight of ``model`` is not a finite number."""
     finite = [p.detach().isfinite().all() for p in model.parameters()]
     if finite and not torch.stack(finite).all():
-        raise TrainingError(
+        raise DivergenceError(
             f"weights are not finite numbers after epoch {epoch}",
             remedy="lower the learning rate; the last good checkpoint is kept",
         )

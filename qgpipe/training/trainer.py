@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ from qgpipe.training.selection import Selection
 from qgpipe.training.training_pass import TrainingPass, can_resume_within_epoch
 
 logger = logging.getLogger(__name__)
+
+Watch = Callable[[Mapping[str, Any], bool], bool]
 
 # What is kept with the model of the data that it was trained on.
 NAMES = ("node_features", "graph_features", "class_names", "target_name", "attributes")
@@ -92,24 +94,25 @@ class Trainer:
         return open_loaders(self.config, *self.group.first(lambda: prepare_data(self.config)))
 
     def run_training(
-        self, train_loader: Any, val_loader: Any = None
+        self, train_loader: Any, val_loader: Any = None, watch: Watch | None = None
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Train until ``num_epochs`` or early stopping; returns training and validation results.
 
         Goes on from the newest checkpoint of the same training, if there is one. Both tables
-        have a row an epoch; the second is empty without a validation. Raises ``Interrupted``
-        after a signal has asked to stop, and ``TrainingError`` if training cannot go on; in
-        both cases the same call goes on from the last good state. Raises ``FolderInUse`` if
-        another process trains in the folder of the run.
+        have a row an epoch; the second is empty without a validation. ``watch`` is told of each
+        epoch: its row of the history, and whether it is the last one; training ends when it
+        returns True. Raises ``Interrupted`` after a signal has asked to stop, and
+        ``TrainingError`` if training cannot go on; in both cases the same call goes on from the
+        last good state. Raises ``FolderInUse`` if another process trains in the folder of the run.
 
         With ``parallel`` the training is done by processes that this one starts, from which it
         then takes over the results; in a rank of a process group, by that group.
         """
         if is_to_launch(self.config):
-            launch(_train, self.config, self.folder, train_loader, val_loader)
+            launch(_train, self.config, self.folder, train_loader, val_loader, watch)
         if self.history.rows or self.training_pass.step:
             self._build()
-        self._train_loader, self._val_loader = train_loader, val_loader
+        self._train_loader, self._val_loader, self._watch = train_loader, val_loader, watch
         self._progress = self.group.progress(self._num_epochs)
         suit((train_loader, val_loader), self.model, self.config, self.device)
         with self._deterministic():
@@ -294,7 +297,7 @@ class Trainer:
             num_graphs=this.losses.num_graphs,
         )
         step_scheduler(self.scheduler, self.selection.judge(self.history, self.evaluated))
-        self.selection.stopped = self.group.first(lambda: self.selection.stopped)
+        self.selection.stopped = self.group.first(self._is_enough)
         self.epoch, self.training_pass = epoch, self._new_pass()
         self._progress.end_epoch(self.history.rows[-1])
         self._loggers.log(self.history.rows[-1])
@@ -302,6 +305,12 @@ class Trainer:
         keep = every is not None and epoch % every == 0
         if keep or self.checkpoints.is_due():
             self._save(keep)
+
+    def _is_enough(self) -> bool:
+        """Whether to end after this epoch: so says early stopping, or whoever watches."""
+        row, enough = self.history.rows[-1], self.selection.stopped
+        last = enough or row["epoch"] == self._num_epochs
+        return bool(self._watch is not None and self._watch(row, last)) or enough
 
     def _after_step(self) -> None:
         """Between two steps: progress, signals, and in long epochs a checkpoint."""
@@ -389,10 +398,10 @@ class Trainer:
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
 
 
-def _train(config: Mapping[str, Any], folder: Path, *loaders: Any) -> None:
+def _train(config: Mapping[str, Any], folder: Path, *told: Any) -> None:
     """What each rank does that ``run_training`` has started."""
     trainer = Trainer(config, folder)
-    for loader in loaders:
+    for loader in told:
         if isinstance(loader, GraphLoader):
             loader.dataset.device = trainer.device
-    trainer.run_training(*loaders)
+    trainer.run_training(*told)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from qgpipe.errors import TrainingError
+from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.training.loss_log import LossLog
 from qgpipe.training.training_step import TrainingStep
 from qgpipe.training.trouble import explained
@@ -65,11 +65,11 @@ class TrainingPass:
             self._earlier_seconds, self._started = self.seconds, None
 
     def check(self, loader: Any, epoch: int) -> None:
-        """Raise ``TrainingError`` if a loss or gradient since the last check is not finite."""
+        """Raise ``DivergenceError`` if a loss or gradient since the last check is not finite."""
         bad = self.losses.settle()
         if bad is None:
             return
-        raise TrainingError(
+        raise DivergenceError(
             f"the {bad.what} is {bad.value}{_samples(loader, bad.positions)}",
             where=f"epoch {epoch}, step {bad.step + 1}",
             remedy="look at these samples, or lower the learning rate; "

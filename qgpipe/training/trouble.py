@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from qgpipe.errors import TrainingError
+from qgpipe.errors import OutOfMemoryError, TrainingError
 
 SMALLER_BATCHES = (
     "make training.batch_size smaller and training.accumulate_steps larger by the same factor, "
@@ -49,7 +49,7 @@ def explained(error: Exception, where: str) -> Exception:
         error.where = error.where or where
         return error
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return TrainingError(
+        return OutOfMemoryError(
             "there is not enough memory on the device", where=where, remedy=SMALLER_BATCHES
         )
     text = " ".join(str(error).split())
@@ -61,7 +61,8 @@ def explained(error: Exception, where: str) -> Exception:
         )
     for phrase, (problem, remedy) in _PHRASES.items():
         if phrase in text:
-            return TrainingError(f"{problem} ({text[:200]})", where=where, remedy=remedy)
+            kind = OutOfMemoryError if phrase == _NO_MEMORY else TrainingError
+            return kind(f"{problem} ({text[:200]})", where=where, remedy=remedy)
     return error
 
 
@@ -69,7 +70,7 @@ def explained(error: Exception, where: str) -> Exception:
 def memory_for(batch: Any, device: torch.device, remedy: str = SMALLER_BATCHES) -> Iterator[None]:
     """A block that works on ``batch``: if memory runs out, the error tells how large that is.
 
-    Raises ``TrainingError`` then.
+    Raises ``OutOfMemoryError`` then.
     """
     try:
         yield
@@ -77,7 +78,7 @@ def memory_for(batch: Any, device: torch.device, remedy: str = SMALLER_BATCHES) 
         lacking = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if not lacking and _NO_MEMORY not in str(error):
             raise
-        raise TrainingError(
+        raise OutOfMemoryError(
             f"a batch of {_extent(batch)} does not fit into the memory of {device}", remedy=remedy
         ) from None
 

@@ -1,0 +1,4 @@
+"""Searches for the best settings with Optuna: studies that survive, trials shared by jobs.
+
+Optuna is imported where it is used: it is the optional extra ``qgpipe[tune]``.
+"""

@@ -1,0 +1,154 @@
+"""What a study has found: the best configuration, a table of its trials, importances, figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from qgpipe.config.dump import to_yaml
+from qgpipe.config.live_code import live_folders
+from qgpipe.config.load import user_folders
+from qgpipe.config.resolve import resolve_config
+from qgpipe.config.tuned import Parameter, with_values
+from qgpipe.errors import TrainingError
+from qgpipe.files import atomic_path, write_json, write_text
+from qgpipe.tuning.strategies import require_optuna
+
+FORMAT = 1
+STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
+FEWEST = 4  # finished trials of which importances are taken
+
+
+def write_study(
+    raw: Mapping[str, Any],
+    config: Mapping[str, Any],
+    dataset_json: Path,
+    split_json: Path,
+    folder: Path,
+    file: Path | None,
+    outputs: Mapping[str, Path],
+) -> None:
+    """Write what the study of ``raw``, resolved to ``config``, has found to ``outputs``.
+
+    These are ``best`` (YAML), ``trials`` (CSV), ``summary`` (JSON), ``trials_figure`` and
+    ``importances_figure`` (SVG). ``folder``: of all studies; ``file``: that ``raw`` is from.
+
+    Raises ``TrainingError`` if no trial has finished.
+    """
+    require_optuna()
+    from qgpipe.report import style, tuning_figures
+    from qgpipe.tuning.study import Study, study_fingerprint
+
+    name = study_fingerprint(raw, config, dataset_json, split_json, live_folders())
+    study = Study(raw, config, folder / name)
+    trials = study.optuna.get_trials(deepcopy=False)
+    table = trials_table(trials, study.parameters)
+    best = best_trial(table, study.mode)
+    weights = importances(study.optuna, study.tune["seed"])
+    values = {parameter.key: trials[best].params[parameter.key] for parameter in study.parameters}
+    value, count = float(table["value"][best]), len(table)
+    head = f"# Trial {best} of {count}, the best: {study.metric} {value:.6g} on the validation set.\n"
+    write_text(outputs["best"], head + to_yaml(_best_config(raw, study.parameters, values, file,
+                                                            outputs["best"].parent)))  # fmt: skip
+    with atomic_path(outputs["trials"]) as temporary:
+        table.to_csv(temporary, index=False)
+    write_json(
+        outputs["summary"],
+        {
+            "format": FORMAT,
+            "run": config["name"],
+            "study": name,
+            "metric": study.metric,
+            "mode": study.mode,
+            "trials": {state: int((table["state"] == state).sum()) for state in STATES.values()},
+            "best": {"trial": best, "value": value, "values": values},
+            "importances": weights,
+        },
+    )
+    with style.applied():
+        figures = {
+            "trials_figure": tuning_figures.trials(table, study.metric, study.mode),
+            "importances_figure": tuning_figures.importances(weights, study.metric, FEWEST),
+        }
+        for kind, figure in figures.items():
+            with atomic_path(outputs[kind]) as temporary:
+                temporary.write_bytes(style.to_svg(figure, kind.partition("_")[0]))
+
+
+def trials_table(trials: Sequence[Any], parameters: Sequence[Parameter]) -> pd.DataFrame:
+    """A row for each of Optuna's ``trials``.
+
+    Columns: ``trial``, ``state``, ``value`` (of a pruned trial, where it stood), ``best_epoch``,
+    ``epochs``, ``seconds``, a column for each parameter by its key, ``why`` it failed.
+    """
+    rows = [
+        {
+            "trial": trial.number,
+            "state": STATES[trial.state.name],
+            "value": trial.value,
+            **{name: trial.user_attrs.get(name) for name in ("best_epoch", "epochs", "seconds")},
+            **{parameter.key: trial.params.get(parameter.key) for parameter in parameters},
+            "why": trial.user_attrs.get("why"),
+        }
+        for trial in trials
+    ]
+    table = pd.DataFrame(rows)
+    whole = ["best_epoch", "epochs"]
+    table[whole] = table[whole].astype("Int64")
+    return table.astype({"value": float, "seconds": float})
+
+
+def best_trial(table: pd.DataFrame, mode: str) -> int:
+    """The number of the finished trial with the best value, the first of several.
+
+    Raises ``TrainingError`` if there is none.
+    """
+    finished = table[table["state"] == "finished"]
+    if finished.empty:
+        first = next(iter(table["why"].dropna()), "all were pruned")
+        raise TrainingError(
+            f"none of the {len(table)} trials has finished, of the first: {first}",
+            where="tune",
+            remedy="tune within other ranges",
+        )
+    values = finished["value"]
+    return int(values.idxmin() if mode == "min" else values.idxmax())
+
+
+def importances(study: Any, seed: int) -> dict[str, float]:
+    """The share of the variance of the values over the ranges that each parameter makes alone.
+
+    By functional ANOVA of a random forest (Hutter, Hoos, Leyton-Brown 2014), normalised to sum
+    to one, the largest first. Of the finished trials; empty if they are few or all alike.
+    """
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    from optuna.trial import TrialState
+
+    finished = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    if len(finished) < FEWEST or len({trial.value for trial in finished}) == 1:
+        return {}
+    try:
+        return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
+    except RuntimeError:  # no tree of the forest tells any two trials apart
+        return {}
+
+
+def _best_config(
+    raw: Mapping[str, Any],
+    parameters: Sequence[Parameter],
+    values: Mapping[str, Any],
+    file: Path | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """``raw`` with the best values, under another name, to be read from ``folder``."""
+    best = with_values(raw, parameters, values)
+    best["name"] = f"{raw.get('name') or 'run'}-best"
+    modules = [path for path in user_folders(raw, file) if path != Path.cwd()]
+    if modules:
+        best["python_path"] = [os.path.relpath(path, folder.resolve()) for path in modules]
+    resolve_config(best)
+    return best

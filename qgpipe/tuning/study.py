@@ -1,0 +1,208 @@
+"""A study: its trials in a SQLite file, shared by processes that may be killed at any time.
+
+A trial is running, in the file, from when a process takes it until its result is written, and
+that process holds a lock in the trial's folder, which the kernel gives up when it ends. So a
+trial that is running and not locked is one of a dead process: the next to ask goes on with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.trial import TrialState
+
+from qgpipe import paths
+from qgpipe.config.dump import to_plain
+from qgpipe.config.run_names import short_keys, value_name
+from qgpipe.config.sections import stage_section
+from qgpipe.config.tuned import Parameter, objective, parameters_of, trial_config
+from qgpipe.errors import DataError, DiskFullError
+from qgpipe.files import read_json, sha256
+from qgpipe.lock import FolderInUse, FolderLock, taking_turns
+from qgpipe.tuning.strategies import build_pruner, build_sampler
+
+Config = Mapping[str, Any]
+
+DIRECTIONS = {"min": "minimize", "max": "maximize"}
+WHY, PRUNED_AT = "why", "pruned_at"  # notes that a trial has in the file
+_WAIT = 300  # seconds for another process that writes to the file
+_NOT_SHAPING = ("trials", "jobs")
+_FULL = "disk is full"  # in SQLite's words
+
+
+class Study:
+    """The study in ``folder``, which is made if there is none.
+
+    ``raw``: the configuration as it was read; ``config``: the same, resolved.
+    """
+
+    def __init__(self, raw: Config, config: Config, folder: Path):
+        """Raises ``ConfigError`` for a sampler or pruner, ``DataError`` for a damaged file."""
+        self.raw, self.tune, self.folder = raw, config["tune"], folder
+        self.parameters = parameters_of(config)
+        self.metric, self.mode = objective(config)
+        pruner = build_pruner(self.tune, config["training"]["num_epochs"])
+        build_sampler(self.tune, 0)  # its arguments
+        optuna.logging.disable_default_handler()
+        with self._alone():
+            self.optuna = optuna.create_study(
+                study_name=folder.name,
+                storage=optuna.storages.RDBStorage(
+                    f"sqlite:///{paths.study_database(folder).resolve()}",
+                    engine_kwargs={"connect_args": {"timeout": _WAIT}},
+                ),
+                direction=DIRECTIONS[self.mode],
+                pruner=pruner,
+                load_if_exists=True,
+            )
+
+    def take(self) -> Trial | None:
+        """The next trial to train: one of a process that has died, or a new one.
+
+        None if as many as asked for have ended or are in the hands of other processes.
+        """
+        with self._alone():
+            trials = self.optuna.get_trials(deepcopy=False)
+            for one in trials:
+                if one.state.is_finished():
+                    self._tidy(one.number)
+                elif (lock := self._lock(one.number)) is not None:
+                    return self._taken(one.number, lock)
+            number = len(trials)
+            if number >= self.tune["trials"] or (lock := self._lock(number)) is None:
+                return None
+            return self._taken(number, lock)
+
+    def _taken(self, number: int, lock: FolderLock) -> Trial:
+        """Trial ``number``, new or as it was left, with a value for each parameter."""
+        study = self.optuna
+        study.sampler = build_sampler(self.tune, number)
+        known = study.get_trials(deepcopy=False)
+        if number < len(known):
+            handle = optuna.trial.Trial(study, known[number]._trial_id)
+        else:
+            handle = study.ask()
+        values = {parameter.key: suggest(handle, parameter) for parameter in self.parameters}
+        return Trial(self, handle, values, lock)
+
+    def _lock(self, number: int) -> FolderLock | None:
+        """The lock of a trial, taken; None if another process has it."""
+        lock = FolderLock(paths.trial(self.folder, number) / ".lock")
+        try:
+            lock.write()
+        except FolderInUse:
+            return None
+        return lock
+
+    def _tidy(self, number: int) -> None:
+        """Remove the checkpoints of a trial that has ended."""
+        shutil.rmtree(paths.checkpoints(paths.trial(self.folder, number), ""), ignore_errors=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A short block that one process after the other enters, with errors of SQLite's."""
+        file = paths.study_database(self.folder)
+        with taking_turns(self.folder / ".lock"), explained(file):
+            yield
+
+
+class Trial:
+    """A trial in the hands of this process: its number, its ``values`` by key, its ``config``."""
+
+    def __init__(self, study: Study, handle: Any, values: dict[str, Any], lock: FolderLock):
+        self.number: int = handle.number
+        self.handle = handle
+        self.values = values
+        self.folder = paths.trial(study.folder, self.number)
+        self.config = trial_config(study.raw, study.parameters, values)
+        self._study, self._lock = study, lock
+
+    @property
+    def pruned(self) -> bool:
+        """Whether it has been decided, perhaps by another process, that the trial ends early."""
+        return PRUNED_AT in self.handle.storage.get_trial(self.handle._trial_id).user_attrs
+
+    def end(self, value: float | None = None, why: str | None = None, **notes: Any) -> None:
+        """Write the result: a ``value``; none if it was pruned, or failed, and ``why``.
+
+        ``notes`` are kept with it. Its checkpoints are removed, and its lock is given up.
+        """
+        with explained(paths.study_database(self._study.folder)):
+            for name, note in (notes if why is None else {**notes, WHY: why}).items():
+                self.handle.set_user_attr(name, note)
+            state = TrialState.PRUNED if self.pruned else TrialState.FAIL
+            state = TrialState.COMPLETE if value is not None else state
+            self._study.optuna.tell(self.handle, value, state)
+        self._study._tidy(self.number)
+        self._lock.release()
+
+    def __str__(self) -> str:
+        names = short_keys([parameter.paths[0] for parameter in self._study.parameters])
+        values = (f"{v:.4g}" if isinstance(v, float) else value_name(v) for v in
+                  self.values.values())  # fmt: skip
+        pairs = (f"{name}={value}" for name, value in zip(names, values, strict=True))
+        return f"trial {self.number}: {', '.join(pairs)}"
+
+
+def suggest(trial: Any, parameter: Parameter) -> Any:
+    """The value that Optuna's ``trial`` has for ``parameter``: a number, or a label."""
+    if parameter.choices:
+        return trial.suggest_categorical(parameter.key, parameter.labels)
+    low, high, log, step = parameter.low, parameter.high, parameter.log, parameter.step
+    if parameter.is_whole:
+        return trial.suggest_int(parameter.key, low, high, step=step or 1, log=log)
+    return trial.suggest_float(parameter.key, low, high, step=step, log=log)
+
+
+def study_fingerprint(
+    raw: Config, config: Config, dataset_json: Path, split_json: Path, folders: Iterable[Path]
+) -> str:
+    """Sixteen hex digits of all that shapes the trials of a study.
+
+    These are the section ``tune`` but for ``trials`` and ``jobs``, what shapes the training beside
+    the keys that are tuned, with the user's code in ``folders``, the data and its split.
+    """
+    parameters = parameters_of(config)
+    first = {parameter.key: parameter.examples[0] for parameter in parameters}
+    content = {
+        "tune": {k: to_plain(v) for k, v in config["tune"].items() if k not in _NOT_SHAPING},
+        "objective": objective(config),
+        "train": stage_section(trial_config(raw, parameters, first), "train", folders),
+        "data": [part["checksum"] for part in read_json(dataset_json)["parts"]],
+        "split": sha256(split_json),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def explained(file: Path) -> Iterator[None]:
+    """A block that works on a study's ``file``: what SQLite says in words that help.
+
+    Raises ``DiskFullError`` or ``DataError``.
+    """
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        text = " ".join(str(error.__cause__ or error).split())[:200]
+        if _FULL in text:
+            raise DiskFullError(
+                "cannot be written, no space is left on its disk",
+                where=str(file),
+                remedy="make room and start the same command again",
+            ) from error
+        raise DataError(
+            f"{file} cannot be used: {text}",
+            remedy="if it is damaged, delete its folder: the study then starts anew",
+        ) from error
+
+
+logging.getLogger("optuna").setLevel(logging.WARNING)

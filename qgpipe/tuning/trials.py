@@ -1,0 +1,84 @@
+"""The trials of a study, trained one after the other by a process that may have companions."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qgpipe.config.live_code import live_folders
+from qgpipe.errors import DivergenceError, OutOfMemoryError, QgpipeError
+from qgpipe.files import write_json
+from qgpipe.logs import PROGRESS
+from qgpipe.tuning.strategies import require_optuna
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+def run_trials(
+    raw: Mapping[str, Any],
+    config: Mapping[str, Any],
+    dataset_json: Path,
+    split_json: Path,
+    folder: Path,
+    output: Path,
+) -> None:
+    """Train trials of the study of ``raw``, resolved to ``config``, until there are enough.
+
+    ``folder``: of all studies; that of this one in it is named for what shapes its trials. Goes
+    on with trials of processes that were killed. Which trials this process has ended is written
+    to ``output``.
+
+    A trial whose loss leaves the finite numbers, or that does not fit into memory, is recorded as
+    failed, and the study goes on. Raises what a training raises for any other mistake, with the
+    settings of the trial; what has ended before stays.
+    """
+    require_optuna()
+    from qgpipe.tuning.study import Study, study_fingerprint
+
+    name = study_fingerprint(raw, config, dataset_json, split_json, live_folders())
+    study = Study(raw, config, folder / name)
+    done = []
+    while (trial := study.take()) is not None:
+        PROGRESS.info("%s", trial)
+        try:
+            _train(study, trial, dataset_json, split_json)
+        except QgpipeError as error:
+            error.problem += f" ({trial})"
+            raise
+        done.append(trial.number)
+    logger.info("all %d trials have ended or are in other hands", study.tune["trials"])
+    write_json(output, {"format": FORMAT, "study": name, "trials": done})
+
+
+def _train(study: Any, trial: Any, dataset_json: Path, split_json: Path) -> None:
+    """Train ``trial``, from its last checkpoint if it has one, and write down what it reached."""
+    from qgpipe.training.loaders import open_loaders
+    from qgpipe.training.trainer import Trainer
+    from qgpipe.tuning.watch import Watch, score
+
+    if trial.pruned:  # and the process was killed before it could say so
+        return trial.end()
+    try:
+        trainer = Trainer(trial.config, trial.folder)
+        loaders = open_loaders(trial.config, dataset_json, split_json)
+        watch = Watch(trial.handle, study.metric)
+        trainer.run_training(loaders.train, loaders.validation, watch)
+    except (DivergenceError, OutOfMemoryError) as error:
+        PROGRESS.info("trial %d failed: %s", trial.number, error)
+        return trial.end(why=str(error))
+    rows, best = trainer.history.rows, trainer.selection.epoch
+    notes = {"epochs": len(rows), "seconds": round(sum(row["seconds"] for row in rows), 3)}
+    if trial.pruned:
+        PROGRESS.info("trial %d pruned after epoch %d", trial.number, len(rows))
+        return trial.end(**notes)
+    assert best is not None
+    value = score(rows[best - 1], study.metric)
+    if not math.isfinite(value):
+        return trial.end(why=f"{study.metric} is {value} in epoch {best}", **notes)
+    PROGRESS.info("trial %d: %s %.5g in epoch %d", trial.number, study.metric, value, best)
+    return trial.end(value, best_epoch=best, **notes)

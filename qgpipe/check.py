@@ -34,15 +34,17 @@ from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
 from qgpipe.training.criterion import batch_loss, require_gradient
 from qgpipe.training.loaders import transform_of
 from qgpipe.training.trainer import Trainer
+from qgpipe.tuning.check import check_study
 
 SAMPLE = 16
 
 
-def check_runs(runs: Sequence[Run]) -> str:
+def check_runs(runs: Sequence[Run], raw: Mapping[str, Any] | None = None) -> str:
     """A summary of the first of some runs, and a list of all, each of which is checked.
 
-    Runs that differ only in the split are not told apart. Raises the ``QgpipeError`` that a
-    run would end with, and says which run that is if they are several.
+    With ``raw``, the configuration as it was read, trials of its study are checked too. Runs that
+    differ only in the split are not told apart. Raises the ``QgpipeError`` that a run would end
+    with, and says which run that is if they are several.
     """
     texts: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -55,9 +57,12 @@ def check_runs(runs: Sequence[Run]) -> str:
                 if len(runs) > 1:
                     error.problem += f" (in run {run.config['name']})"
                 raise
+        study = []
+        if raw is not None and "tune" in runs[0].config:
+            study = check_study(raw, runs[0].config, lambda config: _check(config, samples))
     names = [run.config["name"] for run in runs]
     lines = [f"runs      {len(runs)}: {names[0]}", *(f"          {name}" for name in names[1:])]
-    return "\n".join([next(iter(texts.values())), *(lines if len(runs) > 1 else [])])
+    return "\n".join([next(iter(texts.values())), *study, *(lines if len(runs) > 1 else [])])
 
 
 def check(config: Mapping[str, Any]) -> str:

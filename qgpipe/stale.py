@@ -36,15 +36,15 @@ def find_stale(configs: Sequence[Mapping[str, Any]]) -> list[Stale]:
     """What the resolved ``configs`` of some runs have no use for, in their data and run folders.
 
     That is parts, generated stores and splits that they do not name, checkpoints of other
-    settings, predictions for stores that they do not name, and what killed processes left. Raw
-    data that is not known to be generated is never among it, nor is another run, nor a file that
-    is not named as qgpipe names its own.
+    settings, studies of other settings, predictions for stores that they do not name, and what
+    killed processes left. Raw data that is not known to be generated is never among it, nor is
+    another run, nor a file that is not named as qgpipe names its own.
     Raises ``DataError`` if a raw store is missing: then there is no telling which parts belong.
     """
     own = {Path(file).resolve() for config in configs for file in _files(config)}
     found: dict[Path, str] = {}
     for config in configs:
-        for kind in (_parts, _generated_stores, _checkpoints, _tables, _leftovers):
+        for kind in (_parts, _generated_stores, _checkpoints, _tables, _studies, _leftovers):
             found |= kind(config)
     found = dict(_unused_data(configs)) | found
     return [
@@ -120,14 +120,7 @@ def _files(config: Mapping[str, Any]) -> Iterator[str]:
 def _checkpoints(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Checkpoints, but for those that the finished model is from and those written last."""
     run = paths.run_folder(config)
-    folders = sorted(
-        (
-            path
-            for path in paths.checkpoints(run, "").glob("*")
-            if path.is_dir() and _FINGERPRINT.fullmatch(path.name)
-        ),
-        key=lambda folder: max(file.stat().st_mtime_ns for file in (folder, *folder.iterdir())),
-    )
+    folders = _by_last_use(paths.checkpoints(run, ""))
     kept = {folder.name for folder in folders[-1:]}
     with suppress(DataError, KeyError):  # training may not have finished
         kept.add(Path(read_json(paths.summary(config))["checkpoints"]).name)
@@ -152,11 +145,35 @@ def _tables(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
                 yield file, "about predictions that are not asked for"
 
 
+def _studies(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Studies, but for the one that ``best.yaml`` is from and the one that was used last."""
+    folders = _by_last_use(paths.studies(config))
+    kept = {folder.name for folder in folders[-1:]}
+    with suppress(DataError, KeyError):  # none may have finished
+        kept.add(read_json(paths.study_summary(config))["study"])
+    for folder in folders:
+        if folder.name not in kept:
+            yield folder, "study of other settings"
+    for job in sorted(paths.tuning_job(config, None, "*").parent.glob("*.json")):
+        worker = job.name.partition(".")[0]
+        if worker.isdigit() and int(worker) > config.get("tune", {"jobs": 0})["jobs"]:
+            yield job, "about a job of a study that is not asked for"
+
+
 def _leftovers(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for folder in (paths.data_folder(config), paths.run_folder(config)):
         for path in sorted(folder.rglob(".*.tmp")):
             if is_leftover(path):
                 yield path, "left by a process that was killed"
+
+
+def _by_last_use(parent: Path) -> list[Path]:
+    """The folders in ``parent`` that are named for a fingerprint, the last one used last."""
+    named = (path for path in parent.glob("*") if _FINGERPRINT.fullmatch(path.name))
+    return sorted(
+        (path for path in named if path.is_dir()),
+        key=lambda folder: max(file.stat().st_mtime_ns for file in (folder, *folder.iterdir())),
+    )
 
 
 def _size(path: Path) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from qgpipe.commands.configuration import add_config, runs_of
+from qgpipe.commands.configuration import add_config
+from qgpipe.config import expand_runs, load_config
 from qgpipe.errors import ConfigError
 
 HELP = "explain what is wrong with a configuration, or what it will do"
@@ -13,11 +14,12 @@ add_arguments = add_config
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what a run would do, or each of several."""
-    runs = runs_of(arguments.config)
+    raw = load_config(arguments.config)
+    runs = expand_runs(raw, str(arguments.config))
     from qgpipe.check import check_runs
 
     try:
-        print(check_runs(runs))
+        print(check_runs(runs, raw))
     except ConfigError as error:
         error.file = error.file or str(arguments.config)
         raise

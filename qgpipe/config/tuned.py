@@ -52,7 +52,9 @@ class Parameter:
         if self.choices:
             return self.labels
         assert self.low is not None and self.high is not None
-        between = [] if self.is_whole or self.step else [self.low + _GOLDEN * (self.high - self.low)]
+        between = (
+            [] if self.is_whole or self.step else [self.low + _GOLDEN * (self.high - self.low)]
+        )
         return [self.low, self.high, *between]
 
     def settings(self, value: Any) -> dict[Path, Any]:

@@ -21,7 +21,6 @@ def trials(table: pd.DataFrame, metric: str, mode: str) -> Figure:
     figure = style.new_figure(6.4, 3.6)
     axes = figure.add_subplot()
     groups = {state: table[table["state"] == state] for state in ("finished", "pruned", "failed")}
-    finished = groups["finished"]
     sign = 1 if mode == "min" else -1
     worst = _edge(sign * table["value"].dropna()) * sign
     looks = {"finished": ("o", style.SETS["train"]), "pruned": ("x", style.SETS["validation"])}
@@ -33,8 +32,9 @@ def trials(table: pd.DataFrame, metric: str, mode: str) -> Figure:
             axes.plot(near["trial"], near["value"], marker, color=color, markersize=5, label=label)
             edge = "^" if sign > 0 else "v"
             axes.plot(group["trial"][far], [worst] * far.sum(), edge, color=color, markersize=5)
-    best = finished["value"].cummin() if mode == "min" else finished["value"].cummax()
-    axes.step(finished["trial"], best, where="post", label="best so far", **style.DASHED)
+    finished = table["value"].where(table["state"] == "finished")
+    best = (finished.cummin() if mode == "min" else finished.cummax()).ffill()
+    axes.step(table["trial"], best, where="post", label="best so far", **style.DASHED)
     failed = groups["failed"]
     for trial in failed["trial"]:
         axes.axvline(trial, color=style.WRONG, alpha=0.6, linewidth=1)

@@ -51,9 +51,9 @@ def write_study(
     weights = importances(study.optuna, study.tune["seed"])
     values = {parameter.key: trials[best].params[parameter.key] for parameter in study.parameters}
     value, count = float(table["value"][best]), len(table)
-    head = f"# Trial {best} of {count}, the best: {study.metric} {value:.6g} on the validation set.\n"
-    write_text(outputs["best"], head + to_yaml(_best_config(raw, study.parameters, values, file,
-                                                            outputs["best"].parent)))  # fmt: skip
+    head = f"# The best of {count} trials is {best}: {study.metric} {value:.6g} (validation).\n"
+    chosen = _best_config(raw, study.parameters, values, file, outputs["best"].parent)
+    write_text(outputs["best"], head + to_yaml(chosen))
     with atomic_path(outputs["trials"]) as temporary:
         table.to_csv(temporary, index=False)
     write_json(
@@ -115,8 +115,9 @@ def best_trial(table: pd.DataFrame, mode: str) -> int:
             where="tune",
             remedy="tune within other ranges",
         )
-    values = finished["value"]
-    return int(values.idxmin() if mode == "min" else values.idxmax())
+    values = finished["value"].to_numpy()
+    place = values.argmin() if mode == "min" else values.argmax()
+    return int(finished["trial"].iloc[place])
 
 
 def importances(study: Any, seed: int) -> dict[str, float]:

@@ -18,6 +18,10 @@ from qgpipe.files import explained_disk_errors
 from qgpipe.process import end_with_parent
 
 PROGRESS = logging.getLogger("qgpipe.progress")
+EPOCHS = logging.getLogger("qgpipe.progress.epochs")
+# Who shows the epochs of a job: the job itself, by lines, or SHOWN, the workflow's display.
+SHOWING = "QGPIPE_EPOCHS"
+LINES, SHOWN = "lines", "shown"
 TRY_AGAIN = os.EX_TEMPFAIL  # 75: to a scheduler, that the same command goes on
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _terminal: TextIO | None = None
@@ -34,6 +38,11 @@ def terminal() -> TextIO:
     return _terminal or sys.stderr
 
 
+def shares_terminal() -> bool:
+    """Whether other jobs of a workflow may write to the terminal too: no place for a bar."""
+    return SHOWING in os.environ
+
+
 @contextmanager
 def stage(log_file: str | Path, level: str | int = "INFO") -> Iterator[None]:
     """Run a stage of the workflow with its output and tracebacks in ``log_file``.
@@ -45,6 +54,7 @@ def stage(log_file: str | Path, level: str | int = "INFO") -> Iterator[None]:
     """
     global _terminal
     path = Path(log_file)
+    os.environ.setdefault(SHOWING, LINES)  # processes that this one starts are told, too
     saved = os.dup(2)
     _terminal = os.fdopen(saved, "w", buffering=1)
     try:
@@ -111,7 +121,9 @@ def configure(level: str | int) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("qgpipe").setLevel(number)
     logging.captureWarnings(True)
-    if not terminal().isatty():
+    if shares_terminal() or not terminal().isatty():
         to_terminal = logging.StreamHandler(terminal())
+        if os.environ.get(SHOWING) == SHOWN:
+            to_terminal.addFilter(lambda record: record.name != EPOCHS.name)
         to_terminal.setFormatter(logging.Formatter("%(message)s"))
         PROGRESS.addHandler(to_terminal)

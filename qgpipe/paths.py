@@ -126,6 +126,11 @@ def epoch_log(folder: Path) -> Path:
     return folder / "logs" / "history.csv"
 
 
+def training_position(folder: Path) -> Path:
+    """Where a running training stands, within the ``folder`` of a run, for whoever shows it."""
+    return folder / "logs" / "position.json"
+
+
 def tensorboard(folder: Path) -> Path:
     """Event files for TensorBoard, within the ``folder`` of a run."""
     return folder / "tensorboard"

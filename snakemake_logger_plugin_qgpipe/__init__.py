@@ -2,7 +2,7 @@
 
 Snakemake imports every installed module called ``snakemake_logger_plugin_*`` before it
 reads ``--configfile`` with ``yaml.FullLoader``: registering the tags here makes
-``!pyobject`` work in a configuration. ``--logger qgpipe`` shows a line for each job.
+``!pyobject`` work in a configuration. ``--logger qgpipe`` shows how far stages and trainings are.
 """
 
 import logging

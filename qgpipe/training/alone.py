@@ -77,6 +77,6 @@ class Alone:
         """The checkpoints, with the arguments of ``CheckpointFolder``."""
         return CheckpointFolder(*arguments)
 
-    def progress(self, num_epochs: int) -> Progress:
-        """What a person sees of the training."""
-        return Progress(num_epochs)
+    def progress(self, num_epochs: int, folder: Path) -> Progress:
+        """What a person sees of the training in ``folder``."""
+        return Progress(num_epochs, folder)

@@ -111,9 +111,10 @@ class Group(Alone):
         """Written and read by the first rank, when that finds it due."""
         return GroupCheckpoints(self, Agreement(self._hosts), *arguments)
 
-    def progress(self, num_epochs: int) -> Progress:
+    def progress(self, num_epochs: int, folder: Path) -> Progress:
         """Shown by the first rank only."""
-        return super().progress(num_epochs) if self.is_first else NoProgress(num_epochs)
+        progress = Progress if self.is_first else NoProgress
+        return progress(num_epochs, folder)
 
     def _all(self, mine: T) -> list[T]:
         """``mine`` of each rank."""

@@ -1,27 +1,37 @@
-"""What a person sees of a training: a bar on a terminal, a line an epoch otherwise."""
+"""What a person sees of a training: a bar on a terminal of its own, a line an epoch otherwise."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from qgpipe.logs import PROGRESS, terminal
+from qgpipe.logs import EPOCHS, PROGRESS, shares_terminal, terminal
+from qgpipe.training.position import Position
 
 
 class Progress:
-    """Progress of a run over epochs and steps."""
+    """Progress of a run over epochs and steps.
 
-    def __init__(self, num_epochs: int):
+    In a job of a workflow other jobs write to the same terminal: there is no bar, and each line
+    begins with the name of the run.
+    """
+
+    def __init__(self, num_epochs: int, folder: Path):
         self._num_epochs = num_epochs
+        self._position = Position(folder, num_epochs)
+        self._name = f"{folder.name}: " if shares_terminal() else ""
         self._stream = terminal()
-        self._on_terminal = self._stream.isatty()
+        self._has_bar = self._stream.isatty() and not shares_terminal()
         self._bar: tqdm | None = None
 
     def start_epoch(self, epoch: int, step: int, num_steps: int) -> None:
         """``epoch`` counts from 1; ``step`` of its ``num_steps`` are done already."""
-        if self._on_terminal:
+        self._position.start_epoch(epoch, step, num_steps)
+        if self._has_bar:
             self._bar = tqdm(
                 desc=self._title(epoch),
                 initial=step,
@@ -33,6 +43,7 @@ class Progress:
 
     def step(self) -> None:
         """A step is done."""
+        self._position.step()
         if self._bar is not None:
             self._bar.update()
 
@@ -41,19 +52,23 @@ class Progress:
         self.close()
         kept = {k: v for k, v in row.items() if k.endswith("loss_avg") or k.startswith("val_")}
         values = shown({k: v for k, v in kept.items() if not k.endswith(("loss_min", "loss_max"))})
-        self.say(f"{self._title(row['epoch'])}: {values}, {row['graphs_per_second']:.0f} graphs/s")
+        line = f"{self._title(row['epoch'])}: {values}, {row['graphs_per_second']:.0f} graphs/s"
+        self._tell(EPOCHS, line)
 
     def say(self, message: str) -> None:
         """Show ``message`` to whoever watches, and log it."""
-        PROGRESS.info(message)
-        if self._on_terminal:
-            tqdm.write(message, file=self._stream)
+        self._tell(PROGRESS, message)
 
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def _tell(self, logger: logging.Logger, message: str) -> None:
+        logger.info("%s%s", self._name, message)
+        if self._has_bar:
+            tqdm.write(message, file=self._stream)
 
     def _title(self, epoch: int) -> str:
         return f"epoch {epoch}/{self._num_epochs}"
@@ -65,7 +80,10 @@ class NoProgress(Progress):
     def start_epoch(self, epoch: int, step: int, num_steps: int) -> None:
         """Nothing is shown."""
 
-    def say(self, message: str) -> None:
+    def step(self) -> None:
+        """Nothing is shown."""
+
+    def _tell(self, logger: logging.Logger, message: str) -> None:
         """Nothing is said."""
 
 

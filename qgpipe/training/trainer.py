@@ -113,7 +113,7 @@ class Trainer:
         if self.history.rows or self.training_pass.step:
             self._build()
         self._train_loader, self._val_loader, self._watch = train_loader, val_loader, watch
-        self._progress = self.group.progress(self._num_epochs)
+        self._progress = self.group.progress(self._num_epochs, self.folder)
         suit((train_loader, val_loader), self.model, self.config, self.device)
         with self._deterministic():
             self._check()

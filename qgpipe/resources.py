@@ -79,6 +79,18 @@ def training_gpus(config: Mapping[str, Any]) -> int:
     return config.get("parallel", {"world_size": 1})["world_size"]
 
 
+def training_tasks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Nodes, and a task of Slurm for each process, where training is on several nodes.
+
+    ``mpi`` is how Snakemake's executor knows that the job starts its tasks by itself.
+    """
+    section = config.get("parallel", {"nodes": 1})
+    if section["nodes"] == 1:
+        return {}
+    request = {"nodes": section["nodes"], "tasks": section["world_size"], "mpi": "srun"}
+    return request | ({"tasks_per_gpu": 1} if training_gpus(config) else {})
+
+
 def evaluation_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
     """Time to test on all samples of ``parts``: an hour, and what a slow model needs."""
     samples = sum(part.stop - part.start for part in parts)

@@ -27,6 +27,7 @@ rule train_run:
         "../envs/train.yaml"
     threads: 8
     resources:
+        **resources.training_tasks(settings),
         mem_mb=lambda wildcards: resources.training_megabytes(
             plan.planned_parts(wildcards)
         ),

@@ -10,6 +10,7 @@ from qgpipe.resources import (
     preprocess_minutes,
     training_gpus,
     training_megabytes,
+    training_tasks,
 )
 
 
@@ -57,6 +58,16 @@ def test_training_asks_for_a_gpu_for_each_process():
     assert training_gpus(config) == 1
     assert training_gpus({**config, "parallel": {"world_size": 4}}) == 4
     assert training_gpus({"training": {"device": "cpu"}, "parallel": {"world_size": 4}}) == 0
+
+
+def test_training_on_several_nodes_asks_for_a_task_for_each_process():
+    config = {"training": {"device": "auto"}}
+    assert training_tasks(config) == {}
+    assert training_tasks({**config, "parallel": {"world_size": 4, "nodes": 1}}) == {}
+    tasks = {"nodes": 2, "tasks": 4, "mpi": "srun"}
+    config["parallel"] = {"world_size": 4, "nodes": 2}
+    assert training_tasks(config) == {**tasks, "tasks_per_gpu": 1}
+    assert training_tasks({**config, "training": {"device": "cpu"}}) == tasks
 
 
 def test_evaluation_asks_for_a_minute_for_each_thousand_graphs():

@@ -32,6 +32,7 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str,
         _check_sources(config)
         _check_split(config)
         _check_stopping(config)
+        _check_nodes(config)
         _check_log_level(config["log_level"])
     except ConfigError as error:
         error.file = error.file or file
@@ -163,6 +164,16 @@ def _check_stopping(config: dict[str, Any]) -> None:
             "there is no validation to watch",
             key="early_stopping",
             remedy="give a 'validation' section, or leave early stopping out",
+        )
+
+
+def _check_nodes(config: Mapping[str, Any]) -> None:
+    section = config.get("parallel") or {"nodes": 1, "world_size": 1}
+    if section["nodes"] > section["world_size"]:
+        raise ConfigError(
+            f"{section['nodes']} nodes are more than the {section['world_size']} processes",
+            key="parallel.nodes",
+            remedy="make it at most world_size",
         )
 
 

@@ -1,4 +1,4 @@
-"""Processes of a training on this machine, by torch's elastic launch."""
+"""Processes that a training starts: on this machine by torch's elastic launch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import pickle
 import signal
 import sys
 import tempfile
-import time
-import traceback
 import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -28,12 +26,13 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from qgpipe import logs
 from qgpipe.config.live_code import live_folders
 from qgpipe.config.objects import add_search_path
-from qgpipe.errors import ConfigError, QgpipeError, TrainingError
+from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.process import end_with_parent
 from qgpipe.training.distributed import require_gpus
 from qgpipe.training.interruption import Interrupted
+from qgpipe.training.rank_errors import first_error, write_error
+from qgpipe.training.slurm_tasks import is_for_nodes, run_tasks
 
-CAUSE = "cause.pickle"
 STANDARD_ERROR = 2
 SECONDS_TO_SAVE = "600"  # after a signal; schedulers give less
 
@@ -41,13 +40,16 @@ SECONDS_TO_SAVE = "600"  # after a signal; schedulers give less
 def launch(function: Callable[..., None], config: Mapping[str, Any], *arguments: Any) -> None:
     """Call ``function(config, *arguments)`` in ``parallel.world_size`` processes of a group.
 
+    They are on this machine, or on ``parallel.nodes`` of the Slurm job that this process is in.
     Raises what the first to fail raises, if a user can mend it; ``RuntimeError`` with its
     traceback if not; ``Interrupted`` after a signal, when the ranks have saved their state.
     """
     section = config["parallel"]
-    require_gpus(config, section["world_size"])
     add_search_path(*live_folders())  # in the environment: the processes find the same modules
-    payload = _pickled(config, arguments)
+    payload = _pickled(function, config, *arguments)
+    if is_for_nodes(config):
+        return run_tasks(config, payload)
+    require_gpus(config, section["world_size"])
     with tempfile.TemporaryDirectory(prefix="qgpipe-ranks-") as folder, _signals_kept():
         setup = LaunchConfig(
             min_nodes=1,
@@ -63,7 +65,7 @@ def launch(function: Callable[..., None], config: Mapping[str, Any], *arguments:
         os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
         try:
             with _main_kept_out(payload):
-                elastic_launch(setup, _rank)(_Terminal(), _levels(), function, payload)
+                elastic_launch(setup, _rank)(_Terminal(), _levels(), payload)
         except SignalException as error:
             raise Interrupted(error.sigval.name) from None
         except ChildFailedError as error:
@@ -91,7 +93,6 @@ def _meeting_point(section: Mapping[str, Any]) -> dict[str, Any]:
 def _rank(
     terminal: _Terminal,
     levels: tuple[int, int],
-    function: Callable[..., None],
     payload: bytes,
 ) -> None:
     """What each process does."""
@@ -101,18 +102,19 @@ def _rank(
     logs.configure(levels[0] if first else max(logging.WARNING, levels[0]))
     torch.set_num_threads(max(1, levels[1] // int(os.environ["LOCAL_WORLD_SIZE"])))
     try:
-        function(*pickle.loads(payload))
-    except Exception as error:
-        _write_error(error)  # before the others notice that this one is gone
+        function, *arguments = pickle.loads(payload)
+        function(*arguments)
+    except Exception as error:  # written before the others notice that this one is gone
+        write_error(Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent, os.environ["RANK"], error)
         raise
     finally:
         if dist.is_initialized() and sys.exc_info()[0] is None:
             dist.destroy_process_group()
 
 
-def _pickled(config: Mapping[str, Any], arguments: tuple) -> bytes:
+def _pickled(*function_and_arguments: Any) -> bytes:
     try:
-        return pickle.dumps((config, *arguments))
+        return pickle.dumps(function_and_arguments)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"the configuration or a loader cannot be sent to other processes: {error}",
@@ -172,34 +174,20 @@ class _Terminal:
         logs.set_terminal(os.fdopen(self._descriptor.detach(), "w", buffering=1))
 
 
-def _write_error(error: Exception) -> None:
-    """Write ``error`` beside the error file of elastic launch, which tells seconds only."""
-    content = {
-        "rank": os.environ["RANK"],
-        "nanoseconds": time.time_ns(),
-        "traceback": traceback.format_exc(),
-        "mendable": pickle.dumps(error) if isinstance(error, QgpipeError) else None,
-    }
-    Path(os.environ["TORCHELASTIC_ERROR_FILE"]).with_name(CAUSE).write_bytes(pickle.dumps(content))
-
-
 def _cause(failed: ChildFailedError, folder: Path) -> BaseException:
     """What ended the ranks: the first error, of which all others follow."""
     _, failure = failed.get_first_failure()
     if failure.exitcode == logs.TRY_AGAIN:
         return Interrupted("a signal")
-    errors = [pickle.loads(file.read_bytes()) for file in folder.rglob(CAUSE)]
-    if failure.exitcode < 0 or not errors:
+    error = first_error(folder)
+    if failure.exitcode < 0 or error is None:
         return TrainingError(
             f"process {failure.local_rank} ended: {_message(failure)}",
             where="parallel",
             remedy="if it was killed, memory may be short; the same command goes on from the "
             "last checkpoint",
         )
-    first = min(errors, key=lambda content: content["nanoseconds"])
-    if first["mendable"] is not None:
-        return pickle.loads(first["mendable"])
-    return RuntimeError(f"rank {first['rank']} failed:\n\n{first['traceback']}")
+    return error
 
 
 def _message(failure: ProcessFailure) -> str:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import pickle
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ import torch
 from qgpipe.errors import ConfigError
 from qgpipe.training.distributed import backend_of, first_host, require_gpus
 from qgpipe.training.run import train_run
+from qgpipe.training.slurm_tasks import is_for_nodes, run_tasks
 from qgpipe.training.trainer import Trainer
 
 TWO = {"world_size": 2}
@@ -73,6 +76,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from qgpipe.training.run import train_run
+from qgpipe.training.slurm_tasks import is_for_nodes, run_tasks
 
 if __name__ == "__main__":
     config, data, folder = json.loads(sys.argv[1])
@@ -115,6 +119,21 @@ def test_objects_that_other_processes_cannot_get_are_refused(make_config, open_d
     loaders = open_data(config)
     with pytest.raises(ConfigError, match="define its functions and classes at the top"):
         Trainer(config).run_training(loaders.train)
+
+
+def test_functions_of_the_script_itself_are_not_sent_to_other_nodes(make_config):
+    config = make_config(parallel={**TWO, "nodes": 2})
+    with pytest.raises(ConfigError, match=r"parallel\.nodes: .*start the script with srun"):
+        run_tasks(config, pickle.dumps((train_run, Path("__main__"))))
+
+
+def test_several_nodes_are_for_jobs_of_slurm(make_config, monkeypatch):
+    config = make_config(parallel={**TWO, "nodes": 2})
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert not is_for_nodes(config)
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    assert is_for_nodes(config)
+    assert not is_for_nodes(make_config(parallel=TWO))
 
 
 def test_more_processes_than_gpus_are_refused(make_config, monkeypatch):

@@ -1,0 +1,37 @@
+"""What ended a rank, told to the process that started the ranks: through a file each."""
+
+from __future__ import annotations
+
+import pickle
+import time
+import traceback
+from pathlib import Path
+
+from qgpipe.errors import QgpipeError
+
+_SUFFIX = ".cause.pickle"
+
+
+def write_error(folder: Path, rank: str, error: Exception) -> None:
+    """Write ``error``, which ends ``rank``, to a file in ``folder``."""
+    content = {
+        "rank": rank,
+        "nanoseconds": time.time_ns(),
+        "traceback": traceback.format_exc(),
+        "mendable": pickle.dumps(error) if isinstance(error, QgpipeError) else None,
+    }
+    (folder / f"{rank}{_SUFFIX}").write_bytes(pickle.dumps(content))
+
+
+def first_error(folder: Path) -> Exception | None:
+    """The first error that ranks have written below ``folder``: all others follow of it.
+
+    What a user can mend is as it was raised; a ``RuntimeError`` holds the traceback of a bug.
+    """
+    errors = [pickle.loads(file.read_bytes()) for file in folder.rglob(f"*{_SUFFIX}")]
+    if not errors:
+        return None
+    first = min(errors, key=lambda content: content["nanoseconds"])
+    if first["mendable"] is not None:
+        return pickle.loads(first["mendable"])
+    return RuntimeError(f"rank {first['rank']} failed:\n\n{first['traceback']}")

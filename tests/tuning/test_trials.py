@@ -96,9 +96,7 @@ def test_a_trial_is_the_training_that_its_values_make_alone(
     assert not (study.folder / "trials/0/checkpoints").exists()
 
 
-def test_a_study_that_was_killed_ends_as_one_that_was_not(
-    raw, run, open_study, prepared, tmp_path
-):
+def test_a_study_that_was_killed_ends_as_one_that_was_not(raw, run, open_study, prepared, tmp_path):
     whole = table(open_study(raw, run(raw, "whole")))
     (tmp_path / "killer.py").write_text(KILLER)
     raw["training"]["loggers"] = ["!pyobject killer.Killer"]

@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 
 import pytest
+import torch
 
 from qgpipe import paths
 from qgpipe.config import load_config
@@ -26,6 +27,7 @@ def tuned() -> dict:
     config["tune"] = {
         "trials": 4,
         "seed": 3,
+        "sampler_kwargs": {"n_startup_trials": 2},
         "parameters": {
             "training.optimizer_kwargs.lr": {"low": "1e-4", "high": "1e-1", "log": True},
             "training.batch_size": {"choices": [8, 16]},
@@ -33,6 +35,15 @@ def tuned() -> dict:
         },
     }
     return config
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Such small batches take no less time on several, and much more if these are busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +72,14 @@ def run(prepared, tmp_path):
         return tmp_path / folder
 
     return trials
+
+
+@pytest.fixture(scope="session")
+def whole(prepared, tmp_path_factory):
+    """The folder of that study, finished. Tests must leave it as it is."""
+    folder, raw = tmp_path_factory.mktemp("whole") / "studies", tuned()
+    run_trials(raw, expand_runs(raw)[0].config, *prepared, folder, folder / "job.json")
+    return folder
 
 
 @pytest.fixture

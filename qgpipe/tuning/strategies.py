@@ -88,7 +88,7 @@ def _built(spec: Spec, kind: type, name: str, names: Mapping[str, str]) -> Any:
     built = spec.build()
     if not isinstance(built, kind):
         raise ConfigError(
-            f"{spec.type!r} makes no {name} of Optuna's",
+            f"{spec.type.__module__}.{spec.type.__qualname__} makes no {name} of Optuna's",
             key=spec.key,
             remedy=f"use {', '.join(names)}, or a class derived from optuna's {kind.__name__}",
         )

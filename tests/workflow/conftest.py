@@ -14,7 +14,9 @@ from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
 
 ROOT = Path(__file__).parents[2]
-TARGETS = {"all", "generate", "preprocess", "split", "train", "test", "predict", "report", "sweep"}
+TARGETS = {
+    "all", "generate", "preprocess", "split", "train", "test", "predict", "report", "sweep", "tune",
+}  # fmt: skip
 
 
 @dataclass

@@ -33,6 +33,8 @@ STAGES = {
     "plot_run": "report",
     "report_run": "report",
     "generate_store": "generate",
+    "tune_trials": "tune",
+    "tune_study": "tune",
 }
 CODE = {
     "reading.py": "import qgpipe\nfrom helper import FACTOR\n\n"
@@ -439,6 +441,10 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`validation`": (configure("validation.batch_size", 9), Plan((), FROM_TRAIN)),
     "`testing`": (configure("testing.batch_size", 9), Plan((), FROM_TEST)),
     "`name`": (configure("name", "other"), Plan((), FROM_TRAIN)),
+    "`tune`": (
+        configure("tune", {"parameters": {"training.batch_size": {"choices": [2, 4]}}}),
+        Plan((), ("tune",)),
+    ),
     # artifacts
     "a part deleted": (
         delete("results/data/parts/a-000000005.safetensors"),

@@ -21,6 +21,7 @@ COMMANDS = {
     "snakemake --cores 8 --configfile run.yaml --touch": {},
     "snakemake train --cores 8 --configfile run.yaml": {},
     "snakemake predict --cores 8 --configfile run.yaml": {},
+    "snakemake tune --cores 8 --configfile run.yaml": {},
     "snakemake train --cores 8 --configfile run.yaml --forcerun train_run": {"train_run": 1},
     "snakemake --cores 8 --configfile run.yaml --forcerun preprocess_part": {
         "preprocess_part": 3,
@@ -125,7 +126,8 @@ def test_each_rule_describes_itself_in_a_sentence(finished):
     lines = finished.snakemake("--list-rules").stdout.splitlines()
     described = dict(re.fullmatch(r"(\w+) \((.+\.)\)", line).groups() for line in lines)
     stages = {"generate", "preprocess", "split", "train", "test", "predict", "report", "sweep"}
-    others = {"compare_runs", "compare_folds", "predict_store"}
+    stages |= {"tune"}
+    others = {"compare_runs", "compare_folds", "predict_store", "tune_trials", "tune_study"}
     assert set(described) == {*FOLLOWS, *stages, *others}
     assert max(map(len, lines)) < 100
     assert all(text[0].isupper() for text in described.values())

@@ -31,7 +31,7 @@ def running(training: Training) -> dict[str, str]:
     """What to show of a running training: ``epoch``, those of :func:`values`, ``left``."""
     found = {"epoch": running_epoch(training), **values(training.row)}
     left = training.seconds_left
-    if left is not None:
+    if left is not None and training.epochs_done < (training.num_epochs or 0):
         found["left"] = f"{duration(left)} left"
     return found
 

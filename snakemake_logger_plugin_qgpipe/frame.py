@@ -19,6 +19,8 @@ NAME_AT_LEAST = 0.3  # of the width, if it is that long
 
 def frame(state: State, width: int, height: int) -> list[Text]:
     """The lines for a terminal of ``width`` and ``height``; none is wider, and they all fit."""
+    if not state.stages:  # the plan is about to come
+        return []
     room = height - len(state.stages) - 2
     trainings = [job for job in state.running() if job.training is not None]
     hidden = max(len(trainings) - max(room, 0), 0)

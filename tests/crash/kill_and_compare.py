@@ -33,17 +33,18 @@ from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
 
 ROOT = Path(__file__).parents[2]
-STAGE_OF_RULE = {
-    "generate_store": "generate",
-    "preprocess_part": "preprocess",
-    "gather_dataset": "preprocess",
-    "split_samples": "split",
-    "train_run": "train",
-    "test_run": "test",
-    "plot_run": "report",
-    "report_run": "report",
+# By the first word of the line that tells of a job that starts.
+STAGE_OF_WORD = {
+    "generate": "generate",
+    "preprocess": "preprocess",
+    "gather": "preprocess",
+    "split": "split",
+    "train": "train",
+    "test": "test",
+    "draw": "report",
+    "write": "report",
 }
-STAGES = list(dict.fromkeys(STAGE_OF_RULE.values()))
+STAGES = list(dict.fromkeys(STAGE_OF_WORD.values()))
 NOT_COMPARED = {"logs", "benchmarks", "checkpoints", ".lock", ".training.lock"}
 TIMES = ["seconds", "graphs_per_second"]
 PATIENCE = 120.0  # seconds within which a run ends that was asked to
@@ -173,10 +174,10 @@ class Run:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.output.append(line)
-            rule = re.match(r"\d\d:\d\d:\d\d  (\w+)( |$)", line)
-            if rule and rule[1] in STAGE_OF_RULE:
+            word = re.match(r"\d\d:\d\d:\d\d  (\w+) ", line)
+            if word and word[1] in STAGE_OF_WORD:
                 with self._news:
-                    self.started.setdefault(STAGE_OF_RULE[rule[1]], time.monotonic())
+                    self.started.setdefault(STAGE_OF_WORD[word[1]], time.monotonic())
                     self._news.notify_all()
         with self._news:
             self._news.notify_all()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A small Slurm cluster on this machine, for the tests: two nodes, each with eight pretended
-# cores. It listens on the loopback interface only and keeps everything in one folder, but for
+# A small Slurm cluster on this machine, for the tests: three nodes, each with eight pretended
+# cores and as pretended 64 GB. It listens on the loopback interface only and keeps everything in one folder, but for
 # a link where Slurm's commands look: /etc/slurm/slurm.conf.
 #   cluster.sh up      install Slurm (Debian's packages) if it is not there, start the cluster
 #   cluster.sh down    stop it, delete the folder and the link
@@ -8,8 +8,8 @@ set -euo pipefail
 
 FOLDER=${QGPIPE_SLURM:-/var/tmp/qgpipe-slurm}
 CONF=$FOLDER/slurm.conf
-PORT=${QGPIPE_SLURM_PORT:-26817} # the controller's; the nodes take the next two
-NODES="n1 n2"
+PORT=${QGPIPE_SLURM_PORT:-26817} # the controller's; the nodes take the next three
+NODES="n1 n2 n3"
 LINK=/etc/slurm/slurm.conf # the executor plugin drops SLURM_CONF from the environment of jobs
 unset SLURM_CONF
 
@@ -34,10 +34,9 @@ install() {
 } >&2
 
 configure() {
-    local host memory
+    local host node number=0
     host=$(hostname -s)
-    memory=$(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
-    mkdir -p /etc/slurm "$FOLDER"/{munge,state,log} "$FOLDER"/spool/{n1,n2}
+    mkdir -p /etc/slurm "$FOLDER"/{munge,state,log} "$FOLDER"/spool/{n1,n2,n3}
     chmod 755 "$FOLDER" "$FOLDER"/munge
     head -c 1024 /dev/urandom >"$FOLDER/munge.key"
     chmod 600 "$FOLDER/munge.key"
@@ -66,18 +65,22 @@ SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,defer_bat
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
-ReturnToService=2
+ReturnToService=1
 SlurmdTimeout=15
 InactiveLimit=0
 KillWait=15
 OverTimeLimit=0
 MinJobAge=300
 JobRequeue=1
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + 1)) CPUs=8 RealMemory=$memory
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + 2)) CPUs=8 RealMemory=$memory
 PartitionName=main Nodes=n1 Default=YES MaxTime=1-0 State=UP
 PartitionName=frail Nodes=n2 MaxTime=1-0 State=UP
+PartitionName=pair Nodes=n1,n3 MaxTime=1-0 State=UP
 CONF
+    for node in $NODES; do
+        number=$((number + 1))
+        echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + number))" \
+            "CPUs=8 RealMemory=64000" >>"$CONF"
+    done
     if [ "$(slurmd -V | grep -oE '[0-9]+' | head -n 1)" -ge 24 ]; then # older ones look by themselves
         echo "CgroupPlugin=disabled" >"$FOLDER/cgroup.conf"
     fi
@@ -99,7 +102,11 @@ stop() { # a daemon by its pid file: asked first, then killed
     kill -KILL "$pid" 2>/dev/null || true
 }
 
-idle() { [ "$(timeout 5 sinfo -h -N -o %T 2>/dev/null | grep -cE '^(idle|mixed|allocated)$')" = 2 ]; }
+idle() { # all nodes are up
+    local up
+    up=$(timeout 5 sinfo -h -N -o '%N %T' 2>/dev/null | sort -u | grep -cE ' (idle|mixed|allocated)$')
+    [ "$up" = "$(wc -w <<<"$NODES")" ]
+}
 
 up() {
     [ "$(id -u)" = 0 ] || fail "starting it needs root"

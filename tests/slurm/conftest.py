@@ -1,14 +1,27 @@
-"""Runs of the workflow on the cluster of ``make slurm-up``; skipped where it is not up."""
+"""Runs of the workflow on the cluster of ``make slurm-up``; skipped where it is not up.
 
+They wait more than they compute, so all of them run at once: each module here has a function
+``scenario``, which is given a project and the reference, and returns what it saw.
+"""
+
+import fcntl
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from qgpipe.config import load_config
@@ -26,16 +39,30 @@ import qgpipe
 
 
 class Reader(qgpipe.CausalSetReader):
-    def read(self, *args):
+    def read(self, store, start, *others):
         time.sleep(float(os.environ.get("PAUSE_OF_A_PART", "0")))
-        return super().read(*args)
+        with open("reads.log", "a") as log:
+            print(start, file=log)
+        return super().read(store, start, *others)
 
 
 def loss(outputs, batch):
-    time.sleep(float(os.environ.get("PAUSE_OF_A_STEP", "0")))
+    if is_slow_attempt():
+        time.sleep(float(os.environ.get("PAUSE_OF_A_STEP", "0")))
     from qgpipe.training.losses import cross_entropy  # imports torch, for training alone
 
     return cross_entropy(outputs, batch)
+
+
+def is_slow_attempt():
+    with open("attempts.log", "a+") as log:
+        job = os.environ.get("SLURM_JOB_ID", "none")
+        log.seek(0)
+        jobs = log.read().split()
+        if job not in jobs:
+            jobs.append(job)
+            print(job, file=log)
+    return jobs.index(job) < int(os.environ.get("SLOW_ATTEMPTS", "100"))
 '''
 
 
@@ -67,6 +94,24 @@ class Project:
     """A working directory with a configuration and a module of the user's in it."""
 
     folder: Path
+    started: list["SlurmRun"] = field(default_factory=list)
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "results" / "runs" / "tiny"
+
+    def beside(self, name: str) -> "Project":
+        """The same project once more, made if it is not there, for a run of its own."""
+        folder = self.folder.with_name(f"{self.folder.name}-{name}")
+        return Project(folder) if folder.exists() else make_project(folder)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return load_config(self.folder / "run.yaml")
+
+    @config.setter
+    def config(self, config: dict[str, Any]) -> None:
+        (self.folder / "run.yaml").write_text(to_yaml(config))
 
     def command(self, *arguments: str) -> list[str]:
         return [
@@ -77,8 +122,8 @@ class Project:
             "--configfile", str(self.folder / "run.yaml"),
         ]  # fmt: skip
 
-    def run_locally(self) -> None:
-        command = self.command("--cores", "2")
+    def run_locally(self, *arguments: str) -> None:
+        command = self.command(*arguments, "--cores", "2")
         done = subprocess.run(
             command, cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=300
         )
@@ -89,7 +134,7 @@ class Project:
         command = self.command(
             *arguments,
             "--workflow-profile", str(ROOT / "profiles" / "slurm"),
-            "--slurm-init-seconds-before-status-checks", "15",
+            "--slurm-init-seconds-before-status-checks", "5",
             "--slurm-no-account",
         )  # fmt: skip
         log = self.folder / "slurm.log"
@@ -97,13 +142,33 @@ class Project:
             process = subprocess.Popen(
                 command, cwd=ROOT, stdout=stream, stderr=stream, env=_environment() | environment
             )
-        return SlurmRun(process, log)
+        self.started.append(SlurmRun(process, log))
+        return self.started[-1]
+
+    def take(self, other: "Project", *folders: str) -> None:
+        """Copy what ``other`` has made in ``folders``: only what follows is left to do."""
+        for folder in folders:
+            shutil.copytree(other.folder / "results" / folder, self.folder / "results" / folder)
 
     def checksums(self, *patterns: str) -> dict[str, str]:
         """Checksums of the artifacts under ``results``, those left out that tell the time."""
         files = [file for pattern in patterns for file in (self.folder / "results").glob(pattern)]
         assert files
         return {str(file.relative_to(self.folder)): sha256(file) for file in files}
+
+    def history(self) -> pd.DataFrame:
+        """The table of the epochs, without how long they took."""
+        table = pd.read_csv(self.run / "history.csv")
+        return table.drop(columns=["seconds", "graphs_per_second"])
+
+    def epochs_so_far(self) -> int:
+        """Completed epochs of a training that may be running."""
+        log = self.run / "logs" / "history.csv"
+        return max(0, log.read_text().count("\n") - 1) if log.exists() else 0
+
+    def leftovers(self) -> list[str]:
+        """Files that only a job in progress has: those written halfway."""
+        return [file.name for file in (self.folder / "results").rglob("*.tmp")]
 
 
 @dataclass
@@ -117,7 +182,7 @@ class SlurmRun:
     def text(self) -> str:
         return self.log.read_text()
 
-    def wait_until(self, condition: Callable[[], object], what: str, seconds: float = 180) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str, seconds: float = 300) -> None:
         """Wait until ``condition`` holds, while the workflow runs."""
         end = time.monotonic() + seconds
         while not condition():
@@ -125,31 +190,32 @@ class SlurmRun:
             assert time.monotonic() < end, f"never {what}: {self.text}"
             time.sleep(0.2)
 
-    def job(self, rule: str) -> str:
-        """The number of the newest job of ``rule`` that Slurm has been given."""
-        lines = [line for line in self.text.splitlines() if f"rule_{rule}/" in line]
-        return lines[-1].split("SLURM jobid ")[1].split()[0]
+    def jobs(self, name: str) -> list[str]:
+        """The numbers of the jobs that Slurm has been given of ``rule_NAME`` or ``group_NAME``."""
+        return re.findall(rf"SLURM jobid (\d+) \(log: .*slurm_logs/{name}", self.text)
 
-    def finish(self, seconds: float = 600) -> str:
+    def logs(self, name: str) -> dict[str, str]:
+        """What is left of the logs of these jobs, by number: those of jobs that failed."""
+        files = (self.log.parent / ".snakemake" / "slurm_logs").glob(f"{name}*/**/*.log")
+        return {file.stem: file.read_text() for file in files}
+
+    def tell(self, *command: str) -> str:
+        """What a command of Slurm says; it has to succeed."""
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def job(self, number: str) -> dict[str, str]:
+        """What Slurm knows of a job: ``JobState``, ``Restarts``, ``ExitCode``, …"""
+        words = self.tell("scontrol", "show", "job", number).split()
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def finish(self, seconds: float = 900) -> str:
         """Wait for the end, which has to be a success; what the workflow said."""
-        try:
-            assert self.process.wait(seconds) == 0, self.text
-        finally:
-            self.process.terminate()
+        assert self.process.wait(seconds) == 0, self.text
         return self.text
 
 
-def state(job: str) -> str:
-    """The state of a job of Slurm, ``RUNNING`` for example."""
-    shown = subprocess.run(
-        ["squeue", "--noheader", "--states=all", "--jobs", job, "--format=%T"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    return shown.stdout.strip()
-
-
 def make_project(folder: Path) -> Project:
-    """The default run with few small causal sets, a smaller model and forty short epochs."""
+    """The default run with few small causal sets and forty short epochs."""
     config = load_config(ROOT / "config" / "run.yaml")
     config["name"] = "tiny"
     config["generate"].update(num_samples=60, size=[8, 16])
@@ -158,27 +224,78 @@ def make_project(folder: Path) -> Project:
     config["training"].update(num_epochs=40, batch_size=8, device="cpu", checkpoint_at=1)
     config["criterion"] = "!pyobject mymodule.loss"
     del config["early_stopping"]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True)
     (folder / "mymodule.py").write_text(MODULE)
-    (folder / "run.yaml").write_text(to_yaml(config))
-    return Project(folder)
-
-
-@pytest.fixture
-def project(tmp_path) -> Project:
-    return make_project(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def reference(tmp_path_factory) -> Project:
-    """A folder in which the same run has finished locally. Tests leave it as it is."""
-    made = make_project(tmp_path_factory.mktemp("reference"))
-    made.run_locally()
+    made = Project(folder)
+    made.config = config
     return made
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder that all workers of this session share."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "slurm"
+
+
+@contextmanager
+def _alone(shared: Path) -> Iterator[None]:
+    """A block that one worker at a time is in."""
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def reference(shared) -> Project:
+    """A folder in which the same run has finished locally. Tests leave it as it is."""
+    folder, done = shared / "reference", shared / "reference.done"
+    with _alone(shared):
+        if not done.exists():
+            make_project(folder).run_locally()
+            done.touch()
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def scenarios(request, shared, reference) -> dict[str, Any]:
+    """What the scenario of each module saw, or how it failed; the first worker runs them all."""
+    found = {
+        item.module.__name__.rpartition(".")[2]: item.module
+        for item in request.session.items
+        if hasattr(item.module, "scenario")
+    }
+    results = shared / "results.json"
+    with _alone(shared):
+        if not results.exists():
+            with ThreadPoolExecutor(len(found)) as pool:
+                seen = pool.map(lambda name: _play(found[name], shared / name, reference), found)
+                results.write_text(json.dumps(dict(zip(found, seen, strict=True))))
+    return json.loads(results.read_text())
+
+
+def _play(module: ModuleType, folder: Path, reference: Project) -> Any:
+    project = make_project(folder)
+    try:
+        return {"seen": module.scenario(project, reference)}
+    except Exception:
+        return {"failure": traceback.format_exc()}
+    finally:
+        for run in project.started:
+            run.process.terminate()  # if it is still running, it cancels its jobs
+
+
 @pytest.fixture
-def prepared(project, reference) -> Project:
-    """A folder in which only training and what follows is left to do."""
-    shutil.copytree(reference.folder / "results/data", project.folder / "results/data")
-    return project
+def seen(request, scenarios) -> dict[str, Any]:
+    """What the scenario of this module saw."""
+    result = scenarios[request.module.__name__.rpartition(".")[2]]
+    if "failure" in result:
+        pytest.fail(result["failure"])
+    return result["seen"]
+
+
+@pytest.fixture
+def project(request, shared) -> Project:
+    """The folder of this module's scenario."""
+    return Project(shared / request.module.__name__.rpartition(".")[2])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from qgpipe.files import read_json
 from qgpipe.models import read_model_file
 
 TIMES = ["seconds", "graphs_per_second"]
@@ -34,26 +35,34 @@ def assert_alike(one, other):
         torch.testing.assert_close(weights(other)[name], value, rtol=1e-3, atol=1e-5)
 
 
+WATCHED = {"accuracy": {"metric": "accuracy", "mode": "max", "delta": 0.15}}
 VARIANTS = {
-    "an even cut": {"batch_size": 8},
-    "a batch of one graph, which leaves a rank without": {"batch_size": 13},
+    "an even cut, which early stopping ends": {
+        "training": {"batch_size": 8, "num_epochs": 40},
+        "early_stopping": {"tasks": WATCHED, "patience": 2},
+    },
+    "a batch of one graph, which leaves a rank without": {"training": {"batch_size": 13}},
     "steps of three batches": {
-        "batch_size": 5,
-        "accumulate_steps": 3,
-        "gradient_clip": 0.1,
-        "ema_decay": 0.8,
-        "bucket_by_size": True,
+        "training": {
+            "batch_size": 5,
+            "accumulate_steps": 3,
+            "gradient_clip": 0.1,
+            "ema_decay": 0.8,
+            "bucket_by_size": True,
+        }
     },
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_two_ranks_train_like_one(ranks, make_config, data, tmp_path, variant):
-    config = without_dropout(make_config(training=VARIANTS[variant]))
+    config = without_dropout(make_config(**VARIANTS[variant]))
     for size in (1, 2):
         codes = ranks.run(size, config=config, data=data, folder=tmp_path / str(size))
         assert codes == [0] * size
     assert_alike(tmp_path / "1", tmp_path / "2")
+    reasons = {read_json(tmp_path / size / "summary.json")["stopped_by"] for size in "12"}
+    assert reasons == {"early stopping" if "early_stopping" in VARIANTS[variant] else "num_epochs"}
 
 
 TEST = """

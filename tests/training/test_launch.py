@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.training.distributed import backend_of, first_host, require_gpus
 from qgpipe.training.run import train_run
 from qgpipe.training.slurm_tasks import is_for_nodes, run_tasks
@@ -26,33 +26,63 @@ TWO = {"world_size": 2}
 
 FAULTY = """
 import os
+import signal
+from pathlib import Path
 
 import pandas as pd
 
 
 class Validator:
+    def __init__(self, folder, end):
+        self.mended, self.end = Path(folder, "mended"), end
+        self.epochs = 0
+
     def validate(self, model, loader):
-        if os.environ["RANK"] == "1":
-            os.no_such_thing
+        self.epochs += 1
+        if os.environ.get("RANK") == "1" and self.epochs == 2 and not self.mended.exists():
+            exec(self.end)
         return pd.DataFrame({"loss_avg": [1.0]})
 
     def report(self, data):
         pass
 """
+ENDS = {
+    "os.no_such_thing": (
+        RuntimeError,
+        'rank 1 failed.*faulty.py", line 17, in validate.*no_such',
+        1,
+    ),
+    "os.kill(os.getpid(), signal.SIGKILL)": (
+        TrainingError,
+        "process 1 ended: Signal 9 .*memory",
+        2,
+    ),
+}
 
 
-def test_the_rank_that_fails_ends_the_job_with_its_own_traceback(
-    make_config, data, tmp_path, monkeypatch
+@pytest.mark.parametrize("end", ENDS, ids=["an error", "killed"])
+def test_a_rank_that_dies_ends_the_job_with_its_own_words_and_a_retry_goes_on(
+    make_config, data, tmp_path, monkeypatch, end
 ):
     (tmp_path / "faulty.py").write_text(FAULTY)
     monkeypatch.setenv("QGPIPE_PATH", str(tmp_path))
-    config = make_config(parallel=TWO)
-    config["validation"]["validator"] = {"type": "faulty.Validator"}
-    with pytest.raises(RuntimeError) as failure:
+    config = make_config(parallel=TWO, training={"checkpoint_every_steps": 1})
+    config["validation"]["validator"] = {"type": "faulty.Validator", "args": [str(tmp_path), end]}
+    raised, said, retrying = ENDS[end]
+    with pytest.raises(raised) as failure:
         train_run(config, *data, tmp_path / "run")
-    assert "rank 1 failed" in str(failure.value)
-    assert re.search(r'faulty.py", line 10, in validate.*no_such_thing', str(failure.value), re.S)
+    assert re.search(said, str(failure.value), re.S)
     assert not (tmp_path / "run" / "model.pt").exists()
+    [last] = tmp_path.rglob("last.pt")
+    left = torch.load(last, weights_only=True)
+    assert (left["epoch"], left["step"]) >= (1, 0)
+    (tmp_path / "mended").touch()
+    config["parallel"]["world_size"] = retrying
+    train_run(config, *data, tmp_path / "run")
+    rows = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert rows["epoch"].tolist() == [1, 2, 3, 4]
+    taken_over = left["parts"]["history"]["rows"][0]
+    assert rows["seconds"][0] == taken_over["seconds"]  # not trained a second time
 
 
 def test_run_training_starts_the_ranks_and_takes_over_what_they_found(

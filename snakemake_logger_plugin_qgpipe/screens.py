@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from snakemake_logger_plugin_qgpipe.captured import Captured
@@ -12,6 +13,7 @@ from snakemake_logger_plugin_qgpipe.state import State
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 REFRESHES = 4  # a second
 
@@ -28,9 +30,10 @@ class Plain:
         self._stream = stream
 
     def say(self, text: str, style: str = "") -> None:
-        """Write ``text`` as lines of its own."""
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+        """Write ``text`` as lines of its own; nobody may be there any more to read it."""
+        with suppress(OSError):
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
 
     def close(self) -> None:
         """Nothing is left to be done."""
@@ -64,18 +67,23 @@ class Live:
         """Print ``text`` above the live part."""
         from rich.text import Text
 
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._print(Text(text, style=style))
 
     def close(self) -> None:
         """Take the live part away, and give the terminal back."""
         self._captured.close()
-        self._display.stop()
-        self._console.file.close()
+        with suppress(OSError):
+            self._display.stop()
+            self._console.file.close()
 
     def _said(self, line: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text.from_ansi(line), soft_wrap=True)
+        self._print(Text.from_ansi(line))
+
+    def _print(self, text: Text) -> None:
+        with suppress(OSError):  # the terminal has been closed: jobs have to get rid of their words
+            self._console.print(text, soft_wrap=True)
 
     def _frame(self) -> Any:
         from rich.text import Text

@@ -169,8 +169,9 @@ def check_tuning(raw: Config, config: Config, shared: Callable[[Config], Any]) -
     for parameter in parameters:
         found = []
         for value in parameter.examples:
+            changed = with_values(raw, [parameter], {parameter.key: value})
             try:
-                found.append(trial_config(raw, [parameter], {parameter.key: value}))
+                found.append(resolve_config(changed))
             except ConfigError as error:
                 error.problem += f" (a value of tune.parameters.{parameter.key})"
                 raise

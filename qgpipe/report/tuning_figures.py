@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from qgpipe.report import style
 
-_FAR = 1.5  # interquartile ranges from the quartiles: what is worse is drawn at the edge
+_FAR = 5  # interquartile ranges beyond the quartiles: what is worse is drawn at the edge
 
 
 def trials(table: pd.DataFrame, metric: str, mode: str) -> Figure:

@@ -59,8 +59,11 @@ def study(tmp_path_factory, new_project):
         sys.executable, "-m", "snakemake", *TUNING, "--snakefile", str(ROOT / "Snakefile"),
         "--directory", str(made.folder), "--cores", "2", "--configfile", str(made.folder / CONFIG),
     ]  # fmt: skip
+    environment = {k: v for k, v in os.environ.items() if k != "QGPIPE_PATH"}
     with (made.folder / "first.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, process_group=0)
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=log, process_group=0, env=environment
+        )
     begun = made.folder / RUN / "tune/studies"
     while len(list(begun.glob("*/trials/*/logs/history.csv"))) < 2:
         assert process.poll() is None, (made.folder / "first.log").read_text()

@@ -41,6 +41,9 @@ class Position:
         if now - self._written < EVERY_SECONDS:
             return
         self._written = now
-        with suppress(OSError):  # nobody's training ends because nobody can look at it
+        try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.write_text(json.dumps(self._content), encoding="utf-8")
+        except OSError:  # no training ends because it cannot be watched
+            with suppress(OSError):
+                self._file.unlink(missing_ok=True)

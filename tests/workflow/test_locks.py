@@ -29,7 +29,8 @@ def is_refused(result, folder):
     said = result.stdout + result.stderr
     assert result.returncode == 1
     assert "Traceback" not in said
-    (line,) = [line for line in said.splitlines() if WHO in line]
+    line, *in_the_end = [line for line in said.splitlines() if WHO in line]
+    assert all(again.strip() in line for again in in_the_end)
     assert line.strip().startswith(f"{folder}: {WHO}")
     assert line.endswith(REMEDY)
     assert "unlock" not in said

@@ -152,6 +152,11 @@ def predicted(config: Config, run: str | None, store: str) -> Path:
     return run_folder(config, run) / "predict" / f"{store}.{kind}"
 
 
+def exported(folder: Path) -> Path:
+    """Where the model goes in files that others can read, within the ``folder`` of a run."""
+    return folder / "export"
+
+
 def figure(config: Config, run: str | None, name: str) -> Path:
     """A figure of a run."""
     return run_folder(config, run) / "figures" / f"{name}.svg"

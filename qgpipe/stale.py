@@ -16,6 +16,7 @@ from qgpipe.data.plan import plan_parts
 from qgpipe.errors import DataError
 from qgpipe.files import is_leftover, read_json
 from qgpipe.prediction.plan import plan_predictions
+from qgpipe.provenance.checksums import checksum
 from qgpipe.provenance.record import find_record, read_record
 
 _PART = re.compile(r".+-\d{9}")  # <store>-<first sample>
@@ -36,15 +37,15 @@ def find_stale(configs: Sequence[Mapping[str, Any]]) -> list[Stale]:
     """What the resolved ``configs`` of some runs have no use for, in their data and run folders.
 
     That is parts, generated stores and splits that they do not name, checkpoints of other
-    settings, studies of other settings, predictions for stores that they do not name, and what
-    killed processes left. Raw data that is not known to be generated is never among it, nor is
-    another run, nor a file that is not named as qgpipe names its own.
+    settings, studies of other settings, predictions for stores that they do not name, exports of
+    earlier models, and what killed processes left. Raw data that is not known to be generated is
+    never among it, nor is another run, nor a file that is not named as qgpipe names its own.
     Raises ``DataError`` if a raw store is missing: then there is no telling which parts belong.
     """
     own = {Path(file).resolve() for config in configs for file in _files(config)}
     found: dict[Path, str] = {}
     for config in configs:
-        for kind in (_parts, _generated_stores, _checkpoints, _tables, _studies, _leftovers):
+        for kind in _KINDS:
             found |= kind(config)
     found = dict(_unused_data(configs)) | found
     return [
@@ -160,11 +161,28 @@ def _studies(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             yield job, "about a job of a study that is not asked for"
 
 
+def _exports(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """An export of a model that is no longer that of the run."""
+    file = paths.stage_provenance(paths.exported(paths.run_folder(config)), "export")
+    record = read_record(file)
+    if record is None or all(
+        path.exists() and checksum(path) == made for path, made in record.inputs.items()
+    ):
+        return
+    for path in record.outputs:
+        if path.exists():
+            yield path, "exported from an earlier model"
+    yield file, "about an export of an earlier model"
+
+
 def _leftovers(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for folder in (paths.data_folder(config), paths.run_folder(config)):
         for path in sorted(folder.rglob(".*.tmp")):
             if is_leftover(path):
                 yield path, "left by a process that was killed"
+
+
+_KINDS = (_parts, _generated_stores, _checkpoints, _tables, _studies, _exports, _leftovers)
 
 
 def _by_last_use(parent: Path) -> list[Path]:

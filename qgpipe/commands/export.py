@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from qgpipe import paths
+
 HELP = "write the model of a finished run as safetensors, JSON and a program of torch.export"
 
 
@@ -22,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from qgpipe.prediction.run_folder import RunFolder
 
     made_by = RunFolder.open(arguments.folder)
-    output = arguments.output or made_by.folder / "export"
+    output = arguments.output or paths.exported(made_by.folder)
     why = export(made_by, output)
     print(f"wrote {output}")
     if why is not None:

@@ -20,7 +20,7 @@ from qgpipe.config.resolve import data_source
 # Raised by hand when the code of a stage changes what it writes.
 FORMATS = {
     "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 1, "predict": 1,
-    "report": 2, "page": 1, "sweep": 1, "folds": 1, "tune": 1, "study": 1,
+    "export": 1, "report": 2, "page": 1, "sweep": 1, "folds": 1, "tune": 1, "study": 1,
 }  # fmt: skip
 
 HOW_NOT_WHAT = {
@@ -121,6 +121,10 @@ def _study(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     return {"config": json.dumps(_canonical(to_plain(kept)))}
 
 
+def _export(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    return {"apply_model": config.get("apply_model")}
+
+
 def _report(_config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
@@ -132,6 +136,7 @@ _SECTIONS = {
     "train": _train,
     "test": _test,
     "predict": _predict,
+    "export": _export,
     "report": _report,
     "page": _report,
     "tune": _tune,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental import _config as _symbolic_shapes
 
 from qgpipe.models.inputs import forward_parameters
 
 _OF_GRAPHS = ("x", "edge_index", "batch", "graph_features", "num_graphs")
 _TOLERANCE = 1e-4
-_EXAMPLE, _OTHER = (5, 3, 4), (2, 9, 1, 6)  # numbers of nodes of graphs
+_EXAMPLE = (5, 3, 4)  # numbers of nodes of graphs
+_OTHERS = {1: ((4,), (1,)), 2: ((2, 9, 1, 6), (1, 1))}  # by the least number of graphs
 
 
 class CannotExport(Exception):
@@ -43,32 +44,59 @@ class _Called(nn.Module):
 
 
 def write_program(
-    path: Path, model: nn.Module, node_features: int, graph_features: int | None
-) -> None:
-    """Export ``model``, in evaluation mode on the CPU, to ``path``.
+    file: IO[bytes], model: nn.Module, node_features: int, graph_features: int | None
+) -> int:
+    """Export ``model``, in evaluation mode on the CPU, to ``file``.
 
     The program takes ``x`` [V, F], ``edge_index`` int64 [2, E], ``ptr`` int64 [B+1] and
-    ``graph_features`` [B, G] or None, for any numbers of nodes, edges and graphs from two on, and
-    gives a tuple with the output of each head. Raises ``CannotExport`` if torch cannot export the
-    model, or if the program does not give what the model gives for graphs of other sizes.
+    ``graph_features`` [B, G] or None, for any V and E, and gives a tuple with the output of each
+    head. Returns the least number B of graphs that it takes: 1, or 2 with a layer, such as
+    ``GATConv``, that torch cannot export for any number.
+
+    Raises ``CannotExport`` if torch cannot export the model, or if the program does not give what
+    the model gives for graphs of other sizes.
     """
     called = _Called(model.eval())
     if not {"x", "edge_index"} <= set(called.takes):
         raise CannotExport("its forward does not take x and edge_index")
-    free = torch.export.Dim.DYNAMIC
-    shapes = ({0: free}, {1: free}, {0: free}, None if graph_features is None else {0: free})
+    widths = node_features, graph_features
     try:
-        with torch.no_grad():
-            example = _graphs(_EXAMPLE, node_features, graph_features)
+        least, program = 1, _exported(called, widths, any_number=True)
+    except CannotExport:
+        least, program = 2, _exported(called, widths, any_number=False)
+    torch.export.save(program, file)
+    return least
+
+
+def _exported(
+    called: _Called, widths: tuple[int, int | None], any_number: bool
+) -> torch.export.ExportedProgram:
+    """The program for batches of ``any_number`` of graphs, or for two and more.
+
+    Sizes 0 and 1 have meanings of their own for torch (broadcasting), so that it exports for two
+    and more, unless it is told to be oblivious of that: then some layers are not exported at all.
+    """
+    free = torch.export.Dim.DYNAMIC
+    shapes = ({0: free}, {1: free}, {0: free}, None if widths[1] is None else {0: free})
+    others = _OTHERS[2] + (_OTHERS[1] if any_number else ())
+    try:
+        with torch.no_grad(), _symbolic_shapes.patch(backed_size_oblivious=any_number):
+            example = _graphs(_EXAMPLE, *widths)
             program = torch.export.export(called, example, dynamic_shapes=shapes, strict=False)
-            other = _graphs(_OTHER, node_features, graph_features)
-            pairs = list(zip(program.module()(*other), called(*other), strict=True))
+        run = program.module()
+        with torch.no_grad():
+            checked = [_graphs(sizes, *widths) for sizes in others]
+            pairs = [
+                pair
+                for graphs in checked
+                for pair in zip(run(*graphs), called(*graphs), strict=True)
+            ]
     except Exception as error:  # torch raises errors of many kinds
         lines = str(error).strip().splitlines() or [""]
         raise CannotExport(f"{type(error).__name__}: {lines[0]}") from error
-    if not all(torch.allclose(a, b, _TOLERANCE, _TOLERANCE) for a, b in pairs):
+    if not all(torch.allclose(a, b, _TOLERANCE, _TOLERANCE, equal_nan=True) for a, b in pairs):
         raise CannotExport("the program gives other values than the model")
-    torch.export.save(program, path)
+    return program
 
 
 def _graphs(sizes: Sequence[int], features: int, graph_features: int | None) -> tuple[Any, ...]:

@@ -8,11 +8,13 @@ from typing import Any
 from safetensors.torch import save_file
 
 import qgpipe
+from qgpipe.config.sections import stage_section
 from qgpipe.errors import DataError
 from qgpipe.files import atomic_path, write_json
 from qgpipe.models import load_model, read_model_file
 from qgpipe.models.program import CannotExport, write_program
 from qgpipe.prediction.run_folder import RunFolder
+from qgpipe.provenance.record import Job, recorded
 
 FORMAT = 1
 _FACTS = ("node_features", "graph_features", "class_names", "target_name", "attributes", "epoch")
@@ -22,44 +24,58 @@ def export(run: RunFolder, output: Path) -> str | None:
     """Write ``model.safetensors``, ``model.json`` and, if it can be, ``program.pt2`` to ``output``.
 
     ``model.json`` holds the model section, which ``qgpipe.models.build_model`` takes, and what the
-    model was trained on. Returns why there is no program, if there is none. Raises ``DataError``
-    if the file of the model is damaged.
+    model was trained on; a record says where the files came from. Returns why there is no program,
+    if there is none. Raises ``DataError`` if the file of the model is damaged.
     """
     content = read_model_file(run.model)
     model = load_model(run.model)
     weights = {name: value.clone().contiguous() for name, value in model.state_dict().items()}
-    with atomic_path(output / "model.safetensors") as temporary:
-        save_file(weights, temporary)
-    why = _write_program(run, output / "program.pt2", model, content.get("attributes"))
-    facts = {name: content.get(name) for name in _FACTS}
-    write_json(
-        output / "model.json",
-        {
-            "format": FORMAT,
-            "qgpipe": qgpipe.__version__,
-            "run": run.config["name"],
-            "model": content["model"],
-            **facts,
-            "program": why is None,
-        },
+    files = [output / "model.safetensors", output / "model.json"]
+    job = Job(
+        stage="export",
+        outputs=files,
+        inputs=[run.model],
+        section=stage_section(run.config, "export", run.code),
+        config_file=run.config_file,
     )
+    with recorded(job):
+        with atomic_path(files[0]) as temporary:
+            save_file(weights, temporary)
+        program = output / "program.pt2"
+        least, why = _write_program(run, program, model, content.get("attributes"))
+        if why is None:
+            files.append(program)  # known only now; the record is written when all is done
+        facts = {name: content.get(name) for name in _FACTS}
+        write_json(
+            files[1],
+            {
+                "format": FORMAT,
+                "qgpipe": qgpipe.__version__,
+                "run": run.config["name"],
+                "model": content["model"],
+                **facts,
+                "program": why is None,
+                "least_graphs": least,
+            },
+        )
     return why
 
 
-def _write_program(run: RunFolder, path: Path, model: Any, attributes: Any) -> str | None:
+def _write_program(
+    run: RunFolder, path: Path, model: Any, attributes: Any
+) -> tuple[int | None, str | None]:
+    """The least number of graphs that the program takes, or why there is none."""
     path.unlink(missing_ok=True)  # of an earlier export
     if run.config["apply_model"] is not None:
-        return "apply_model calls the model in a way of its own"
+        return None, "apply_model calls the model in a way of its own"
     if not attributes or "x" not in attributes:
-        return "its file does not say what features it was trained on"
+        return None, "its file does not say what features it was trained on"
     columns = {name: (entry["shape"] or [1])[-1] for name, entry in attributes.items()}
     try:
-        with atomic_path(path) as temporary:
-            named = temporary.with_suffix(".pt2")  # torch insists on it
-            write_program(named, model, columns["x"], columns.get("graph_features"))
-            named.rename(temporary)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            least = write_program(file, model, columns["x"], columns.get("graph_features"))
     except CannotExport as error:
-        return str(error)
+        return None, str(error)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from error
-    return None
+    return least, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +12,13 @@ from qgpipe.data.stores import open_store
 from qgpipe.errors import DataError
 from qgpipe.files import sha256
 
-PART_SUFFIX = ".safetensors"
+_PART = re.compile(r".+-\d{9}\.safetensors")  # as ``plan_parts`` names them: <store>-<first sample>
 Status = Literal["holds", "changed", "missing"]
 
 
 def checksum(path: Path) -> str:
     """``sha256:<hex>`` of a file; of a part the checksum in its header, of its data alone."""
-    if path.suffix == PART_SUFFIX:
+    if _PART.fullmatch(path.name):
         from qgpipe.data.parts import read_part_info  # imports numpy
 
         return read_part_info(path)["checksum"]
@@ -36,7 +37,7 @@ def status(path: Path, recorded: str, store: Mapping[str, Any] | None = None) ->
         if store is not None:
             known = open_store(path)
             return "holds" if continues(observe(known, store), store) else "changed"
-        if path.suffix == PART_SUFFIX:
+        if _PART.fullmatch(path.name):
             from qgpipe.data.parts import verify_part
 
             verify_part(path)

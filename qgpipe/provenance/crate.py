@@ -113,7 +113,7 @@ class _Crate:
         return self.crate.add(ContextEntity(self.crate, address, facts))
 
     def _add_scripts(self) -> dict[str, Entity]:
-        """The workflow: the script of each stage, by stage."""
+        """The workflow: the script of each stage, by stage; of an export, the command."""
         folder = workflow_folder()
         version = {"version": qgpipe.__version__}
         self.crate.add_workflow(
@@ -125,8 +125,9 @@ class _Crate:
         for file in sorted(folder.glob("rules/*.smk")):
             self._add_file(file, f"workflow/rules/{file.name}")
         scripts = {}
-        for stage, name in SCRIPTS.items():
-            file = folder / "scripts" / f"{name}.py"
+        files = {stage: folder / "scripts" / f"{name}.py" for stage, name in SCRIPTS.items()}
+        files["export"] = Path(qgpipe.__file__).parent / "commands" / "export.py"
+        for stage, file in files.items():
             facts = {"@type": ["File", "SoftwareSourceCode"], "name": f"{stage} of qgpipe"}
             scripts[stage] = self._add_file(
                 file, f"workflow/scripts/{file.name}", **facts, **version

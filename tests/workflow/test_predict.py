@@ -343,25 +343,44 @@ def asymmetric(sizes: list[int]) -> Batch:
     return Batch.from_data_list(graphs)
 
 
-@pytest.mark.parametrize("sizes", [[7, 2], [1, 31, 4, 8, 8, 3]])
-def test_an_exported_model_gives_what_that_of_the_run_gives(here, tmp_path, capsys, sizes):
+def test_an_exported_model_gives_what_that_of_the_run_gives(here, tmp_path, capsys):
     assert main(["export", str(RUN), "--output", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"wrote {tmp_path}\n"
     snippet: dict = {}
     exec(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)[0], snippet)
-    batch = asymmetric(sizes)
-    with torch.no_grad():
-        expected = call_model(load_model(RUN / "model.pt").eval(), batch)[0]
-        rebuilt = call_model(snippet["load"](tmp_path), batch)[0]
-        program = snippet["load_program"](tmp_path)
-        (found,) = program(batch.x, batch.edge_index, batch.ptr, batch.graph_features)
-    assert torch.equal(rebuilt, expected)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    own = load_model(RUN / "model.pt").eval()
+    rebuilt, program = snippet["load"](tmp_path), snippet["load_program"](tmp_path)
+    for sizes in ([7, 2], [1, 31, 4, 8, 8, 3], [5], [1]):
+        batch = asymmetric(sizes)
+        with torch.no_grad():
+            expected = call_model(own, batch)[0]
+            assert torch.equal(call_model(rebuilt, batch)[0], expected)
+            (found,) = program(batch.x, batch.edge_index, batch.ptr, batch.graph_features)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     content = json.loads((tmp_path / "model.json").read_text())
     assert content["class_names"] == ["polynomial", "destroyed", "merged"]
-    assert sorted(f.name for f in tmp_path.iterdir()) == [
-        "model.json", "model.safetensors", "program.pt2",
-    ]  # fmt: skip
+    assert content["least_graphs"] == 1
+    files = {"model.json", "model.safetensors", "program.pt2"}
+    assert {f.name for f in tmp_path.iterdir()} == {*files, "export.provenance.json"}
+    assert set(find_record(tmp_path / "program.pt2").content["outputs"]) == files
+    assert main(["trace", str(tmp_path)]) == 0
+    assert f"from: {here / RUN}/model.pt" in capsys.readouterr().out
+
+
+def test_an_export_of_an_earlier_model_is_stale(predicted, tmp_path, monkeypatch):
+    from qgpipe.config import expand_runs
+    from qgpipe.stale import find_stale
+
+    monkeypatch.chdir(shutil.copytree(predicted.folder, tmp_path / "copy"))
+    assert main(["export", str(RUN)]) == 0
+    configs = [run.config for run in expand_runs(predicted.config)]
+    assert find_stale(configs) == []
+    content = torch.load(RUN / "model.pt", weights_only=True)
+    torch.save({**content, "epoch": 99}, RUN / "model.pt")
+    names = ("model.json", "model.safetensors", "program.pt2", "export.provenance.json")
+    assert {stale.path for stale in find_stale(configs)} == {
+        RUN / "export" / name for name in names
+    }
 
 
 def test_a_model_that_is_called_in_its_own_way_has_no_program(here, tmp_path, capsys):

@@ -80,7 +80,8 @@ def _exported(
     shapes = ({0: free}, {1: free}, {0: free}, None if widths[1] is None else {0: free})
     others = _OTHERS[2] + (_OTHERS[1] if any_number else ())
     try:
-        with torch.no_grad(), _symbolic_shapes.patch(backed_size_oblivious=any_number):
+        oblivious = _symbolic_shapes.patch(backed_size_oblivious=any_number)  # type: ignore[attr-defined]
+        with torch.no_grad(), oblivious:
             example = _graphs(_EXAMPLE, *widths)
             program = torch.export.export(called, example, dynamic_shapes=shapes, strict=False)
         run = program.module()

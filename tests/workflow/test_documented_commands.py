@@ -29,6 +29,7 @@ NAMES = {"<name>": "tiny", "<other>": "other", "manifoldlike": "tiny", "my.yaml"
 # What cannot be carried out here, by how it begins, and why not.
 NOT_HERE = {
     "snakemake --workflow-profile profiles/slurm": "needs a cluster; tests/slurm has one",
+    "snakemake --snakefile $(qgpipe snakefile)": "needs the wheel; test_wheel.py installs one",
     "srun ": "needs a cluster; tests/training/test_group.py sets the environment of its tasks",
     "tensorboard ": "serves pages until it is stopped; tests/training/test_loggers.py reads "
     "the same files with its library",
@@ -146,14 +147,15 @@ def test_a_script_knows_its_options(line):
 @pytest.mark.parametrize("line", [*of("pip"), *in_the_text("pip")])
 def test_pip_is_asked_for_what_the_project_knows(line):
     action, *rest = words(line)
-    assert action == "install"
+    assert action in {"install", "wheel"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     packages = {re.match(r"[\w-]+", text)[0] for texts in extras.values() for text in texts}
     for word in rest:
         found = re.fullmatch(r"(?:qgpipe|\.)\[(\w+)\]", word)
         assert found is None or found[1] in extras, word
-        assert found or word in {"-c", "-e", *packages} or (ROOT / word).exists(), word
+        known = {"-c", "-e", "--no-deps", "qgpipe-*.whl", *packages}
+        assert found or word in known or (ROOT / word).exists(), word
 
 
 @pytest.mark.parametrize("line", [*of(".venv/bin/pytest"), *in_the_text(".venv/bin/pytest")])

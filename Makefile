@@ -27,7 +27,7 @@ $(INSTALLED): pyproject.toml envs/constraints.txt
 
 run: $(INSTALLED)
 	@$(BIN)/qgpipe check $(CONFIG)
-	@$(BIN)/snakemake --cores $(CORES) --logger qgpipe --configfile $(CONFIG)
+	@$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 	@$(BIN)/qgpipe show $(CONFIG)
 
 report: $(INSTALLED)

@@ -61,6 +61,21 @@ def _bits(pairs: EdgePairs, sizes: np.ndarray) -> np.ndarray:
     return np.packbits(unpacked, bitorder="little")
 
 
+def as_bit_rows(edges: BitAdjacency | EdgePairs, sizes: np.ndarray, largest: int) -> BitRows:
+    """The same edges as rows of bits, as long as a graph of ``largest`` nodes needs them.
+
+    They must be sorted and without duplicates.
+    """
+    packed = pairs_to_bits(edges, sizes) if isinstance(edges, EdgePairs) else edges
+    widths = row_bytes(sizes)
+    filled = sizes * widths
+    runs = np.stack([filled, np.diff(packed.ptr) - filled], axis=1).ravel()
+    in_rows = np.repeat(np.arange(len(runs)) % 2 == 0, runs)
+    bits = np.zeros((int(sizes.sum()), -(-largest // 8)), np.uint8)
+    bits[np.arange(bits.shape[1]) < np.repeat(widths, sizes)[:, None]] = packed.bits[in_rows]
+    return BitRows(bits, packed.num_edges)
+
+
 def sorted_by_source(pairs: EdgePairs) -> bool:
     """Whether within each graph the sources never decrease."""
     falls = np.flatnonzero(np.diff(pairs.edge_index[0].astype(np.int64)) < 0) + 1
@@ -115,11 +130,18 @@ def _expand(
 
 def _without_padding(edges: EdgeLists) -> np.ndarray:
     """Local targets of all edges, [E]."""
-    blocks = np.diff(edges.ptr)
-    used = np.repeat(edges.num_edges + BLOCK * edges.ptr[:-1], blocks)
+    return edges.lists[:, 0][filled_entries(edges.num_edges, edges.ptr)]
+
+
+def filled_entries(num_edges: np.ndarray, ptr: np.ndarray) -> np.ndarray:
+    """Which entries of the rows of ``EdgeLists`` are edges, not padding, bool [R, 64].
+
+    ``num_edges``: int64 [N] and ``ptr``: int64 [N+1], as there.
+    """
+    used = np.repeat(num_edges + BLOCK * ptr[:-1], np.diff(ptr))
     used -= BLOCK * np.arange(len(used))
     filled = np.minimum(used, BLOCK).astype(np.uint8)
-    return edges.lists[:, 0][np.arange(BLOCK, dtype=np.uint8) < filled[:, None]]
+    return np.arange(BLOCK, dtype=np.uint8) < filled[:, None]
 
 
 def _row_counts(adjacency: BitAdjacency, sizes: np.ndarray) -> np.ndarray:

@@ -30,7 +30,8 @@ class GraphLoader:
     Batches hold ``sample_position`` int64 [B], positions in the whole data set.
 
     ``dataset``: a ``PackedDataset``, a view or a ``Subset`` of one.
-    ``prefetch_factor``: batches that each worker prepares ahead (2).
+    ``prefetch_factor``: batches that each worker prepares ahead (2), at least those that it puts
+    together at once.
     ``persistent_workers``: keep worker processes between epochs.
     ``pin_memory``: put batches into page-locked memory if there is a GPU.
     ``seed``: the order of an epoch is a pure function of it and of the number of the epoch.
@@ -123,15 +124,11 @@ class GraphLoader:
         if self._transformed is not None:
             return self._transformed.iterate(epoch, batches, self.form)
         self.dataset.prepare(self.form)
-        stretches = _stretches(batches, self._at_once())
+        at_once = self.dataset.worth_at_once(self.batch_size, self.form)
+        stretches = _stretches(batches, at_once)
         if self.num_workers == 0:
             return chain.from_iterable(map(self._assemble, stretches))
-        return self._assemble_ahead(stretches)
-
-    def _at_once(self) -> int:
-        """How many batches are put together at once; of threads none more than it may prepare."""
-        worth = self.dataset.worth_at_once(self.batch_size, self.form)
-        return min(worth, max(1, self.prefetch_factor)) if self.num_workers else worth
+        return self._assemble_ahead(stretches, max(1, self.prefetch_factor // at_once))
 
     def _assemble(self, positions: np.ndarray) -> list[Batch]:
         batches = self.dataset.batches(positions, self.form)
@@ -139,14 +136,14 @@ class GraphLoader:
             return batches
         return [batch if batch.ptr.is_cuda else batch.pin_memory() for batch in batches]
 
-    def _assemble_ahead(self, stretches: list[np.ndarray]) -> Iterator[Batch]:
+    def _assemble_ahead(self, stretches: list[np.ndarray], ahead: int) -> Iterator[Batch]:
+        """The batches, made by threads that each are up to so many stretches ahead."""
         pending: deque[Future[list[Batch]]] = deque()
-        ahead = self.num_workers * self.prefetch_factor
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="qgpipe-loader")
         try:
             for positions in stretches:
                 pending.append(pool.submit(self._assemble, positions))
-                if len(pending) * len(stretches[0]) > ahead:
+                if len(pending) > self.num_workers * ahead:
                     yield from pending.popleft().result()
             while pending:
                 yield from pending.popleft().result()

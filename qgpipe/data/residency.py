@@ -12,8 +12,9 @@ import psutil
 import torch
 
 from qgpipe.data.blocks import Blocks
-from qgpipe.data.forms import in_form, list_bytes
+from qgpipe.data.forms import in_form
 from qgpipe.data.gathering import concatenate
+from qgpipe.data.lists import list_bytes
 from qgpipe.data.packed import Form
 from qgpipe.data.parts import open_part
 from qgpipe.errors import ConfigError

@@ -10,7 +10,7 @@ import numpy as np
 
 from qgpipe.data.packed import BitAdjacency, EdgePairs
 
-LIMIT = 1 << 22  # pairs of nodes, or edges, of a run that has more than one graph
+LIMIT = 1 << 20  # pairs of nodes, or edges, of a run that has more than one graph: fit a cache
 
 StoredEdges = TypeVar("StoredEdges", bound=BitAdjacency | EdgePairs)
 

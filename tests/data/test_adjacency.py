@@ -14,7 +14,7 @@ from qgpipe.data.adjacency import (
     sorted_and_unique,
     sorted_by_source,
 )
-from qgpipe.data.forms import as_lists
+from qgpipe.data.lists import as_lists
 from qgpipe.data.packed import EdgePairs, offsets
 
 

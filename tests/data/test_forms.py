@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qgpipe.data.adjacency import edge_index, pairs_to_bits
-from qgpipe.data.forms import as_bit_rows, as_lists, in_form, list_dtype, sorted_in_form
+from qgpipe.data.adjacency import as_bit_rows, edge_index, pairs_to_bits
+from qgpipe.data.forms import in_form, sorted_in_form
+from qgpipe.data.lists import as_lists, list_dtype
 from qgpipe.data.packed import BitRows, EdgeLists, EdgePairs, Packed, offsets
 
 

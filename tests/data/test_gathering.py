@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from qgpipe.data.adjacency import as_pairs
-from qgpipe.data.forms import as_bit_rows, as_lists
+from qgpipe.data.adjacency import as_bit_rows, as_pairs
 from qgpipe.data.gathering import concatenate, select
+from qgpipe.data.lists import as_lists
 from qgpipe.data.packed import BitAdjacency, EdgePairs, Edges, Packed
 from qgpipe.data.packing import pack
 

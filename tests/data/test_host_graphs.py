@@ -105,9 +105,13 @@ def test_large_graphs_come_one_batch_at_a_time(
     assert dataset.worth_at_once(1, "edges") == 1  # spelt out, a batch is no small copy
 
 
-def test_threads_put_no_more_together_than_they_may_prepare(
-    make_graphs: MakeGraphs, write_dataset_of: Callable[..., Path], tmp_path: Path
+def test_threads_put_together_several_batches_too(
+    make_graphs: MakeGraphs,
+    write_dataset_of: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("qgpipe.data.dataset.AT_ONCE", 3)
     dataset = PackedDataset(write_dataset_of(tmp_path, [make_graphs([3] * 9)]))
     asked: list[int] = []
 
@@ -117,7 +121,7 @@ def test_threads_put_no_more_together_than_they_may_prepare(
             return super().batches(positions, form)
 
     dataset.__class__ = Watched
-    loader = GraphLoader(dataset, 2, num_workers=1, prefetch_factor=3)
+    loader = GraphLoader(dataset, 2, num_workers=1, prefetch_factor=1)
     loader.form = "dense"
     assert [batch.num_graphs for batch in loader] == [2, 2, 2, 2, 1]
     assert asked == [3, 1, 1]

@@ -12,7 +12,7 @@ from numcodecs import Zstd
 from safetensors import safe_open
 from torch_geometric.data import Data
 
-from qgpipe.data.forms import as_lists
+from qgpipe.data.lists import as_lists
 from qgpipe.data.packed import Packed
 from qgpipe.data.packing import pack
 from qgpipe.data.parts import (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qgpipe.data import runs
 from qgpipe.data.adjacency import as_pairs, pairs_to_bits
-from qgpipe.data.forms import as_lists
+from qgpipe.data.lists import as_lists
 from qgpipe.data.packed import EdgePairs, offsets
 from qgpipe.data.runs import in_runs
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 from graphs import GraphFiles, sprinkled, write_part_file
 from machine import describe
-from measure import Contender, keep, processor_time, rates, table
+from measure import Clock, Contender, keep, processor_time, rates, table
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
@@ -29,9 +30,11 @@ from qgpipe.data.packed import Form
 
 PACKAGES = ("numpy", "torch", "torch-geometric")
 BATCH_SIZE = 32
+WORKERS = 2
 FORMS: tuple[Form, ...] = ("edges", "csr", "dense")
 FIELDS = ("x", "y", "graph_features", "edge_index", "batch", "ptr")
 BASES = ("PyG, in memory", "QuantumGravPy's way: .pt files")
+WITHOUT = "PyG, in memory, without workers"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def _report(scale: Scale) -> Iterator[str]:
     yield "# Loading alone"
     yield (
         f"{scale.graphs:,} causal sets of two-dimensional flat spacetime, each with 12 node and 4 "
-        f"graph features, in batches of {BATCH_SIZE}, without worker processes or threads. "
+        f"graph features, in batches of {BATCH_SIZE}. "
         f"{describe(*PACKAGES)} {torch.get_num_threads()} thread(s)."
     )
     yield (
@@ -72,30 +75,33 @@ def _report(scale: Scale) -> Iterator[str]:
         "`edges` gives `edge_index` (int64), as PyG does. `csr` and `dense` give what training "
         "consumes: compact edges, which the step spells out on the device where it computes; the "
         "lines that say so include that, or the `edge_index` made of them. Copying alone copies "
-        "all tensors of the finished batches of the same form, which no loader can avoid. All "
-        "contenders gave the same batches."
+        "all tensors of the finished batches of the same form, which no loader can avoid. First "
+        "without workers, then with them. All contenders gave the same batches."
     )
     for smallest, largest in scale.sizes:
         graphs = sprinkled(scale.graphs, smallest, largest)
         edges = sum(graph.num_edges for graph in graphs) / len(graphs)
         yield f"## {smallest} to {largest} elements, {edges:,.0f} edges on average"
         with tempfile.TemporaryDirectory() as folder:
-            yield _table(graphs, Path(folder), scale)
+            description = write_part_file(graphs, Path(folder))
+            files = GraphFiles.write(graphs, Path(folder) / "pt")
+            yield _table(graphs, files, description, scale)
+            yield (
+                f"With {WORKERS} workers, PyG's and QuantumGravPy's being processes that stay, "
+                "ours threads; by the clock on the wall:"
+            )
+            yield _table_of_workers(graphs, files, description, scale)
 
 
-def _table(graphs: Sequence[Data], folder: Path, scale: Scale) -> str:
-    loads = _loads(graphs, folder)
+def _table(graphs: Sequence[Data], files: GraphFiles, description: Path, scale: Scale) -> str:
+    loads = _loads(graphs, files, description)
     _compare(graphs, loads)
     for form in FORMS:
         batches = list(loads[f"memory, {form}"]())
         loads[f"copying alone, {form}"] = lambda batches=batches: map(_copied, batches)
-    contenders = [
-        Contender(name, 1, len(graphs), lambda load=load: _exhaust(load()))
-        for name, load in loads.items()
-    ]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     clock = processor_time(torch.get_num_threads(), device)
-    found = {c.name: rate for c, rate in rates(contenders, scale.rounds, clock).items()}
+    found = _rates(graphs, loads, scale.rounds, clock)
     return table(
         ("what", "graphs/s", *(f"over {base}" for base in BASES), "of copying alone"),
         [
@@ -115,10 +121,42 @@ def _form(name: str) -> str:
     return next((form for form in FORMS if form in name.split("edge_index")[0]), "edges")
 
 
-def _loads(graphs: Sequence[Data], folder: Path) -> dict[str, Load]:
+def _table_of_workers(
+    graphs: Sequence[Data], files: GraphFiles, description: Path, scale: Scale
+) -> str:
+    kept = {"num_workers": WORKERS, "persistent_workers": True}
+    theirs = {
+        BASES[1]: DataLoader(files, BATCH_SIZE, **kept),
+        BASES[0]: DataLoader(list(graphs), BATCH_SIZE, **kept),
+        WITHOUT: DataLoader(list(graphs), BATCH_SIZE),
+    }
+    loads: dict[str, Load] = {name: lambda loader=loader: loader for name, loader in theirs.items()}
+    for residency in ("mmap", "memory"):
+        dataset = PackedDataset(description, residency=residency)
+        for form in FORMS:
+            loader = GraphLoader(dataset, BATCH_SIZE, num_workers=WORKERS)
+            loader.form = form
+            loads[f"{residency}, {form}"] = lambda loader=loader: loader
+    _compare(graphs, loads)
+    found = _rates(graphs, loads, scale.rounds, time.perf_counter)
+    bases = (BASES[0], WITHOUT)
+    rows = [(name, rate, *(rate / found[base] for base in bases)) for name, rate in found.items()]
+    return table(("what", "graphs/s", *(f"over {base}" for base in bases)), rows)
+
+
+def _rates(
+    graphs: Sequence[Data], loads: dict[str, Load], rounds: int, clock: Clock
+) -> dict[str, float]:
+    """Graphs a second of each, by its name."""
+    contenders = [
+        Contender(name, 1, len(graphs), lambda load=load: _exhaust(load()))
+        for name, load in loads.items()
+    ]
+    return {contender.name: rate for contender, rate in rates(contenders, rounds, clock).items()}
+
+
+def _loads(graphs: Sequence[Data], files: GraphFiles, description: Path) -> dict[str, Load]:
     """What loads all graphs once, by its name."""
-    description = write_part_file(graphs, folder)
-    files = GraphFiles.write(graphs, folder / "pt")
     result: dict[str, Load] = {
         BASES[1]: lambda: DataLoader(files, BATCH_SIZE),
         BASES[0]: lambda: DataLoader(list(graphs), BATCH_SIZE),

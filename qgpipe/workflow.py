@@ -168,20 +168,20 @@ class Plan:
         config = self._run(wildcards).config
         return prediction_section(config, self.predicted_store(wildcards), self.folders)
 
-    def store_path(self, wildcards: Any, threads: int) -> Path:
+    def store_path(self, wildcards: Any, output: Any) -> Path:
         """Where the store of a job that applies a model lies."""
         return self.predicted_store(wildcards).path
 
-    def context(self, wildcards: Any, threads: int) -> dict[str, Any]:
+    def context(self, wildcards: Any, output: Any) -> dict[str, Any]:
         """What a job is told beside its section: its configuration, and the file that it is from.
 
-        Snakemake compares no parameter that is a function of ``threads``.
+        Snakemake compares no parameter that is a function of ``output``.
         """
         return {"config": self._run(wildcards).config, "file": self.file}
 
-    def tuning_context(self, wildcards: Any, threads: int) -> dict[str, Any]:
+    def tuning_context(self, wildcards: Any, output: Any) -> dict[str, Any]:
         """What a job of a study is told: the configuration as it was read, too."""
-        return {**self.context(wildcards, threads), "raw": self.raw}
+        return {**self.context(wildcards, output), "raw": self.raw}
 
     def section(self, stage: str) -> Callable[[Any], dict[str, Any]]:
         """A function of wildcards: what shapes the result of ``stage``, for ``params``."""
@@ -193,7 +193,7 @@ class Plan:
         """What shapes a part, for the ``params`` of its preprocessing job."""
         return self._data(wildcards).sections[wildcards.part]
 
-    def samples(self, wildcards: Any, threads: int) -> dict[str, Any]:
+    def samples(self, wildcards: Any, output: Any) -> dict[str, Any]:
         """Arguments of ``preprocess_part`` that say which samples a part holds."""
         planned = self.planned_part(wildcards)
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,10 @@ class GraphLoader:
         full, rest = divmod(len(self.dataset), self.batch_size)
         return full if self.drop_last or not rest else full + 1
 
+    def num_graphs(self, start: int, stop: int) -> int:
+        """Graphs in the batches from number ``start`` up to ``stop`` of an epoch."""
+        return min(stop * self.batch_size, len(self.dataset)) - start * self.batch_size
+
     def __iter__(self) -> Iterator[Batch]:
         return self.iterate(self.epoch)
 
@@ -127,8 +131,8 @@ class GraphLoader:
         at_once = self.dataset.worth_at_once(self.batch_size, self.form)
         stretches = _stretches(batches, at_once)
         if self.num_workers == 0:
-            return chain.from_iterable(map(self._assemble, stretches))
-        return self._assemble_ahead(stretches, max(1, self.prefetch_factor // at_once))
+            return _let_go(map(self._assemble, stretches))
+        return _let_go(self._assemble_ahead(stretches, max(1, self.prefetch_factor // at_once)))
 
     def _assemble(self, positions: np.ndarray) -> list[Batch]:
         batches = self.dataset.batches(positions, self.form)
@@ -136,7 +140,7 @@ class GraphLoader:
             return batches
         return [batch if batch.ptr.is_cuda else batch.pin_memory() for batch in batches]
 
-    def _assemble_ahead(self, stretches: list[np.ndarray], ahead: int) -> Iterator[Batch]:
+    def _assemble_ahead(self, stretches: list[np.ndarray], ahead: int) -> Iterator[list[Batch]]:
         """The batches, made by threads that each are up to so many stretches ahead."""
         pending: deque[Future[list[Batch]]] = deque()
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="qgpipe-loader")
@@ -144,11 +148,19 @@ class GraphLoader:
             for positions in stretches:
                 pending.append(pool.submit(self._assemble, positions))
                 if len(pending) > self.num_workers * ahead:
-                    yield from pending.popleft().result()
+                    yield pending.popleft().result()
             while pending:
-                yield from pending.popleft().result()
+                yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _let_go(stretches: Iterator[list[Batch]]) -> Iterator[Batch]:
+    """The batches one by one, each held by none but who uses it, who may move it to a GPU."""
+    for batches in stretches:
+        batches.reverse()
+        while batches:
+            yield batches.pop()
 
 
 def _stretches(batches: list[np.ndarray], at_once: int) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ import torch
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.errors import ConfigError, DataError, DivergenceError, TrainingError
 from qgpipe.models import check_model, check_targets
-from qgpipe.training.training_pass import batches
+from qgpipe.training.step_batches import batches
 from qgpipe.training.trouble import explained, memory_for, remedy_for
 
 
@@ -32,7 +32,7 @@ def check_fit(
             remedy="make training.batch_size smaller, or set training.drop_last to false",
         )
     try:
-        batch = next(batches(loader, epoch=1, start=0))
+        batch = next(batches(loader, epoch=1, first=0))
         with memory_for(batch, device):
             outputs = check_model(
                 model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from qgpipe.training.randomness import seed_everything
 from qgpipe.training.shares import Share
+from qgpipe.training.step_batches import StepBatches
 from qgpipe.training.training_step import Taken, TrainingStep
 
 
@@ -35,28 +36,18 @@ class GroupStep(TrainingStep):
             find_unused_parameters=find_unused_parameters,
         )
 
-    def __call__(self, batches: Sequence[Any]) -> Taken:
-        """Take a step on the shares in ``batches``, which count as one batch."""
-        shares: Sequence[Share] = batches
-        num_graphs = sum(share.whole for share in shares)
-        self._seed(shares[0])
+    def __call__(self, batches: StepBatches) -> Taken:
+        """Take a step on shares of ``batches``, which count as one batch."""
         self.optimizer.zero_grad()
-        losses = []
-        for share in shares:
-            is_last = share is shares[-1]
-            with nullcontext() if is_last else self._shared.no_sync():
-                losses.append(self._backward(share.batch, share.graphs / num_graphs))
-        gradient_norm = self._advance()
-        return Taken(
-            loss=sum(losses[1:], start=losses[0]),
-            num_graphs=num_graphs,
-            positions=[
-                share.batch.sample_position
-                for share in shares
-                if share.graphs and "sample_position" in share.batch
-            ],
-            gradient_norm=None if self.precision.leaves_out_overflows else gradient_norm,
-        )
+        losses, positions = [], []
+        for number, share in enumerate(batches, 1):
+            if number == 1:
+                self._seed(share)
+            with nullcontext() if number == batches.number else self._shared.no_sync():
+                losses.append(self._backward(share.batch, share.graphs / batches.num_graphs))
+            if share.graphs and "sample_position" in share.batch:
+                positions.append(share.batch.sample_position)
+        return self._taken(losses, batches.num_graphs, positions)
 
     def _seed(self, share: Share) -> None:
         words = np.random.SeedSequence((*share.step, self._rank)).generate_state(1)

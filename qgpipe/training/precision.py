@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -38,6 +39,13 @@ class Precision:
         mixed = self._dtype is not torch.float32
         return torch.autocast(self._device, self._dtype if mixed else None, enabled=mixed)
 
+    def in_full(self, outputs: Any) -> Any:
+        """What the loss is computed from: ``outputs`` with all real numbers as float32 at least.
+
+        Those in mappings, lists and tuples too, which stay of their kinds.
+        """
+        return outputs if self._dtype is torch.float32 else _float32(outputs)
+
     def scaled(self, loss: Tensor) -> Tensor:
         """The loss to start the backward pass from."""
         return self._scaler.scale(loss)
@@ -68,12 +76,15 @@ class Precision:
         self._scaler.load_state_dict(dict(state))
 
 
-def in_full(outputs: Any) -> Any:
-    """``outputs`` with all real tensors in its mappings and lists as float32 at least."""
-    if isinstance(outputs, Tensor):
-        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
-    if isinstance(outputs, Mapping):
-        return {key: in_full(value) for key, value in outputs.items()}
-    if isinstance(outputs, list | tuple):
-        return [in_full(value) for value in outputs]
-    return outputs
+def _float32(value: Any) -> Any:
+    """``value`` with all tensors of fewer digits in it as float32; its containers stay such."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+    if isinstance(value, MutableMapping):
+        replaced = copy.copy(value)
+        replaced.update({key: _float32(item) for key, item in value.items()})
+        return replaced
+    if isinstance(value, list | tuple):
+        items = map(_float32, value)
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value

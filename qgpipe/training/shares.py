@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Share:
-    """What a rank computes of a batch of ``whole`` graphs: ``graphs`` of them, in ``batch``.
+    """What a rank computes of a batch: ``graphs`` of its graphs, in ``batch``.
 
     A rank for which there is none has one graph in ``batch`` all the same, of weight zero: all
     ranks have to take each step together. ``step`` (seed, epoch, number of the batch) is what
@@ -24,7 +24,6 @@ class Share:
 
     batch: Any
     graphs: int
-    whole: int
     step: tuple[int, int, int]
 
 
@@ -60,12 +59,16 @@ class ShareLoader:
         """Number of batches in an epoch, which is that of any rank."""
         return len(self.loader)
 
+    def num_graphs(self, start: int, stop: int) -> int:
+        """Graphs of these batches, of all ranks."""
+        return self.loader.num_graphs(start, stop)
+
     def iterate(self, epoch: int, start_batch: int = 0) -> Iterator[Share]:
         """The shares in the batches of ``epoch``, from number ``start_batch`` on."""
         wholes = self.loader.batches(epoch, start_batch)
         shares = [share_of_batch(positions, self._rank, self._size) for positions in wholes]
         computed = [s if len(s) else w[:1] for s, w in zip(shares, wholes, strict=True)]
         batches = self.loader.load(epoch, computed)
-        numbered = enumerate(zip(batches, shares, wholes, strict=True), start_batch)
-        for number, (batch, share, whole) in numbered:
-            yield Share(batch, len(share), len(whole), (self.seed, epoch, number))
+        numbered = enumerate(zip(batches, shares, strict=True), start_batch)
+        for number, (batch, share) in numbered:
+            yield Share(batch, len(share), (self.seed, epoch, number))

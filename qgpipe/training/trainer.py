@@ -43,7 +43,8 @@ from qgpipe.training.randomness import (
     seed_everything,
 )
 from qgpipe.training.selection import Selection
-from qgpipe.training.training_pass import TrainingPass, can_resume_within_epoch
+from qgpipe.training.step_batches import can_resume_within_epoch
+from qgpipe.training.training_pass import TrainingPass
 
 logger = logging.getLogger(__name__)
 

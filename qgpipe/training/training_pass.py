@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.training.loss_log import LossLog
+from qgpipe.training.step_batches import in_steps
 from qgpipe.training.training_step import TrainingStep
 from qgpipe.training.trouble import explained
 
@@ -52,8 +52,8 @@ class TrainingPass:
         take_step.model.train()
         self._started = time.perf_counter()
         try:
-            for group in in_groups(batches(loader, epoch, self.batch), self._accumulate):
-                self.losses.add(**vars(take_step(group)))
+            for batches in in_steps(loader, epoch, self.batch, self._accumulate):
+                self.losses.add(**vars(take_step(batches)))
                 self.step += 1
                 if self.losses.is_full:
                     self.check(loader, epoch)
@@ -85,22 +85,6 @@ class TrainingPass:
         self.step = state["step"]
         self.losses.load_state_dict(state["losses"])
         self._earlier_seconds = state["seconds"]
-
-
-def can_resume_within_epoch(loader: Iterable) -> bool:
-    """Whether ``loader`` can start in the middle of an epoch."""
-    return hasattr(loader, "iterate")
-
-
-def batches(loader: Any, epoch: int, start: int) -> Iterator:
-    """The batches of ``epoch`` from number ``start`` on."""
-    return iter(loader.iterate(epoch, start) if can_resume_within_epoch(loader) else loader)
-
-
-def in_groups(items: Iterator, size: int) -> Iterator[list]:
-    """``items`` in lists of ``size``; the last may be shorter."""
-    while group := list(itertools.islice(items, size)):
-        yield group
 
 
 def _samples(loader: Any, positions: list[int]) -> str:

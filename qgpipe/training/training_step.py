@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from torch.nn.utils import clip_grads_with_norm_
 from qgpipe.models.build import call_model
 from qgpipe.training.average import WeightAverage
 from qgpipe.training.criterion import Criterion, batch_loss, require_gradient
-from qgpipe.training.precision import Precision, in_full
+from qgpipe.training.precision import Precision
+from qgpipe.training.step_batches import StepBatches
 from qgpipe.training.trouble import memory_for
 
 
@@ -49,20 +50,27 @@ class TrainingStep:
     clip: float | None = None
     average: WeightAverage | None = None
 
-    def __call__(self, batches: Sequence[Any]) -> Taken:
-        """Take a step on ``batches``, which count as one batch.
+    def __call__(self, batches: StepBatches) -> Taken:
+        """Take a step on ``batches``, which count as one batch; each is let go of after use.
 
         Each has a share in the loss by its number of graphs, so that a criterion that averages
         over its batch averages over all. Raises ``TrainingError`` if the criterion fails.
         """
-        num_graphs = sum(batch.num_graphs for batch in batches)
         self.optimizer.zero_grad()
-        losses = [self._backward(batch, batch.num_graphs / num_graphs) for batch in batches]
+        losses, positions = [], []
+        for batch in batches:
+            losses.append(self._backward(batch, batch.num_graphs / batches.num_graphs))
+            if "sample_position" in batch:
+                positions.append(batch.sample_position)
+        return self._taken(losses, batches.num_graphs, positions)
+
+    def _taken(self, losses: list[Tensor], num_graphs: int, positions: list[Tensor]) -> Taken:
+        """Finish the step whose gradients are there."""
         gradient_norm = self._advance()
         return Taken(
             loss=sum(losses[1:], start=losses[0]),
             num_graphs=num_graphs,
-            positions=[batch.sample_position for batch in batches if "sample_position" in batch],
+            positions=positions,
             gradient_norm=None if self.precision.leaves_out_overflows else gradient_norm,
         )
 
@@ -81,7 +89,7 @@ class TrainingStep:
     def _loss(self, batch: Any) -> Tensor:
         with self.precision.autocast():
             outputs = call_model(self.model, batch, self.apply_model)
-        return batch_loss(self.criterion, in_full(outputs), batch)
+        return batch_loss(self.criterion, self.precision.in_full(outputs), batch)
 
     def _advance(self) -> Tensor:
         """Change the weights along the gradients; returns the norm of these, shape ()."""

@@ -13,6 +13,7 @@ from qgpipe.training.interruption import Interrupted
 from qgpipe.training.loss_log import LossLog
 from qgpipe.training.precision import Precision
 from qgpipe.training.randomness import restore_rng, rng_state
+from qgpipe.training.step_batches import StepBatches
 from qgpipe.training.trainer import Trainer
 from qgpipe.training.training_step import TrainingStep
 
@@ -152,11 +153,11 @@ def test_a_step_does_not_wait_for_the_device(precision):
     )
     graphs = [Data(x=torch.randn(4, 2), y=torch.tensor(i % 3)) for i in range(6)]
     batches = [Batch.from_data_list(graphs[i : i + 3]).to(device) for i in (0, 3)]
-    log.add(**vars(step(batches)))  # what is built once may wait
+    log.add(**vars(step(StepBatches.of(batches))))  # what is built once may wait
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(5):
-            log.add(**vars(step(batches)))
+            log.add(**vars(step(StepBatches.of(batches))))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert log.settle() is None
@@ -176,7 +177,7 @@ def test_loading_and_training_do_not_wait_for_the_device(make_config, open_data,
     torch.cuda.set_sync_debug_mode("error")
     try:
         for batch in loaders.train.iterate(2):
-            log.add(**vars(step([batch])))
+            log.add(**vars(step(StepBatches.of([batch]))))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert loaders.train.form == form

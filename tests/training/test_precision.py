@@ -1,8 +1,11 @@
+from collections import OrderedDict
+from typing import NamedTuple
+
 import pytest
 import torch
 
 from qgpipe.errors import TrainingError
-from qgpipe.training.precision import Precision, in_full
+from qgpipe.training.precision import Precision
 
 CPU = torch.device("cpu")
 
@@ -19,13 +22,26 @@ def test_a_model_computes_in_the_type_that_is_asked_for_and_its_weights_stay(nam
     assert model.weight.dtype == torch.float32
 
 
+class Outputs(NamedTuple):
+    logits: torch.Tensor
+    more: object
+
+
 def test_outputs_come_back_in_single_precision_for_the_loss():
     half, labels = torch.ones(2, dtype=torch.bfloat16), torch.ones(2, dtype=torch.int64)
     double = torch.ones(2, dtype=torch.float64)
-    outputs = in_full({0: half, 1: [half.half(), labels], "pos": (double, "text")})
-    assert outputs[0].dtype == outputs[1][0].dtype == torch.float32
+    given = OrderedDict({0: half, 1: [half.half(), labels], "pos": Outputs(half, (double, "text"))})
+    outputs = Precision("bf16", CPU).in_full(given)
+    assert outputs[0].dtype == outputs[1][0].dtype == outputs["pos"].logits.dtype == torch.float32
     assert outputs[1][1] is labels
-    assert outputs["pos"] == [double, "text"]
+    assert outputs["pos"].more == (double, "text")
+    assert type(outputs) is OrderedDict
+    assert given[0] is half
+
+
+def test_outputs_in_single_precision_are_left_alone():
+    outputs = object()
+    assert Precision("fp32", CPU).in_full(outputs) is outputs
 
 
 def parameter(value):

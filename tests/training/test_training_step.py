@@ -10,6 +10,7 @@ from torch_geometric.data import Batch, Data
 from qgpipe.errors import TrainingError
 from qgpipe.training.average import WeightAverage
 from qgpipe.training.precision import Precision
+from qgpipe.training.step_batches import StepBatches
 from qgpipe.training.training_step import TrainingStep
 
 CPU = torch.device("cpu")
@@ -47,6 +48,10 @@ def batches(graphs, size):
     return [Batch.from_data_list(graphs[i : i + size]) for i in range(0, len(graphs), size)]
 
 
+def taking(step, batches):
+    return step(StepBatches.of(batches))
+
+
 def stepper(optimizer=torch.optim.SGD, lr=0.5, precision="fp32", criterion=loss_of_classes, **more):
     torch.manual_seed(1)
     model = Mean()
@@ -70,7 +75,7 @@ def test_a_step_on_one_batch_is_that_of_the_optimizer():
     (batch,) = batches(graphs(6), 6)
     after, gradients, loss = by_hand(batch)
     step = stepper()
-    taken = step([batch])
+    taken = taking(step, [batch])
     assert torch.equal(weights(step), after)
     assert taken.loss.item() == loss
     assert taken.gradient_norm.item() == pytest.approx(gradients.norm().item())
@@ -84,8 +89,8 @@ def test_small_batches_that_make_a_step_equal_the_large_one(number, size, optimi
     few = stepper(optimizer=optimizer)
     many = stepper(optimizer=optimizer)
     samples = graphs(number)
-    one = few(batches(samples, number))
-    all_of_them = many(batches(samples, size))  # the last one is short
+    one = taking(few, batches(samples, number))
+    all_of_them = taking(many, batches(samples, size))  # the last one is short
     assert torch.allclose(weights(few), weights(many), rtol=0, atol=1e-6)
     assert all_of_them.loss.item() == pytest.approx(one.loss.item(), abs=1e-6)
     assert all_of_them.num_graphs == number
@@ -98,7 +103,7 @@ def test_long_gradients_are_scaled_down_to_the_limit():
     limit = gradients.norm().item() / 4
     step = stepper(clip=limit)
     before = weights(step)
-    taken = step([batch])
+    taken = taking(step, [batch])
     assert taken.gradient_norm.item() == pytest.approx(4 * limit)
     assert (before - weights(step)).norm().item() == pytest.approx(0.5 * limit, rel=1e-4)
 
@@ -106,15 +111,15 @@ def test_long_gradients_are_scaled_down_to_the_limit():
 def test_short_ones_are_left():
     (batch,) = batches(graphs(6), 6)
     step = stepper(clip=1e3)
-    step([batch])
+    taking(step, [batch])
     assert torch.equal(weights(step), by_hand(batch)[0])
 
 
 def test_the_limit_is_for_all_batches_of_a_step_together():
     samples = graphs(9)
     few, many = stepper(clip=0.1), stepper(clip=0.1)
-    few(batches(samples, 9))
-    many(batches(samples, 2))
+    taking(few, batches(samples, 9))
+    taking(many, batches(samples, 2))
     assert torch.allclose(weights(few), weights(many), rtol=0, atol=1e-6)
 
 
@@ -122,7 +127,7 @@ def test_the_limit_is_for_all_batches_of_a_step_together():
 def test_mixed_precision_is_near_single_precision(precision):
     (batch,) = batches(graphs(6), 6)
     step = stepper(precision=precision)
-    step([batch])
+    taking(step, [batch])
     assert not torch.equal(weights(step), by_hand(batch)[0])
     assert torch.allclose(weights(step), by_hand(batch)[0], rtol=0, atol=2e-2)
 
@@ -138,21 +143,21 @@ def test_targets_keep_their_precision():
     samples = graphs(2)
     for sample in samples:
         sample.y = torch.tensor(4097.0)
-    stepper(precision="bf16", criterion=criterion)(batches(samples, 2))
+    taking(stepper(precision="bf16", criterion=criterion), batches(samples, 2))
     assert seen == [(torch.float32, [4097.0, 4097.0])]
 
 
 def test_overflow_in_fp16_is_no_trouble():
     step = stepper(precision="fp16", criterion=lambda o, d: 1e35 * loss_of_classes(o, d))
     before = weights(step)
-    taken = step(batches(graphs(4), 4))
+    taken = taking(step, batches(graphs(4), 4))
     assert taken.gradient_norm is None
     assert torch.equal(weights(step), before)
 
 
 def test_gradients_that_are_not_finite_are_told():
     step = stepper(criterion=lambda o, d: (o[0] * 0).sum().sqrt())  # has slope 0 · infinity
-    assert math.isnan(step(batches(graphs(4), 4)).gradient_norm.item())
+    assert math.isnan(taking(step, batches(graphs(4), 4)).gradient_norm.item())
 
 
 def test_the_average_takes_in_the_weights_after_each_step():
@@ -160,7 +165,7 @@ def test_the_average_takes_in_the_weights_after_each_step():
     step.average = WeightAverage(step.model, 0.5)
     first = weights(step)
     (batch,) = batches(graphs(6), 6)
-    step([batch])
+    taking(step, [batch])
     average = torch.cat([p.flatten() for p in step.average.model.parameters()])
     assert torch.allclose(average, (first + weights(step)) / 2)
 
@@ -168,4 +173,4 @@ def test_the_average_takes_in_the_weights_after_each_step():
 def test_a_loss_without_a_gradient_is_an_error():
     step = stepper(criterion=lambda outputs, data: outputs[0].detach().mean())
     with pytest.raises(TrainingError, match="the loss has no gradient; compute it from"):
-        step(batches(graphs(4), 4))
+        taking(step, batches(graphs(4), 4))

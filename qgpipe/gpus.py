@@ -8,6 +8,7 @@ with their process: a job that was killed leaves its GPU free. Slurm shares them
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,9 @@ from qgpipe.lock import FolderInUse, FolderLock
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _DRIVER = Path("/proc/driver/nvidia/gpus")
+_OTHER_DRIVERS = (Path("/dev/dxg"), Path("/dev/kfd"))  # in Windows' Linux, of AMD
+
+logger = logging.getLogger(__name__)
 
 
 def visible_gpus() -> list[str]:
@@ -28,14 +32,20 @@ def visible_gpus() -> list[str]:
     return [name.strip() for name in named.split(",") if name.strip()]
 
 
+def has_gpu() -> bool:
+    """Whether there is a GPU that this process may use; asked without loading a driver."""
+    elsewhere = VISIBLE not in os.environ and any(map(Path.exists, _OTHER_DRIVERS))
+    return bool(visible_gpus()) or elsewhere
+
+
 @contextmanager
 def own_gpus(count: int, device: str) -> Iterator[list[str]]:
     """A block in which this process and its children see ``count`` GPUs of their own.
 
     Where all are taken, as when ``--resources gpu`` is larger than their number, those with the
     fewest jobs are shared. Gives the names of the GPUs; none, and nothing is changed, for no
-    ``count``, where ``device`` names a certain one or the CPU, where Slurm has chosen, and where
-    there is no GPU.
+    ``count``, where ``device`` names a certain one or the CPU, where Slurm has chosen, where there
+    is no GPU, and where no locks can be kept.
     """
     gpus = visible_gpus()
     chosen = device not in ("auto", "cuda") or "SLURM_JOB_ID" in os.environ
@@ -43,7 +53,12 @@ def own_gpus(count: int, device: str) -> Iterator[list[str]]:
         yield []
         return
     before = os.environ.get(VISIBLE)
-    locks = _take(gpus, min(count, len(gpus)))
+    try:
+        locks = _take(gpus, min(count, len(gpus)))
+    except OSError as error:
+        logger.warning("jobs on this machine may take the same GPU: %s", error)
+        yield []
+        return
     try:
         os.environ[VISIBLE] = ",".join(sorted(locks, key=gpus.index))
         yield sorted(locks, key=gpus.index)
@@ -58,7 +73,8 @@ def own_gpus(count: int, device: str) -> Iterator[list[str]]:
 
 def _take(gpus: Sequence[str], count: int) -> dict[str, FolderLock]:
     """Locks of ``count`` of the GPUs, by name: first of free ones, then of those with one job, …"""
-    folder = Path(tempfile.gettempdir(), f"qgpipe-gpus-{os.getuid()}")
+    own = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    folder = Path(own, f"qgpipe-gpus-{os.getuid()}")
     locks: dict[str, FolderLock] = {}
     for jobs in itertools.count():
         for gpu in gpus:

@@ -31,11 +31,16 @@ def job(snakemake: Any, name: str) -> Iterator[dict[str, Any]]:
     """
     context, section = snakemake.params.context, dict(snakemake.params.section)
     config = context["config"]
-    with stage(snakemake.log[0], config["log_level"]):
+    with stage(snakemake.log[0], config["log_level"], _title(name, Path(snakemake.log[0]).stem)):
         _name_what_is_not_followed(section)
         gpus = own_gpus(snakemake.resources.get("gpu", 0), config["training"]["device"])
         with gpus, recorded(_describe(snakemake, name, section, context)):
             yield config
+
+
+def _title(name: str, log: str) -> str:
+    """What the lines of a job begin with: ``train``, ``preprocess flat-000000000``, ``tune 1``."""
+    return log if log.startswith(name) else f"{name} {log}"
 
 
 def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) -> Job:

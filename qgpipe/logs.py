@@ -44,26 +44,30 @@ def shares_terminal() -> bool:
 
 
 @contextmanager
-def stage(log_file: str | Path, level: str | int = "INFO") -> Iterator[None]:
+def stage(
+    log_file: str | Path, level: str | int = "INFO", name: str | None = None
+) -> Iterator[None]:
     """Run a stage of the workflow with its output and tracebacks in ``log_file``.
 
     Standard output and error of this process and its children go to the file. Lines of the
     ``qgpipe.progress`` logger and errors show on the terminal too: one line for what a user
-    can mend, the traceback for a bug. An error ends the process with exit code 1; SIGINT,
-    SIGTERM, SIGUSR1 and the death of the process that runs the workflow, with ``TRY_AGAIN``.
+    can mend, the traceback for a bug. Such a line begins with ``name``, or with that of the file.
+    An error ends the process with exit code 1; SIGINT, SIGTERM, SIGUSR1 and the death of the
+    process that runs the workflow, with ``TRY_AGAIN``.
     """
     global _terminal
     path = Path(log_file)
+    name = name or path.stem
     os.environ.setdefault(SHOWING, LINES)  # processes that this one starts are told, too
     saved = os.dup(2)
     _terminal = os.fdopen(saved, "w", buffering=1)
     try:
         _redirect(path)
         configure(level)
-        _listen(path.stem)
+        _listen(name)
         yield
     except QgpipeError as error:
-        print(f"\n{path.stem}: {error}\n", file=_terminal)
+        print(f"\n{name}: {error}\n", file=_terminal)
         logging.getLogger("qgpipe").error("%s", error, exc_info=error.__cause__)
         raise SystemExit(1) from None
     except Exception:

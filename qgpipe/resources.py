@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from qgpipe.data.plan import PartPlan
+from qgpipe.gpus import has_gpu
 from qgpipe.prediction.plan import PredictedStore
 
 MB = 1e6
@@ -72,11 +73,20 @@ def prediction_minutes(store: PredictedStore, attempt: int = 1) -> int:
     return attempt * (30 + math.ceil((read + store.num_samples / TESTED_PER_SECOND) / 60))
 
 
-def training_gpus(config: Mapping[str, Any]) -> int:
-    """One for each process that trains, unless that is on the CPU."""
-    if config["training"]["device"] == "cpu":
-        return 0
-    return config.get("parallel", {"world_size": 1})["world_size"]
+def gpus(config: Mapping[str, Any], is_local: bool) -> int:
+    """One for a job that computes with a model, unless that is on the CPU.
+
+    ``is_local``: the job runs on this machine, so that ``auto`` means the CPU if there is no GPU.
+    Jobs that ask for none run side by side.
+    """
+    device = config["training"]["device"]
+    on_cpu = device == "cpu" or (device == "auto" and is_local and not has_gpu())
+    return 0 if on_cpu else 1
+
+
+def training_gpus(config: Mapping[str, Any], is_local: bool) -> int:
+    """As ``gpus``, for each process that trains."""
+    return gpus(config, is_local) * config.get("parallel", {"world_size": 1})["world_size"]
 
 
 def training_tasks(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +98,7 @@ def training_tasks(config: Mapping[str, Any]) -> dict[str, Any]:
     if section["nodes"] == 1:
         return {}
     request = {"nodes": section["nodes"], "tasks": section["world_size"], "mpi": "srun"}
-    return request | ({"tasks_per_gpu": 1} if training_gpus(config) else {})
+    return request | ({"tasks_per_gpu": 1} if gpus(config, is_local=False) else {})
 
 
 def evaluation_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:

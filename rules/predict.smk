@@ -26,7 +26,7 @@ rule predict_store:
         runtime=lambda wildcards, attempt: resources.prediction_minutes(
             plan.predicted_store(wildcards), attempt
         ),
-        gpu=0 if settings["training"]["device"] == "cpu" else 1,
+        gpu=resources.gpus(settings, workflow.local_exec),
     params:
         section=plan.prediction_section,
         context=plan.context,

@@ -19,11 +19,12 @@ rule tune_trials:
         "../envs/tune.yaml"
     threads: 8
     resources:
+        **resources.training_tasks(settings),
         mem_mb=lambda wildcards: resources.training_megabytes(
             plan.planned_parts(wildcards)
         ),
         runtime=24 * 60,
-        gpu=resources.training_gpus(settings),
+        gpu=resources.training_gpus(settings, workflow.local_exec),
     params:
         section=plan.section("tune"),
         context=plan.tuning_context,

@@ -10,7 +10,7 @@ from snakemake_logger_plugin_qgpipe.state import Job, State
 from snakemake_logger_plugin_qgpipe.words import duration
 
 # What a person looks for first, as rules make it; the rest lies beside it.
-RESULTS = ("report.html", "metrics.json", "model.pt", "sweep.svg", "sweep.csv",
+RESULTS = ("report.html", "metrics.json", "model.pt", "best.yaml", "sweep.svg", "sweep.csv",
            "cross_validation.svg", "cross_validation.csv")  # fmt: skip
 DATA = ("split.json", "dataset.json")
 AT_MOST = 10  # runs, failures

@@ -9,11 +9,14 @@ RULES = {
     "split": ("split_samples",),
     "train": ("train_run",),
     "test": ("test_run",),
+    "tune": ("tune_trials", "tune_study"),
     "predict": ("predict_store",),
     "report": ("plot_run", "report_run"),
     "compare": ("compare_runs", "compare_folds"),
 }
-TARGETS = {"all", "generate", "preprocess", "split", "train", "test", "predict", "report", "sweep"}
+TARGETS = {
+    "all", "generate", "preprocess", "split", "train", "test", "predict", "report", "sweep", "tune",
+}  # fmt: skip
 TRAINING = "train_run"
 _STAGE_OF = {rule: stage for stage, rules in RULES.items() for rule in rules}
 _ORDER = list(RULES)

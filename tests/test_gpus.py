@@ -20,6 +20,7 @@ with own_gpus(1, "auto"):
 def machine(monkeypatch, tmp_path):
     """A machine with two GPUs, and no job on them."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, 1")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
@@ -93,6 +94,15 @@ def test_no_gpu_may_be_visible(monkeypatch):
     with own_gpus(1, "auto") as gpus:
         assert gpus == []
         assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_where_no_locks_can_be_kept_all_are_seen(monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "file"))
+    with own_gpus(1, "auto") as gpus:
+        assert gpus == []
+        assert visible_gpus() == ["0", "1"]
+    assert "jobs on this machine may take the same GPU" in caplog.text
 
 
 def test_a_job_without_gpus_is_left_alone():

@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import pytest
+
 from qgpipe.data.plan import PartPlan
 from qgpipe.resources import (
     evaluation_minutes,
     generate_minutes,
+    gpus,
     listing_megabytes,
     listing_minutes,
     preprocess_megabytes,
@@ -55,9 +58,19 @@ def test_training_asks_for_a_quarter_of_the_data_up_to_a_limit():
 
 def test_training_asks_for_a_gpu_for_each_process():
     config = {"training": {"device": "auto"}}
-    assert training_gpus(config) == 1
-    assert training_gpus({**config, "parallel": {"world_size": 4}}) == 4
-    assert training_gpus({"training": {"device": "cpu"}, "parallel": {"world_size": 4}}) == 0
+    assert training_gpus(config, is_local=False) == 1
+    assert training_gpus({**config, "parallel": {"world_size": 4}}, is_local=False) == 4
+    on_cpu = {"training": {"device": "cpu"}, "parallel": {"world_size": 4}}
+    assert training_gpus(on_cpu, is_local=False) == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "asked"),
+    [("auto", "", 0), ("auto", "3", 1), ("cuda", "", 1), ("cuda:1", "", 1), ("cpu", "3", 0)],
+)
+def test_a_machine_without_a_gpu_runs_jobs_side_by_side(monkeypatch, device, visible, asked):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus({"training": {"device": device}}, is_local=True) == asked
 
 
 def test_training_on_several_nodes_asks_for_a_task_for_each_process():

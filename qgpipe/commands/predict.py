@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -28,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write a table for each store, as the rule ``predict_store`` does."""
+    import joblib
+
     from qgpipe.lock import writing
     from qgpipe.prediction.run_folder import RunFolder
     from qgpipe.prediction.without_workflow import predict
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.stores,
             made_by.folder / "predict" if inside else arguments.output,
             {"embeddings": arguments.embeddings, "format": arguments.format},
-            processes=len(os.sched_getaffinity(0)),
+            processes=joblib.cpu_count(),
         ):
             print(f"{table}: {graphs:,} graphs", flush=True)
     return 0

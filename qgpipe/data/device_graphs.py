@@ -10,6 +10,7 @@ from torch_geometric.data import Batch
 from qgpipe.data.batch import BatchRules, Parts
 from qgpipe.data.gathering import follows
 from qgpipe.data.packed import BitRows, EdgeLists, Form, Packed, offsets
+from qgpipe.data.sending import sent_to
 from qgpipe.data.table import row_ptr, table
 from qgpipe.message_passing.compact import BitEdges, CompactEdges, ListedEdges
 
@@ -50,7 +51,7 @@ class DeviceGraphs:
         where = {follow: _Rows(ptr, positions) for follow, ptr in self._ptrs.items()}
         # Another row is where each graph lies; all in one copy, for which nothing has to wait.
         facts = np.stack([positions, *(row for rows in where.values() for row in rows.facts)])
-        sent = torch.from_numpy(facts).to(self._device, non_blocking=True)
+        sent = sent_to(self._device, facts)
         index = {"graph": sent[0]}
         for k, (follow, rows) in enumerate(where.items()):
             index[follow] = rows.spelt_out(sent[2 * k + 1], sent[2 * k + 2])

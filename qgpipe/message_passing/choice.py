@@ -9,6 +9,7 @@ from torch import nn
 
 from qgpipe.data.density import Density
 from qgpipe.data.packed import Form
+from qgpipe.errors import ConfigError
 from qgpipe.message_passing.layers import SUPPORTED
 
 
@@ -38,12 +39,37 @@ def choose(
     takes_adjacency: bool,
     density: Density,
     device_type: str,
+    deterministic: bool = False,
 ) -> Choice:
     """The form for ``training.message_passing``.
 
     ``requested`` is its value; ``takes_adjacency``: whether the model, as it is called, can
-    be given one. The answer depends on these alone, so that a run that goes on goes on alike.
+    be given one; ``deterministic``: whether results must be the same to the bit. The answer
+    depends on these alone, so that a run that goes on goes on alike.
+
+    Raises ``ConfigError`` for ``csr`` where it cannot be deterministic: cuSPARSE adds products of
+    the algorithm that torch asks for in any order.
     """
+    sums_in_order = device_type == "cpu" or not deterministic
+    if requested == "csr" and not sums_in_order:
+        raise ConfigError(
+            "sparse products on a GPU are not the same to the bit each time",
+            key="training.message_passing",
+            remedy="set it to auto, dense or edges, or training.deterministic to false",
+        )
+    choice = _choose(requested, model, takes_adjacency, density, device_type)
+    if choice.form == "csr" and not sums_in_order:
+        return Choice("edges", f"{choice.reason}, and deterministic")
+    return choice
+
+
+def _choose(
+    requested: Form | Literal["auto"],
+    model: nn.Module,
+    takes_adjacency: bool,
+    density: Density,
+    device_type: str,
+) -> Choice:
     if requested == "edges":
         return Choice("edges", "as configured")
     if not takes_adjacency:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qgpipe.data.sending import sent_to
+
 # What another group costs, as many elements of an adjacency matrix: on a CPU some calls, on a
 # GPU the start of as many kernels, which takes longer than a large product.
 GROUP_COST = {"cpu": 5_000, "cuda": 1_000_000}
@@ -45,8 +47,8 @@ class Grouping:
         starts[order] = np.cumsum(padded) - padded
         total = int(padded.sum())
         # One small copy for all that is worked out on the host.
-        facts = torch.from_numpy(np.stack([order, padded, starts, sizes]))
-        order_, padded_, starts_, sizes_ = facts.to(device, non_blocking=True)
+        facts = np.stack([order, padded, starts, sizes])
+        order_, padded_, starts_, sizes_ = sent_to(device, facts)
         nodes = torch.arange(int(sizes.sum()), device=device)
         shift = torch.repeat_interleave(starts_ - ptr[:-1], sizes_, output_size=len(nodes))
         self.slot = nodes + shift

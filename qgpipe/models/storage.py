@@ -1,7 +1,8 @@
 """Model files: a model section with objects as tagged names, and the weights.
 
-No code stored in a file is ever run. The types that a file names are imported, as those of
-a configuration are, and only module types are constructed.
+No code stored in a file is ever run. But the types and functions that a file names are imported,
+and called with the arguments that stand there, as those of a configuration are: a model file
+deserves as much trust as a configuration, not more.
 """
 
 from __future__ import annotations

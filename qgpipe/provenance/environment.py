@@ -45,7 +45,8 @@ def revisions(project: Path) -> dict[str, dict[str, Any]]:
     if theirs is not None and theirs not in found.values():
         found["project"] = theirs
     return {
-        name: {key: entry[key] for key in ("revision", "dirty")} for name, entry in found.items()
+        name: {"revision": entry["revision"], "dirty": _differs(entry["folder"])}
+        for name, entry in found.items()
     }
 
 
@@ -81,8 +82,12 @@ def _revision(folder: Path) -> dict[str, Any] | None:
     lines = _git(folder, "rev-parse", "--show-toplevel", "HEAD")
     if lines is None or len(lines) != 2:
         return None
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"folder": Path(lines[0]), "revision": lines[1], "dirty": bool(changed)}
+    return {"folder": Path(lines[0]), "revision": lines[1]}
+
+
+def _differs(repository: Path) -> bool:
+    """Whether files that git follows there have changed."""
+    return bool(_git(repository, "status", "--porcelain", "--untracked-files=no"))
 
 
 def _git(folder: Path, *arguments: str) -> list[str] | None:

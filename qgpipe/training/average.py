@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class WeightAverage:
@@ -19,13 +20,13 @@ class WeightAverage:
 
     def __init__(self, model: torch.nn.Module, decay: float):
         self.model = copy.deepcopy(model).requires_grad_(False)
-        self._decay = decay
+        self._lerp = get_ema_multi_avg_fn(decay)  # for all weights at once
 
     @torch.no_grad()
     def update(self, model: torch.nn.Module) -> None:
         """Take in the weights of ``model`` after a step."""
-        for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
-            average.lerp_(weight, 1 - self._decay)
+        averages, weights = list(self.model.parameters()), list(model.parameters())
+        self._lerp(averages, weights, None)
         for mine, current in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(current)
 

@@ -92,10 +92,11 @@ def _require_gpu(config: Mapping[str, Any]) -> None:
     """Take the GPU of this rank, if ranks are on GPUs."""
     if not uses_gpus(config):
         return
-    if torch.cuda.device_count() > 1:  # Slurm may show each task only its own
-        local_rank = int(os.environ.get("LOCAL_RANK", 0))
-        require_gpus(config, local_rank + 1)
-        torch.cuda.set_device(local_rank)
+    if torch.cuda.device_count() == 1 and "SLURM_STEP_ID" in os.environ:
+        return  # Slurm shows each task only its own
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    require_gpus(config, int(os.environ.get("LOCAL_WORLD_SIZE", local_rank + 1)))
+    torch.cuda.set_device(local_rank)
 
 
 def _slurm_environment(section: Mapping[str, Any] | None) -> dict[str, str]:

@@ -60,14 +60,18 @@ def suit(
 ) -> None:
     """Let ``loaders`` give edges in the form in which ``model`` passes messages fastest.
 
-    As ``training.message_passing`` says. Others than a ``GraphLoader`` stay as they are.
+    As ``training.message_passing`` says. Others than a ``GraphLoader`` stay as they are. Raises
+    ``ConfigError`` for a form that is not deterministic on the device, if it has to be.
     """
     usual = config["apply_model"] is None and takes_adjacency(model)
-    requested = config["training"]["message_passing"]
+    training = config["training"]
+    requested, deterministic = training["message_passing"], training["deterministic"]
     choices = []
     for loader in loaders:
         if isinstance(loader, GraphLoader):
-            choice = choose(requested, model, usual, loader.dataset.density, device.type)
+            choice = choose(
+                requested, model, usual, loader.dataset.density, device.type, deterministic
+            )
             loader.form = choice.form
             choices.append(choice)
     for choice in dict.fromkeys(choices):

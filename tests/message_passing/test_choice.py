@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 from torch import nn
 from torch_geometric.nn import GATConv, SAGEConv
 
 from qgpipe.data.density import Density
+from qgpipe.errors import ConfigError
 from qgpipe.message_passing.choice import DENSE_ELSEWHERE, DENSE_ON_CPU, choose
 
 LINKS = Density(graphs=10, edges=3_000, pairs=10 * 256**2, largest=256)
@@ -40,6 +43,19 @@ def test_a_gpu_takes_dense_products_earlier() -> None:
 def test_a_configured_form_is_taken(form: str) -> None:
     choice = choose(form, nn.ModuleList([SAGEConv(2, 3)]), True, LINKS, "cpu")
     assert (choice.form, choice.reason) == (form, "as configured")
+
+
+def test_what_must_be_the_same_to_the_bit_is_not_multiplied_by_cusparse() -> None:
+    def form(requested: Any, density: Density, device: str) -> str:
+        return choose(requested, SAGEConv(2, 3), True, density, device, deterministic=True).form
+
+    assert form("auto", LINKS, "cuda") == "edges"
+    assert form("auto", CHAINS, "cuda") == "dense"
+    assert form("auto", SMALL, "cuda") == "edges"
+    assert form("edges", LINKS, "cuda") == "edges"
+    assert form("csr", LINKS, "cpu") == "csr"
+    with pytest.raises(ConfigError, match=r"training\.message_passing: sparse products on a GPU"):
+        form("csr", LINKS, "cuda")
 
 
 @pytest.mark.parametrize("requested", ["auto", "dense"])

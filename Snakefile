@@ -6,6 +6,7 @@ min_version("9.20")
 from qgpipe import paths, resources
 from qgpipe.report.figures import FIGURES
 from qgpipe.workflow import plan_workflow
+from qgpipe.workflow_device import require_device
 from qgpipe.workflow_lock import lock_outputs
 
 if not workflow.configfiles:
@@ -22,6 +23,7 @@ shell.prefix("exec ")
 
 
 onstart:
+    require_device(settings, workflow.dag, workflow.local_exec)
     lock_outputs(settings, workflow.dag)
 
 

@@ -15,7 +15,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from qgpipe import paths
 from qgpipe.config.dump import to_plain
-from qgpipe.config.load import user_folders
+from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.runs import Run, comparison_section, expand_runs
 from qgpipe.config.sections import stage_section
@@ -244,6 +244,8 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
     """
     file = str(configfiles[-1]) if configfiles else None
     try:
+        for read in configfiles:
+            load_config(read)  # says what Snakemake lets pass, such as a key given twice
         runs = {run.config["name"]: run for run in expand_runs(raw, file)}
         folders = user_folders(raw, file)
         add_search_path(*folders)

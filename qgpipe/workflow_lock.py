@@ -25,7 +25,7 @@ def lock_outputs(config: Mapping[str, Any], dag: Any) -> None:
 
     The data folder is locked for writing only until its last file is written: another run
     may then read it while this one trains. Raises ``WorkflowError``, naming the process, if
-    another run holds one of the folders.
+    another run holds one of the folders, or why they cannot be written to.
     """
     writers, runs = _jobs_by_folder(dag)
     data = FolderLock(paths.data_lock(config))
@@ -39,6 +39,10 @@ def lock_outputs(config: Mapping[str, Any], dag: Any) -> None:
             lock.write()
     except QgpipeError as error:
         raise WorkflowError(str(error)) from None
+    except OSError as error:
+        raise WorkflowError(
+            f"{error.filename}: {error.strerror}; see data.output and training.path"
+        ) from None
     for lock in (data, *locks):
         atexit.register(lock.release)
     if writers and runs:

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
-from qgpipe.commands.configuration import add_config, runs_of
+from qgpipe.commands.configuration import runs_of
+from qgpipe.prediction.run_folder import RunFolder
 
 HELP = "print the results of a finished run"
-add_arguments = add_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Let ``parser`` take a configuration file or the folder of a run as ``config``."""
+    parser.add_argument("config", type=Path, help="configuration file, or the folder of a run")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print test metrics beside the baseline, or tables over runs; and where the files are."""
-    runs = runs_of(arguments.config)
-    if len(runs) > 1:
+    configs = _configs(arguments.config)
+    if len(configs) > 1:
         from qgpipe.report.comparison_text import comparison_text
 
-        print(comparison_text(runs))
+        print(comparison_text(runs_of(arguments.config)))
     else:
         from qgpipe.report.results_text import results_text
 
-        print(results_text(runs[0].config))
+        print(results_text(configs[0]))
     return 0
+
+
+def _configs(path: Path) -> list[dict[str, Any]]:
+    """The resolved configurations of a file, or that of the run in a folder, wherever it is now."""
+    if not path.is_dir():
+        return [run.config for run in runs_of(path)]
+    config = RunFolder.open(path).config
+    where = path.resolve()
+    training = {**config["training"], "path": str(where.parent)}
+    return [{**config, "name": where.name, "training": training}]

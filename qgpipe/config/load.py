@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from qgpipe.config.homes import spelt_out
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.tags import ConfigLoader
 from qgpipe.errors import ConfigError
@@ -45,7 +46,7 @@ def user_folders(config: Mapping[str, Any], file: str | Path | None) -> tuple[Pa
     beside = Path(file).resolve().parent if file else Path.cwd()
     names = config.get("python_path")
     named = (
-        [beside / name for name in names if isinstance(name, str)]
+        [beside / spelt_out(name) for name in names if isinstance(name, str)]
         if isinstance(names, list)
         else []
     )

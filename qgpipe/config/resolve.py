@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from qgpipe.config.homes import with_homes
 from qgpipe.config.key_path import format_key
 from qgpipe.config.schema import validate
 from qgpipe.config.sweeps import dimensions, substitute
@@ -28,8 +30,9 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str,
                 key=format_key(dimension.path),
                 remedy="take them one by one from qgpipe.config.expand_runs",
             )
-        config = validate(_inherit(substitute(raw, {})))
+        config = with_homes(validate(_inherit(substitute(raw, {}))))
         _check_sources(config)
+        _check_repetition(config)
         _check_split(config)
         _check_stopping(config)
         _check_nodes(config)
@@ -100,6 +103,27 @@ def _check_sources(config: dict[str, Any]) -> None:
             key="data.files",
             remedy="give data.files, or a 'data' section in each of training, validation, testing",
         )
+
+
+def _check_repetition(config: dict[str, Any]) -> None:
+    """Samples of a store that is read twice would be trained on and tested, too."""
+    for role, source in data_sources(config):
+        seen: dict[str, str] = {}
+        for file in source["files"]:
+            place = os.path.realpath(file)
+            if place in seen:
+                same = "" if file == seen[place] else f", as '{seen[place]}'"
+                raise ConfigError(
+                    f"'{file}' is named twice{same}",
+                    key=_files_key(role),
+                    remedy="name each store once",
+                )
+            seen[place] = file
+
+
+def _files_key(role: str) -> str:
+    stage = next((stage for stage, own in _ROLES.items() if own == role), None)
+    return f"{stage}.data.files" if stage else "data.files"
 
 
 def _check_split(config: dict[str, Any]) -> None:

@@ -227,8 +227,8 @@ def _shown(value: Any) -> str:
 
 
 def _unknown(name: Any, properties: Mapping[str, Any], key: str) -> ConfigError:
-    from rapidfuzz import process
+    from rapidfuzz import fuzz, process
 
-    best = process.extractOne(str(name), list(properties), score_cutoff=50)
+    best = process.extractOne(str(name), list(properties), scorer=fuzz.ratio, score_cutoff=55)
     remedy = f"did you mean '{best[0]}'?" if best else "known keys: " + ", ".join(properties)
     return ConfigError("unknown key", key=f"{key}.{name}" if key else str(name), remedy=remedy)

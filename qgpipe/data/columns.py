@@ -5,6 +5,7 @@ Decided from metadata alone, so that a misspelt name is found while the workflow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -204,8 +205,15 @@ def _check_stacked(store: StoreInfo, columns: Columns) -> None:
 
 
 def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
-    if not array.dtype.startswith(_NUMBERS):
-        _refuse(store, array, f"expected numbers, got the type {array.dtype}", None)
+    if array.dtype.startswith(_NUMBERS):
+        return
+    is_text = re.search(r"utf|string|bytes|^[|<>]?[US]\d", array.dtype)
+    raise DataError(
+        f"expected numbers, got {'text' if is_text else f'the type {array.dtype}'}",
+        store=str(store.path),
+        array=array.name,
+        remedy="store a number for each, integers for classes",
+    )
 
 
 def _refuse(store: StoreInfo, array: ArrayInfo, problem: str, key: str | None) -> NoReturn:

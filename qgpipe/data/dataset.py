@@ -38,8 +38,8 @@ class PackedDataset(Dataset):
     arrays, so open a data set once and take views of it. Positions count the graphs of all
     parts in the order of ``dataset.json``, whatever the view.
 
-    ``path``: the ``dataset.json``; ``indices``: positions to use, in that order (all);
-    ``transform``: applied to each ``Data`` as it is loaded;
+    ``path``: the ``dataset.json`` or its folder; ``indices``: positions to use, in that
+    order (all); ``transform``: applied to each ``Data`` as it is loaded;
     ``residency``: where batches are taken from. ``mmap``: part files are mapped, and decoded as
     batches need them; ``memory``: all is read and decoded before the first batch; ``device``: and
     copied to ``device``, for which batches then wait least; ``auto``: what suits their size, see
@@ -57,7 +57,7 @@ class PackedDataset(Dataset):
         device: torch.device | str = "cpu",
     ):
         super().__init__(transform=transform)
-        self.path = Path(path)
+        self.path = Path(path) / "dataset.json" if Path(path).is_dir() else Path(path)
         self.description = _read_description(self.path)
         recorded = [part for part in self.description["parts"] if part["num_graphs"]]
         files = [self.path.parent / part["file"] for part in recorded]
@@ -264,6 +264,8 @@ def _read_description(path: Path) -> dict[str, Any]:
             f"{path} has data set format {version}; this version of qgpipe reads {FORMAT}",
             remedy="run the preprocess stage again",
         )
+    if "parts" not in description:
+        raise DataError(f"{path} is no dataset.json", remedy="see which file is meant")
     return description
 
 

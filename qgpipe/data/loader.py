@@ -54,6 +54,8 @@ class GraphLoader:
         seed: int = 0,
         bucket_by_size: bool = False,
     ):
+        if batch_size < 1 or num_workers < 0:
+            raise ValueError(f"there are no {batch_size} graphs a batch or {num_workers} workers")
         self.form: Form = "edges"
         self.bucket_by_size = bucket_by_size
         self.dataset = _without_subsets(dataset)

@@ -91,8 +91,10 @@ class Checks:
             return
         ends = np.cumsum(samples.sizes)
         for array in self.columns.node:
-            if not array.name.startswith(names.PATH_LENGTH_PREFIX):
-                self._finite(array.name, samples.node[array.name], samples.index, ends)
+            values = samples.node[array.name]
+            if array.name.startswith(names.PATH_LENGTH_PREFIX) and values.dtype.kind == "f":
+                values = np.where(np.isnan(values), 0, values)
+            self._finite(array.name, values, samples.index, ends)
         for array in self.columns.of_graphs:
             self._finite(array.name, samples.graph[array.name], samples.index, None)
         if self.columns.class_names:

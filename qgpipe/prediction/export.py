@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 import qgpipe
 from qgpipe.config.sections import stage_section
@@ -40,7 +40,7 @@ def export(run: RunFolder, output: Path) -> str | None:
     )
     with recorded(job):
         with atomic_path(files[0]) as temporary:
-            save_file(weights, temporary)
+            temporary.write_bytes(save(weights))  # save_file would let nobody else read it
         program = output / "program.pt2"
         least, why = _write_program(run, program, model, content.get("attributes"))
         if why is None:

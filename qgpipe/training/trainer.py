@@ -16,6 +16,7 @@ from qgpipe import paths
 from qgpipe.config.dump import to_plain
 from qgpipe.config.fingerprint import Trajectory, trajectory
 from qgpipe.config.live_code import live_folders
+from qgpipe.config.load import load_config
 from qgpipe.config.objects import add_search_path, import_object
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
@@ -75,12 +76,15 @@ class Trainer:
         self._build()
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Trainer:
-        """A trainer for a configuration as it was read or written in Python.
+    def from_config(cls, config: Mapping[str, Any] | str | Path) -> Trainer:
+        """A trainer for a configuration as it was read or written in Python, or for its file.
 
         Raises ``ConfigError`` if the configuration is wrong.
         """
-        resolved = resolve_config(config)
+        if isinstance(config, str | Path):
+            resolved = resolve_config(load_config(config), str(config))
+        else:
+            resolved = resolve_config(config)
         add_search_path(*(path for path in resolved["python_path"] if Path(path).is_dir()))
         return cls(resolved)
 

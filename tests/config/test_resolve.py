@@ -221,3 +221,25 @@ def test_paths_and_numbers_of_numpy_may_stand_in_a_configuration(minimal, tmp_pa
     values = resolved["model"]["encoder_kwargs"]["channels"]
     assert [(type(v), v) for v in values] == [(int, 3), (float, 0.5), (bool, True)]
     assert to_yaml(resolved)
+
+
+def test_homes_are_spelt_out(minimal, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = changed(minimal, "data.files", ["~/a.zarr", "b~.zarr"])
+    config = changed(changed(config, "training.path", "~/runs"), "data.output", "~")
+    config = resolve_config(changed(config, "predict", {"files": ["~/c.zarr"]}))
+    assert config["data"]["files"] == ["/home/me/a.zarr", "b~.zarr"]
+    assert (config["training"]["path"], config["data"]["output"]) == ("/home/me/runs", "/home/me")
+    assert config["predict"]["files"] == ["/home/me/c.zarr"]
+
+
+def test_a_home_of_nobody_is_an_error(minimal):
+    with pytest.raises(ConfigError, match="'~nobody-of-that-name/a' begins with the home of nobo"):
+        resolve_config(changed(minimal, "data.files", ["~nobody-of-that-name/a"]))
+
+
+@pytest.mark.parametrize("again", ["a.zarr", "./a.zarr", "b/../a.zarr"])
+def test_a_store_that_is_named_twice_is_an_error(minimal, again):
+    config = changed(minimal, "data.files", ["a.zarr", "b.zarr", again])
+    with pytest.raises(ConfigError, match=r"data\.files: '.*a\.zarr' is named twice"):
+        resolve_config(config)

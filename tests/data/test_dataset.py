@@ -10,6 +10,7 @@ from torch.utils.data import Subset
 from torch_geometric.data import Batch, Data
 
 from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.manifest import FORMAT
 from qgpipe.errors import ConfigError, DataError
 
 Write = Callable[..., Path]
@@ -190,6 +191,16 @@ def test_another_format_of_the_description_is_refused(path: Path, content: objec
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"has data set format (9|None); this version of qgpipe"):
         PackedDataset(path)
+
+
+def test_another_file_than_a_description_is_refused(path: Path) -> None:
+    path.write_text(json.dumps({"format": FORMAT, "train": [0]}))
+    with pytest.raises(DataError, match=r"dataset\.json is no dataset\.json; see which file"):
+        PackedDataset(path)
+
+
+def test_a_data_set_is_found_by_its_folder(path: Path) -> None:
+    assert len(PackedDataset(path.parent)) == len(PackedDataset(path))
 
 
 def test_an_unknown_residency_is_a_config_error(path: Path) -> None:

@@ -292,3 +292,9 @@ def test_batches_are_pinned_for_a_gpu(
     batch = next(iter(GraphLoader(view, 4, num_workers=num_workers, pin_memory=True)))
     assert batch.x.is_pinned()
     assert batch.edge_index.is_pinned()
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"batch_size": 2, "num_workers": -1}])
+def test_impossible_numbers_are_refused(dataset: PackedDataset, options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="there are no"):
+        GraphLoader(dataset, **options)

@@ -294,6 +294,13 @@ def test_a_node_feature_that_is_not_finite_is_named(write_stacked, causal_sets):
     )
 
 
+def test_an_infinite_path_length_is_named(write_stacked, causal_sets):
+    causal_sets.past[3][1], causal_sets.past[2][0] = np.inf, np.nan
+    path = write_stacked(causal_sets)
+    with pytest.raises(DataError, match="sample 3, array 'max_pathlens_past': the value inf is"):
+        read(path)
+
+
 def test_a_target_that_is_not_finite_is_named(write_stacked, causal_sets):
     dimension = np.full(7, 2.0)
     dimension[2] = np.nan

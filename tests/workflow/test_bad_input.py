@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 import zarr
 
 pytestmark = pytest.mark.slow
@@ -167,3 +168,17 @@ def test_a_failing_reader_is_one_line_on_the_terminal_and_a_traceback_in_the_log
     log = (own_data.folder / "results/data/logs/preprocess/own-000000000.log").read_text()
     assert "return 1 / idx" in log
     assert not (own_data.folder / "results/data/parts/own-000000000.safetensors").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here is a CUDA device")
+def test_a_missing_gpu_is_told_before_the_first_job(project):
+    project.config["training"]["device"] = "cuda"
+    project.save()
+    assert "asks for CUDA, and torch sees no CUDA device here" in fails(project)
+    assert not (project.folder / "results" / "data").exists()
+
+
+def test_a_key_that_is_given_twice_is_told(project):
+    with (project.folder / "run.yaml").open("a") as file:
+        file.write("name: other\n")
+    assert "key 'name' is given twice ('name: other'); remove one" in fails(project, "--dry-run")

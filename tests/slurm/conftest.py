@@ -1,6 +1,6 @@
 """Runs of the workflow on the cluster of ``make slurm-up``; skipped where it is not up.
 
-They wait more than they compute, so all of them run at once: each module here has a function
+They wait more than they compute, so a few run at once: each module here has a function
 ``scenario``, which is given a project and the reference, and returns what it saw.
 """
 
@@ -28,6 +28,7 @@ from qgpipe.files import sha256
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results.json"
+AT_ONCE = 2  # more keep two cores so busy that jobs reach their time limits before they train
 ONE_THREAD = ["generate_store=1", "train_run=1", "test_run=1"]  # as locally: the same bytes
 MODULE = '''
 """Slow where a test says so, so that there is time to disturb it."""
@@ -246,7 +247,7 @@ def played(request, made_once, reference) -> Path:
     }
 
     def play(folder: Path) -> None:
-        with ThreadPoolExecutor(len(found)) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             seen = pool.map(lambda name: _play(found[name], folder / name, reference), found)
             (folder / RESULTS).write_text(json.dumps(dict(zip(found, seen, strict=True))))
 

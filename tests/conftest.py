@@ -1,10 +1,58 @@
+import fcntl
+import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Long ones first, so that in the end no worker is left with one: Slurm, whole runs, others."""
+    items.sort(key=lambda item: (not in_slurm(item.nodeid), not item.get_closest_marker("slow")))
+
+
+def in_slurm(nodeid: str) -> bool:
+    return "/slurm/" in f"/{nodeid}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A module to one worker, which makes its fixtures; all scenarios on Slurm, which wait, too."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "slurm" if in_slurm(nodeid) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False  # but in the order of the tests
+    return ByModule(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """A function of a name and of what fills a folder: a folder that one worker fills for all."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def folder_of(name: str, fill) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture

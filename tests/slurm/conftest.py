@@ -1,10 +1,9 @@
 """Runs of the workflow on the cluster of ``make slurm-up``; skipped where it is not up.
 
-They wait more than they compute, so all of them run at once: each module here has a function
+They wait more than they compute, so a few run at once: each module here has a function
 ``scenario``, which is given a project and the reference, and returns what it saw.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -13,9 +12,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +27,8 @@ from qgpipe.config.dump import to_yaml
 from qgpipe.files import sha256
 
 ROOT = Path(__file__).parents[2]
+RESULTS = "results.json"
+AT_ONCE = 2  # more keep two cores so busy that jobs reach their time limits before they train
 ONE_THREAD = ["generate_store=1", "train_run=1", "test_run=1"]  # as locally: the same bytes
 MODULE = '''
 """Slow where a test says so, so that there is time to disturb it."""
@@ -224,7 +224,7 @@ def make_project(folder: Path) -> Project:
     config["training"].update(num_epochs=40, batch_size=8, device="cpu", checkpoint_at=1)
     config["criterion"] = "!pyobject mymodule.loss"
     del config["early_stopping"]
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "mymodule.py").write_text(MODULE)
     made = Project(folder)
     made.config = config
@@ -232,47 +232,26 @@ def make_project(folder: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory) -> Path:
-    """A folder that all workers of this session share."""
-    folder = tmp_path_factory.getbasetemp()
-    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "slurm"
-
-
-@contextmanager
-def _alone(shared: Path) -> Iterator[None]:
-    """A block that one worker at a time is in."""
-    shared.mkdir(exist_ok=True)
-    with (shared / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@pytest.fixture(scope="session")
-def reference(shared) -> Project:
+def reference(made_once) -> Project:
     """A folder in which the same run has finished locally. Tests leave it as it is."""
-    folder, done = shared / "reference", shared / "reference.done"
-    with _alone(shared):
-        if not done.exists():
-            make_project(folder).run_locally()
-            done.touch()
-    return Project(folder)
+    return Project(made_once("reference", lambda folder: make_project(folder).run_locally()))
 
 
 @pytest.fixture(scope="session")
-def scenarios(request, shared, reference) -> dict[str, Any]:
-    """What the scenario of each module saw, or how it failed; the first worker runs them all."""
+def played(request, made_once, reference) -> Path:
+    """A folder for each module's scenario, and what it saw, or how it failed, in one file."""
     found = {
         item.module.__name__.rpartition(".")[2]: item.module
         for item in request.session.items
         if hasattr(item.module, "scenario")
     }
-    results = shared / "results.json"
-    with _alone(shared):
-        if not results.exists():
-            with ThreadPoolExecutor(len(found)) as pool:
-                seen = pool.map(lambda name: _play(found[name], shared / name, reference), found)
-                results.write_text(json.dumps(dict(zip(found, seen, strict=True))))
-    return json.loads(results.read_text())
+
+    def play(folder: Path) -> None:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            seen = pool.map(lambda name: _play(found[name], folder / name, reference), found)
+            (folder / RESULTS).write_text(json.dumps(dict(zip(found, seen, strict=True))))
+
+    return made_once("slurm", play)
 
 
 def _play(module: ModuleType, folder: Path, reference: Project) -> Any:
@@ -287,15 +266,15 @@ def _play(module: ModuleType, folder: Path, reference: Project) -> Any:
 
 
 @pytest.fixture
-def seen(request, scenarios) -> dict[str, Any]:
+def seen(request, played) -> dict[str, Any]:
     """What the scenario of this module saw."""
-    result = scenarios[request.module.__name__.rpartition(".")[2]]
+    result = json.loads((played / RESULTS).read_text())[request.module.__name__.rpartition(".")[2]]
     if "failure" in result:
         pytest.fail(result["failure"])
     return result["seen"]
 
 
 @pytest.fixture
-def project(request, shared) -> Project:
+def project(request, played) -> Project:
     """The folder of this module's scenario."""
-    return Project(shared / request.module.__name__.rpartition(".")[2])
+    return Project(played / request.module.__name__.rpartition(".")[2])

@@ -1,9 +1,13 @@
 """Runs of the real workflow, through the command line that a user types."""
 
+import functools
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,31 +35,57 @@ class Project:
         path.write_text(to_yaml(self.config))
         return path
 
-    def snakemake(self, *arguments: str, config: str = "run.yaml", **options):
-        command = [
-            sys.executable, "-m", "snakemake", *arguments,
+    def arguments(self, *chosen: str, config: str = "run.yaml") -> list[str]:
+        return [
+            *chosen,
             "--snakefile", str(ROOT / "Snakefile"),
             "--directory", str(self.folder),
             "--cores", "2", "--nocolor",
             "--configfile", str(self.folder / config),
         ]  # fmt: skip
-        environment = {k: v for k, v in os.environ.items() if k != "QGPIPE_PATH"}
+
+    def snakemake(self, *arguments: str, config: str = "run.yaml"):
         return subprocess.run(
-            command,
+            [sys.executable, "-m", "snakemake", *self.arguments(*arguments, config=config)],
             cwd=ROOT,
             capture_output=True,
             text=True,
             timeout=600,
-            env=environment,
+            env=environment(),
             check=False,
-            **options,
         )
 
     def rules_to_run(self, *arguments: str, config: str = "run.yaml") -> dict[str, int]:
         """The working rules that a dry run would run, with the number of jobs."""
-        result = self.snakemake("--dry-run", *arguments, config=config)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return job_counts(result.stdout + result.stderr)
+        code, said = self.forked_snakemake("--dry-run", *arguments, config=config)
+        assert code == 0, said
+        return job_counts(said)
+
+    def forked_snakemake(self, *arguments: str, config: str = "run.yaml") -> tuple[int, str]:
+        """The exit code of the same command, and what it says, without its seconds of imports."""
+        with tempfile.NamedTemporaryFile() as file:
+            call = {"arguments": self.arguments(*arguments, config=config), "file": file.name}
+            print(json.dumps(call), file=server().stdin, flush=True)
+            code = int(server().stdout.readline())
+            return code, Path(file.name).read_text()
+
+
+def environment() -> dict[str, str]:
+    """That of the tests, without the folders in which tests before had modules of their own."""
+    return {k: v for k, v in os.environ.items() if k != "QGPIPE_PATH"}
+
+
+@functools.cache
+def server() -> subprocess.Popen:
+    """The process that dry runs are forked from: they need not import Snakemake each."""
+    return subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("forked_snakemake.py")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
 
 
 def job_counts(text: str) -> dict[str, int]:
@@ -92,13 +122,17 @@ def project(tmp_path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
+def finished(made_once, tmp_path_factory) -> Project:
     """A folder in which the tiny run has finished. Tests must leave it as it is."""
-    made = Project(tmp_path_factory.mktemp("finished"), tiny())
-    made.save()
-    result = made.snakemake()
-    assert result.returncode == 0, result.stdout + result.stderr
-    return made
+
+    def run(folder: Path) -> None:
+        made = Project(folder, tiny())
+        made.save()
+        result = made.snakemake()
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    own = tmp_path_factory.mktemp("finished") / "copy"  # of this worker
+    return Project(shutil.copytree(made_once("finished", run), own, symlinks=True), tiny())
 
 
 @pytest.fixture(scope="session")

@@ -45,9 +45,8 @@ def own_data(project):
 
 
 def fails(project, *arguments):
-    result = project.snakemake(*arguments)
-    assert result.returncode != 0
-    text = result.stdout + result.stderr
+    code, text = project.forked_snakemake(*arguments)
+    assert code != 0
     assert "Traceback" not in text, text
     return text
 

@@ -3,6 +3,10 @@
 import csv
 import json
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_two_processes_train_in_the_workflow(project):
     project.config["parallel"] = {"world_size": 2}

@@ -28,7 +28,7 @@ from qgpipe.training.device import resolve_device
 from qgpipe.training.evaluator import SMALLER_EVALUATED
 from qgpipe.training.loaders import suit, transform_of
 from qgpipe.training.monitors import Collected
-from qgpipe.training.outputs import as_heads
+from qgpipe.training.outputs import as_heads, count_tasks
 from qgpipe.training.randomness import deterministic_algorithms
 from qgpipe.training.trouble import memory_for
 
@@ -149,6 +149,7 @@ class Predictor:
             batch.num_graphs,
             np.zeros(0),
             heads,
+            count_tasks(self.model, outputs),
             y.cpu() if isinstance(y, Tensor) else None,
             batch.sample_position.cpu(),
         )
@@ -161,6 +162,7 @@ def _joined(seen: list[Collected]) -> Collected:
         sum(one.num_graphs for one in seen),
         np.zeros(0),
         {task: torch.cat([one.heads[task] for one in seen]) for task in seen[0].heads},
+        seen[0].num_tasks,
         torch.cat(targets) if targets else None,
         torch.cat([one.positions for one in seen if one.positions is not None]),
     )

@@ -37,7 +37,7 @@ def prediction_table(
     columns: dict[str, Any] = {str(name): own[name] for name in own}
     columns |= {str(name): outputs[name] for name in outputs}
     for task in judged.heads:
-        prefix = f"task{task}_" if len(judged.heads) > 1 else ""
+        prefix = f"task{task}_" if judged.num_tasks > 1 else ""
         columns |= _of_classes(outputs, prefix, trained.get("class_names"))
     if embeddings is not None:
         columns |= numbered_columns("embedding", embeddings, rows)

@@ -79,7 +79,13 @@ def answers(results: RunResults) -> list[Answers]:
 
 
 def paired_columns(targets: list[str], columns: list[str]) -> list[tuple[str, str]]:
-    """Each target with the output that predicts it: output j of one head, or head j of several."""
+    """Each target with the output that predicts it: output j of one head, or head j of several.
+
+    A single target is that of all heads: the first that there is predicts it.
+    """
+    heads = [name for name in columns if re.fullmatch(r"task\d+_output_0", name)]
+    if len(targets) == 1 and heads:
+        return [(targets[0], heads[0])]
     return [
         (target, output)
         for place, target in enumerate(targets)

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qgpipe.models.build import unwrapped
+
 
 def as_heads(outputs: Any) -> dict[int, Tensor]:
     """The tensors of ``outputs`` by task index."""
@@ -28,6 +30,18 @@ def as_heads(outputs: Any) -> dict[int, Tensor]:
     return {k: value for k, value in items if isinstance(value, Tensor)}
 
 
+def count_tasks(model: torch.nn.Module, outputs: Any) -> int:
+    """Number of tasks of ``model``, which returned ``outputs``.
+
+    Heads that are switched off, and put nothing out, are tasks too: a model with ``active_tasks``
+    says how many there are. Of others the outputs are counted.
+    """
+    switches = getattr(unwrapped(model), "active_tasks", None)
+    if isinstance(outputs, Mapping) and isinstance(switches, Mapping):
+        return len(switches)
+    return max(as_heads(outputs), default=-1) + 1
+
+
 def target_table(y: Tensor, num_graphs: int, rows: int) -> Tensor:
     """``y`` with a row for each of ``rows`` predictions.
 
@@ -39,18 +53,17 @@ def target_table(y: Tensor, num_graphs: int, rows: int) -> Tensor:
     return y
 
 
-def target_of_task(targets: Tensor, task: int, num_heads: int) -> Tensor:
-    """The target column of ``task``.
+def target_of_task(targets: Tensor, task: int, num_tasks: int) -> Tensor:
+    """The target column of ``task``, of ``num_tasks`` that the model has.
 
-    (N,) serves every task. Of (N, T), a model with several heads takes column ``task``, a
-    model with one head all of them. A single column comes as (N,). Raises ``IndexError`` if there
-    is no such column.
+    (N,) serves every task. Of (N, T), each of several tasks takes its column, an only one all of
+    them. A single column comes as (N,). Raises ``IndexError`` if there is no such column.
     """
     if targets.dim() < 2:
         return targets
     if targets.shape[1] == 1:
         return targets[:, 0]
-    if num_heads == 1:
+    if num_tasks == 1:
         return targets
     return targets[:, task]
 

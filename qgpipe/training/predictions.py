@@ -17,7 +17,7 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
     """The table behind ``predictions.csv``.
 
     Columns: ``id``; ``target``, or ``target_0`` … if there are several; ``output_0`` … of the only
-    head, or ``task0_output_0`` …; for class targets ``predicted``, or ``task0_predicted`` …. What
+    task, or ``task0_output_0`` …; for class targets ``predicted``, or ``task0_predicted`` …. What
     has no row for each graph is left out.
     """
     columns: dict[str, Any] = {"id": ids}
@@ -25,7 +25,7 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
     if collected.targets is not None:
         table = target_table(collected.targets, rows, rows)
         columns |= _columns("target", table, rows, always_numbered=False)
-    several = len(collected.heads) > 1
+    several = collected.num_tasks > 1
     for task, head in collected.heads.items():
         prefix = f"task{task}_" if several else ""
         columns |= numbered_columns(f"{prefix}output", head, rows)

@@ -143,4 +143,4 @@ def _baseline(tester: Any, collected: Collected, loaders: Loaders) -> pd.DataFra
         targets = torch.from_numpy(loaders.train.dataset.targets())
     except DataError:  # there are none, or they belong to nodes
         return None
-    return evaluate_baseline(tester, collected.heads, targets, loaders.test)
+    return evaluate_baseline(tester, collected, targets, loaders.test)

@@ -12,8 +12,8 @@ CLASSES = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": []}}
 REALS = {"attributes": {"y": {"kind": "graph", "dtype": "float32", "shape": []}}}
 
 
-def table(heads, trained, targets=None, embeddings=None):
-    collected = Collected(2, np.zeros(0), heads, targets)
+def table(heads, trained, targets=None, embeddings=None, num_tasks=None):
+    collected = Collected(2, np.zeros(0), heads, num_tasks or len(heads), targets)
     return prediction_table(collected, ["a/0", "a/1"], trained, embeddings)
 
 
@@ -57,6 +57,13 @@ def test_real_values_have_neither_classes_nor_probabilities():
 def test_heads_are_told_apart_by_their_number():
     found = table({0: LOGITS, 2: LOGITS}, {**CLASSES, "class_names": ["x", "y", "z"]})
     assert {"task0_output_2", "task2_predicted", "task2_class", "task0_probability_1"} <= set(found)
+
+
+def test_a_head_alone_of_several_keeps_its_number():
+    trained = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": [2]}}}
+    found = table({1: LOGITS}, trained, num_tasks=2)
+    assert found["task1_predicted"].tolist() == [1, 0]
+    np.testing.assert_allclose(found["task1_probability_1"], [0.5, 0.1])
 
 
 def test_embeddings_come_last():

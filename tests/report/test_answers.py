@@ -61,6 +61,23 @@ def test_each_head_is_judged_by_its_own_target(results):
     assert [one.probabilities.shape[1] for one in (first, second)] == [2, 3]
 
 
+def test_a_head_alone_is_judged_by_its_own_target(results):
+    table = {"id": IDS, "target_0": [9, 9, 9], "target_1": [0, 1, 1], "task1_predicted": [0, 0, 1],
+             "task1_output_0": [1.0, 1.0, 0.0], "task1_output_1": [0.0, 0.0, 1.0]}  # fmt: skip
+    (one,) = answers(results(metrics=CLASSES, predictions=table))
+    assert one.correct.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("target", ["target", "target_1"])
+def test_the_values_of_a_head_alone_belong_to_its_own_target(results, target):
+    table = {"id": IDS, "target_0": [9.0, 9.0, 9.0], target: [1.0, 2.0, 3.0],
+             "task1_output_0": [1.0, 2.0, 4.0]}  # fmt: skip
+    if target == "target":
+        del table["target_0"]
+    (one,) = answers(results(metrics=VALUES, predictions=table))
+    assert one.residual.tolist() == [0.0, 0.0, 1.0]
+
+
 def test_each_of_several_questions_has_a_logit_of_its_own(results):
     table = {"id": IDS}
     for k in range(2):

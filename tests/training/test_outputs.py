@@ -3,6 +3,7 @@ import torch
 
 from qgpipe.training.outputs import (
     as_heads,
+    count_tasks,
     labels,
     match_shape,
     probabilities,
@@ -21,6 +22,16 @@ def test_outputs_of_any_form_become_heads_by_task():
     assert as_heads(object()) == {}
 
 
+def test_heads_that_are_off_are_tasks_too():
+    model, a = torch.nn.Identity(), torch.zeros(2, 3)
+    assert count_tasks(model, {0: a, 1: a}) == 2
+    assert count_tasks(model, [None, a]) == 2
+    assert count_tasks(model, a) == 1
+    model.active_tasks = {0: True, 1: False}
+    assert count_tasks(model, {0: a}) == 2
+    assert count_tasks(model, a) == 1  # as apply_model may return it
+
+
 def test_targets_strung_together_by_batching_get_a_row_a_graph():
     y = torch.tensor([1, 2, 3, 4, 5, 6])
     assert target_table(y, num_graphs=3, rows=3).tolist() == [[1, 2], [3, 4], [5, 6]]
@@ -33,10 +44,10 @@ def test_targets_of_nodes_stay_as_they_are():
 
 def test_each_head_gets_its_target_column():
     table = torch.tensor([[1, 10], [2, 20]])
-    assert target_of_task(table, 1, num_heads=2).tolist() == [10, 20]
-    assert target_of_task(table, 0, num_heads=1).tolist() == table.tolist()
-    assert target_of_task(table[:, :1], 0, num_heads=1).tolist() == [1, 2]
-    assert target_of_task(table[:, 0], 1, num_heads=2).tolist() == [1, 2]
+    assert target_of_task(table, 1, num_tasks=2).tolist() == [10, 20]
+    assert target_of_task(table, 0, num_tasks=1).tolist() == table.tolist()
+    assert target_of_task(table[:, :1], 0, num_tasks=1).tolist() == [1, 2]
+    assert target_of_task(table[:, 0], 1, num_tasks=2).tolist() == [1, 2]
 
 
 def test_a_column_of_predictions_is_flattened_for_flat_targets():

@@ -6,8 +6,8 @@ from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import predictions_table
 
 
-def collected(heads, targets=None, num_graphs=2):
-    return Collected(num_graphs, np.zeros(num_graphs), heads, targets)
+def collected(heads, targets=None, num_graphs=2, num_tasks=None):
+    return Collected(num_graphs, np.zeros(num_graphs), heads, num_tasks or len(heads), targets)
 
 
 IDS = ["a/0", "a/1"]
@@ -31,6 +31,19 @@ def test_several_heads_have_numbered_columns():
         "task1_output_0": [-1.0, 2.0],
         "task1_predicted": [0, 1],
     }
+
+
+def test_a_head_alone_of_several_keeps_its_number_and_its_target():
+    only = collected({1: torch.eye(2)}, torch.tensor([[7, 0], [7, 1]]), num_tasks=2)
+    assert predictions_table(only, IDS).to_dict("list") == {
+        "id": IDS,
+        "target_0": [7, 7],
+        "target_1": [0, 1],
+        "task1_output_0": [1.0, 0.0],
+        "task1_output_1": [0.0, 1.0],
+        "task1_predicted": [0, 1],
+    }
+    assert confusion(only, None) == [[1, 0], [0, 1]]
 
 
 def test_real_targets_have_no_predicted_class():

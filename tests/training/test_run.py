@@ -139,6 +139,32 @@ def test_predictions_have_a_row_a_graph(finished):
     assert np.allclose(written, outputs.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def kind_of_two(outputs, data):
+    return cross_entropy(outputs[1], data.y[:, 1])
+
+
+def test_a_head_alone_of_several_is_tested_by_its_own_target(make_config_in, make_data, tmp_path):
+    data = make_data(tmp_path, targets=lambda classes: np.stack([2 - classes, classes], 1))
+    config = make_config_in(
+        tmp_path,
+        training={"num_epochs": 1},
+        model={"downstream_tasks": [["torch.nn.Linear", [8, 3]]] * 2, "active_tasks": [1]},
+        criterion=kind_of_two,
+        validation=None,
+        testing={"tester": {"evaluator_tasks": [
+            {"name": "f1", "monitor": f1_score, "kwargs": {"average": "macro"}, "task": 1}
+        ]}},
+    )  # fmt: skip
+    run.train_run(config, *data, tmp_path / "tiny")
+    run.test_run(config, *data, tmp_path / "tiny" / "model.pt", tmp_path / "tiny" / "test")
+    metrics = load_json(tmp_path / "tiny" / "test" / "metrics.json")
+    table = pd.read_csv(tmp_path / "tiny" / "test" / "predictions.csv")
+    expected = f1_score(table["target_1"], table["task1_predicted"], average="macro")
+    assert metrics["metrics"]["f1"] == expected
+    assert np.sum(metrics["confusion_matrix"]) == len(table)
+    assert metrics["baseline"]["metrics"]["f1"] is not None
+
+
 def test_a_damaged_model_file_is_not_tested(finished, tmp_path):
     folder, config, data = finished
     broken = tmp_path / "model.pt"

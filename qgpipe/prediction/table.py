@@ -49,12 +49,14 @@ def _is_of_input(name: str) -> bool:
 
 
 def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:
-    """Targets of the type and shape that the model was trained on, all zero."""
+    """Targets that say of the model's outputs what those that it was trained on do."""
     form = (trained.get("attributes") or {}).get("y")
     if form is None or form["kind"] != "graph":
         return None
     dtype = np.bool_ if form["dtype"] == "bool" else numpy_type(form["dtype"], "data.int_type")
-    return torch.from_numpy(np.zeros((rows, *form["shape"]), dtype))
+    # Others than 0 and 1 if the columns had others; older files do not tell.
+    value = np.where(trained.get("binary_target", True), 0, 2)
+    return torch.from_numpy(np.broadcast_to(value, (rows, *form["shape"])).astype(dtype))
 
 
 def _of_classes(table: pd.DataFrame, prefix: str, names: list[str] | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from qgpipe.errors import TrainingError
 from qgpipe.training.evaluator import Evaluator
 from qgpipe.training.monitors import Collected
-from qgpipe.training.outputs import is_class_target, target_of_task
+from qgpipe.training.outputs import kind_of_task, target_of_task
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ def constant_heads(
     ``heads`` are outputs of a model with ``num_tasks``, (N, C) or (N,), for their shapes.
     Classes: the logarithms of their shares in the training set, each counted once more than it
     occurs, so that the most frequent class has the largest output, and their softmax is the
-    share. Real values: their mean. ``None`` if the shapes of outputs and targets say neither.
+    share. Values: their mean. ``None`` if the shapes of outputs and targets say neither.
     """
     constants = {}
     for task, head in heads.items():
         try:
-            constant = _constant(head.shape[1:], target_of_task(targets, task, num_tasks))
+            constant = _constant(head, target_of_task(targets, task, num_tasks))
         except IndexError:
             return None
         if constant is None:
@@ -77,18 +77,19 @@ def evaluate_baseline(
         return None
 
 
-def _constant(shape: torch.Size, target: Tensor) -> Tensor | None:
-    columns = shape.numel()
-    if target.dim() == 2 and (len(shape) != 1 or target.shape[1] != columns):
+def _constant(head: Tensor, target: Tensor) -> Tensor | None:
+    kind, shape = kind_of_task(head, target), head.shape[1:]
+    one_each = shape.numel() == target.shape[1:].numel()
+    if kind == "regression":
+        return target.double().mean(dim=0).float().reshape(shape) if one_each else None
+    if kind == "other":
         return None
-    if not is_class_target(target):
-        mean = target.double().mean(dim=0).float()
-        return mean.expand(shape).clone() if target.dim() == 2 or columns == 1 else None
-    if columns == 1 or target.dim() == 2:
+    if one_each:
         positive = (target > 0).sum(dim=0) + 1
         share = positive.double() / (len(target) + 2)
-        return torch.logit(share).float().expand(shape).clone()
-    if len(shape) != 1 or target.min() < 0:
+        return torch.logit(share).float().reshape(shape)
+    if target.min() < 0:
         return None
+    columns = shape.numel()
     counts = torch.bincount(target.long(), minlength=columns)[:columns] + 1
     return (counts / counts.sum()).log()

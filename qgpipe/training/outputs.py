@@ -7,13 +7,17 @@ list or another mapping from other models, counted from task 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from qgpipe.models.build import unwrapped
+
+IGNORED_TARGET = -100  # torch's default ignore_index
+
+Kind = Literal["classification", "regression", "other"]
 
 
 def as_heads(outputs: Any) -> dict[int, Tensor]:
@@ -73,6 +77,25 @@ def is_class_target(targets: Tensor) -> bool:
     return not (targets.is_floating_point() or targets.is_complex())
 
 
+def is_binary(targets: Tensor) -> Tensor:
+    """Whether each column of ``targets`` (N,) or (N, T) holds only 0 and 1: bool () or (T,)."""
+    return ((targets == 0) | (targets == 1) | (targets == IGNORED_TARGET)).all(dim=0)
+
+
+def kind_of_task(prediction: Tensor, target: Tensor) -> Kind:
+    """What outputs (N, …) and targets (N,) or (N, T) of a head are about.
+
+    Real targets are values. Integers are classes, (N,), of which each has an output, (N, C). With
+    one output for each target they are classes if they are 0 and 1, which the sign of a logit
+    tells apart; others are values. Integers that go with the outputs in no such way are ``other``.
+    """
+    if not is_class_target(target):
+        return "regression"
+    if prediction.shape[1:].numel() == target.shape[1:].numel():
+        return "classification" if bool(is_binary(target).all()) else "regression"
+    return "classification" if (prediction.dim(), target.dim()) == (2, 1) else "other"
+
+
 def match_shape(prediction: Tensor, target: Tensor) -> Tensor:
     """``prediction`` (N, 1) as (N,) if ``target`` is (N,); otherwise as it is."""
     if prediction.dim() == 2 and prediction.shape[1] == 1 and target.dim() == 1:
@@ -81,13 +104,13 @@ def match_shape(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
-    """Predicted class labels for integer ``target``, the values themselves for real ones.
+    """Predicted class labels if ``target`` are classes, otherwise the values themselves.
 
     A label is the place of the largest output (N, C), or whether a single logit (N,) or
     (N, 1) is positive; with a label for each of several columns, whether each logit is.
     """
     prediction = match_shape(prediction, target)
-    if not is_class_target(target):
+    if kind_of_task(prediction, target) != "classification":
         return prediction.double().numpy()
     if prediction.shape == target.shape:
         return (prediction > 0).long().numpy()
@@ -95,13 +118,13 @@ def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
 
 
 def probabilities(prediction: Tensor, target: Tensor) -> np.ndarray:
-    """Class probabilities for integer ``target``, as scikit-learn takes them.
+    """Class probabilities if ``target`` are classes, as scikit-learn takes them.
 
     float64: softmax over (N, C); for two classes and for single logits the probability of
-    class 1, (N,). For real targets the values themselves.
+    class 1, (N,). Otherwise the values themselves.
     """
     prediction = match_shape(prediction, target).double()
-    if not is_class_target(target):
+    if kind_of_task(prediction, target) != "classification":
         return prediction.numpy()
     if prediction.shape == target.shape:
         return torch.sigmoid(prediction).numpy()

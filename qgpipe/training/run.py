@@ -15,7 +15,6 @@ import torch_geometric
 
 import qgpipe
 from qgpipe.config.dump import to_yaml
-from qgpipe.errors import DataError
 from qgpipe.files import atomic_path, write_json, write_text
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training.baseline import evaluate_baseline
@@ -24,7 +23,7 @@ from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.distributed import is_to_launch
 from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
 from qgpipe.training.launch import launch
-from qgpipe.training.loaders import Loaders, open_loaders, suit
+from qgpipe.training.loaders import Loaders, graph_targets, open_loaders, suit
 from qgpipe.training.metrics import metrics_content
 from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import predictions_table
@@ -139,8 +138,5 @@ def _baseline(tester: Any, collected: Collected, loaders: Loaders) -> pd.DataFra
     """The tester's row for the best constant answer, where there is one."""
     if not isinstance(tester, Evaluator):
         return None
-    try:
-        targets = torch.from_numpy(loaders.train.dataset.targets())
-    except DataError:  # there are none, or they belong to nodes
-        return None
-    return evaluate_baseline(tester, collected, targets, loaders.test)
+    targets = graph_targets(loaders.train.dataset)
+    return None if targets is None else evaluate_baseline(tester, collected, targets, loaders.test)

@@ -32,9 +32,17 @@ from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, las
 from qgpipe.training.history import History
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.launch import launch
-from qgpipe.training.loaders import Loaders, fingerprint_data, fingerprint_split, open_loaders, suit
+from qgpipe.training.loaders import (
+    Loaders,
+    fingerprint_data,
+    fingerprint_split,
+    graph_targets,
+    open_loaders,
+    suit,
+)
 from qgpipe.training.loggers import logger_specs, telling
 from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
+from qgpipe.training.outputs import is_binary
 from qgpipe.training.precision import Precision
 from qgpipe.training.randomness import (
     deterministic_algorithms,
@@ -221,6 +229,8 @@ class Trainer:
         training = self.config["training"]
         dataset = self._train_loader.dataset
         self.names = {name: getattr(dataset, name, None) for name in NAMES}
+        targets = graph_targets(dataset)
+        self.names["binary_target"] = None if targets is None else is_binary(targets).tolist()
         if training["ema_decay"] is not None:
             self.average = WeightAverage(self.model, training["ema_decay"])
         if training["compile"]:

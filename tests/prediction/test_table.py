@@ -54,6 +54,18 @@ def test_real_values_have_neither_classes_nor_probabilities():
     assert list(table({0: LOGITS[:, :1]}, REALS)) == ["id", "output_0"]
 
 
+def test_integers_that_are_values_have_neither():
+    assert list(table({0: LOGITS[:, :1]}, {**CLASSES, "binary_target": False})) == [
+        "id",
+        "output_0",
+    ]
+    assert "predicted" in table({0: LOGITS[:, :1]}, {**CLASSES, "binary_target": True})
+    two = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": [2]}}}
+    found = table({0: LOGITS, 1: LOGITS[:, :1]}, {**two, "binary_target": [False, False]})
+    assert "task0_predicted" in found
+    assert "task1_predicted" not in found
+
+
 def test_heads_are_told_apart_by_their_number():
     found = table({0: LOGITS, 2: LOGITS}, {**CLASSES, "class_names": ["x", "y", "z"]})
     assert {"task0_output_2", "task2_predicted", "task2_class", "task0_probability_1"} <= set(found)

@@ -38,6 +38,11 @@ def test_real_targets_are_answered_by_their_mean():
     assert constant.tolist() == [2.0, 15.0]
 
 
+def test_integers_that_are_values_are_answered_by_their_mean():
+    (constant,) = constant_heads({0: torch.zeros(5, 1)}, 1, torch.tensor([10, 20, 60])).values()
+    assert constant.tolist() == [30.0]
+
+
 def test_each_head_has_its_own_answer():
     targets = torch.tensor([[0, 2], [0, 2], [1, 2]])
     constants = constant_heads({0: torch.zeros(1, 2), 1: torch.zeros(1, 3)}, 2, targets)
@@ -50,6 +55,7 @@ def test_each_head_has_its_own_answer():
         (torch.zeros(5, 2), torch.tensor([1.0, 2.0])),  # two outputs for one value
         (torch.zeros(5, 3), torch.tensor([[1.0, 2.0]])),
         (torch.zeros(5, 4, 4), torch.tensor([1, 2])),
+        (torch.zeros(5, 3), torch.tensor([[1, 2]])),
     ],
 )
 def test_without_a_constant_that_fits_there_is_no_baseline(head, targets):

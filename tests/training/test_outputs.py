@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
 from qgpipe.training.outputs import (
     as_heads,
     count_tasks,
+    kind_of_task,
     labels,
     match_shape,
     probabilities,
@@ -63,6 +65,32 @@ def test_labels_are_the_largest_output_or_the_sign_of_a_logit():
     assert labels(torch.tensor([-0.5, 0.5]), classes).tolist() == [0, 1]
     several = torch.tensor([[1, 0], [0, 1]])
     assert labels(torch.tensor([[2.0, -1.0], [-3.0, -4.0]]), several).tolist() == [[1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("width", "targets", "kind"),
+    [
+        ([3], [0, 2], "classification"),
+        ([1], [0, 1], "classification"),
+        ([], [True, False], "classification"),
+        ([1], [1, -100], "classification"),
+        ([1], [10, 145], "regression"),
+        ([], [-1, 1], "regression"),
+        ([1], [0.0, 1.0], "regression"),
+        ([2], [[0, 1], [1, 1]], "classification"),
+        ([2], [[0, 1], [7, 1]], "regression"),
+        ([3], [[0, 1], [1, 1]], "other"),
+        ([2, 2], [0, 1], "other"),
+    ],
+)
+def test_integers_are_classes_where_the_outputs_can_tell_them_apart(width, targets, kind):
+    assert kind_of_task(torch.zeros(2, *width), torch.tensor(targets)) == kind
+
+
+def test_integers_that_are_values_have_values_for_labels_and_probabilities():
+    prediction, target = torch.tensor([[41.5], [99.0]]), torch.tensor([40, 100])
+    assert labels(prediction, target).tolist() == [41.5, 99.0]
+    assert probabilities(prediction, target).tolist() == [41.5, 99.0]
 
 
 def test_real_targets_have_values_for_labels():

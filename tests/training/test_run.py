@@ -5,14 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, r2_score
 from torch.nn.functional import cross_entropy
 
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.models import load_model
+from qgpipe.models import load_model, read_model_file
 from qgpipe.training import run
 
 TESTS = {
@@ -163,6 +163,29 @@ def test_a_head_alone_of_several_is_tested_by_its_own_target(make_config_in, mak
     assert metrics["metrics"]["f1"] == expected
     assert np.sum(metrics["confusion_matrix"]) == len(table)
     assert metrics["baseline"]["metrics"]["f1"] is not None
+
+
+def test_integers_that_one_output_predicts_are_values(make_config_in, make_data, tmp_path):
+    data = make_data(tmp_path, targets=lambda classes: 10 + 60 * classes.astype(np.int64))
+    config = make_config_in(
+        tmp_path,
+        training={"num_epochs": 1},
+        model={"downstream_tasks": [["torch.nn.Linear", [8, 1]]]},
+        criterion="qgpipe.training.losses.mean_squared_error",
+        validation=None,
+        testing={"tester": {"evaluator_tasks": [{"name": "r2", "monitor": r2_score}]}},
+    )
+    run.train_run(config, *data, tmp_path / "tiny")
+    run.test_run(config, *data, tmp_path / "tiny" / "model.pt", tmp_path / "tiny" / "test")
+    metrics = load_json(tmp_path / "tiny" / "test" / "metrics.json")
+    table = pd.read_csv(tmp_path / "tiny" / "test" / "predictions.csv")
+    assert list(table.columns) == ["id", "target", "output_0"]
+    assert metrics["task"] == "regression"
+    assert metrics["confusion_matrix"] is None
+    assert metrics["metrics"]["r2"] == pytest.approx(r2_score(table["target"], table["output_0"]))
+    assert metrics["baseline"]["method"] == "mean value"
+    assert metrics["baseline"]["loss"]["loss_avg"] < 70**2
+    assert read_model_file(tmp_path / "tiny" / "model.pt")["binary_target"] is False
 
 
 def test_a_damaged_model_file_is_not_tested(finished, tmp_path):

@@ -18,7 +18,7 @@ from qgpipe.config.dump import to_yaml
 from qgpipe.files import atomic_path, write_json, write_text
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training.baseline import evaluate_baseline
-from qgpipe.training.criterion import build_criterion
+from qgpipe.training.criterion import build_criterion, load_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.distributed import is_to_launch
 from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
@@ -71,7 +71,8 @@ def test_run(
     criterion = on_device(build_criterion(config["criterion"]), device)
     tester = build_evaluator(config, "testing", device, criterion)
     loaders = open_loaders(config, dataset_json, split_json)
-    epoch = read_model_file(model_path).get("epoch")  # none in a file that is not of a run
+    content = read_model_file(model_path)
+    load_criterion(criterion, content.get("criterion_state_dict"), model_path)
     model = load_model(model_path, device)
     suit([loaders.test], model, config, device)
     own = Tester(device, criterion, apply_model=config["apply_model"])
@@ -84,7 +85,7 @@ def test_run(
     dataset = loaders.test.dataset
     content = metrics_content(
         config["name"],
-        epoch,
+        content.get("epoch"),  # none in a file that is not of a run
         row,
         baseline,
         collected,

@@ -8,12 +8,15 @@ import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, r2_score
 from torch.nn.functional import cross_entropy
 
+from qgpipe import tensor_files
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training import run
+from qgpipe.training.loaders import open_loaders
+from qgpipe.training.trainer import Trainer
 
 TESTS = {
     "evaluator_tasks": [
@@ -186,6 +189,62 @@ def test_integers_that_one_output_predicts_are_values(make_config_in, make_data,
     assert metrics["baseline"]["method"] == "mean value"
     assert metrics["baseline"]["loss"]["loss_avg"] < 70**2
     assert read_model_file(tmp_path / "tiny" / "model.pt")["binary_target"] is False
+
+
+class Scaled(torch.nn.Module):
+    """A cross entropy whose temperature is learnt."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, outputs, data):
+        return cross_entropy(outputs[0] * self.scale, data.y)
+
+
+@pytest.fixture
+def learnt(make_config_in, data, tmp_path):
+    """The configuration and model file of a run whose criterion has learnt something."""
+    config = make_config_in(tmp_path, criterion=Scaled, validation=None)
+    run.train_run(config, *data, tmp_path / "tiny")
+    return config, tmp_path / "tiny" / "model.pt"
+
+
+def test_the_test_is_with_the_criterion_that_was_trained(learnt, data, tmp_path):
+    config, model = learnt
+    trainer = Trainer(config, tmp_path / "again")
+    loaders = open_loaders(config, *data)
+    trainer.run_training(loaders.train)
+    scale = read_model_file(model)["criterion_state_dict"]["scale"]
+    assert scale != 1
+    assert scale == trainer.criterion.scale
+    run.test_run(config, *data, model, tmp_path / "test")
+    metrics = load_json(tmp_path / "test" / "metrics.json")
+    assert metrics["loss"]["loss_avg"] == trainer.run_test(loaders.test)["loss_avg"].item()
+    shares = (np.bincount(loaders.train.dataset.targets(), minlength=3) + 1) / 43
+    logits = torch.tensor(np.log(shares)).expand(10, 3) * scale
+    expected = cross_entropy(logits, torch.tensor(loaders.test.dataset.targets())).item()
+    assert metrics["baseline"]["loss"]["loss_avg"] == pytest.approx(expected)
+
+
+def test_a_model_file_without_the_criterion_is_tested_with_a_warning(
+    learnt, data, tmp_path, caplog
+):
+    config, model = learnt
+    content = read_model_file(model)
+    del content["criterion_state_dict"]
+    tensor_files.save(model, content)
+    run.test_run(config, *data, model, tmp_path / "test")
+    assert "does not keep the weights of the criterion" in caplog.text
+
+
+def test_a_criterion_that_has_changed_is_refused(learnt, data, tmp_path):
+    config, model = learnt
+    content = read_model_file(model)
+    content["criterion_state_dict"] = {"other": torch.ones(())}
+    tensor_files.save(model, content)
+    with pytest.raises(DataError, match="do not fit the criterion"):
+        run.test_run(config, *data, model, tmp_path / "test")
 
 
 def test_a_damaged_model_file_is_not_tested(finished, tmp_path):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qgpipe.errors import TrainingError
+from qgpipe.probabilities import are_probabilities
 from qgpipe.training.evaluator import Evaluator
 from qgpipe.training.monitors import Collected
 from qgpipe.training.outputs import kind_of_task, target_of_task
@@ -44,7 +45,8 @@ def constant_heads(
     ``heads`` are outputs of a model with ``num_tasks``, (N, C) or (N,), for their shapes.
     Classes: the logarithms of their shares in the training set, each counted once more than it
     occurs, so that the most frequent class has the largest output, and their softmax is the
-    share. Values: their mean. ``None`` if the shapes of outputs and targets say neither.
+    share; the shares themselves if the outputs are probabilities. Values: their mean. ``None`` if
+    the shapes of outputs and targets say neither.
     """
     constants = {}
     for task, head in heads.items():
@@ -92,4 +94,5 @@ def _constant(head: Tensor, target: Tensor) -> Tensor | None:
         return None
     columns = shape.numel()
     counts = torch.bincount(target.long(), minlength=columns)[:columns] + 1
-    return (counts / counts.sum()).log()
+    shares = counts / counts.sum()
+    return shares if are_probabilities(head.double().numpy()) else shares.log()

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from qgpipe.models.build import unwrapped
+from qgpipe.probabilities import are_probabilities
+from qgpipe.probabilities import probabilities as class_probabilities
 
 IGNORED_TARGET = -100  # torch's default ignore_index
 
@@ -120,13 +122,15 @@ def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
 def probabilities(prediction: Tensor, target: Tensor) -> np.ndarray:
     """Class probabilities if ``target`` are classes, as scikit-learn takes them.
 
-    float64: softmax over (N, C); for two classes and for single logits the probability of
-    class 1, (N,). Otherwise the values themselves.
+    float64 (N, C), the softmax unless the outputs are probabilities already; for two classes and
+    for single logits the probability of class 1, (N,) or as ``target``. Otherwise the values
+    themselves.
     """
     prediction = match_shape(prediction, target).double()
     if kind_of_task(prediction, target) != "classification":
         return prediction.numpy()
     if prediction.shape == target.shape:
         return torch.sigmoid(prediction).numpy()
-    shares = torch.softmax(prediction, dim=-1)
-    return (shares[:, 1] if shares.shape[1] == 2 else shares).numpy()
+    outputs = prediction.numpy()
+    shares = class_probabilities(outputs, are_probabilities(outputs))
+    return shares[:, 1] if shares.shape[1] == 2 else shares

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from qgpipe.prediction.table import prediction_table
+from qgpipe.prediction.table import PredictionTable
 from qgpipe.training.monitors import Collected
 
 LOGITS = torch.log(torch.tensor([[1.0, 2.0, 1.0], [8.0, 1.0, 1.0]]))
@@ -14,7 +14,7 @@ REALS = {"attributes": {"y": {"kind": "graph", "dtype": "float32", "shape": []}}
 
 def table(heads, trained, targets=None, embeddings=None, num_tasks=None):
     collected = Collected(2, np.zeros(0), heads, num_tasks or len(heads), targets)
-    return prediction_table(collected, ["a/0", "a/1"], trained, embeddings)
+    return PredictionTable(trained).rows(collected, ["a/0", "a/1"], embeddings)
 
 
 def test_classes_of_graphs_without_a_target_have_names_and_probabilities():
@@ -27,6 +27,19 @@ def test_classes_of_graphs_without_a_target_have_names_and_probabilities():
     assert found["class"].tolist() == ["middle", "low"]
     np.testing.assert_allclose(found.iloc[0, 6:].tolist(), [0.25, 0.5, 0.25])
     np.testing.assert_allclose(found.iloc[1, 6:].tolist(), [0.8, 0.1, 0.1])
+
+
+def test_the_first_graphs_say_for_all_whether_outputs_are_probabilities():
+    shares, logits = torch.tensor([[0.25, 0.75]]), torch.tensor([[0.0, 3.0]])
+
+    def probabilities_of(*chunks):
+        rows = PredictionTable(CLASSES).rows
+        tables = [rows(Collected(1, np.zeros(0), {0: head}, 1), ["a/0"]) for head in chunks]
+        return [found["probability_1"].item() for found in tables]
+
+    assert probabilities_of(shares, shares) == [0.75, 0.75]
+    softmax = (1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-0.5)))
+    assert probabilities_of(logits, shares) == pytest.approx(softmax)
 
 
 def test_a_target_is_kept_as_it_is_and_does_not_shape_the_rest():

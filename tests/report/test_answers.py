@@ -1,33 +1,12 @@
 import numpy as np
 import pytest
-from scipy.special import expit, softmax
+from scipy.special import expit
 
-from qgpipe.report.answers import ClassAnswers, ValueAnswers, answers, probabilities
+from qgpipe.report.answers import ClassAnswers, ValueAnswers, answers
 
 CLASSES = {"task": "classification", "num_graphs": 3, "class_names": None, "confusion_matrix": None}
 VALUES = {**CLASSES, "task": "regression"}
 IDS = ["a/0", "a/1", "a/2"]
-
-
-def test_several_logits_become_their_softmax():
-    logits = np.random.default_rng(0).normal(size=(20, 4)) * 50
-    found, given = probabilities(logits)
-    np.testing.assert_allclose(found, softmax(logits, axis=1))
-    assert not given
-
-
-def test_a_single_logit_is_that_of_class_one():
-    logits = np.array([[-800.0], [0.5], [800.0]])
-    found, given = probabilities(logits)
-    np.testing.assert_allclose(found[:, 1], expit(logits[:, 0]), atol=1e-12)
-    assert not given
-
-
-def test_outputs_that_add_up_to_one_are_probabilities_already():
-    shares = np.array([[0.2, 0.8], [1.0, 0.0]])
-    found, given = probabilities(shares)
-    assert given
-    assert found.tolist() == shares.tolist()
 
 
 def test_confidence_and_error_follow_from_the_probabilities(results):

@@ -23,6 +23,11 @@ def test_a_class_that_training_never_saw_has_a_small_share():
     assert torch.softmax(constant, 0).tolist() == pytest.approx([0.8, 0.2])
 
 
+def test_a_model_of_probabilities_is_compared_with_shares():
+    (constant,) = constant_heads({0: torch.full((4, 2), 0.5)}, 1, torch.tensor([1, 0, 1])).values()
+    assert constant.tolist() == pytest.approx([2 / 5, 3 / 5])
+
+
 @pytest.mark.parametrize("shape", [(5, 1), (5,)])
 def test_a_single_logit_says_the_share_of_class_one(shape):
     (constant,) = constant_heads({0: torch.zeros(shape)}, 1, torch.tensor([1, 0, 0, 0])).values()

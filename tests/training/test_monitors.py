@@ -93,6 +93,12 @@ def test_y_proba_gets_probabilities_too():
     assert value(sklearn.metrics.log_loss) == pytest.approx(expected, rel=1e-9)
 
 
+def test_outputs_that_are_probabilities_are_taken_as_they_are():
+    shares = torch.softmax(LOGITS, 1)
+    expected = torch.nn.functional.cross_entropy(LOGITS.double(), CLASSES).item()
+    assert value(sklearn.metrics.log_loss, collected(shares)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_one_required_parameter_gets_the_losses_of_the_samples():
     data = collected(losses=np.array([1.0, 2.0, 6.0] * 20))
     assert value(np.mean, data) == 3.0

@@ -27,10 +27,10 @@ from qgpipe.data.split_file import check_groups
 from qgpipe.data.stores import open_store
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.models.build import call_model
-from qgpipe.models.check import check_model, check_targets
 from qgpipe.models.summary import summarise
 from qgpipe.prediction.features import check_metadata
 from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
+from qgpipe.training.checks import check_fit
 from qgpipe.training.criterion import batch_loss, require_gradient
 from qgpipe.training.loaders import transform_of
 from qgpipe.training.trainer import Trainer
@@ -187,16 +187,9 @@ def _prediction_lines(config: Mapping[str, Any], dataset: PackedDataset) -> Iter
 
 
 def _model_lines(trainer: Trainer, dataset: PackedDataset) -> Iterator[str]:
-    batch = next(iter(GraphLoader(dataset, batch_size=SAMPLE))).to(trainer.device)
-    outputs = check_model(
-        trainer.model,
-        batch,
-        node_features=dataset.node_features,
-        graph_features=dataset.graph_features,
-        apply_model=trainer.apply_model,
-    )
-    if "y" in batch:
-        check_targets(outputs, batch.y)
+    loader = GraphLoader(dataset, batch_size=SAMPLE)
+    check_fit(trainer.model, loader, trainer.apply_model, trainer.device)
+    batch = next(iter(loader)).to(trainer.device)
     loss = batch_loss(
         trainer.criterion, call_model(trainer.model, batch, trainer.apply_model), batch
     )

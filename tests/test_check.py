@@ -7,6 +7,7 @@ import zarr
 from qgpipe.check import check
 from qgpipe.config import resolve_config
 from qgpipe.config.load import load_config
+from qgpipe.errors import ConfigError
 
 
 @pytest.fixture
@@ -57,6 +58,22 @@ def test_the_transform_is_applied_to_the_sample(config):
 def test_a_filter_may_keep_none_of_the_first_samples(config):
     config["data"]["pre_filter"] = lambda data: data.edge_index.shape[1] == 0
     assert "sample    10 graphs" in check(resolve_config(config))
+
+
+def test_integers_that_one_output_is_trained_on_are_values(config, tmp_path):
+    group = zarr.open_group(tmp_path / "data.zarr")
+    group.create_array("relations", data=np.arange(40) + 10)
+    arguments = {"node_features": ["in_degree", "out_degree"], "target": "relations"}
+    config["data"]["reader"] = {"type": "qgpipe.CausalSetReader", "kwargs": arguments}
+    config["model"]["downstream_tasks"] = [["torch.nn.Linear", [4, 1]]]
+    config["criterion"] = "qgpipe.training.losses.mean_squared_error"
+    assert "y: relations" in check(resolve_config(config))
+
+
+def test_classes_beyond_the_outputs_are_found(config):
+    zarr.open_group("data.zarr")["cset_type"][:] = 3
+    with pytest.raises(ConfigError, match="targets go up to 3 but head 0 has 2 outputs"):
+        check(resolve_config(config))
 
 
 def test_generated_data_is_tried_on_a_few_sets(config, tmp_path):

@@ -19,7 +19,7 @@ from qgpipe.config.resolve import data_source
 
 # Raised by hand when the code of a stage changes what it writes.
 FORMATS = {
-    "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 1, "predict": 1,
+    "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 2, "predict": 2,
     "export": 1, "report": 2, "page": 1, "sweep": 1, "folds": 1, "tune": 1, "study": 1,
 }  # fmt: skip
 

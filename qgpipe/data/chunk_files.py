@@ -119,13 +119,18 @@ def chunk_format(metadata: bytes, zarr_format: int) -> ChunkFormat | None:
 
 
 def read_file(path: str) -> bytes | None:
-    """The bytes of a small file, None if there is none."""
+    """The bytes of a file, None if there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return os.read(descriptor, os.fstat(descriptor).st_size)
+        missing = os.fstat(descriptor).st_size
+        pieces = []
+        while missing and (piece := os.read(descriptor, missing)):  # may be less than asked for
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
     finally:
         os.close(descriptor)
 

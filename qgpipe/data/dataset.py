@@ -19,6 +19,7 @@ from qgpipe.data.blocks import Blocks
 from qgpipe.data.density import Density
 from qgpipe.data.device_graphs import DeviceGraphs
 from qgpipe.data.forms import in_form
+from qgpipe.data.gathering import select
 from qgpipe.data.host_graphs import HostGraphs
 from qgpipe.data.manifest import FORMAT
 from qgpipe.data.packed import Form, offsets
@@ -107,12 +108,16 @@ class PackedDataset(Dataset):
         held = self._held.get(form, self._stored)
         if not isinstance(held, Blocks):
             return held.batches(positions)
-        if form != "edges":
-            gathered = in_form(held.gather(positions.ravel()), form)
-            if HostGraphs.can_hold(gathered):
-                order = np.arange(positions.size).reshape(positions.shape)
-                return HostGraphs(gathered).batches(order, positions)
-        return [to_batch(held.gather(row), row, form) for row in positions]
+        if form == "edges":
+            return [to_batch(held.gather(row), row, form) for row in positions]
+        gathered = in_form(held.gather(positions.ravel()), form)
+        places = np.arange(positions.size).reshape(positions.shape)
+        if HostGraphs.can_hold(gathered):
+            return HostGraphs(gathered).batches(places, positions)
+        return [
+            to_batch(select(gathered, place), row, form)
+            for place, row in zip(places, positions, strict=True)
+        ]
 
     def worth_at_once(self, batch_size: int, form: Form) -> int:
         """How many batches to ask for together, so that it pays and takes little memory."""

@@ -1,7 +1,7 @@
 """Models built from a configuration, and what is done with them: build, call, check, save."""
 
 from qgpipe.models.build import build_model, call_model, load_model
-from qgpipe.models.check import check_model, check_targets, example_batch
+from qgpipe.models.check import check_model, example_batch
 from qgpipe.models.gnn_block import GNNBlock
 from qgpipe.models.gnn_model import GNNModel
 from qgpipe.models.gps_transformer import GPSTransformer
@@ -21,7 +21,6 @@ __all__ = [
     "build_model",
     "call_model",
     "check_model",
-    "check_targets",
     "example_batch",
     "load_model",
     "read_model_file",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,6 @@ from qgpipe.user_code import line_of_user
 
 # Where layers of torch and PyG keep the number of features they expect.
 _SIZES = ("in_channels", "in_features", "num_features", "normalized_shape", "embed_dim")
-_IGNORED_TARGET = -100  # torch's default ignore_index
 
 
 def check_model(
@@ -53,41 +52,6 @@ def check_model(
         except Exception as error:
             facts = _Facts(batch, node_features, graph_features)
             raise _explain(error, trace, model, facts, key) from error
-
-
-def check_targets(outputs: Any, targets: Tensor, key: str = "model") -> None:
-    """Raise ``ConfigError`` if integer ``targets`` cannot be classes of the ``outputs``.
-
-    ``outputs`` is what the model gives: a tensor ``[B, C]``, or ``{task: tensor}``.
-    ``targets`` is int64 ``[M]`` or ``[M, tasks]``, of this batch or of a whole dataset; column
-    ``k`` belongs to head ``k``, and a single column to head 0. A head with one output tells
-    two classes apart. Real targets, and outputs of another shape, are not looked at.
-    """
-    if targets.is_floating_point() or targets.dim() > 2 or targets.numel() == 0:
-        return
-    heads = outputs if isinstance(outputs, Mapping) else {0: outputs}
-    columns = targets.unsqueeze(1) if targets.dim() == 1 else targets
-    for task, output in heads.items():
-        if not isinstance(output, Tensor) or output.dim() > 2 or task not in range(columns.size(1)):
-            continue
-        classes = max(2, output.size(1) if output.dim() == 2 else 1)
-        given = columns[:, task]
-        given = given[given != _IGNORED_TARGET]
-        if given.numel() == 0:
-            continue
-        where = joined_key(key, f"downstream_tasks[{task}]")
-        least, most = int(given.min()), int(given.max())
-        if least < 0:
-            raise ConfigError(
-                f"targets go down to {least}", key=where, remedy="number the classes from 0"
-            )
-        if most >= classes:
-            has = f"{classes} outputs" if output.dim() == 2 and output.size(1) > 1 else "1 output"
-            raise ConfigError(
-                f"targets go up to {most} but head {task} has {has}",
-                key=where,
-                remedy=f"give the head {most + 1} outputs",
-            )
 
 
 def example_batch(num_node_features: int, num_graph_features: int | None = None) -> Batch:

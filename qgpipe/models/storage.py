@@ -45,12 +45,17 @@ def read_model_file(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, Any], path: str | Path) -> None:
-    """Put ``weights`` into ``model``. Raises ``DataError`` (naming ``path``) if they do not fit."""
+def load_weights(
+    model: nn.Module, weights: Mapping[str, Any], path: str | Path, name: str = "model"
+) -> None:
+    """Put ``weights`` into ``model``, which messages call ``name``.
+
+    Raises ``DataError`` (naming ``path``) if they do not fit.
+    """
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise DataError(
-            f"the weights in {path} do not fit the model: {' '.join(str(error).split())}",
+            f"the weights in {path} do not fit the {name}: {' '.join(str(error).split())}",
             remedy="its class has changed since; train again",
         ) from None

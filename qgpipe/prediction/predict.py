@@ -22,13 +22,13 @@ from qgpipe.models.build import call_model
 from qgpipe.models.check import check_model
 from qgpipe.prediction.chunks import read_chunks
 from qgpipe.prediction.embeddings import kept_embeddings, only_embeddings
-from qgpipe.prediction.table import prediction_table
+from qgpipe.prediction.table import PredictionTable
 from qgpipe.prediction.writers import open_table
 from qgpipe.training.device import resolve_device
 from qgpipe.training.evaluator import SMALLER_EVALUATED
 from qgpipe.training.loaders import suit, transform_of
 from qgpipe.training.monitors import Collected
-from qgpipe.training.outputs import as_heads
+from qgpipe.training.outputs import as_heads, count_tasks
 from qgpipe.training.randomness import deterministic_algorithms
 from qgpipe.training.trouble import memory_for
 
@@ -47,7 +47,7 @@ def predict_store(
 
     ``config``: the resolved configuration with its section ``predict``; ``store_name``: the store's
     in ids. The store is read, ``data.chunksize`` samples at a time, as the test set was;
-    ``processes``: threads of the built-in reader, processes of a user's. ``prediction_table`` says
+    ``processes``: threads of the built-in reader, processes of a user's. ``PredictionTable`` says
     what the columns are. Returns the number of graphs.
 
     Raises ``DataError`` for what is wrong with the store, and if it does not have the features that
@@ -71,7 +71,7 @@ def predict_store(
 
 
 class Predictor:
-    """The model of a run, and how it is called.
+    """The model of a run, and how it is called, for the graphs of one store.
 
     ``trained``: the facts of the model's file, which say what data it was trained on.
     """
@@ -84,6 +84,7 @@ class Predictor:
         self.apply_model = import_object(config["apply_model"], "apply_model")
         self._transform = transform_of(config, "test")
         self._form: Form | None = None
+        self._table = PredictionTable(self.trained)
 
     def rows(self, dataset: PackedDataset) -> pd.DataFrame:
         """A row for each graph of ``dataset``.
@@ -95,7 +96,7 @@ class Predictor:
         collected, embeddings = self._collect(loader)
         assert collected.positions is not None
         ids = dataset.sample_ids(collected.positions)
-        table = prediction_table(collected, ids, self.trained, embeddings)
+        table = self._table.rows(collected, ids, embeddings)
         if not any("output_" in str(name) for name in table):
             raise DataError(
                 f"the model gives no row for each of {len(ids)} graphs",
@@ -149,6 +150,7 @@ class Predictor:
             batch.num_graphs,
             np.zeros(0),
             heads,
+            count_tasks(self.model, outputs),
             y.cpu() if isinstance(y, Tensor) else None,
             batch.sample_position.cpu(),
         )
@@ -161,6 +163,7 @@ def _joined(seen: list[Collected]) -> Collected:
         sum(one.num_graphs for one in seen),
         np.zeros(0),
         {task: torch.cat([one.heads[task] for one in seen]) for task in seen[0].heads},
+        seen[0].num_tasks,
         torch.cat(targets) if targets else None,
         torch.cat([one.positions for one in seen if one.positions is not None]),
     )

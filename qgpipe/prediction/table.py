@@ -12,36 +12,63 @@ import torch
 from torch import Tensor
 
 from qgpipe.data.reader import numpy_type
-from qgpipe.report.answers import probabilities
+from qgpipe.probabilities import are_probabilities, probabilities
 from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import numbered_columns, predictions_table
 
 
-def prediction_table(
-    collected: Collected, ids: list[str], trained: Mapping[str, Any], embeddings: Tensor | None
-) -> pd.DataFrame:
-    """A row for each graph.
+class PredictionTable:
+    """The rows of a table, some graphs at a time.
 
     The columns are those of ``predictions.csv``, with the same meaning, the target only if there
     is one. For classes also ``class``, the name of the predicted one, if classes have names, and
-    ``probability_0`` …; with ``embeddings`` [N, F] ``embedding_0`` …. Whether the outputs are
-    those of classes, the target that the model was trained on says: ``trained``, the facts of the
-    model's file.
+    ``probability_0`` …; with embeddings ``embedding_0`` …. Whether the outputs are those of
+    classes, the target that the model was trained on says: ``trained``, the facts of the model's
+    file. Whether they are probabilities already, the first graphs say for all.
     """
-    rows = len(ids)
-    own = predictions_table(replace(collected, heads={}), ids)
-    stand_in = _stand_in(trained, rows)
-    judged = collected if stand_in is None else replace(collected, targets=stand_in)
-    outputs = predictions_table(judged, ids)
-    outputs = outputs[[name for name in outputs if not _is_of_input(str(name))]]
-    columns: dict[str, Any] = {str(name): own[name] for name in own}
-    columns |= {str(name): outputs[name] for name in outputs}
-    for task in judged.heads:
-        prefix = f"task{task}_" if len(judged.heads) > 1 else ""
-        columns |= _of_classes(outputs, prefix, trained.get("class_names"))
-    if embeddings is not None:
-        columns |= numbered_columns("embedding", embeddings, rows)
-    return pd.DataFrame(columns)
+
+    def __init__(self, trained: Mapping[str, Any]):
+        self._trained = trained
+        self._given: dict[str, bool] = {}  # outputs are probabilities, by the prefix of the head
+
+    def rows(
+        self, collected: Collected, ids: list[str], embeddings: Tensor | None = None
+    ) -> pd.DataFrame:
+        """A row for each graph of ``collected``; ``embeddings``: [N, F]."""
+        rows = len(ids)
+        own = predictions_table(replace(collected, heads={}), ids)
+        stand_in = _stand_in(self._trained, rows)
+        judged = collected if stand_in is None else replace(collected, targets=stand_in)
+        outputs = predictions_table(judged, ids)
+        outputs = outputs[[name for name in outputs if not _is_of_input(str(name))]]
+        columns: dict[str, Any] = {str(name): own[name] for name in own}
+        columns |= {str(name): outputs[name] for name in outputs}
+        for task in judged.heads:
+            prefix = f"task{task}_" if judged.num_tasks > 1 else ""
+            columns |= self._of_classes(outputs, prefix)
+        if embeddings is not None:
+            columns |= numbered_columns("embedding", embeddings, rows)
+        return pd.DataFrame(columns)
+
+    def _of_classes(self, table: pd.DataFrame, prefix: str) -> dict[str, Any]:
+        """Names and probabilities of the classes that a head predicts; nothing for values."""
+        found: dict[str, Any] = {}
+        names = self._trained.get("class_names")
+        outputs = [name for name in table if str(name).startswith(f"{prefix}output_")]
+        if f"{prefix}predicted" in table:
+            predicted = table[f"{prefix}predicted"].to_numpy()
+            if names is not None:
+                found[f"{prefix}class"] = [_name(names, k) for k in predicted.tolist()]
+            values = table[outputs].to_numpy(np.float64)
+            if prefix not in self._given:
+                self._given[prefix] = are_probabilities(values)
+            shares = probabilities(values, self._given[prefix])
+            found |= {f"{prefix}probability_{k}": shares[:, k] for k in range(shares.shape[1])}
+        elif f"{prefix}predicted_0" in table:  # several questions with two answers each
+            for k, name in enumerate(outputs):
+                shares = probabilities(table[[name]].to_numpy(np.float64), given=False)
+                found[f"{prefix}probability_{k}"] = shares[:, 1]
+        return found
 
 
 def _is_of_input(name: str) -> bool:
@@ -49,29 +76,14 @@ def _is_of_input(name: str) -> bool:
 
 
 def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:
-    """Targets of the type and shape that the model was trained on, all zero."""
+    """Targets that say of the model's outputs what those that it was trained on do."""
     form = (trained.get("attributes") or {}).get("y")
     if form is None or form["kind"] != "graph":
         return None
     dtype = np.bool_ if form["dtype"] == "bool" else numpy_type(form["dtype"], "data.int_type")
-    return torch.from_numpy(np.zeros((rows, *form["shape"]), dtype))
-
-
-def _of_classes(table: pd.DataFrame, prefix: str, names: list[str] | None) -> dict[str, Any]:
-    """Names and probabilities of the classes that a head predicts; nothing for real values."""
-    found: dict[str, Any] = {}
-    outputs = [name for name in table if str(name).startswith(f"{prefix}output_")]
-    if f"{prefix}predicted" in table:
-        predicted = table[f"{prefix}predicted"].to_numpy()
-        if names is not None:
-            found[f"{prefix}class"] = [_name(names, k) for k in predicted.tolist()]
-        shares, _ = probabilities(table[outputs].to_numpy(np.float64))
-        found |= {f"{prefix}probability_{k}": shares[:, k] for k in range(shares.shape[1])}
-    elif f"{prefix}predicted_0" in table:  # several questions with two answers each
-        for k, name in enumerate(outputs):
-            shares, _ = probabilities(table[[name]].to_numpy(np.float64))
-            found[f"{prefix}probability_{k}"] = shares[:, 1]
-    return found
+    # Others than 0 and 1 if the columns had others; older files do not tell.
+    value = np.where(trained.get("binary_target", True), 0, 2)
+    return torch.from_numpy(np.broadcast_to(value, (rows, *form["shape"])).astype(dtype))
 
 
 def _name(names: list[str], k: int) -> str:

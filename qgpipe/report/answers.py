@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qgpipe.probabilities import are_probabilities, probabilities
 from qgpipe.report.results import RunResults
-
-_SUMS_TO_ONE = 1e-3  # how far from one outputs may add up that are taken for probabilities
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,13 @@ def answers(results: RunResults) -> list[Answers]:
 
 
 def paired_columns(targets: list[str], columns: list[str]) -> list[tuple[str, str]]:
-    """Each target with the output that predicts it: output j of one head, or head j of several."""
+    """Each target with the output that predicts it: output j of one head, or head j of several.
+
+    A single target is that of all heads: the first that there is predicts it.
+    """
+    heads = [name for name in columns if re.fullmatch(r"task\d+_output_0", name)]
+    if len(targets) == 1 and heads:
+        return [(targets[0], heads[0])]
     return [
         (target, output)
         for place, target in enumerate(targets)
@@ -115,31 +120,13 @@ def _class_answers(results: RunResults) -> list[Answers]:
         known = _numbers(table, [target, predicted, *outputs])
         rows = np.flatnonzero(np.isfinite(known).all(axis=1))
         labels = known[rows, :2].astype(np.int64)
-        shares, given = probabilities(known[rows, 2:])
+        given = are_probabilities(known[rows, 2:])
+        shares = probabilities(known[rows, 2:], given)
         if len(rows) and (labels.min() < 0 or labels.max() >= shares.shape[1]):
             continue
         name = _target_name(results, target) + (f", head {head}" if head else "")
         found.append(ClassAnswers(name, rows, labels[:, 0], labels[:, 1], shares, given))
     return found
-
-
-def probabilities(outputs: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
-    """Class probabilities float64 [M, C] for finite ``outputs``, and whether they were so already.
-
-    Several columns are taken for probabilities if none is negative and every row adds up to one,
-    otherwise for logits, whose softmax is returned. A single column is the logit of class 1.
-    """
-    if outputs.shape[1] == 1:
-        positive = 0.5 * (1 + np.tanh(outputs[:, 0] / 2))
-        return np.stack([1 - positive, positive], axis=1), False
-    if len(outputs) and (outputs >= 0).all() and _add_up_to_one(outputs):
-        return outputs, True
-    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True), False
-
-
-def _add_up_to_one(outputs: NDArray[np.float64]) -> bool:
-    return bool((np.abs(outputs.sum(axis=1) - 1) < _SUMS_TO_ONE).all())
 
 
 def _outputs(columns: list[str], head: str | None, column: str | None) -> list[str]:

@@ -15,7 +15,6 @@ from qgpipe.report.hasse import Diagram, diagram, to_svg
 from qgpipe.report.results import RunResults
 from qgpipe.report.scores import ClassScore, calibration, class_scores, size_scores
 
-MOST_CLASSES = 30  # in a confusion matrix that is written out
 _WORST = 12  # graphs that are shown, all targets together
 _WORST_OF_EACH = 3  # even if there are many targets
 

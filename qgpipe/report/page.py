@@ -19,8 +19,9 @@ from qgpipe.files import write_text
 from qgpipe.report import style
 from qgpipe.report.figures import FIGURES
 from qgpipe.report.inline import inline_svg
-from qgpipe.report.judgement import MOST_CLASSES, judge
+from qgpipe.report.judgement import judge
 from qgpipe.report.origin import origin
+from qgpipe.report.prediction import MOST_CLASSES
 from qgpipe.report.results import RunResults
 from qgpipe.workflow_folder import workflow_folder
 

@@ -12,8 +12,8 @@ from qgpipe.report.results import RunResults
 
 
 def targets(results: RunResults) -> Figure:
-    """Graphs of each class in training, validation and test; of real targets, a histogram."""
-    if results.split["class_counts"] is None:
+    """Graphs of each class in training, validation and test; of other targets, a histogram."""
+    if results.split["class_counts"] is None or results.test["task"] == "regression":
         return target_histogram(results)
     return class_balance(results)
 
@@ -51,7 +51,7 @@ def class_balance(results: RunResults) -> Figure:
 
 
 def target_histogram(results: RunResults) -> Figure:
-    """Histograms of the test set's real-valued targets, a panel a target."""
+    """Histograms of the test set's targets, a panel a target."""
     columns = results.target_columns
     if not columns:
         return style.sentence("The graphs have no targets.")

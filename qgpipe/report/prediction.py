@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +14,7 @@ from qgpipe.report import style
 from qgpipe.report.answers import paired_columns
 from qgpipe.report.results import RunResults
 
+MOST_CLASSES = 30  # in a confusion matrix whose cells say their counts
 _WRITTEN_SHARES = 8  # classes up to which a cell says its share as well as its count
 _VECTOR_POINTS = 3000  # more points than this become a picture inside the SVG, to keep it small
 
@@ -48,9 +51,12 @@ def confusion_matrix(results: RunResults) -> Figure:
     figure, axes = _matrix_axes(names)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    mesh = axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
+    many = len(counts) > MOST_CLASSES  # a picture inside the SVG, to keep it small
+    lines: dict[str, Any] = {} if many else {"edgecolors": "white", "linewidth": 1}
+    mesh = axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, rasterized=many, **lines)
     axes.set_facecolor("#F0F0F0")
-    _write_cells(axes, counts, shares)
+    if not many:
+        _write_cells(axes, counts, shares)
     colorbar = figure.colorbar(
         mesh, ax=axes, label="share of the true class", shrink=0.8, fraction=0.05, aspect=25
     )
@@ -89,15 +95,17 @@ def _matrix_axes(names: list[str]) -> tuple[Figure, Axes]:
     cells = len(names)
     lines = [line for name in names for line in name.split("\n")]
     letters = 0.08 * max(map(len, lines))  # inches
-    cell = min(max(5.0 / cells, 0.5), 1.6)
-    turned = letters > cell - 0.1
+    labelled = range(0, cells, -(-cells // MOST_CLASSES))
+    label = min(max(5.0 / cells, 0.5), 1.6)
+    side = label * len(labelled)
+    turned = letters > label - 0.1
     figure = style.new_square_figure(
-        max(cell * cells + letters + 1.8, 5.6), cell * cells + (letters if turned else 0.3) + 0.8
+        max(side + letters + 1.8, 5.6), side + (letters if turned else 0.3) + 0.8
     )
     axes = figure.add_subplot()
-    centres = np.arange(cells) + 0.5
-    axes.set_yticks(centres, names)
-    axes.set_xticks(centres, names, rotation=90 if turned else 0)
+    centres = [place + 0.5 for place in labelled]
+    axes.set_yticks(centres, names[:: labelled.step])
+    axes.set_xticks(centres, names[:: labelled.step], rotation=90 if turned else 0)
     axes.set(aspect="equal", xlabel="predicted class", ylabel="true class")
     axes.invert_yaxis()
     axes.grid(False)

@@ -6,10 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from qgpipe.data.dataset import PackedDataset
-from qgpipe.errors import ConfigError, DataError, DivergenceError, TrainingError
-from qgpipe.models import check_model, check_targets
+from qgpipe.errors import ConfigError, DivergenceError, TrainingError
+from qgpipe.models import check_model
+from qgpipe.training.loaders import graph_targets
+from qgpipe.training.outputs import (
+    IGNORED_TARGET,
+    as_heads,
+    count_tasks,
+    kind_of_task,
+    target_of_task,
+)
 from qgpipe.training.step_batches import batches
 from qgpipe.training.trouble import explained, memory_for, remedy_for
 
@@ -23,7 +31,7 @@ def check_fit(
     """Try ``model`` on the first batch of ``loader``, and its heads on the targets of all.
 
     Raises ``TrainingError`` if there is no batch or no memory for one, ``ConfigError`` if the
-    model does not fit the features, or the classes do not fit a head with several outputs.
+    model does not fit the features, or a head has not an output for each class.
     """
     dataset = loader.dataset
     if len(loader) == 0:
@@ -46,12 +54,38 @@ def check_fit(
     except ConfigError as error:
         error.remedy = remedy_for(error.problem) or error.remedy
         raise
-    if isinstance(dataset, PackedDataset) and isinstance(outputs, dict):
-        wide = {k: head for k, head in outputs.items() if head.dim() == 2 and head.shape[1] > 1}
-        try:
-            check_targets(wide, torch.from_numpy(dataset.targets()))
-        except DataError:  # targets of nodes, or none
-            return
+    targets = graph_targets(dataset)
+    if targets is not None:
+        check_targets(as_heads(outputs), count_tasks(model, outputs), targets)
+
+
+def check_targets(heads: dict[int, Tensor], num_tasks: int, targets: Tensor) -> None:
+    """Raise ``ConfigError`` if ``targets`` cannot be classes of the outputs of ``heads``.
+
+    ``heads``: outputs (B, …) by task, of ``num_tasks``; ``targets`` (M,) or (M, T) of a whole data
+    set. A single column belongs to head 0. What ``kind_of_task`` does not take for classes is not
+    looked at.
+    """
+    for task, head in heads.items():
+        if targets.dim() > 2 or task not in range(1 if targets.dim() == 1 else targets.shape[1]):
+            continue
+        target = target_of_task(targets, task, num_tasks)
+        given = target[target != IGNORED_TARGET]
+        if kind_of_task(head, target) != "classification" or given.numel() == 0:
+            continue
+        where = f"model.downstream_tasks[{task}]"
+        least, most = int(given.min()), int(given.max())
+        if least < 0:
+            raise ConfigError(
+                f"targets go down to {least}", key=where, remedy="number the classes from 0"
+            )
+        classes = max(2, head.shape[1:].numel())
+        if most >= classes:
+            raise ConfigError(
+                f"targets go up to {most} but head {task} has {classes} outputs",
+                key=where,
+                remedy=f"give the head {most + 1} outputs",
+            )
 
 
 def require_finite(model: torch.nn.Module, epoch: int) -> None:

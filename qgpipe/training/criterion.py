@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,8 +14,11 @@ from torch import Tensor
 
 from qgpipe.config.spec import build_object
 from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.models.storage import load_weights
 from qgpipe.training.outputs import as_heads
 from qgpipe.user_code import line_of_user
+
+logger = logging.getLogger(__name__)
 
 Criterion = Callable[[Any, Any], Tensor]
 
@@ -27,6 +34,44 @@ def build_criterion(value: Any, key: str = "criterion") -> Criterion:
             f"{criterion!r} cannot be called", key=key, remedy="name a function (outputs, data)"
         )
     return criterion
+
+
+def state_of(part: Any) -> dict[str, Any]:
+    """A copy of the ``state_dict`` of a model or criterion, on its device; empty if it has none."""
+    state = part.state_dict() if hasattr(part, "state_dict") else {}
+    return {
+        name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in state.items()
+    }
+
+
+@contextmanager
+def in_state(criterion: Any, state: Mapping[str, Any]) -> Iterator[None]:
+    """A block in which ``criterion`` is in ``state``, unless that is empty."""
+    before = state_of(criterion) if state else {}
+    if state:
+        criterion.load_state_dict(state)
+    try:
+        yield
+    finally:
+        if before:
+            criterion.load_state_dict(before)
+
+
+def load_criterion(criterion: Any, state: Mapping[str, Any] | None, path: Path) -> None:
+    """Give ``criterion`` the weights in ``state``, which the model file ``path`` keeps for it.
+
+    Raises ``DataError`` if they do not fit.
+    """
+    if state:
+        load_weights(criterion, state, path, "criterion")
+    elif isinstance(criterion, torch.nn.Module) and any(
+        weight.requires_grad for weight in criterion.parameters()
+    ):
+        logger.warning(
+            "%s does not keep the weights of the criterion: losses are those of an untrained one",
+            path,
+        )
 
 
 def batch_loss(criterion: Criterion, outputs: Any, batch: Any) -> Tensor:

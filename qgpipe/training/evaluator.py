@@ -21,7 +21,7 @@ from qgpipe.training.criterion import Criterion, batch_loss, build_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.loss_log import LossLog
 from qgpipe.training.monitors import Collected, build_monitors
-from qgpipe.training.outputs import as_heads
+from qgpipe.training.outputs import as_heads, count_tasks
 from qgpipe.training.progress import shown
 from qgpipe.training.trouble import memory_for
 
@@ -37,6 +37,7 @@ class _Seen:
     loss: Tensor
     num_graphs: int
     heads: dict[int, Tensor]
+    num_tasks: int
     targets: Tensor | None
     positions: Tensor | None
 
@@ -46,6 +47,7 @@ class _Seen:
             self.loss.cpu(),
             self.num_graphs,
             {task: head.cpu() for task, head in self.heads.items()},
+            self.num_tasks,
             None if self.targets is None else self.targets.cpu(),
             None if self.positions is None else self.positions.cpu(),
         )
@@ -117,11 +119,13 @@ class Evaluator:
     def _collect(self, model: torch.nn.Module, loader: Iterable) -> tuple[LossLog, Collected]:
         log = LossLog()
         heads: dict[int, list[Tensor]] = {}
+        num_tasks = 0
         targets: list[Tensor] = []
         positions: list[Tensor] = []
         mine = [self._see(model, batch) for batch in self.group.share_of_batches(loader)]
         for seen in self.group.gathered(mine):
             log.add(seen.loss, seen.num_graphs)
+            num_tasks = max(num_tasks, seen.num_tasks)
             for task, head in seen.heads.items():
                 heads.setdefault(task, []).append(head)
             if seen.targets is not None:
@@ -134,6 +138,7 @@ class Evaluator:
             num_graphs=log.num_graphs,
             losses=log.per_sample(),
             heads={task: head for task, head in joined.items() if head is not None},
+            num_tasks=num_tasks,
             targets=_joined(targets),
             positions=_joined(positions),
         )
@@ -148,6 +153,7 @@ class Evaluator:
             loss,
             batch.num_graphs,
             as_heads(outputs) if self.keeps_outputs or self.monitors else {},
+            count_tasks(model, outputs),
             y if isinstance(y, Tensor) else None,
             getattr(batch, "sample_position", None),
         )

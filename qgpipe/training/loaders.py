@@ -18,6 +18,7 @@ from qgpipe.config.spec import build_object
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.data.split_file import read_split
+from qgpipe.errors import DataError
 from qgpipe.message_passing.choice import choose
 from qgpipe.models.build import takes_adjacency
 from qgpipe.training.device import resolve_device
@@ -53,6 +54,16 @@ def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path
         _open(whole, split, "validation", config, config.get("validation", testing)),
         _open(whole, split, "test", config, testing),
     )
+
+
+def graph_targets(dataset: Any) -> torch.Tensor | None:
+    """The targets (N,) or (N, T) of the graphs of ``dataset``, if it is packed and has them."""
+    if not isinstance(dataset, PackedDataset):
+        return None
+    try:
+        return torch.from_numpy(dataset.targets())
+    except DataError:  # there are none, or they belong to nodes
+        return None
 
 
 def suit(

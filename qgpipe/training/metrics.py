@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from qgpipe.errors import TrainingError
 from qgpipe.training.history import LOSSES
 from qgpipe.training.monitors import Collected
-from qgpipe.training.outputs import is_class_target
+from qgpipe.training.outputs import Kind, is_class_target, kind_of_task
 from qgpipe.training.predictions import predicted_classes
 
 FORMAT = 1
+_MOST_CLASSES = 300  # in a confusion matrix, whose size grows with their square
 _BASELINES = {"classification": "majority class", "regression": "mean value"}
 
 
@@ -30,7 +32,7 @@ def metrics_content(
     ``results`` is the tester's row. The baseline is scored on the test set like the model; it
     always answers the most frequent class, or the mean value, of the training set.
     """
-    kind = kind_of_task(collected)
+    kind = kind_of_test(collected)
     return {
         "format": FORMAT,
         "run": run,
@@ -46,15 +48,26 @@ def metrics_content(
     }
 
 
-def kind_of_task(collected: Collected) -> str:
-    """``classification`` for integer targets, ``regression`` for real ones, else ``other``."""
+def kind_of_test(collected: Collected) -> Kind:
+    """What the first head with a target is about, as ``kind_of_task`` says.
+
+    Without one the type of the targets decides; without targets it is ``other``.
+    """
     if collected.targets is None:
         return "other"
+    for task in collected.heads:
+        try:
+            return kind_of_task(*collected.pair(task))
+        except TrainingError:  # this head has no target
+            continue
     return "classification" if is_class_target(collected.targets) else "regression"
 
 
 def confusion(collected: Collected, class_names: list[str] | None) -> list[list[int]] | None:
-    """Graphs of each class (row) that the first head gave each label (column)."""
+    """Graphs of each class (row) that the first head gave each label (column).
+
+    ``None`` if it does not classify graphs, or tells too many classes apart.
+    """
     from sklearn.metrics import confusion_matrix
 
     task = next(iter(collected.heads), None)
@@ -64,6 +77,8 @@ def confusion(collected: Collected, class_names: list[str] | None) -> list[list[
     prediction, target = collected.pair(task)
     width = prediction.shape[1] if prediction.dim() == 2 else 2
     classes = max(width, len(class_names or ()), int(target.max()) + 1)
+    if classes > _MOST_CLASSES:
+        return None
     return confusion_matrix(target.numpy(), predicted, labels=range(classes)).tolist()
 
 

@@ -37,7 +37,8 @@ _NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
 class Collected:
     """What an evaluation saw of N graphs, on the CPU.
 
-    ``heads`` are the concatenated outputs by task; ``targets`` the concatenated ``y``;
+    ``heads`` are the concatenated outputs by task, of ``num_tasks`` that the model has, as
+    ``count_tasks`` says; ``targets`` the concatenated ``y``;
     ``losses`` float64 (N,), each graph with the loss of its batch; ``positions`` int64 (N,) in the
     dataset. ``None`` where the data has none.
     """
@@ -45,6 +46,7 @@ class Collected:
     num_graphs: int
     losses: np.ndarray
     heads: dict[int, Tensor]
+    num_tasks: int
     targets: Tensor | None = None
     positions: Tensor | None = None
 
@@ -58,7 +60,7 @@ class Collected:
         head = self.heads[task]
         table = target_table(self.targets, self.num_graphs, len(head))
         try:
-            target = target_of_task(table, task, len(self.heads))
+            target = target_of_task(table, task, self.num_tasks)
         except IndexError:
             raise TrainingError(
                 f"task {task} has no target: 'y' has {table.shape[1]} columns"

@@ -7,11 +7,19 @@ list or another mapping from other models, counted from task 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from qgpipe.models.build import unwrapped
+from qgpipe.probabilities import are_probabilities
+from qgpipe.probabilities import probabilities as class_probabilities
+
+IGNORED_TARGET = -100  # torch's default ignore_index
+
+Kind = Literal["classification", "regression", "other"]
 
 
 def as_heads(outputs: Any) -> dict[int, Tensor]:
@@ -28,6 +36,18 @@ def as_heads(outputs: Any) -> dict[int, Tensor]:
     return {k: value for k, value in items if isinstance(value, Tensor)}
 
 
+def count_tasks(model: torch.nn.Module, outputs: Any) -> int:
+    """Number of tasks of ``model``, which returned ``outputs``.
+
+    Heads that are switched off, and put nothing out, are tasks too: a model with ``active_tasks``
+    says how many there are. Of others the outputs are counted.
+    """
+    switches = getattr(unwrapped(model), "active_tasks", None)
+    if isinstance(outputs, Mapping) and isinstance(switches, Mapping):
+        return len(switches)
+    return max(as_heads(outputs), default=-1) + 1
+
+
 def target_table(y: Tensor, num_graphs: int, rows: int) -> Tensor:
     """``y`` with a row for each of ``rows`` predictions.
 
@@ -39,18 +59,17 @@ def target_table(y: Tensor, num_graphs: int, rows: int) -> Tensor:
     return y
 
 
-def target_of_task(targets: Tensor, task: int, num_heads: int) -> Tensor:
-    """The target column of ``task``.
+def target_of_task(targets: Tensor, task: int, num_tasks: int) -> Tensor:
+    """The target column of ``task``, of ``num_tasks`` that the model has.
 
-    (N,) serves every task. Of (N, T), a model with several heads takes column ``task``, a
-    model with one head all of them. A single column comes as (N,). Raises ``IndexError`` if there
-    is no such column.
+    (N,) serves every task. Of (N, T), each of several tasks takes its column, an only one all of
+    them. A single column comes as (N,). Raises ``IndexError`` if there is no such column.
     """
     if targets.dim() < 2:
         return targets
     if targets.shape[1] == 1:
         return targets[:, 0]
-    if num_heads == 1:
+    if num_tasks == 1:
         return targets
     return targets[:, task]
 
@@ -58,6 +77,25 @@ def target_of_task(targets: Tensor, task: int, num_heads: int) -> Tensor:
 def is_class_target(targets: Tensor) -> bool:
     """Whether ``targets`` are class labels: integers or booleans."""
     return not (targets.is_floating_point() or targets.is_complex())
+
+
+def is_binary(targets: Tensor) -> Tensor:
+    """Whether each column of ``targets`` (N,) or (N, T) holds only 0 and 1: bool () or (T,)."""
+    return ((targets == 0) | (targets == 1) | (targets == IGNORED_TARGET)).all(dim=0)
+
+
+def kind_of_task(prediction: Tensor, target: Tensor) -> Kind:
+    """What outputs (N, …) and targets (N,) or (N, T) of a head are about.
+
+    Real targets are values. Integers are classes, (N,), of which each has an output, (N, C). With
+    one output for each target they are classes if they are 0 and 1, which the sign of a logit
+    tells apart; others are values. Integers that go with the outputs in no such way are ``other``.
+    """
+    if not is_class_target(target):
+        return "regression"
+    if prediction.shape[1:].numel() == target.shape[1:].numel():
+        return "classification" if bool(is_binary(target).all()) else "regression"
+    return "classification" if (prediction.dim(), target.dim()) == (2, 1) else "other"
 
 
 def match_shape(prediction: Tensor, target: Tensor) -> Tensor:
@@ -68,13 +106,13 @@ def match_shape(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
-    """Predicted class labels for integer ``target``, the values themselves for real ones.
+    """Predicted class labels if ``target`` are classes, otherwise the values themselves.
 
     A label is the place of the largest output (N, C), or whether a single logit (N,) or
     (N, 1) is positive; with a label for each of several columns, whether each logit is.
     """
     prediction = match_shape(prediction, target)
-    if not is_class_target(target):
+    if kind_of_task(prediction, target) != "classification":
         return prediction.double().numpy()
     if prediction.shape == target.shape:
         return (prediction > 0).long().numpy()
@@ -82,15 +120,17 @@ def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
 
 
 def probabilities(prediction: Tensor, target: Tensor) -> np.ndarray:
-    """Class probabilities for integer ``target``, as scikit-learn takes them.
+    """Class probabilities if ``target`` are classes, as scikit-learn takes them.
 
-    float64: softmax over (N, C); for two classes and for single logits the probability of
-    class 1, (N,). For real targets the values themselves.
+    float64 (N, C), the softmax unless the outputs are probabilities already; for two classes and
+    for single logits the probability of class 1, (N,) or as ``target``. Otherwise the values
+    themselves.
     """
     prediction = match_shape(prediction, target).double()
-    if not is_class_target(target):
+    if kind_of_task(prediction, target) != "classification":
         return prediction.numpy()
     if prediction.shape == target.shape:
         return torch.sigmoid(prediction).numpy()
-    shares = torch.softmax(prediction, dim=-1)
-    return (shares[:, 1] if shares.shape[1] == 2 else shares).numpy()
+    outputs = prediction.numpy()
+    shares = class_probabilities(outputs, are_probabilities(outputs))
+    return shares[:, 1] if shares.shape[1] == 2 else shares

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from qgpipe.errors import QgpipeError
 from qgpipe.training.monitors import Collected
-from qgpipe.training.outputs import is_class_target, labels, target_table
+from qgpipe.training.outputs import kind_of_task, labels, target_table
 
 
 def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
     """The table behind ``predictions.csv``.
 
     Columns: ``id``; ``target``, or ``target_0`` … if there are several; ``output_0`` … of the only
-    head, or ``task0_output_0`` …; for class targets ``predicted``, or ``task0_predicted`` …. What
+    task, or ``task0_output_0`` …; of classes ``predicted``, or ``task0_predicted`` …. What
     has no row for each graph is left out.
     """
     columns: dict[str, Any] = {"id": ids}
@@ -25,7 +25,7 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
     if collected.targets is not None:
         table = target_table(collected.targets, rows, rows)
         columns |= _columns("target", table, rows, always_numbered=False)
-    several = len(collected.heads) > 1
+    several = collected.num_tasks > 1
     for task, head in collected.heads.items():
         prefix = f"task{task}_" if several else ""
         columns |= numbered_columns(f"{prefix}output", head, rows)
@@ -36,12 +36,12 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
 
 
 def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
-    """Class labels that the outputs of ``task`` say, if it has class targets for each graph."""
+    """Class labels that the outputs of ``task`` say, if it tells classes of graphs apart."""
     try:
         prediction, target = collected.pair(task)
     except QgpipeError:
         return None
-    if len(target) != collected.num_graphs or not is_class_target(target):
+    if len(target) != collected.num_graphs or kind_of_task(prediction, target) != "classification":
         return None
     return labels(prediction, target)
 

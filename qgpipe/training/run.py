@@ -15,16 +15,15 @@ import torch_geometric
 
 import qgpipe
 from qgpipe.config.dump import to_yaml
-from qgpipe.errors import DataError
 from qgpipe.files import atomic_path, write_json, write_text
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training.baseline import evaluate_baseline
-from qgpipe.training.criterion import build_criterion
+from qgpipe.training.criterion import build_criterion, load_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.distributed import is_to_launch
 from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
 from qgpipe.training.launch import launch
-from qgpipe.training.loaders import Loaders, open_loaders, suit
+from qgpipe.training.loaders import Loaders, graph_targets, open_loaders, suit
 from qgpipe.training.metrics import metrics_content
 from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import predictions_table
@@ -72,7 +71,8 @@ def test_run(
     criterion = on_device(build_criterion(config["criterion"]), device)
     tester = build_evaluator(config, "testing", device, criterion)
     loaders = open_loaders(config, dataset_json, split_json)
-    epoch = read_model_file(model_path).get("epoch")  # none in a file that is not of a run
+    content = read_model_file(model_path)
+    load_criterion(criterion, content.get("criterion_state_dict"), model_path)
     model = load_model(model_path, device)
     suit([loaders.test], model, config, device)
     own = Tester(device, criterion, apply_model=config["apply_model"])
@@ -85,7 +85,7 @@ def test_run(
     dataset = loaders.test.dataset
     content = metrics_content(
         config["name"],
-        epoch,
+        content.get("epoch"),  # none in a file that is not of a run
         row,
         baseline,
         collected,
@@ -139,8 +139,5 @@ def _baseline(tester: Any, collected: Collected, loaders: Loaders) -> pd.DataFra
     """The tester's row for the best constant answer, where there is one."""
     if not isinstance(tester, Evaluator):
         return None
-    try:
-        targets = torch.from_numpy(loaders.train.dataset.targets())
-    except DataError:  # there are none, or they belong to nodes
-        return None
-    return evaluate_baseline(tester, collected.heads, targets, loaders.test)
+    targets = graph_targets(loaders.train.dataset)
+    return None if targets is None else evaluate_baseline(tester, collected, targets, loaders.test)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from qgpipe.errors import TrainingError
+from qgpipe.training.criterion import state_of
 from qgpipe.training.early_stopping import DefaultEarlyStopping
 from qgpipe.training.history import TRAIN, VALIDATION, History
 
@@ -24,12 +24,15 @@ class Selection:
     validation loss is the lowest. Without a validation the last epoch is the best one.
     """
 
-    def __init__(self, early_stopping: Any = None):
+    def __init__(self, criterion: Any = None, early_stopping: Any = None):
+        """``criterion``: that of the training, whose weights are kept with those of the model."""
+        self.criterion = criterion
         self.early_stopping = early_stopping
         self.stopped = False
         self.epoch: int | None = None
         self.score = math.nan
         self.weights: dict[str, Any] = {}
+        self.criterion_weights: dict[str, Any] = {}
 
     def judge(self, history: History, model: torch.nn.Module) -> float:
         """Look at the last epoch, keep ``model`` if it is the best; returns the epoch's score.
@@ -78,16 +81,13 @@ class Selection:
         return not math.isnan(score) and not score >= self.score  # self.score is NaN at first
 
     def _keep(self, model: torch.nn.Module, history: History, score: float) -> None:
-        """Keep a copy of the weights of ``model``, on their device."""
+        """Keep a copy of the weights of ``model`` and criterion, on their device."""
         self.epoch, self.score = history.rows[-1]["epoch"], score
-        self.weights = {
-            name: value.detach().clone() if isinstance(value, torch.Tensor) else copy.copy(value)
-            for name, value in model.state_dict().items()
-        }
+        self.weights, self.criterion_weights = state_of(model), state_of(self.criterion)
 
     def state_dict(self) -> dict[str, Any]:
         """The best epoch with its score and weights, and whether to stop."""
-        names = ("stopped", "epoch", "score", "weights")
+        names = ("stopped", "epoch", "score", "weights", "criterion_weights")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from qgpipe.errors import TrainingError
 from qgpipe.models import build_model, save_model
 from qgpipe.training.average import WeightAverage
 from qgpipe.training.checks import check_fit, require_finite
-from qgpipe.training.criterion import build_criterion
+from qgpipe.training.criterion import build_criterion, in_state
 from qgpipe.training.device import resolve_device
 from qgpipe.training.distributed import group_of, is_to_launch
 from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_stopping
@@ -33,9 +33,17 @@ from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, las
 from qgpipe.training.history import History
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.launch import launch
-from qgpipe.training.loaders import Loaders, fingerprint_data, fingerprint_split, open_loaders, suit
+from qgpipe.training.loaders import (
+    Loaders,
+    fingerprint_data,
+    fingerprint_split,
+    graph_targets,
+    open_loaders,
+    suit,
+)
 from qgpipe.training.loggers import logger_specs, telling
 from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
+from qgpipe.training.outputs import is_binary
 from qgpipe.training.precision import Precision
 from qgpipe.training.randomness import (
     deterministic_algorithms,
@@ -132,13 +140,14 @@ class Trainer:
         return self.history.training(), self.history.validation()
 
     def run_test(self, test_loader: Any) -> pd.DataFrame:
-        """Results of the best model on the test set.
+        """Results of the best model on the test set, with the criterion as it was then.
 
         Raises ``TrainingError`` if there is no trained model yet.
         """
         suit([test_loader], self.model, self.config, self.device)
-        with self._deterministic():
-            results = self.tester.test(self.best_model(), test_loader)
+        best, criterion_weights = self.best_model(), self.selection.criterion_weights
+        with self._deterministic(), in_state(self.criterion, criterion_weights):
+            results = self.tester.test(best, test_loader)
         last_row(results, "testing.tester")
         self.tester.report(results)
         return results
@@ -161,6 +170,7 @@ class Trainer:
         """Write the best model to ``path``, as ``qgpipe.models.load_model`` reads it."""
         best = self.selection
         facts = {"epoch": best.epoch, "score": best.score, **self.names}
+        facts["criterion_state_dict"] = best.criterion_weights
         save_model(path, self.config["model"], best.weights, **facts)
 
     @property
@@ -206,7 +216,7 @@ class Trainer:
                 stopping.require(self.validator.columns)
         logger_specs(config)  # their classes and arguments
         self.history = History()
-        self.selection = Selection(self.early_stopping)
+        self.selection = Selection(self.criterion, self.early_stopping)
         self.training_pass = self._new_pass()
         self.epoch = 0
         self._best_written: int | None = None
@@ -226,6 +236,8 @@ class Trainer:
         training = self.config["training"]
         dataset = self._train_loader.dataset
         self.names = {name: getattr(dataset, name, None) for name in NAMES}
+        targets = graph_targets(dataset)
+        self.names["binary_target"] = None if targets is None else is_binary(targets).tolist()
         if training["ema_decay"] is not None:
             self.average = WeightAverage(self.model, training["ema_decay"])
         if training["compile"]:

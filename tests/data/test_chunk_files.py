@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numcodecs
@@ -158,3 +159,17 @@ def test_a_file_that_is_not_there_has_no_bytes(tmp_path):
     assert read_file(f"{tmp_path}/a/b") is None
     shutil.rmtree(tmp_path)
     assert read_file(f"{tmp_path}/a") is None
+
+
+def test_a_file_that_comes_in_pieces_is_read_to_its_end(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(bytes(range(10)))
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, count: read(descriptor, min(count, 4)))
+    assert read_file(f"{tmp_path}/a") == bytes(range(10))
+
+
+def test_a_file_that_ends_early_has_the_bytes_that_are_there(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"abc")
+    longer = os.stat_result((0,) * 6 + (9, 0, 0, 0))
+    monkeypatch.setattr(os, "fstat", lambda descriptor: longer)
+    assert read_file(f"{tmp_path}/a") == b"abc"

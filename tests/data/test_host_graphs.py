@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Batch, Data
 
+from qgpipe.data.blocks import Blocks
 from qgpipe.data.dataset import AT_ONCE, BYTES_AT_ONCE, PackedDataset
 from qgpipe.data.forms import in_form
 from qgpipe.data.host_graphs import ALIGNED, HostGraphs
@@ -90,6 +91,33 @@ def test_batches_do_not_depend_on_how_many_come_at_once(
         assert pickle.dumps(found.x.numpy()) == pickle.dumps(expected.x.numpy())
         assert torch.equal(found.edge_index, expected.edge_index)
         assert found.sample_position.tolist() == expected.sample_position.tolist()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("residency", ["memory", "mmap"])
+def test_graphs_with_edges_in_any_order_are_gathered_once(
+    make_graphs: MakeGraphs,
+    write_dataset_of: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    residency: str,
+    form: Form,
+) -> None:
+    graphs = [*make_graphs([9, 8, 12], 1, 0.9), *make_graphs([7, 6, 5], 2, 0.9, duplicate=True)]
+    dataset = PackedDataset(
+        write_dataset_of(tmp_path, [graphs[:2], graphs[2:]]), residency=residency
+    )
+    gathered = []
+    gather = Blocks.gather
+    monkeypatch.setattr(Blocks, "gather", lambda self, p: (gathered.extend(p), gather(self, p))[1])
+    positions = np.array([[5, 1], [0, 3], [2, 4], [1, 0]])
+    batches = dataset.batches(positions, form)
+    assert gathered == positions.ravel().tolist()
+    for found, row in zip(batches, positions, strict=True):
+        expected = Batch.from_data_list([graphs[i] for i in row])
+        assert torch.equal(found.edge_index, expected.edge_index)
+        assert torch.equal(found.x, expected.x)
+        assert found.sample_position.tolist() == row.tolist()
 
 
 def test_large_graphs_come_one_batch_at_a_time(

@@ -10,7 +10,6 @@ from qgpipe.models import (
     GPSTransformer,
     build_model,
     check_model,
-    check_targets,
     example_batch,
 )
 
@@ -200,50 +199,3 @@ def test_the_example_batch_has_two_causal_sets():
     assert batch.edge_index.tolist() == [[0, 2, 2, 3], [1, 3, 4, 4]]
     assert batch.graph_features.shape == (2, 2)
     assert "graph_features" not in example_batch(3)
-
-
-def test_classes_beyond_the_outputs_are_named_with_both_numbers():
-    with pytest.raises(ConfigError) as error:
-        check_targets({0: torch.zeros(2, 3)}, torch.tensor([0, 4]))
-
-    assert str(error.value) == (
-        "model.downstream_tasks[0]: targets go up to 4 but head 0 has 3 outputs; "
-        "give the head 5 outputs"
-    )
-
-
-def test_negative_classes_are_named():
-    with pytest.raises(ConfigError, match="targets go down to -1; number the classes from 0"):
-        check_targets(torch.zeros(2, 3), torch.tensor([0, -1]))
-
-
-def test_each_column_of_targets_belongs_to_the_head_of_its_number():
-    outputs = {0: torch.zeros(2, 5), 1: torch.zeros(2, 2)}
-    targets = torch.tensor([[4, 1], [3, 0]])
-
-    check_targets(outputs, targets)
-    with pytest.raises(ConfigError, match="targets go up to 4 but head 1 has 2 outputs"):
-        check_targets(outputs, targets.flip(1))
-
-
-@pytest.mark.parametrize("output", [torch.zeros(2, 1), torch.zeros(2)])
-def test_a_single_output_tells_two_classes_apart(output):
-    check_targets(output, torch.tensor([0, 1]))
-    with pytest.raises(ConfigError, match="targets go up to 2 but head 0 has 1 output;"):
-        check_targets(output, torch.tensor([0, 2]))
-
-
-@pytest.mark.parametrize(
-    ("outputs", "targets"),
-    [
-        ({0: torch.zeros(2, 3)}, torch.tensor([0, 2])),
-        ({0: torch.zeros(2, 3)}, torch.tensor([0, -100])),
-        ({0: torch.zeros(2, 3)}, torch.tensor([-100, -100])),
-        ({0: torch.zeros(2, 3)}, torch.tensor([7.5, 0.0])),
-        ({1: torch.zeros(2, 3)}, torch.tensor([9, 9])),
-        ({0: torch.zeros(2, 3)}, torch.zeros(0, dtype=torch.int64)),
-        ({0: (torch.zeros(2), torch.zeros(2))}, torch.tensor([9, 9])),
-    ],
-)
-def test_targets_that_fit_or_cannot_be_judged_pass(outputs, targets):
-    check_targets(outputs, targets)

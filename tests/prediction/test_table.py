@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from qgpipe.prediction.table import prediction_table
+from qgpipe.prediction.table import PredictionTable
 from qgpipe.training.monitors import Collected
 
 LOGITS = torch.log(torch.tensor([[1.0, 2.0, 1.0], [8.0, 1.0, 1.0]]))
@@ -12,9 +12,9 @@ CLASSES = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": []}}
 REALS = {"attributes": {"y": {"kind": "graph", "dtype": "float32", "shape": []}}}
 
 
-def table(heads, trained, targets=None, embeddings=None):
-    collected = Collected(2, np.zeros(0), heads, targets)
-    return prediction_table(collected, ["a/0", "a/1"], trained, embeddings)
+def table(heads, trained, targets=None, embeddings=None, num_tasks=None):
+    collected = Collected(2, np.zeros(0), heads, num_tasks or len(heads), targets)
+    return PredictionTable(trained).rows(collected, ["a/0", "a/1"], embeddings)
 
 
 def test_classes_of_graphs_without_a_target_have_names_and_probabilities():
@@ -27,6 +27,19 @@ def test_classes_of_graphs_without_a_target_have_names_and_probabilities():
     assert found["class"].tolist() == ["middle", "low"]
     np.testing.assert_allclose(found.iloc[0, 6:].tolist(), [0.25, 0.5, 0.25])
     np.testing.assert_allclose(found.iloc[1, 6:].tolist(), [0.8, 0.1, 0.1])
+
+
+def test_the_first_graphs_say_for_all_whether_outputs_are_probabilities():
+    shares, logits = torch.tensor([[0.25, 0.75]]), torch.tensor([[0.0, 3.0]])
+
+    def probabilities_of(*chunks):
+        rows = PredictionTable(CLASSES).rows
+        tables = [rows(Collected(1, np.zeros(0), {0: head}, 1), ["a/0"]) for head in chunks]
+        return [found["probability_1"].item() for found in tables]
+
+    assert probabilities_of(shares, shares) == [0.75, 0.75]
+    softmax = (1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-0.5)))
+    assert probabilities_of(logits, shares) == pytest.approx(softmax)
 
 
 def test_a_target_is_kept_as_it_is_and_does_not_shape_the_rest():
@@ -54,9 +67,28 @@ def test_real_values_have_neither_classes_nor_probabilities():
     assert list(table({0: LOGITS[:, :1]}, REALS)) == ["id", "output_0"]
 
 
+def test_integers_that_are_values_have_neither():
+    assert list(table({0: LOGITS[:, :1]}, {**CLASSES, "binary_target": False})) == [
+        "id",
+        "output_0",
+    ]
+    assert "predicted" in table({0: LOGITS[:, :1]}, {**CLASSES, "binary_target": True})
+    two = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": [2]}}}
+    found = table({0: LOGITS, 1: LOGITS[:, :1]}, {**two, "binary_target": [False, False]})
+    assert "task0_predicted" in found
+    assert "task1_predicted" not in found
+
+
 def test_heads_are_told_apart_by_their_number():
     found = table({0: LOGITS, 2: LOGITS}, {**CLASSES, "class_names": ["x", "y", "z"]})
     assert {"task0_output_2", "task2_predicted", "task2_class", "task0_probability_1"} <= set(found)
+
+
+def test_a_head_alone_of_several_keeps_its_number():
+    trained = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": [2]}}}
+    found = table({1: LOGITS}, trained, num_tasks=2)
+    assert found["task1_predicted"].tolist() == [1, 0]
+    np.testing.assert_allclose(found["task1_probability_1"], [0.5, 0.1])
 
 
 def test_embeddings_come_last():

@@ -1,33 +1,12 @@
 import numpy as np
 import pytest
-from scipy.special import expit, softmax
+from scipy.special import expit
 
-from qgpipe.report.answers import ClassAnswers, ValueAnswers, answers, probabilities
+from qgpipe.report.answers import ClassAnswers, ValueAnswers, answers
 
 CLASSES = {"task": "classification", "num_graphs": 3, "class_names": None, "confusion_matrix": None}
 VALUES = {**CLASSES, "task": "regression"}
 IDS = ["a/0", "a/1", "a/2"]
-
-
-def test_several_logits_become_their_softmax():
-    logits = np.random.default_rng(0).normal(size=(20, 4)) * 50
-    found, given = probabilities(logits)
-    np.testing.assert_allclose(found, softmax(logits, axis=1))
-    assert not given
-
-
-def test_a_single_logit_is_that_of_class_one():
-    logits = np.array([[-800.0], [0.5], [800.0]])
-    found, given = probabilities(logits)
-    np.testing.assert_allclose(found[:, 1], expit(logits[:, 0]), atol=1e-12)
-    assert not given
-
-
-def test_outputs_that_add_up_to_one_are_probabilities_already():
-    shares = np.array([[0.2, 0.8], [1.0, 0.0]])
-    found, given = probabilities(shares)
-    assert given
-    assert found.tolist() == shares.tolist()
 
 
 def test_confidence_and_error_follow_from_the_probabilities(results):
@@ -59,6 +38,23 @@ def test_each_head_is_judged_by_its_own_target(results):
     assert first.target.tolist() == [0, 1, 1]
     assert second.target.tolist() == [2, 0, 1]
     assert [one.probabilities.shape[1] for one in (first, second)] == [2, 3]
+
+
+def test_a_head_alone_is_judged_by_its_own_target(results):
+    table = {"id": IDS, "target_0": [9, 9, 9], "target_1": [0, 1, 1], "task1_predicted": [0, 0, 1],
+             "task1_output_0": [1.0, 1.0, 0.0], "task1_output_1": [0.0, 0.0, 1.0]}  # fmt: skip
+    (one,) = answers(results(metrics=CLASSES, predictions=table))
+    assert one.correct.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("target", ["target", "target_1"])
+def test_the_values_of_a_head_alone_belong_to_its_own_target(results, target):
+    table = {"id": IDS, "target_0": [9.0, 9.0, 9.0], target: [1.0, 2.0, 3.0],
+             "task1_output_0": [1.0, 2.0, 4.0]}  # fmt: skip
+    if target == "target":
+        del table["target_0"]
+    (one,) = answers(results(metrics=VALUES, predictions=table))
+    assert one.residual.tolist() == [0.0, 0.0, 1.0]
 
 
 def test_each_of_several_questions_has_a_logit_of_its_own(results):

@@ -57,6 +57,14 @@ def test_real_targets_are_counted_as_numpy_counts_them(results):
     assert drawn.values.sum() == 200
 
 
+def test_integers_that_are_values_have_a_histogram(results):
+    metrics = {"task": "regression", "num_graphs": 3, "class_names": None, "confusion_matrix": None}
+    table = {"id": ["a/0", "a/1", "a/2"], "target": [10, 20, 145]}
+    split = {"class_counts": {"train": {"10": 1, "20": 3, "145": 2}}}
+    axes = targets(results(split=split, metrics=metrics, predictions=table)).axes[0]
+    assert axes.get_ylabel() == "number of test graphs"
+
+
 def test_each_real_target_has_a_panel_with_its_name(results):
     table = {"id": range(2), "target_0": [0.0, 1.0], "target_1": [5.0, 6.0]}
     figure = targets(results(split=REAL, predictions=table, dataset=DATASET))

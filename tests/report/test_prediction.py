@@ -64,6 +64,22 @@ def test_a_class_that_the_test_set_lacks_has_no_shares(results):
     assert axes.collections[0].get_array().mask.tolist() == [[True, True], [False, False]]
 
 
+@pytest.mark.parametrize(("classes", "texts"), [(30, 900), (31, 0)])
+def test_the_cells_of_many_classes_are_a_picture_without_texts(results, classes, texts):
+    metrics = {**CLASSES, "confusion_matrix": np.eye(classes, dtype=int).tolist()}
+    axes = prediction(results(metrics=metrics)).axes[0]
+    assert len(axes.texts) == texts
+    assert axes.collections[0].get_rasterized() == (texts == 0)
+
+
+def test_many_classes_share_the_place_for_names(results):
+    metrics = {**CLASSES, "confusion_matrix": np.eye(150, dtype=int).tolist()}
+    figure = prediction(results(metrics=metrics))
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[:3] == ["class 0", "class 5", "class 10"]
+    assert max(figure.get_size_inches()) < 20
+
+
 def test_a_matrix_that_is_not_square_is_refused_with_its_file(results):
     metrics = {**CLASSES, "confusion_matrix": [[1, 0]]}
     with pytest.raises(DataError, match=r"metrics\.json: the confusion matrix has shape \(1, 2\)"):

@@ -73,8 +73,11 @@ NUM_GRAPHS = 60
 SPLIT = {"train": range(40), "validation": range(40, 50), "test": range(50, 60)}
 
 
-def packed(seed: int, num_graphs: int = NUM_GRAPHS) -> Packed:
-    """Random orders of 3 to 6 elements in three classes; the first feature tells the class."""
+def packed(seed: int, num_graphs: int = NUM_GRAPHS, targets=None) -> Packed:
+    """Random orders of 3 to 6 elements in three classes; the first feature tells the class.
+
+    ``targets`` makes from these what is put on the graphs (they themselves).
+    """
     rng = np.random.default_rng(seed)
     sizes = rng.integers(3, 7, num_graphs)
     pairs = [np.stack(np.triu_indices(n, 1)) for n in sizes]
@@ -82,6 +85,7 @@ def packed(seed: int, num_graphs: int = NUM_GRAPHS) -> Packed:
     classes = rng.integers(0, 3, num_graphs)
     x = rng.normal(size=(sizes.sum(), 3)).astype(np.float32)
     x[:, 0] += np.repeat(classes, sizes)
+    y = classes.astype(np.int64) if targets is None else targets(classes)
     return Packed(
         sample_index=np.arange(num_graphs),
         node_ptr=np.concatenate([[0], np.cumsum(sizes)]),
@@ -91,7 +95,7 @@ def packed(seed: int, num_graphs: int = NUM_GRAPHS) -> Packed:
         ),
         attributes={
             "x": Attribute(x, "node"),
-            "y": Attribute(classes.astype(np.int64), "graph", scalar=True),
+            "y": Attribute(y, "graph", scalar=y.ndim == 1),
             "graph_features": Attribute(
                 rng.normal(size=(num_graphs, 2)).astype(np.float32), "graph"
             ),
@@ -99,7 +103,7 @@ def packed(seed: int, num_graphs: int = NUM_GRAPHS) -> Packed:
     )
 
 
-def write_data(folder: Path, seed: int = 0) -> tuple[Path, Path]:
+def write_data(folder: Path, seed: int = 0, targets=None) -> tuple[Path, Path]:
     """A part, a ``dataset.json`` and a ``split.json``."""
     info = {
         "store": "tiny",
@@ -114,7 +118,7 @@ def write_data(folder: Path, seed: int = 0) -> tuple[Path, Path]:
         "class_names": ["low", "middle", "high"],
     }
     part = folder / "parts" / "tiny-000000000.safetensors"
-    write_part(part, packed(seed), info)
+    write_part(part, packed(seed, targets=targets), info)
     store = {"name": "tiny", "path": "tiny.zarr", "layout": "stacked", "num_samples": NUM_GRAPHS}
     write_dataset([part], [{**store, "role": "all"}], folder / "dataset.json")
     split = {name: list(ids) for name, ids in SPLIT.items()}

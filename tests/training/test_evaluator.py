@@ -83,6 +83,16 @@ def test_two_heads_are_judged_by_their_own_targets(make_batches, make_table):
     assert row["mae"].item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_a_head_alone_of_several_is_judged_by_its_own_target(make_batches, make_table):
+    model = make_table(torch.zeros(4, 2), torch.tensor([[1.0, 0.0], [0.0, 1.0]] * 2))
+    model.active_tasks = {0: False, 1: True}
+    tasks = [{"name": "accuracy", "monitor": sklearn.metrics.accuracy_score, "task": 1}]
+    evaluator = Evaluator("cpu", lambda outputs, data: outputs[1].sum(), tasks)
+    evaluator.apply_model = lambda model, batch: {1: model(batch)[1]}
+    row = evaluator.evaluate(model, make_batches([[1, 0], [1, 1], [0, 0], [0, 1]], 3))
+    assert row["accuracy"].item() == 1.0
+
+
 def test_a_tester_keeps_outputs_targets_and_positions(make_batches, make_table):
     logits, classes = torch.eye(5)[:, :3], [0, 1, 2, 0, 1]
     tester = OwnTester("cpu", first_head)

@@ -21,7 +21,7 @@ REAL = torch.randn(60, generator=generator)
 
 def collected(head=LOGITS, targets=CLASSES, losses=None, **heads):
     losses = np.arange(len(head), dtype=float) if losses is None else losses
-    return Collected(len(head), losses, {0: head, **heads}, targets)
+    return Collected(len(head), losses, {0: head, **heads}, 1 + len(heads), targets)
 
 
 def value(monitor, data=None, **keys):
@@ -91,6 +91,12 @@ def test_y_score_of_two_classes_is_that_of_class_one():
 def test_y_proba_gets_probabilities_too():
     expected = torch.nn.functional.cross_entropy(LOGITS.double(), CLASSES).item()
     assert value(sklearn.metrics.log_loss) == pytest.approx(expected, rel=1e-9)
+
+
+def test_outputs_that_are_probabilities_are_taken_as_they_are():
+    shares = torch.softmax(LOGITS, 1)
+    expected = torch.nn.functional.cross_entropy(LOGITS.double(), CLASSES).item()
+    assert value(sklearn.metrics.log_loss, collected(shares)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_one_required_parameter_gets_the_losses_of_the_samples():
@@ -172,7 +178,7 @@ def test_a_torchmetrics_regression_metric_takes_a_column():
 
 def test_task_picks_the_head_and_the_target_column():
     targets = torch.stack([CLASSES, 2 - CLASSES], dim=1)
-    data = Collected(60, np.zeros(60), {0: LOGITS, 1: -LOGITS}, targets)
+    data = Collected(60, np.zeros(60), {0: LOGITS, 1: -LOGITS}, 2, targets)
     first = sklearn.metrics.accuracy_score(CLASSES, LOGITS.argmax(1))
     second = sklearn.metrics.accuracy_score(2 - CLASSES, (-LOGITS).argmax(1))
     assert value(sklearn.metrics.accuracy_score, data) == first
@@ -181,7 +187,7 @@ def test_task_picks_the_head_and_the_target_column():
 
 def test_targets_strung_together_by_batching_are_taken_apart():
     targets = torch.stack([CLASSES, 2 - CLASSES], dim=1).reshape(-1)
-    data = Collected(60, np.zeros(60), {0: LOGITS, 1: -LOGITS}, targets)
+    data = Collected(60, np.zeros(60), {0: LOGITS, 1: -LOGITS}, 2, targets)
     second = sklearn.metrics.accuracy_score(2 - CLASSES, (-LOGITS).argmax(1))
     assert value(sklearn.metrics.accuracy_score, data, task=1) == second
 
@@ -192,7 +198,7 @@ def test_a_head_that_is_not_there_is_named():
 
 
 def test_a_target_column_that_is_not_there_is_named():
-    data = Collected(60, np.zeros(60), {0: LOGITS, 2: LOGITS}, torch.stack([CLASSES] * 2, 1))
+    data = Collected(60, np.zeros(60), {0: LOGITS, 2: LOGITS}, 3, torch.stack([CLASSES] * 2, 1))
     with pytest.raises(TrainingError, match="task 2 has no target: 'y' has 2 columns"):
         value(sklearn.metrics.accuracy_score, data, task=2)
 
@@ -231,7 +237,7 @@ def test_a_monitor_may_be_nan():
 
 def test_missing_targets_are_an_error_of_the_monitor():
     with pytest.raises(TrainingError, match="monitor 'm' failed: the data has no targets 'y'"):
-        value(sklearn.metrics.accuracy_score, Collected(60, np.zeros(60), {0: LOGITS}))
+        value(sklearn.metrics.accuracy_score, Collected(60, np.zeros(60), {0: LOGITS}, 1))
 
 
 def test_what_cannot_be_constructed_is_an_error_with_its_key():

@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
 from qgpipe.training.outputs import (
     as_heads,
+    count_tasks,
+    kind_of_task,
     labels,
     match_shape,
     probabilities,
@@ -21,6 +24,16 @@ def test_outputs_of_any_form_become_heads_by_task():
     assert as_heads(object()) == {}
 
 
+def test_heads_that_are_off_are_tasks_too():
+    model, a = torch.nn.Identity(), torch.zeros(2, 3)
+    assert count_tasks(model, {0: a, 1: a}) == 2
+    assert count_tasks(model, [None, a]) == 2
+    assert count_tasks(model, a) == 1
+    model.active_tasks = {0: True, 1: False}
+    assert count_tasks(model, {0: a}) == 2
+    assert count_tasks(model, a) == 1  # as apply_model may return it
+
+
 def test_targets_strung_together_by_batching_get_a_row_a_graph():
     y = torch.tensor([1, 2, 3, 4, 5, 6])
     assert target_table(y, num_graphs=3, rows=3).tolist() == [[1, 2], [3, 4], [5, 6]]
@@ -33,10 +46,10 @@ def test_targets_of_nodes_stay_as_they_are():
 
 def test_each_head_gets_its_target_column():
     table = torch.tensor([[1, 10], [2, 20]])
-    assert target_of_task(table, 1, num_heads=2).tolist() == [10, 20]
-    assert target_of_task(table, 0, num_heads=1).tolist() == table.tolist()
-    assert target_of_task(table[:, :1], 0, num_heads=1).tolist() == [1, 2]
-    assert target_of_task(table[:, 0], 1, num_heads=2).tolist() == [1, 2]
+    assert target_of_task(table, 1, num_tasks=2).tolist() == [10, 20]
+    assert target_of_task(table, 0, num_tasks=1).tolist() == table.tolist()
+    assert target_of_task(table[:, :1], 0, num_tasks=1).tolist() == [1, 2]
+    assert target_of_task(table[:, 0], 1, num_tasks=2).tolist() == [1, 2]
 
 
 def test_a_column_of_predictions_is_flattened_for_flat_targets():
@@ -52,6 +65,32 @@ def test_labels_are_the_largest_output_or_the_sign_of_a_logit():
     assert labels(torch.tensor([-0.5, 0.5]), classes).tolist() == [0, 1]
     several = torch.tensor([[1, 0], [0, 1]])
     assert labels(torch.tensor([[2.0, -1.0], [-3.0, -4.0]]), several).tolist() == [[1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("width", "targets", "kind"),
+    [
+        ([3], [0, 2], "classification"),
+        ([1], [0, 1], "classification"),
+        ([], [True, False], "classification"),
+        ([1], [1, -100], "classification"),
+        ([1], [10, 145], "regression"),
+        ([], [-1, 1], "regression"),
+        ([1], [0.0, 1.0], "regression"),
+        ([2], [[0, 1], [1, 1]], "classification"),
+        ([2], [[0, 1], [7, 1]], "regression"),
+        ([3], [[0, 1], [1, 1]], "other"),
+        ([2, 2], [0, 1], "other"),
+    ],
+)
+def test_integers_are_classes_where_the_outputs_can_tell_them_apart(width, targets, kind):
+    assert kind_of_task(torch.zeros(2, *width), torch.tensor(targets)) == kind
+
+
+def test_integers_that_are_values_have_values_for_labels_and_probabilities():
+    prediction, target = torch.tensor([[41.5], [99.0]]), torch.tensor([40, 100])
+    assert labels(prediction, target).tolist() == [41.5, 99.0]
+    assert probabilities(prediction, target).tolist() == [41.5, 99.0]
 
 
 def test_real_targets_have_values_for_labels():

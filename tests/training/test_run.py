@@ -5,15 +5,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, r2_score
 from torch.nn.functional import cross_entropy
 
+from qgpipe import tensor_files
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.models import load_model
+from qgpipe.models import load_model, read_model_file
 from qgpipe.training import run
+from qgpipe.training.loaders import open_loaders
+from qgpipe.training.trainer import Trainer
 
 TESTS = {
     "evaluator_tasks": [
@@ -137,6 +140,111 @@ def test_predictions_have_a_row_a_graph(finished):
     # Batches of another size may round otherwise.
     written = table[["output_0", "output_1", "output_2"]].to_numpy()
     assert np.allclose(written, outputs.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def kind_of_two(outputs, data):
+    return cross_entropy(outputs[1], data.y[:, 1])
+
+
+def test_a_head_alone_of_several_is_tested_by_its_own_target(make_config_in, make_data, tmp_path):
+    data = make_data(tmp_path, targets=lambda classes: np.stack([2 - classes, classes], 1))
+    config = make_config_in(
+        tmp_path,
+        training={"num_epochs": 1},
+        model={"downstream_tasks": [["torch.nn.Linear", [8, 3]]] * 2, "active_tasks": [1]},
+        criterion=kind_of_two,
+        validation=None,
+        testing={"tester": {"evaluator_tasks": [
+            {"name": "f1", "monitor": f1_score, "kwargs": {"average": "macro"}, "task": 1}
+        ]}},
+    )  # fmt: skip
+    run.train_run(config, *data, tmp_path / "tiny")
+    run.test_run(config, *data, tmp_path / "tiny" / "model.pt", tmp_path / "tiny" / "test")
+    metrics = load_json(tmp_path / "tiny" / "test" / "metrics.json")
+    table = pd.read_csv(tmp_path / "tiny" / "test" / "predictions.csv")
+    expected = f1_score(table["target_1"], table["task1_predicted"], average="macro")
+    assert metrics["metrics"]["f1"] == expected
+    assert np.sum(metrics["confusion_matrix"]) == len(table)
+    assert metrics["baseline"]["metrics"]["f1"] is not None
+
+
+def test_integers_that_one_output_predicts_are_values(make_config_in, make_data, tmp_path):
+    data = make_data(tmp_path, targets=lambda classes: 10 + 60 * classes.astype(np.int64))
+    config = make_config_in(
+        tmp_path,
+        training={"num_epochs": 1},
+        model={"downstream_tasks": [["torch.nn.Linear", [8, 1]]]},
+        criterion="qgpipe.training.losses.mean_squared_error",
+        validation=None,
+        testing={"tester": {"evaluator_tasks": [{"name": "r2", "monitor": r2_score}]}},
+    )
+    run.train_run(config, *data, tmp_path / "tiny")
+    run.test_run(config, *data, tmp_path / "tiny" / "model.pt", tmp_path / "tiny" / "test")
+    metrics = load_json(tmp_path / "tiny" / "test" / "metrics.json")
+    table = pd.read_csv(tmp_path / "tiny" / "test" / "predictions.csv")
+    assert list(table.columns) == ["id", "target", "output_0"]
+    assert metrics["task"] == "regression"
+    assert metrics["confusion_matrix"] is None
+    assert metrics["metrics"]["r2"] == pytest.approx(r2_score(table["target"], table["output_0"]))
+    assert metrics["baseline"]["method"] == "mean value"
+    assert metrics["baseline"]["loss"]["loss_avg"] < 70**2
+    assert read_model_file(tmp_path / "tiny" / "model.pt")["binary_target"] is False
+
+
+class Scaled(torch.nn.Module):
+    """A cross entropy whose temperature is learnt."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, outputs, data):
+        return cross_entropy(outputs[0] * self.scale, data.y)
+
+
+@pytest.fixture
+def learnt(make_config_in, data, tmp_path):
+    """The configuration and model file of a run whose criterion has learnt something."""
+    config = make_config_in(tmp_path, criterion=Scaled, validation=None)
+    run.train_run(config, *data, tmp_path / "tiny")
+    return config, tmp_path / "tiny" / "model.pt"
+
+
+def test_the_test_is_with_the_criterion_that_was_trained(learnt, data, tmp_path):
+    config, model = learnt
+    trainer = Trainer(config, tmp_path / "again")
+    loaders = open_loaders(config, *data)
+    trainer.run_training(loaders.train)
+    scale = read_model_file(model)["criterion_state_dict"]["scale"]
+    assert scale != 1
+    assert scale == trainer.criterion.scale
+    run.test_run(config, *data, model, tmp_path / "test")
+    metrics = load_json(tmp_path / "test" / "metrics.json")
+    assert metrics["loss"]["loss_avg"] == trainer.run_test(loaders.test)["loss_avg"].item()
+    shares = (np.bincount(loaders.train.dataset.targets(), minlength=3) + 1) / 43
+    logits = torch.tensor(np.log(shares)).expand(10, 3) * scale
+    expected = cross_entropy(logits, torch.tensor(loaders.test.dataset.targets())).item()
+    assert metrics["baseline"]["loss"]["loss_avg"] == pytest.approx(expected)
+
+
+def test_a_model_file_without_the_criterion_is_tested_with_a_warning(
+    learnt, data, tmp_path, caplog
+):
+    config, model = learnt
+    content = read_model_file(model)
+    del content["criterion_state_dict"]
+    tensor_files.save(model, content)
+    run.test_run(config, *data, model, tmp_path / "test")
+    assert "does not keep the weights of the criterion" in caplog.text
+
+
+def test_a_criterion_that_has_changed_is_refused(learnt, data, tmp_path):
+    config, model = learnt
+    content = read_model_file(model)
+    content["criterion_state_dict"] = {"other": torch.ones(())}
+    tensor_files.save(model, content)
+    with pytest.raises(DataError, match="do not fit the criterion"):
+        run.test_run(config, *data, model, tmp_path / "test")
 
 
 def test_a_damaged_model_file_is_not_tested(finished, tmp_path):

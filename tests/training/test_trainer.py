@@ -237,6 +237,18 @@ def test_a_criterion_with_parameters_learns_them(make_config, train):
     assert trainer.validator.criterion is trainer.criterion
 
 
+def test_the_test_is_with_the_criterion_of_the_best_epoch(make_config, train, open_data):
+    config = make_config(criterion=Weighted, training={"num_epochs": 3}, validation=None)
+    trainer, *_ = train(config)
+    last, learnt = trainer.criterion.scale.item(), torch.tensor(0.25)
+    trainer.selection.criterion_weights = {"scale": learnt}  # as if another epoch had been the best
+    results = trainer.run_test(open_data(config).test)
+    outputs, targets = trainer.tester.collected.heads[0], trainer.tester.collected.targets
+    expected = cross_entropy(outputs * learnt, targets).item()
+    assert results["loss_avg"].item() == pytest.approx(expected)
+    assert trainer.criterion.scale.item() == last
+
+
 def two_losses(outputs, data):
     return cross_entropy(outputs[0], data.y) + cross_entropy(outputs[1], 2 - data.y)
 

@@ -152,6 +152,11 @@ def test_the_commands_know_a_sweep(sweep, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert text.startswith("tiny: 4 runs\n  best by val_loss_avg: tiny-layers.0.1.1=")
     assert " ± " in text
+    monkeypatch.chdir("results/runs")
+    one = next(folder.name for folder in Path().iterdir() if ",fold=2" in folder.name)
+    assert main(["show", one]) == 0
+    assert capsys.readouterr().out.startswith(f"{one}: ")
+    monkeypatch.chdir(sweep.folder)
     assert main(["trace", "results/runs/tiny/cross_validation.csv"]) == 0
     text = capsys.readouterr().out
     assert text.count(",fold=2/summary.json: holds") == 2

@@ -26,7 +26,7 @@ rule predict_store:
         runtime=lambda wildcards, attempt: resources.prediction_minutes(
             plan.predicted_store(wildcards), attempt
         ),
-        gpu=resources.gpus(settings, workflow.local_exec),
+        gpu=lambda wildcards: resources.gpus(settings, workflow.local_exec),
     params:
         section=plan.prediction_section,
         context=plan.context,

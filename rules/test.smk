@@ -32,7 +32,7 @@ rule test_run:
         runtime=lambda wildcards, attempt: resources.evaluation_minutes(
             plan.planned_parts(wildcards), attempt
         ),
-        gpu=resources.gpus(settings, workflow.local_exec),
+        gpu=lambda wildcards: resources.gpus(settings, workflow.local_exec),
     params:
         section=plan.section("test"),
         context=plan.context,

@@ -32,7 +32,7 @@ rule train_run:
             plan.planned_parts(wildcards)
         ),
         runtime=24 * 60,
-        gpu=resources.training_gpus(settings, workflow.local_exec),
+        gpu=lambda wildcards: resources.training_gpus(settings, workflow.local_exec),
     params:
         section=plan.section("train"),
         context=plan.context,

@@ -24,7 +24,7 @@ rule tune_trials:
             plan.planned_parts(wildcards)
         ),
         runtime=24 * 60,
-        gpu=resources.training_gpus(settings, workflow.local_exec),
+        gpu=lambda wildcards: resources.training_gpus(settings, workflow.local_exec),
     params:
         section=plan.section("tune"),
         context=plan.tuning_context,

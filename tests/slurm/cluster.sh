@@ -66,6 +66,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 ReturnToService=1
+GresTypes=gpu
 SlurmdTimeout=15
 InactiveLimit=0
 KillWait=15
@@ -79,8 +80,10 @@ CONF
     for node in $NODES; do
         number=$((number + 1))
         echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + number))" \
-            "CPUs=8 RealMemory=64000" >>"$CONF"
+            "CPUs=8 RealMemory=64000 Gres=gpu:2" >>"$CONF"
     done
+    touch "$FOLDER"/gpu0 "$FOLDER"/gpu1 # GPUs that are counted, and not there
+    echo "Name=gpu File=$FOLDER/gpu[0-1]" >"$FOLDER/gres.conf"
     if [ "$(slurmd -V | grep -oE '[0-9]+' | head -n 1)" -ge 24 ]; then # older ones look by themselves
         echo "CgroupPlugin=disabled" >"$FOLDER/cgroup.conf"
     fi

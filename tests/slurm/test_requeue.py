@@ -1,5 +1,7 @@
 """A training that is told to stop, and then put back in the queue."""
 
+import re
+
 import pytest
 from pandas.testing import assert_frame_equal
 
@@ -10,6 +12,9 @@ pytestmark = pytest.mark.slow
 
 def scenario(project, reference):
     project.take(reference, "data")
+    config = project.config
+    config["training"]["device"] = "auto"
+    project.config = config
     run = project.on_slurm("train", PAUSE_OF_A_STEP="0.05")
     run.wait_until(lambda: project.epochs_so_far() >= 3, "three epochs")
     [job] = run.jobs("rule_train_run")
@@ -27,7 +32,7 @@ def scenario(project, reference):
         "epochs": [first, second],
         "exit codes": [run.job(job)["ExitCode"] for job in run.jobs("rule_train_run")],
         "stopped": run.logs("rule_train_run"),
-        "said": run.text,
+        "asked for": run.job(job).get("TresPerJob", ""),
     }
 
 
@@ -35,6 +40,10 @@ def test_sigterm_ends_the_attempt_and_snakemake_makes_another(seen):
     first, _ = seen["jobs"]
     assert "stopped by SIGTERM" in seen["stopped"][first]
     assert f"exit status {TRY_AGAIN}" in seen["stopped"][first]
+
+
+def test_a_gpu_is_asked_for_though_none_is_here_where_the_job_is_submitted(seen):
+    assert re.fullmatch("gres.gpu:1", seen["asked for"])
 
 
 def test_slurm_starts_a_requeued_job_again_by_itself(seen):

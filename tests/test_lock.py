@@ -129,15 +129,16 @@ def test_a_name_alone_locks_nothing(path):
 
 
 def test_locks_of_different_names_do_not_exclude_each_other(path):
-    with writing(path), writing(path.with_name(".other")):
-        pass
+    other = path.with_name(".other")
+    with writing(path), writing(other):
+        assert json.loads(path.read_text())["pid"] == json.loads(other.read_text())["pid"]
 
 
 def test_a_child_does_not_keep_the_lock_of_its_dead_parent(path, hold):
     holder = hold("write", then=FORK)
     kill(holder)
     with writing(path):
-        pass
+        assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_of_a_machine_that_may_have_died_it_says_what_to_type(path, hold):

@@ -114,7 +114,9 @@ def test_a_criterion_may_look_at_the_edges(make_config, open_data):
 
 def test_a_loader_of_another_kind_stays_as_it_is(make_config, make_batches):
     config = make_config()
-    suit([make_batches([0, 1, 2], 2), None], Trainer(config).model, config, CPU)
+    loader = make_batches([0, 1, 2], 2)
+    suit([loader, None], Trainer(config).model, config, CPU)
+    assert not hasattr(loader, "form")
 
 
 @pytest.mark.parametrize("form", ["csr", "dense"])

@@ -105,4 +105,5 @@ def test_where_it_stands_is_written_for_others(on, tmp_path):
 
 def test_a_disk_that_takes_nothing_more_does_not_end_a_training(on, tmp_path):
     (tmp_path / "tiny").write_text("a file, where the folder of the run should be")
-    on(io.StringIO())
+    assert on(io.StringIO()) == ""
+    assert (tmp_path / "tiny").is_file()

@@ -38,23 +38,27 @@ def join(config: Mapping[str, Any]) -> int:
     Raises ``ConfigError`` if there are others than ``parallel.world_size``.
     """
     section = config.get("parallel")
-    world_size = 1 if section is None else section["world_size"]
     if not dist.is_initialized():
         environment = _slurm_environment(section) if "RANK" not in os.environ else {}
         os.environ.update(environment)
         if int(os.environ.get("WORLD_SIZE", 1)) < 2 or "RANK" not in os.environ:
             return 1
+        _require_size(section, int(os.environ["WORLD_SIZE"]))  # before any rank waits for others
         _require_gpu(config)
         dist.init_process_group(backend_of(config))
         atexit.register(_leave)
     size = dist.get_world_size()
-    if section is not None and size not in (1, world_size):
+    _require_size(section, size)
+    return size
+
+
+def _require_size(section: Mapping[str, Any] | None, size: int) -> None:
+    if section is not None and size not in (1, section["world_size"]):
         raise ConfigError(
-            f"there are {size} processes, not {world_size}",
+            f"there are {size} processes, not {section['world_size']}",
             key="parallel.world_size",
             remedy="start as many as it says",
         )
-    return size
 
 
 def uses_gpus(config: Mapping[str, Any]) -> bool:

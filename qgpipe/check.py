@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from qgpipe.config.sections import stage_section
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
 from qgpipe.data.plan import PartPlan, plan_parts
-from qgpipe.data.planned_classes import check_folds
+from qgpipe.data.planned_sets import check_sets, class_counts
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split_file import check_groups
 from qgpipe.data.stores import open_store
@@ -98,13 +98,13 @@ def _check(config: Mapping[str, Any], samples: _Samples) -> str:
     if config.get("generate"):
         resolve_classes(config["generate"]["classes"])
     parts = plan_parts(config)
-    check_folds(config, parts)
+    check_sets(config, parts)
     trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
     check_groups(config, dataset.description["attributes"])
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
-    lines += _model_lines(trainer, dataset)
+    lines += _model_lines(trainer, dataset, _known_classes(config, parts))
     lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
     return "\n".join(lines)
 
@@ -186,9 +186,21 @@ def _prediction_lines(config: Mapping[str, Any], dataset: PackedDataset) -> Iter
         label = ""
 
 
-def _model_lines(trainer: Trainer, dataset: PackedDataset) -> Iterator[str]:
+def _known_classes(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Iterable[int]:
+    """Those of all samples, if the graphs certainly have the targets that the stores hold."""
+    changes = ("pre_filter", "pre_transform", "transform")
+    if any(config["data"][key] is not None for key in changes):
+        return ()
+    if config["data"]["on_bad_sample"] == "skip":
+        return ()
+    return class_counts(config, parts) or ()
+
+
+def _model_lines(
+    trainer: Trainer, dataset: PackedDataset, classes: Iterable[int]
+) -> Iterator[str]:
     loader = GraphLoader(dataset, batch_size=SAMPLE)
-    check_fit(trainer.model, loader, trainer.apply_model, trainer.device)
+    check_fit(trainer.model, loader, trainer.apply_model, trainer.device, classes)
     batch = next(iter(loader)).to(trainer.device)
     loss = batch_loss(
         trainer.criterion, call_model(trainer.model, batch, trainer.apply_model), batch

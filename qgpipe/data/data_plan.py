@@ -11,7 +11,7 @@ from typing import Any
 from qgpipe import paths
 from qgpipe.data.part_sections import dataset_section, part_sections
 from qgpipe.data.plan import PartPlan, plan_parts
-from qgpipe.data.planned_classes import check_folds
+from qgpipe.data.planned_sets import check_sets
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def plan_data(
     """The data of each of some runs, whose resolved configurations are given by name.
 
     Runs of a sweep with the same data get the same object. Raises ``ConfigError`` or ``DataError``
-    as ``plan_parts``, and if a class has fewer samples than there are stratified folds.
+    as ``plan_parts``, and as ``check_sets``.
     """
     known: dict[Path, DataPlan] = {}
     result = {}
@@ -52,6 +52,6 @@ def plan_data(
         if file not in known:
             parts = plan_parts(config)
             known[file] = DataPlan(config, folders, {part.name: part for part in parts})
-            check_folds(config, parts)
+            check_sets(config, parts)
         result[name] = known[file]
     return result

@@ -217,6 +217,10 @@ class PackedDataset(Dataset):
         """
         return self._all_targets[self.positions]
 
+    def all_targets(self) -> np.ndarray:
+        """``y`` of the whole data set, [N] or [N, targets]. Raises ``DataError`` as ``targets``."""
+        return self._all_targets
+
     @property
     def density(self) -> Density:
         """How full the adjacency matrices of the whole data set are."""

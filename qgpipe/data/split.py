@@ -20,34 +20,18 @@ from qgpipe.data.partition import (
     stratified_sets,
     uniform,
 )
+from qgpipe.data.set_sizes import (
+    KEY,
+    STAGES,
+    require_filled,
+    require_folds,
+    require_graphs,
+    share_size,
+    split_sizes,
+)
 from qgpipe.errors import ConfigError
 
-STAGES = ("train", "validation", "test")
-TOLERANCE = 1e-6
-KEY = "data.split"
 _SETS, _FOLDS, _SUBSET = range(3)  # streams of numbers that a sample's key gives
-
-
-def split_sizes(num_graphs: int, fractions: Sequence[float]) -> list[int]:
-    """Numbers of training, validation and test graphs: ceil, floor, and the rest.
-
-    ``fractions``: two (no test set) or three that sum to 1 within 1e-6. Fractions are
-    trusted to that precision: 0.55 of 100 is 55, although in floating point it is more.
-    Raises ``ConfigError`` if they do not sum to 1.
-    """
-    if abs(sum(fractions) - 1) > TOLERANCE:
-        raise ConfigError(
-            f"the shares {list(fractions)} sum to {sum(fractions):g}",
-            key=KEY,
-            remedy="they have to sum to 1",
-        )
-    slack = min(TOLERANCE * max(num_graphs, 1), 1e-3)
-    train = min(int(np.ceil(fractions[0] * num_graphs - slack)), num_graphs)
-    if len(fractions) == 2:
-        return [train, num_graphs - train]
-    validation = int(np.floor(fractions[1] * num_graphs + slack))
-    validation = min(validation, num_graphs - train)
-    return [train, validation, num_graphs - train - validation]
 
 
 def make_split(
@@ -110,7 +94,7 @@ def draw(
 ) -> np.ndarray:
     """The share ``subset`` of ``positions`` (all if None), in their order or shuffled."""
     if subset is not None:
-        count = min(int(np.ceil(subset * len(positions) - TOLERANCE)), len(positions))
+        count = share_size(len(positions), subset)
         positions = np.sort(generator.choice(positions, count, replace=False, shuffle=False))
     return generator.permutation(positions) if shuffle else positions
 
@@ -129,7 +113,7 @@ def _sets(
         _require_groups(graphs, len(fractions), KEY, f"{len(fractions)} sets")
         return group_sets(graphs, fractions, generator)
     sizes = split_sizes(len(graphs), fractions)
-    _require_filled(sizes, fractions)
+    require_filled(sizes, fractions)
     cut = stratified_sets if method == "stratified" else random_sets
     return cut(graphs, sizes, generator)
 
@@ -153,25 +137,6 @@ def _folds(
     return np.array_split(generator.permutation(len(graphs)), folds)
 
 
-def require_graphs(num_graphs: int, folds: int) -> None:
-    """Raise ``ConfigError`` if there are fewer graphs than folds."""
-    if num_graphs < folds:
-        raise ConfigError(
-            f"{folds} folds of {num_graphs} graphs", key="data.folds", remedy="use fewer"
-        )
-
-
-def require_folds(class_counts: dict[int, int], folds: int) -> None:
-    """Raise ``ConfigError`` if a class has fewer graphs than there are folds."""
-    label, count = min(class_counts.items(), key=lambda item: item[1])
-    if count < folds:
-        raise ConfigError(
-            f"{folds} stratified folds, but class {label} has {count} graphs",
-            key="data.folds",
-            remedy=f"use {count} folds at most, or data.split_method: random",
-        )
-
-
 def _require_groups(graphs: Graphs, wanted: int, key: str, what: str) -> None:
     assert graphs.groups is not None
     count = len(np.unique(graphs.groups))
@@ -183,23 +148,11 @@ def _require_groups(graphs: Graphs, wanted: int, key: str, what: str) -> None:
         )
 
 
-def _require_filled(sizes: Sequence[int], fractions: Sequence[float]) -> None:
-    if min(sizes) == 0:
-        names = STAGES[: len(sizes)]
-        counts = ", ".join(f"{size} {name}" for name, size in zip(names, sizes, strict=True))
-        shares = [round(share, 6) for share in fractions]
-        raise ConfigError(
-            f"{shares} of {sum(sizes)} graphs leaves a part empty ({counts})",
-            key=KEY,
-            remedy="use more graphs or a larger share",
-        )
-
-
 def _named(
     graphs: Graphs, sets: Sequence[np.ndarray], fractions: Sequence[float]
 ) -> dict[str, np.ndarray]:
     """The positions of sets by their names; those that are not trained on ascend."""
-    _require_filled([len(places) for places in sets], fractions)
+    require_filled([len(places) for places in sets], fractions)
     chosen = [graphs.positions[places] for places in sets]
     return {
         stage: positions if stage == "train" else np.sort(positions)

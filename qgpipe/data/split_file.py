@@ -13,7 +13,8 @@ import numpy as np
 from qgpipe.config.resolve import data_sources
 from qgpipe.data.partition import sample_keys
 from qgpipe.data.parts import read_graph_attribute, read_sample_index, read_targets
-from qgpipe.data.split import KEY, STAGES, draw, make_split
+from qgpipe.data.set_sizes import KEY, STAGES
+from qgpipe.data.split import draw, make_split
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.files import read_json, write_text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -27,8 +27,11 @@ def check_fit(
     loader: Any,
     apply_model: Callable[[Any, Any], Any] | None,
     device: torch.device,
+    classes: Iterable[int] = (),
 ) -> None:
-    """Try ``model`` on the first batch of ``loader``, and its heads on the targets of all.
+    """Try ``model`` on the first batch of ``loader``, and its heads on the targets of all sets.
+
+    ``classes``: further ones that there will be, where targets are one class a graph.
 
     Raises ``TrainingError`` if there is no batch or no memory for one, ``ConfigError`` if the
     model does not fit the features, or a head has not an output for each class.
@@ -54,8 +57,10 @@ def check_fit(
     except ConfigError as error:
         error.remedy = remedy_for(error.problem) or error.remedy
         raise
-    targets = graph_targets(dataset)
+    targets = graph_targets(dataset, of_all_sets=True)
     if targets is not None:
+        if targets.dim() == 1:
+            targets = torch.cat([targets, torch.tensor([*classes], dtype=targets.dtype)])
         check_targets(as_heads(outputs), count_tasks(model, outputs), targets)
 
 

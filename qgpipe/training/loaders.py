@@ -56,12 +56,15 @@ def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path
     )
 
 
-def graph_targets(dataset: Any) -> torch.Tensor | None:
-    """The targets (N,) or (N, T) of the graphs of ``dataset``, if it is packed and has them."""
+def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | None:
+    """The targets (N,) or (N, T) of the graphs of ``dataset``, if it is packed and has them.
+
+    ``of_all_sets``: of the graphs that are validated and tested on, too.
+    """
     if not isinstance(dataset, PackedDataset):
         return None
     try:
-        return torch.from_numpy(dataset.targets())
+        return torch.from_numpy(dataset.all_targets() if of_all_sets else dataset.targets())
     except DataError:  # there are none, or they belong to nodes
         return None
 

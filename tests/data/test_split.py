@@ -14,7 +14,8 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from torch_geometric.data import Data
 
 from qgpipe.config.resolve import resolve_config
-from qgpipe.data.split import make_split, split_sizes
+from qgpipe.data.set_sizes import split_sizes
+from qgpipe.data.split import make_split
 from qgpipe.data.split_file import write_split
 from qgpipe.errors import ConfigError
 

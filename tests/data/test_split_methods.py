@@ -17,7 +17,8 @@ from qgpipe.config.resolve import resolve_config
 from qgpipe.data.partition import sample_keys, uniform
 from qgpipe.data.plan import plan_parts
 from qgpipe.data.preprocess import preprocess_part, write_dataset
-from qgpipe.data.split import STAGES, make_split
+from qgpipe.data.set_sizes import STAGES
+from qgpipe.data.split import make_split
 from qgpipe.data.split_file import write_split
 from qgpipe.errors import ConfigError
 

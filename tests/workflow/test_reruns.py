@@ -266,6 +266,10 @@ def move(tree: Tree) -> None:
     tree.configure("data.files", ["raw/a.zarr", "b.zarr"])
 
 
+def respell(tree: Tree) -> None:
+    tree.configure("data.files", [str(tree.folder / "a.zarr"), "./b.zarr"])
+
+
 def add_store(tree: Tree) -> None:
     write_store(tree.folder / "c.zarr", 7, seed=3)
     tree.configure("data.files", ["a.zarr", "b.zarr", "c.zarr"])
@@ -393,6 +397,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         configure("data.files", ["b.zarr", "a.zarr"]),
         Plan((), FROM_LIST),
     ),
+    "a raw store's path, whole instead of relative": (respell, NOTHING),
     "a raw store moved": (move, Plan((), FROM_LIST)),
     # settings of the data
     "`data.reader` arguments": (

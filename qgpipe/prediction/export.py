@@ -10,7 +10,7 @@ from safetensors.torch import save
 import qgpipe
 from qgpipe.config.sections import stage_section
 from qgpipe.errors import DataError
-from qgpipe.files import atomic_path, write_json
+from qgpipe.files import atomic_path, read_json, write_json
 from qgpipe.models import load_model, read_model_file
 from qgpipe.models.program import CannotExport, write_program
 from qgpipe.prediction.run_folder import RunFolder
@@ -25,12 +25,14 @@ def export(run: RunFolder, output: Path) -> str | None:
 
     ``model.json`` holds the model section, which ``qgpipe.models.build_model`` takes, and what the
     model was trained on; a record says where the files came from. Returns why there is no program,
-    if there is none. Raises ``DataError`` if the file of the model is damaged.
+    if there is none. Raises ``DataError`` if the file of the model is damaged, or if ``output`` holds
+    the model of another run.
     """
+    files = [output / "model.safetensors", output / "model.json"]
+    _require_own(run, files[1])
     content = read_model_file(run.model)
     model = load_model(run.model)
     weights = {name: value.clone().contiguous() for name, value in model.state_dict().items()}
-    files = [output / "model.safetensors", output / "model.json"]
     job = Job(
         stage="export",
         outputs=files,
@@ -59,6 +61,20 @@ def export(run: RunFolder, output: Path) -> str | None:
             },
         )
     return why
+
+
+def _require_own(run: RunFolder, file: Path) -> None:
+    """Raise ``DataError`` if ``file``, a ``model.json``, is there and tells of another run."""
+    if not file.exists():
+        return
+    known, name = read_json(file), run.config["name"]
+    other = known.get("run") if isinstance(known, dict) else None
+    if other != name:
+        holds = f"the model of run '{other}'" if other else "another model.json"
+        raise DataError(
+            f"{file.parent} holds {holds}, not of '{name}'",
+            remedy="name another folder with --output, or delete that one",
+        )
 
 
 def _write_program(

@@ -92,7 +92,7 @@ def batch_loss(criterion: Criterion, outputs: Any, batch: Any) -> Tensor:
     except Exception as error:
         raise TrainingError(
             f"criterion '{name}' failed: {type(error).__name__}: {error}{line_of_user(error)}",
-            remedy=f"it is called with (outputs, data), {_shapes(outputs, batch)}",
+            remedy=_remedy(error, outputs, batch),
         ) from error
     if not isinstance(loss, Tensor):
         raise TrainingError(
@@ -112,6 +112,16 @@ def require_gradient(loss: Tensor) -> None:
         raise TrainingError(
             "the loss has no gradient", remedy="compute it from the outputs with torch"
         )
+
+
+def _remedy(error: Exception, outputs: Any, batch: Any) -> str:
+    y = getattr(batch, "y", None)
+    if isinstance(y, Tensor) and y.is_floating_point() and "Long" in str(error):
+        return (
+            f"data.y is {y.dtype}, and classes are integers: store the target as integers, or "
+            "convert it with data.y.long() in the criterion or in data.pre_transform"
+        )
+    return f"it is called with (outputs, data), {_shapes(outputs, batch)}"
 
 
 def _shapes(outputs: Any, batch: Any) -> str:

@@ -367,6 +367,23 @@ def test_an_exported_model_gives_what_that_of_the_run_gives(here, tmp_path, caps
     assert f"from: {here / RUN}/model.pt" in capsys.readouterr().out
 
 
+def test_an_export_does_not_replace_that_of_another_run(here, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["export", str(RUN), "--output", str(out)]) == 0
+    assert main(["export", str(RUN), "--output", str(out)]) == 0  # its own
+    other = shutil.copytree(RUN, tmp_path / "run", ignore=shutil.ignore_patterns("predict"))
+    config = (other / "config.yaml").read_text()
+    (other / "config.yaml").write_text(config.replace(f"name: {RUN.name}", "name: other"))
+    before = {file: file.read_bytes() for file in out.iterdir()}
+    capsys.readouterr()
+    assert main(["export", str(other), "--output", str(out)]) == 1
+    assert capsys.readouterr().err == (
+        f"qgpipe export: {out} holds the model of run '{RUN.name}', not of 'other'; name another "
+        "folder with --output, or delete that one\n"
+    )
+    assert {file: file.read_bytes() for file in out.iterdir()} == before
+
+
 def test_an_export_of_an_earlier_model_is_stale(predicted, tmp_path, monkeypatch):
     from qgpipe.config import expand_runs
     from qgpipe.stale import find_stale

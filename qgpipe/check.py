@@ -196,9 +196,7 @@ def _known_classes(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Iter
     return class_counts(config, parts) or ()
 
 
-def _model_lines(
-    trainer: Trainer, dataset: PackedDataset, classes: Iterable[int]
-) -> Iterator[str]:
+def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int]) -> Iterator[str]:
     loader = GraphLoader(dataset, batch_size=SAMPLE)
     check_fit(trainer.model, loader, trainer.apply_model, trainer.device, classes)
     batch = next(iter(loader)).to(trainer.device)

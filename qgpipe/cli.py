@@ -23,10 +23,15 @@ COMMANDS = (
     "snakefile",
 )
 
+DESCRIPTION = (
+    "Graph neural networks on causal sets, as a Snakemake workflow over a small library. "
+    "A run itself is started with snakemake --cores 8 --configfile run.yaml."
+)
+
 
 def command_line() -> argparse.ArgumentParser:
     """What the commands and their arguments are; parsed arguments hold the command's ``run``."""
-    parser = argparse.ArgumentParser(prog="qgpipe", description=qgpipe.__doc__)
+    parser = argparse.ArgumentParser(prog="qgpipe", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"qgpipe {qgpipe.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:

@@ -17,7 +17,7 @@ Config = Mapping[str, Any]
 
 def seen_from_here(path: Path) -> Path:
     """``path`` in one way of writing it: relative if it is in the working directory."""
-    whole, here = Path(os.path.abspath(path)), Path.cwd()
+    whole, here = Path(os.path.normpath(path.absolute())), Path.cwd()
     return whole.relative_to(here) if whole.is_relative_to(here) else Path(os.path.normpath(path))
 
 

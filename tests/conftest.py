@@ -1,7 +1,9 @@
+import contextlib
 import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,27 @@ def pytest_xdist_make_scheduler(config, log):
 
     config.option.loadscopereorder = False  # but in the order of the tests
     return ByModule(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@contextlib.contextmanager
+def search_path_restored():
+    """A block after which folders of a user's modules, added within it, are no longer searched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))
+        patch.setenv("QGPIPE_PATH", "")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _search_path_of_the_module():
+    with search_path_restored():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _search_path_of_the_test(_search_path_of_the_module):
+    with search_path_restored():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pytest
 import zarr
@@ -25,7 +23,6 @@ def config(tmp_path, monkeypatch):
         group.create_array(name, data=values)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QGPIPE_PATH", str(tmp_path))
-    monkeypatch.setattr(sys, "path", list(sys.path))
     return {
         "data": {"files": ["data.zarr"]},
         "model": {

@@ -25,8 +25,8 @@ def export(run: RunFolder, output: Path) -> str | None:
 
     ``model.json`` holds the model section, which ``qgpipe.models.build_model`` takes, and what the
     model was trained on; a record says where the files came from. Returns why there is no program,
-    if there is none. Raises ``DataError`` if the file of the model is damaged, or if ``output`` holds
-    the model of another run.
+    if there is none. Raises ``DataError`` if the file of the model is damaged, or if ``output``
+    holds the model of another run.
     """
     files = [output / "model.safetensors", output / "model.json"]
     _require_own(run, files[1])

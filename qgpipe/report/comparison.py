@@ -64,10 +64,12 @@ def sweep_table(folder: Path, places: Places) -> pd.DataFrame:
     points = {place["label"]: {**place["point"], **place["along"]} for place in places.values()}
     settings = pd.DataFrame([{k: _cell(v) for k, v in p.items()} for p in points.values()])
     reached = results.columns[3:]
-    means = by_label[list(reached)].mean().reset_index(drop=True)
+    has_folds = by_label.size().max() > 1
+    of_points = by_label[list(reached)]
+    means = (of_points.mean() if has_folds else of_points.first()).reset_index(drop=True)
     table = pd.concat([settings, means], axis=1)
-    if by_label.size().max() > 1:
-        deviations = by_label[list(reached)].std().reset_index(drop=True)
+    if has_folds:
+        deviations = of_points.std().reset_index(drop=True)
         table = pd.concat([table, deviations.add_suffix(f"_{DEVIATION}")], axis=1)
     table.insert(0, "run", [_point_name(places[run]) for run in by_label["run"].first()])
     if score is not None:

@@ -91,15 +91,15 @@ def _environment() -> jinja2.Environment:
 
 
 def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> dict[str, _Shown]:
-    """Every figure by name, with the caption that it has in Snakemake's report."""
+    """Every figure by name, with the caption of Snakemake's report; it need not tell all cases."""
     captions = workflow_folder() / "rules" / "captions"
-    job = SimpleNamespace(wildcards=SimpleNamespace(run=run))
+    known: dict[str, Any] = {"snakemake": SimpleNamespace(wildcards=SimpleNamespace(run=run))}
+    if results.test["task"] in ("classification", "regression"):
+        known["task"] = results.test["task"]
     shown = {}
     with style.applied():
         for name, figure in FIGURES.items():
-            caption = environment.from_string((captions / f"{name}.rst").read_text()).render(
-                snakemake=job
-            )
+            caption = environment.from_string((captions / f"{name}.rst").read_text()).render(known)
             svg = inline_svg(figure.function(results), name, f"{figure.title} of run {run}")
             shown[name] = _Shown(svg, Markup(caption))
     return shown

@@ -97,8 +97,6 @@ def project(tmp_path: Path, stores: Path, monkeypatch) -> Iterator[Callable[[Pat
     ``run.yaml``, and the stores that the page names, all small.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setenv("QGPIPE_PATH", "")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # graphs this small gain nothing by more, and may wait for them
 

@@ -51,8 +51,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Path) -> I
     path = tmp_path / "run"
     shutil.copytree(template, path)
     monkeypatch.chdir(path)
-    monkeypatch.setenv("QGPIPE_PATH", "")
-    monkeypatch.setattr(sys, "path", list(sys.path))
     importlib.invalidate_caches()
     yield path
     for name in ("mymodule", "broken"):

@@ -106,6 +106,19 @@ def test_what_is_known_of_the_run_is_on_the_page(results):
         assert expected in text, expected
 
 
+def test_captions_tell_of_the_kind_of_target_that_the_run_has(results):
+    of_classes, of_values = "share of right answers", "prediction minus target"
+    run = results()
+    assert of_classes in render(run) and of_values not in render(run)
+    real = {
+        "metrics": {**run.test, "task": "regression", "confusion_matrix": None},
+        "predictions": {"id": ["a/0", "a/1"], "target": [0.5, 1.5], "output_0": [0.25, 2.0]},
+        "split": {**run.split, "class_counts": None},
+    }
+    page = render(results(**real))
+    assert of_values in page and of_classes not in page
+
+
 def test_names_are_shown_as_they_are_written(results):
     name = "<b>&amp;"
     metrics = {**results().test, "run": name, "class_names": [name, "b", "c"]}

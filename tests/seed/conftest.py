@@ -155,8 +155,6 @@ def folder(
 ) -> Iterator[Folder]:
     """The working directory, with a store and the user's module."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("QGPIPE_PATH", "")
-    monkeypatch.setattr(sys, "path", list(sys.path))
     importlib.invalidate_caches()
     yield make_folder(tmp_path)
     sys.modules.pop("mymodule", None)

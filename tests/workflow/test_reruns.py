@@ -212,11 +212,6 @@ def base(tmp_path_factory) -> Tree:
 
 
 @pytest.fixture(autouse=True)
-def _no_folders_of_other_tests(monkeypatch):
-    monkeypatch.setenv("QGPIPE_PATH", "")
-
-
-@pytest.fixture(autouse=True)
 def _formats_as_they_were(monkeypatch):
     for stage, number in sections.FORMATS.items():
         monkeypatch.setitem(sections.FORMATS, stage, number)

@@ -141,7 +141,6 @@ def test_all_trains_the_plain_run_too(study):
 
 def test_the_commands_know_a_study(study, monkeypatch, capsys):
     monkeypatch.chdir(study.folder)
-    monkeypatch.setenv("QGPIPE_PATH", "")
     assert main(["trace", f"{RUN}/tune/best.yaml"]) == 0
     said = capsys.readouterr().out
     assert said.count("tune/jobs/") == 4 and "no longer" not in said and "holds" in said

@@ -48,11 +48,12 @@ def adjacency_rows(block: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     for target in range(6, -1, -1):
         packed <<= 1
         packed |= words[:, :, target]
-    rows = np.ascontiguousarray(packed.view(np.uint8).swapaxes(1, 2))
+    by_target = packed.view(np.uint8)  # [B, m / 8, m]: bit = target, column = source
     inside = np.arange(side) < sizes[:, None]
-    columns = np.packbits(inside, axis=1, bitorder="little")
-    rows &= np.where(inside[:, :, None], columns[:, None, :], np.uint8(0))
-    return rows
+    targets = np.packbits(inside, axis=1, bitorder="little")
+    by_target &= targets[:, :, None]
+    by_target &= np.where(inside, np.uint8(0xFF), np.uint8(0))[:, None, :]
+    return np.ascontiguousarray(by_target.swapaxes(1, 2))
 
 
 def write_bits(rows: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> None:

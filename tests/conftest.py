@@ -1,5 +1,6 @@
 import contextlib
 import fcntl
+import gc
 import os
 import shutil
 import subprocess
@@ -17,6 +18,12 @@ settings.load_profile("untimed")
 def pytest_collection_modifyitems(items):
     """Long ones first, so that in the end no worker is left with one: Slurm, whole runs, others."""
     items.sort(key=lambda item: (not in_slurm(item.nodeid), not item.get_closest_marker("slow")))
+
+
+def pytest_collection_finish():
+    """What has been imported stays; looking through it in each garbage collection takes time."""
+    gc.collect()
+    gc.freeze()
 
 
 def in_slurm(nodeid: str) -> bool:

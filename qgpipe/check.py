@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qgpipe import paths
 from qgpipe.causets.classes import resolve_classes
 from qgpipe.causets.stores import generate_store
@@ -168,11 +170,23 @@ def _data_lines(
             width = (dataset.description["attributes"][name]["shape"] or [1])[-1]
             listed = f": {', '.join(names)}" if names else ""
             yield f"          {name}: {width} features{listed}"
+    if _runs_backwards(dataset):
+        yield "          relations run from higher to lower elements: if an adjacency is kept as"
+        yield "          [source, target] instead of [target, source], transpose it"
     classes = dataset.class_names
     yield (
         f"          y: {dataset.description['target'] or 'as the reader gives it'}"
         f"{', classes ' + ', '.join(classes) if classes else ''}"
     )
+
+
+def _runs_backwards(dataset: PackedDataset) -> bool:
+    """Whether all edges go from an element with a higher number to one with a lower.
+
+    Elements are usually numbered along time.
+    """
+    source, target = dataset.batch(np.arange(len(dataset))).edge_index
+    return len(source) > 0 and bool((source > target).all())
 
 
 def _prediction_lines(config: Mapping[str, Any], dataset: PackedDataset) -> Iterator[str]:

@@ -73,6 +73,15 @@ def test_classes_beyond_the_outputs_are_found(config):
         check(resolve_config(config))
 
 
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_relations_that_run_backwards_are_pointed_out(config, is_transposed):
+    if is_transposed:
+        adjacency = zarr.open_group("data.zarr")["adjacency_matrix"]
+        adjacency[:] = adjacency[:].swapaxes(1, 2)
+    text = check(resolve_config(config))
+    assert ("relations run from higher to lower elements" in text) == is_transposed
+
+
 def test_generated_data_is_tried_on_a_few_sets(config, tmp_path):
     classes = ["minkowski", "random"]
     config["generate"] = {"num_samples": 1000, "size": [5, 8], "classes": classes}

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Workers and what they start share few cores: threads that spin while they wait double the time.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 

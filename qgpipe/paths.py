@@ -7,18 +7,11 @@ names absolute folders.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 Config = Mapping[str, Any]
-
-
-def seen_from_here(path: Path) -> Path:
-    """``path`` in one way of writing it: relative if it is in the working directory."""
-    whole, here = Path(os.path.normpath(path.absolute())), Path.cwd()
-    return whole.relative_to(here) if whole.is_relative_to(here) else Path(os.path.normpath(path))
 
 
 def data_folder(config: Config) -> Path:

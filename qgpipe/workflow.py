@@ -20,6 +20,7 @@ from qgpipe.config.objects import add_search_path
 from qgpipe.config.runs import Run, comparison_section, expand_runs
 from qgpipe.config.sections import stage_section
 from qgpipe.data.data_plan import DataPlan, plan_data
+from qgpipe.data.part_sections import described_stores
 from qgpipe.data.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
 from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
@@ -192,6 +193,10 @@ class Plan:
     def part_section(self, wildcards: Any) -> dict[str, Any]:
         """What shapes a part, for the ``params`` of its preprocessing job."""
         return self._data(wildcards).sections[wildcards.part]
+
+    def stores(self, wildcards: Any, output: Any) -> list[dict[str, Any]]:
+        """What a job that lists parts is told of the stores, which may be moved afterwards."""
+        return described_stores(self.planned_parts(wildcards))
 
     def samples(self, wildcards: Any, output: Any) -> dict[str, Any]:
         """Arguments of ``preprocess_part`` that say which samples a part holds."""

@@ -59,6 +59,7 @@ rule gather_dataset:
     params:
         section=plan.section("gather"),
         context=plan.context,
+        stores=plan.stores,
     message:
         "gather the parts"
     script:

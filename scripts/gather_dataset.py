@@ -7,6 +7,6 @@ with job(snakemake, "gather"):
 
     write_dataset(
         [Path(part) for part in snakemake.input.parts],
-        snakemake.params.section["stores"],
+        snakemake.params.stores,
         Path(snakemake.output[0]),
     )

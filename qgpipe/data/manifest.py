@@ -29,8 +29,8 @@ def write_dataset(
     """List ``parts``, in this order, in the file ``output``, with counts, names and checksums.
 
     ``stores``: the entries ``name, path, layout, num_samples, role`` of the stores that the
-    parts are from. Only the headers of the parts are read. Bad samples that were left out are
-    listed with the reasons.
+    parts are from; ``path`` is where a store lies now. Only the headers of the parts are read. Bad
+    samples that were left out are listed with the reasons.
 
     Raises ``DataError`` if there is no graph in any part, or if stores differ in the features,
     targets or classes that were read from them; both stores are named.

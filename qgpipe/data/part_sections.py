@@ -35,9 +35,14 @@ def part_sections(
 
 
 def dataset_section(parts: Iterable[PartPlan]) -> dict[str, Any]:
-    """What shapes the list of the parts, beside the parts: the stores in reading order."""
-    stores = {part.store: part.describe_store() for part in parts}
-    return {"format": FORMATS["gather"], "stores": list(stores.values())}
+    """What shapes the list of the parts, beside the parts: the stores, wherever they lie."""
+    stores = [{k: v for k, v in s.items() if k != "path"} for s in described_stores(parts)]
+    return {"format": FORMATS["gather"], "stores": stores}
+
+
+def described_stores(parts: Iterable[PartPlan]) -> list[dict[str, Any]]:
+    """The entries of the stores in ``dataset.json``, in reading order."""
+    return list({part.store: part.describe_store() for part in parts}.values())
 
 
 def generated_identity(section: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ class PartPlan:
         """The store's entry in ``dataset.json``."""
         return {
             "name": self.store,
-            "path": str(paths.seen_from_here(self.path)),
+            "path": str(self.path),
             "layout": self.layout,
             "num_samples": self.num_samples,
             "role": self.role,

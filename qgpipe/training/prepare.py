@@ -16,7 +16,12 @@ from qgpipe.causets.stores import generate_store
 from qgpipe.config.live_code import live_code, live_folders
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.sections import stage_section
-from qgpipe.data.part_sections import dataset_section, generated_identity, part_sections
+from qgpipe.data.part_sections import (
+    dataset_section,
+    described_stores,
+    generated_identity,
+    part_sections,
+)
 from qgpipe.data.plan import PartPlan, plan_parts, store_identity
 from qgpipe.data.preprocess import preprocess_part, write_dataset
 from qgpipe.data.split_file import write_split
@@ -92,11 +97,10 @@ def _preprocess(config: Mapping[str, Any], dataset: Path, lock: FolderLock) -> N
                     role=part.role,
                     processes=sources[part.role]["n_processes"],
                 )
-    section = dataset_section(plan)
-    job = Job("gather", [dataset], files, section)
+    job = Job("gather", [dataset], files, dataset_section(plan))
     if _is_to_do(job, lock):
         with recorded(job):
-            write_dataset(files, section["stores"], dataset)
+            write_dataset(files, described_stores(plan), dataset)
 
 
 def _part_sections(config: Mapping[str, Any], plan: list[PartPlan]) -> dict[str, dict[str, Any]]:

@@ -393,7 +393,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         Plan((), FROM_LIST),
     ),
     "a raw store's path, whole instead of relative": (respell, NOTHING),
-    "a raw store moved": (move, Plan((), FROM_LIST)),
+    "a raw store moved": (move, NOTHING),
     # settings of the data
     "`data.reader` arguments": (
         configure("data.reader.kwargs", {"class_names": ["no", "yes"]}),

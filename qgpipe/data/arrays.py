@@ -148,12 +148,12 @@ def _remedy(text: str) -> str:
     return f"the file is damaged: {MEND}"
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items, each made while the one before it is being worked on."""
+def ahead(items: Iterable[T], number: int) -> Iterator[T]:
+    """The same items, of which the next ``number`` are made while one is being worked on."""
     made: deque[T] = deque()
     for item in items:
         made.append(item)
-        if len(made) > 1:
+        if len(made) > number:
             yield made.popleft()
     yield from made
 

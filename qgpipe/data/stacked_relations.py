@@ -2,7 +2,7 @@
 
 The adjacency is cut into blocks of whole chunks along the sample axis, so that each of its
 chunks is decoded once, and a block into bands of whole chunks of targets, so that what is
-decoded at once stays small. While a block or band is packed, the next one is decoded.
+decoded at once stays small. While a block or band is packed, the next ones are decoded.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from qgpipe.data.packed import BitAdjacency
 from qgpipe.data.validation import Checks
 
 BLOCK_BYTES = 4 << 20  # of a block, and of a band before it is packed: near a core's cache
+AHEAD = 2  # blocks, or bands, that are being read while one is packed
 MEMORY = 1 << 30  # for blocks and bands in work; fewer threads if a store's chunks are larger
 
 
@@ -30,8 +31,8 @@ def read_relations(
 ) -> BitAdjacency:
     """The relations of the samples from ``start`` on; ``sizes``: int64 [N].
 
-    ``threads``: how many pack; fewer if more would take more than ``MEMORY``. Each holds two
-    blocks, or a block and two bands (see ``_Target``). ``context``: decodes.
+    ``threads``: how many pack; fewer if more would take more than ``MEMORY``. Each holds three
+    blocks, or a block and three bands (see ``_Target``). ``context``: decodes.
 
     Samples whose relations are none or cannot be read are reported to ``checks.bad``.
     Raises ``DataError`` if the array cannot be opened.
@@ -84,7 +85,9 @@ class _Target:
         self.depth = max(depth, self.chunks[0])
         self.blocks = list(aligned(start, start + len(sizes), self.depth))
         held = min(self.depth, len(sizes))
-        self.worker_bytes = 1 + held * (2 * of_sample if self.direct else of_sample + 2 * of_band)
+        self.worker_bytes = 1 + held * (
+            (1 + AHEAD) * of_sample if self.direct else of_sample + (1 + AHEAD) * of_band
+        )
 
     def sizes_of(self, block: tuple[int, int]) -> np.ndarray:
         """Sizes of the samples of a block."""
@@ -153,14 +156,16 @@ class _Worker:
     def __init__(self, target: _Target):
         self._target = target
         held, side = min(target.depth, len(target.sizes)), target.side
-        self._blocks = np.zeros((2 if target.direct else 1, held, side, side), np.uint8)
+        self._blocks = np.zeros((1 + AHEAD if target.direct else 1, held, side, side), np.uint8)
         width = side if target.direct else min(target.chunks[1], side)
-        self._bands = np.empty((0 if target.direct else 2, held * side * width), target.dtype)
+        self._bands = np.empty(
+            (0 if target.direct else 1 + AHEAD, held * side * width), target.dtype
+        )
 
     def work(self, queue: _Queue) -> None:
         """Pack the blocks of ``queue`` that no other worker takes."""
         damaged = False
-        for band in ahead(self._bands_of(queue)):
+        for band in ahead(self._bands_of(queue), AHEAD):
             try:
                 try:
                     band.read.result()
@@ -190,7 +195,7 @@ class _Worker:
                 if target.direct:
                     values = block[:, :largest, :largest].view(target.dtype)
                 else:
-                    values = self._bands[count % 2, : np.prod(shape)].reshape(shape)
+                    values = self._bands[count % len(self._bands), : np.prod(shape)].reshape(shape)
                 part = target.array[first:last, top : top + shape[1], :largest]
                 read = tensorstore.array(values, copy=False).write(part)
                 yield _Band(samples, top, bottom >= largest, block, values, read)

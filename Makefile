@@ -34,7 +34,7 @@ report: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --report report.html
 
 test: check
-	$(BIN)/pytest --numprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 crash-test: $(INSTALLED)
 	$(BIN)/python tests/crash/kill_and_compare.py --kills $(N)

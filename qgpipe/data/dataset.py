@@ -208,18 +208,14 @@ class PackedDataset(Dataset):
     @property
     def num_classes(self) -> int:
         """Number of classes (largest class number plus one); number of targets if real."""
-        return self._infer_num_classes(torch.from_numpy(self._all_targets))
+        return self._infer_num_classes(torch.from_numpy(self.all_targets))
 
     def targets(self) -> np.ndarray:
         """``y`` of the graphs of this view, [len] or [len, targets].
 
         Raises ``DataError`` if the graphs have no ``y``, or not one row of it each.
         """
-        return self._all_targets[self.positions]
-
-    def all_targets(self) -> np.ndarray:
-        """``y`` of the whole data set, [N] or [N, targets]. Raises ``DataError`` as ``targets``."""
-        return self._all_targets
+        return self.all_targets[self.positions]
 
     @property
     def density(self) -> Density:
@@ -255,7 +251,8 @@ class PackedDataset(Dataset):
         return np.concatenate([block.sample_index for block in self._stored.blocks])
 
     @cached_property
-    def _all_targets(self) -> np.ndarray:
+    def all_targets(self) -> np.ndarray:
+        """``y`` of the whole data set, [N] or [N, targets]. Raises ``DataError`` as ``targets``."""
         targets = [block.attributes.get("y") for block in self._stored.blocks]
         if any(y is None or y.kind != "graph" for y in targets):
             raise DataError(

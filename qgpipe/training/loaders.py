@@ -64,7 +64,7 @@ def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | Non
     if not isinstance(dataset, PackedDataset):
         return None
     try:
-        return torch.from_numpy(dataset.all_targets() if of_all_sets else dataset.targets())
+        return torch.from_numpy(dataset.all_targets if of_all_sets else dataset.targets())
     except DataError:  # there are none, or they belong to nodes
         return None
 

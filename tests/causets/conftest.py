@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from qgpipe.config.objects import SEARCH_PATH_VARIABLE, add_search_path
+from qgpipe.config.objects import add_search_path
 
 
 @pytest.fixture
@@ -16,10 +15,8 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def user_folder(tmp_path: Path) -> Path:
     """A folder for modules of a user, among those that are searched."""
-    monkeypatch.setenv(SEARCH_PATH_VARIABLE, "")
-    monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "modules"
     folder.mkdir()
     add_search_path(folder)

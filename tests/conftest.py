@@ -1,3 +1,4 @@
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -5,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ from hypothesis import settings
 
 # Workers and what they start share few cores: threads that spin while they wait double the time.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the key that signs records is not the user's own
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="qgpipe-")
+    atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from qgpipe import paths
+from qgpipe.commands.trust import add_trust
 
 HELP = "write the model of a finished run as safetensors, JSON and a program of torch.export"
 
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="by default export/ in the run"
     )
+    add_trust(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -23,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from qgpipe.prediction.export import export
     from qgpipe.prediction.run_folder import RunFolder
 
-    made_by = RunFolder.open(arguments.folder)
+    made_by = RunFolder.open(arguments.folder, arguments.trust)
     output = arguments.output or paths.exported(made_by.folder)
     why = export(made_by, output)
     print(f"wrote {output}")

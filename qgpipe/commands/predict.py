@@ -6,6 +6,8 @@ import argparse
 from contextlib import nullcontext
 from pathlib import Path
 
+from qgpipe.commands.trust import add_trust
+
 HELP = "apply the model of a finished run to zarr stores, with or without a target"
 
 
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embeddings", action="store_true", help="add the pooled vector of each graph"
     )
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv", help="of the tables")
+    add_trust(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from qgpipe.prediction.run_folder import RunFolder
     from qgpipe.prediction.without_workflow import predict
 
-    made_by = RunFolder.open(arguments.folder)
+    made_by = RunFolder.open(arguments.folder, arguments.trust)
     inside = arguments.output is None
     with writing(made_by.folder / ".lock") if inside else nullcontext():
         for table, graphs in predict(

@@ -17,7 +17,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
-from qgpipe.config.objects import dotted_name
+from qgpipe.config.objects import dotted_name, is_installed
 
 _DEFINITIONS = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _IMPORTERS = {"import_module", "__import__"}
@@ -59,7 +59,7 @@ def find_code(section: Any, folders: Iterable[Path]) -> Code:
         name = dotted_name(text)
         if "." not in name or not name.replace(".", "_").isidentifier():
             continue
-        module, files = _find(name, folders)
+        module, files = _find_imported(name, folders)
         if not files or module.partition(".")[0] == "qgpipe" or module in modules:
             continue
         followed = _follow(files, folders)
@@ -77,6 +77,14 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _strings(inner)
+
+
+def _find_imported(name: str, folders: list[Path]) -> tuple[str, list[Path]]:
+    """As ``_find``; nothing where ``import`` would find what is installed instead."""
+    module, files = _find(name, folders)
+    if files and is_installed(name.partition(".")[0], tuple(folders)):
+        return "", []
+    return module, files
 
 
 def _find(name: str, folders: list[Path]) -> tuple[str, list[Path]]:
@@ -120,7 +128,10 @@ def _imported(file: Path, folders: list[Path]) -> list[Path]:
         return []
     found: list[Path] = []
     for level, name in _parse(file)[1]:
-        found += _find(name, [file.parents[level - 1]] if level else folders)[1]
+        if level:
+            found += _find(name, [file.parents[level - 1]])[1]
+        else:
+            found += _find_imported(name, folders)[1]
     return found
 
 

@@ -9,10 +9,13 @@ plain forms are imported only inside a stage.
 from __future__ import annotations
 
 import functools
-import importlib
+import importlib.machinery
+import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,11 @@ from qgpipe.user_code import line_of_user
 TAG = "!pyobject "
 PARTIAL = "!partial"
 SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
+logger = logging.getLogger(__name__)
+
 UPSTREAM, OURS = "QuantumGrav", "qgpipe"
+
+_check: ContextVar[Callable[[str], None] | None] = ContextVar("check", default=None)
 
 
 def is_tagged(value: Any) -> bool:
@@ -57,6 +64,8 @@ def import_object(value: Any, key: str | None = None) -> Any:
     if not isinstance(value, str):
         return value
     name = dotted_name(value)
+    if (check := _check.get()) is not None:
+        check(name)
     _activate_search_path()
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
@@ -64,6 +73,7 @@ def import_object(value: Any, key: str | None = None) -> Any:
             f"'{name}' is not a dotted Python name", key=key, remedy="write package.module.name"
         )
     found = _import_module(parts[0], key)
+    _warn_if_hidden(parts[0])
     for end, attribute in enumerate(parts[1:], start=1):
         owner = ".".join(parts[:end])
         if not hasattr(found, attribute) and hasattr(found, "__path__"):
@@ -74,6 +84,21 @@ def import_object(value: Any, key: str | None = None) -> Any:
         except AttributeError:
             raise _no_attribute(found, owner, attribute, key) from None
     return found
+
+
+@contextmanager
+def checked_imports(check: Callable[[str], None]) -> Iterator[None]:
+    """Call ``check`` with each dotted name before it is imported within the block."""
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
+
+
+def imports_are_checked() -> bool:
+    """Whether this is within a block of ``checked_imports``."""
+    return _check.get() is not None
 
 
 def import_objects(value: Any, key: str | None = None) -> Any:
@@ -140,7 +165,7 @@ def _follow(module: str, qualified: str) -> Any:
 
 
 def add_search_path(*folders: str | Path) -> None:
-    """Let user modules be found in ``folders``, before what is installed.
+    """Let user modules be found in ``folders``, after what is installed.
 
     Kept in the environment, so that the processes a stage starts find them too.
     """
@@ -157,8 +182,20 @@ def search_path() -> list[str]:
 
 def _activate_search_path() -> None:
     wanted = [*search_path(), str(Path.cwd())]
-    missing = [folder for folder in dict.fromkeys(wanted) if folder not in sys.path]
-    sys.path[:0] = missing
+    sys.path += [folder for folder in dict.fromkeys(wanted) if folder not in sys.path]
+
+
+def is_installed(module: str, folders: tuple[Path, ...]) -> bool:
+    """Whether the top-level ``module`` is found elsewhere than in ``folders``, those of the user.
+
+    It is then imported instead of a file of theirs with this name.
+    """
+    if module in sys.stdlib_module_names:
+        return True
+    own = {*folders, Path.cwd()}
+    elsewhere = [folder for folder in sys.path if Path(folder).resolve() not in own]
+    spec = importlib.machinery.PathFinder.find_spec(module, elsewhere)
+    return spec is not None and spec.origin is not None  # not just a folder without __init__.py
 
 
 def _import_module(name: str, key: str | None, within: Any = None) -> Any:
@@ -189,7 +226,24 @@ def _import_module(name: str, key: str | None, within: Any = None) -> Any:
 
 def _no_attribute(owner: Any, name: str, attribute: str, key: str | None) -> ConfigError:
     remedy = _nearest_remedy(attribute, dir(owner))
+    if (file := _hidden_file(name.partition(".")[0])) is not None:
+        remedy = f"'{name}' is what is installed, not your {file}, which you may rename"
     return ConfigError(f"'{name}' has no '{attribute}'", key=key, remedy=remedy)
+
+
+@functools.lru_cache(maxsize=256)
+def _warn_if_hidden(module: str) -> None:
+    """Say once that a file of the user's is not what is imported."""
+    if (file := _hidden_file(module)) is not None:
+        logger.warning("%s is not used: '%s' is what is installed; rename the file", file, module)
+
+
+def _hidden_file(module: str) -> Path | None:
+    """The user's file that would be ``module`` if nothing of this name were installed."""
+    folders = tuple(map(Path, search_path()))
+    files = (f / end for f in folders for end in (f"{module}.py", f"{module}/__init__.py"))
+    found = next((file for file in files if file.is_file()), None)
+    return found if found is not None and is_installed(module, folders) else None
 
 
 def _nearest_remedy(word: str, choices: list[str]) -> str | None:

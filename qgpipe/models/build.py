@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from inspect import Parameter
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,35 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from qgpipe.config.dump import to_plain
+from qgpipe.config.trust import imports_for
 from qgpipe.errors import ConfigError
 from qgpipe.message_passing.adjacency import Adjacency
 from qgpipe.models.construct import construct, under
 from qgpipe.models.function import Function
 from qgpipe.models.gnn_model import GNNModel
 from qgpipe.models.inputs import KNOWN, forward_parameters, is_required
-from qgpipe.models.storage import load_weights, read_model_file
+from qgpipe.models.storage import imports_of, load_weights, read_model_file
 
 _parameters: weakref.WeakKeyDictionary[nn.Module, list[Parameter]] = weakref.WeakKeyDictionary()
 
 
-def build_model(section: Mapping[str, Any], key: str = "model") -> nn.Module:
+def build_model(
+    section: Mapping[str, Any], key: str = "model", *, trust: bool = False
+) -> nn.Module:
     """The model of a ``model`` section: a ``GNNModel``, or ``{type, args, kwargs}``.
 
     In args and kwargs of a class of your own, tagged strings are imported and mappings
-    ``{type, args, kwargs}`` of a module type are built. Raises ``ConfigError`` that names the
-    key of the failing spec below ``key``, and why it fails.
+    ``{type, args, kwargs}`` of a module type are built. What is given by name, not as an object,
+    has to be a known part of models (``qgpipe.config.trust``); with ``trust``, as for a
+    configuration of one's own, it may be anything. Raises ``ConfigError`` that names the key of
+    the failing spec below ``key``, and why it fails, and ``UntrustedName``.
     """
+    with nullcontext() if trust else imports_for(f"section {key}", section):
+        return _build(section, key)
+
+
+def _build(section: Mapping[str, Any], key: str) -> nn.Module:
     with under(key):
         if "type" not in section:
             return GNNModel.from_config(section)
@@ -39,14 +51,30 @@ def build_model(section: Mapping[str, Any], key: str = "model") -> nn.Module:
         return model
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def load_model(
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    trust: bool = False,
+    section: Mapping[str, Any] | None = None,
+) -> nn.Module:
     """The model, of whatever class, that ``save_model`` or a model's ``save`` wrote to ``path``.
 
-    Raises ``DataError`` if the file is missing, damaged or does not fit the class, and
-    ``ConfigError`` if the class cannot be imported or built.
+    ``path`` may also be a ``model.json`` that ``qgpipe export`` wrote, with the weights beside it.
+    What the file names has to be known parts of models (``qgpipe.config.trust``), unless it was
+    made here, as the signed record beside it says, or its section is ``section``, that of a
+    configuration of one's own. With ``trust`` anything is imported, after its name was printed as a
+    warning.
+
+    Raises ``DataError`` if the file is missing, damaged or does not fit the class,
+    ``UntrustedName``, and ``ConfigError`` if the class cannot be imported or built.
     """
     content = read_model_file(path)
-    model = build_model(content["model"], key=str(path))
+    if section is not None and content["model"] == to_plain(section):
+        model = _build(content["model"], str(path))
+    else:
+        with imports_of(path, content["model"], trust):
+            model = _build(content["model"], str(path))
     load_weights(model, content["state_dict"], path)
     return model.to(device)
 

@@ -12,7 +12,7 @@ from torch import nn
 from qgpipe.config.objects import object_name
 from qgpipe.config.schema import definition, schema, validate
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.models.storage import load_weights, read_model_file, save_model
+from qgpipe.models.storage import imports_of, load_weights, read_model_file, save_model
 
 
 class _Schema:
@@ -58,9 +58,12 @@ class Configurable(nn.Module):
         save_model(path, {"type": type(self), "kwargs": self.to_config()}, self.state_dict())
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> Self:
+    def load(
+        cls, path: str | Path, device: str | torch.device = "cpu", *, trust: bool = False
+    ) -> Self:
         """The model that ``save`` wrote to ``path``. No pickled code is run.
 
+        Its parts have to be known ones, or ``trust`` given, as for ``qgpipe.models.load_model``.
         Raises ``DataError`` if the file is missing, damaged, or holds another class.
         """
         content = read_model_file(path)
@@ -70,7 +73,8 @@ class Configurable(nn.Module):
                 f"{path} holds {section['type']}, not a {cls.__name__}",
                 remedy="use qgpipe.models.load_model",
             )
-        model = cls.from_config(section["kwargs"])
+        with imports_of(path, section["kwargs"], trust):
+            model = cls.from_config(section["kwargs"])
         load_weights(model, content["state_dict"], path)
         return model.to(device)
 

@@ -1,21 +1,27 @@
 """Model files: a model section with objects as tagged names, and the weights.
 
-No code stored in a file is ever run. But the types and functions that a file names are imported,
-and called with the arguments that stand there, as those of a configuration are: a model file
-deserves as much trust as a configuration, not more.
+No code stored in a file is ever run. The types and functions that a file names are imported, and
+called with the arguments that stand there; only known ones, unless the file was made here or is
+trusted (``qgpipe.config.trust``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from qgpipe import tensor_files
 from qgpipe.config.dump import to_plain
+from qgpipe.config.trust import imports_for
 from qgpipe.errors import DataError
+from qgpipe.files import read_json
+from qgpipe.provenance.record import made_here
 
 FORMAT = 1
 
@@ -36,13 +42,45 @@ def save_model(
 def read_model_file(path: str | Path) -> dict[str, Any]:
     """What a model file holds: ``model`` (the section), ``state_dict``, and the facts.
 
-    Tensors are on the CPU. Raises ``DataError`` if the file is missing, damaged, no model
-    file, or holds code.
+    ``path`` may be an exported ``model.json``, whose weights lie beside it. Tensors are on the
+    CPU. Raises ``DataError`` if the file is missing, damaged, no model file, or holds code.
     """
-    content = tensor_files.load(path, FORMAT, "model file")
-    if not {"model", "state_dict"} <= set(content):
+    path = Path(path)
+    is_export = path.suffix == ".json"
+    content = _read_export(path) if is_export else tensor_files.load(path, FORMAT, "model file")
+    if not isinstance(content.get("model"), dict) or not isinstance(
+        content.get("state_dict"), dict
+    ):
         raise DataError(f"{path} is not a model file", remedy="see which file is meant")
     return content
+
+
+def _read_export(path: Path) -> dict[str, Any]:
+    """The content of a ``model.json``, with the weights of the ``model.safetensors`` beside it."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(
+            f"{path} is not a model that was exported", remedy="see which file is meant"
+        )
+    weights = path.with_name("model.safetensors")
+    try:
+        return {**content, "state_dict": load_file(weights)}
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"{weights} cannot be read ({' '.join(str(error).split())[:80]})",
+            remedy="export the model again",
+        ) from None
+
+
+def imports_of(
+    path: str | Path, section: Mapping[str, Any], trust: bool
+) -> AbstractContextManager[None]:
+    """A block in which the model of ``section``, from the file ``path``, is built.
+
+    Parts that are not known are imported only with ``trust``, or if a record beside the file says
+    that it was made here. Raises ``UntrustedName``.
+    """
+    return imports_for(str(path), section, trust=trust, made_here=lambda: made_here(Path(path)))
 
 
 def load_weights(

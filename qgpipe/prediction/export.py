@@ -23,15 +23,16 @@ _FACTS = ("node_features", "graph_features", "class_names", "target_name", "attr
 def export(run: RunFolder, output: Path) -> str | None:
     """Write ``model.safetensors``, ``model.json`` and, if it can be, ``program.pt2`` to ``output``.
 
-    ``model.json`` holds the model section, which ``qgpipe.models.build_model`` takes, and what the
+    ``model.json``, which ``qgpipe.models.load_model`` reads, holds the model section and what the
     model was trained on; a record says where the files came from. Returns why there is no program,
     if there is none. Raises ``DataError`` if the file of the model is damaged, or if ``output``
-    holds the model of another run.
+    holds the model of another run, and ``UntrustedName``.
     """
     files = [output / "model.safetensors", output / "model.json"]
     _require_own(run, files[1])
     content = read_model_file(run.model)
-    model = load_model(run.model)
+    with run.imports():
+        model = load_model(run.model, section=run.config["model"])
     weights = {name: value.clone().contiguous() for name, value in model.state_dict().items()}
     job = Job(
         stage="export",

@@ -80,7 +80,7 @@ class Predictor:
         self.config = config
         self.device = device
         self.trained = read_model_file(model_path)
-        self.model = load_model(model_path, device).eval()
+        self.model = load_model(model_path, device, section=config["model"]).eval()
         self.apply_model = import_object(config["apply_model"], "apply_model")
         self._transform = transform_of(config, "test")
         self._form: Form | None = None

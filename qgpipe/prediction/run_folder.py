@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,22 @@ from typing import Any
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.resolve import resolve_config
+from qgpipe.config.trust import imports_for, unknown_names, untrusted
 from qgpipe.errors import DataError
-from qgpipe.provenance.record import read_record
+from qgpipe.provenance.record import made_here, read_record
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The run in ``folder``: its resolved ``config``, and where the user's ``code`` is found."""
+    """The run in ``folder``: its resolved ``config``, and where the user's ``code`` is found.
+
+    ``trust``: whether anything that it names may be imported, though it was not trained here.
+    """
 
     folder: Path
     config: dict[str, Any]
     code: tuple[Path, ...]
+    trust: bool = False
 
     @property
     def config_file(self) -> Path:
@@ -32,8 +38,31 @@ class RunFolder:
         """The best weights."""
         return self.folder / "model.pt"
 
+    def made_here(self) -> bool:
+        """Whether this user has trained it where it lies, and it is as it was then."""
+        return made_here(self.config_file) and made_here(self.model)
+
+    def imports(self, with_reading: bool = False) -> AbstractContextManager[None]:
+        """A block in which what the model names is imported.
+
+        ``with_reading``: also what stores are read with, and what calls the model. Raises
+        ``UntrustedName`` for what does not belong to the known parts of models and readers
+        (``qgpipe.config.trust``), unless the run was trained here or is trusted.
+        """
+        used = {"model": self.config["model"]}
+        if with_reading:
+            own = self.config["testing"].get("data")
+            used |= {"data": self.config["data"], "testing": {"data": own}}
+            used["apply_model"] = self.config["apply_model"]
+        made_here = self.made_here()
+        unknown = unknown_names(used)
+        if unknown and not self.trust and not made_here:
+            raise untrusted(str(self.folder), unknown)  # a reader may run in other processes
+        trust = self.trust and not made_here
+        return imports_for(str(self.folder), used, trust=trust, made_here=lambda: made_here)
+
     @classmethod
-    def open(cls, folder: Path) -> RunFolder:
+    def open(cls, folder: Path, trust: bool = False) -> RunFolder:
         """The run in ``folder``, whose user modules can then be imported.
 
         Raises ``DataError`` if there is no finished run.
@@ -48,7 +77,7 @@ class RunFolder:
         raw = load_config(run.config_file)
         code = code_folders(raw, run.config_file)
         add_search_path(*code)
-        return cls(folder, resolve_config(raw, str(run.config_file)), code)
+        return cls(folder, resolve_config(raw, str(run.config_file)), code, trust)
 
 
 def code_folders(raw: Mapping[str, Any], file: Path) -> tuple[Path, ...]:

@@ -23,8 +23,15 @@ def predict(
 
     ``options``: ``embeddings`` and ``format``, as in the section ``predict`` of a configuration.
     Raises ``DataError`` or ``ConfigError`` before the first table if a store is not there or
-    lacks an array.
+    lacks an array, and ``UntrustedName``.
     """
+    with run.imports(with_reading=True):
+        yield from _predict(run, stores, output, options, processes)
+
+
+def _predict(
+    run: RunFolder, stores: Sequence[Path], output: Path, options: Mapping[str, Any], processes: int
+) -> Iterator[tuple[Path, int]]:
     config = {**run.config, "predict": {**options, "files": [str(store) for store in stores]}}
     planned = plan_predictions(config, run.code, "the stores on the command line")
     for name, store in planned.items():

@@ -23,6 +23,7 @@ from qgpipe.errors import DataError
 from qgpipe.files import read_json, write_json
 from qgpipe.provenance import environment
 from qgpipe.provenance.checksums import checksum, status
+from qgpipe.provenance.signature import is_signed_here, signed
 
 FORMAT = 1
 _KEYS = {
@@ -120,7 +121,7 @@ def recorded(job: Job) -> Iterator[None]:
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
     }
-    write_json(job.record_file, content)
+    write_json(job.record_file, signed(content, folder))
 
 
 def read_record(file: Path) -> Record | None:
@@ -145,6 +146,17 @@ def find_record(artifact: Path) -> Record | None:
         if record is not None and artifact.name in record.content["outputs"]:
             return record
     return None
+
+
+def made_here(artifact: Path) -> bool:
+    """Whether this user has made ``artifact`` where it lies, and it is as it was then."""
+    record = find_record(artifact)
+    if record is None or not is_signed_here(record.content, record.file.parent):
+        return False
+    try:
+        return record.outputs[_normal(artifact)] == checksum(artifact)
+    except OSError:
+        return False
 
 
 def unreadable_record(artifact: Path) -> Path | None:

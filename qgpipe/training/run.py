@@ -73,7 +73,7 @@ def test_run(
     loaders = open_loaders(config, dataset_json, split_json)
     content = read_model_file(model_path)
     load_criterion(criterion, content.get("criterion_state_dict"), model_path)
-    model = load_model(model_path, device)
+    model = load_model(model_path, device, section=config["model"])
     suit([loaders.test], model, config, device)
     own = Tester(device, criterion, apply_model=config["apply_model"])
     with deterministic_algorithms(config["training"]["deterministic"]):

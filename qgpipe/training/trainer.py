@@ -192,7 +192,7 @@ class Trainer:
         self.device = resolve_device(training["device"])
         seed_everything(training["seed"])
         self.apply_model = import_object(config["apply_model"], "apply_model")
-        self.model = build_model(config["model"]).to(self.device)
+        self.model = build_model(config["model"], trust=True).to(self.device)
         self.criterion = build_criterion(config["criterion"])
         parameters = list(self.model.parameters())
         if isinstance(self.criterion, torch.nn.Module):

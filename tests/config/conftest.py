@@ -1,5 +1,7 @@
 import pytest
 
+from qgpipe.config import objects
+
 
 @pytest.fixture
 def minimal() -> dict:
@@ -10,3 +12,11 @@ def minimal() -> dict:
         "training": {"seed": 1, "num_epochs": 2, "batch_size": 4},
         "criterion": "mymodule.loss",
     }
+
+
+@pytest.fixture
+def user_folder(tmp_path, monkeypatch):
+    """A folder in which modules of a configuration are found."""
+    monkeypatch.setenv(objects.SEARCH_PATH_VARIABLE, "")
+    objects.add_search_path(tmp_path)
+    return tmp_path

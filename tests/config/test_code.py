@@ -141,3 +141,20 @@ def test_a_module_of_compiled_code_alone_is_named(folder):
 def test_the_fingerprint_is_the_same_in_every_version_of_python(tmp_path):
     (tmp_path / "one.py").write_text('"""Doc."""\nx = None\n\n\ndef f(a, *, b=1):\n    return a\n')
     assert code_fingerprints(["one.f"], [tmp_path]) == {"one": "f30a733b5e62c8bb"}
+
+
+def test_a_file_with_the_name_of_something_installed_does_not_count(folder):
+    before = code_fingerprints(SECTION, [folder])
+    (folder / "numpy.py").write_text("a = 1\n")  # mymodule imports numpy
+
+    assert code_fingerprints(SECTION, [folder]) == before
+    assert find_code({"loss": "numpy.a"}, [folder]).modules == {}
+
+
+def test_a_submodule_may_be_called_like_something_installed(folder):
+    (folder / "package").mkdir()
+    (folder / "package" / "__init__.py").write_text("from .io import f\n")
+    (folder / "package" / "io.py").write_text("def f(): pass\n")
+
+    files = find_code({"loss": "package.f"}, [folder]).modules["package"]
+    assert {file.name for file in files} == {"__init__.py", "io.py"}

@@ -4,17 +4,8 @@ import sklearn.metrics
 import torch
 import torch_geometric.nn
 
-from qgpipe.config import objects
 from qgpipe.config.objects import import_object, import_objects, object_name
 from qgpipe.errors import ConfigError
-
-
-@pytest.fixture
-def user_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(objects.SEARCH_PATH_VARIABLE, "")
-    monkeypatch.syspath_prepend(tmp_path)
-    objects.add_search_path(tmp_path)
-    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -87,3 +78,17 @@ def test_a_lambda_has_no_name():
 def test_an_instance_has_no_name():
     with pytest.raises(ConfigError, match="has no importable name"):
         object_name(torch.nn.ReLU())
+
+
+def test_a_file_with_the_name_of_something_installed_is_not_imported(user_folder, caplog):
+    (user_folder / "rocrate.py").write_text("raise RuntimeError('imported')\ndef f(): pass\n")
+
+    with pytest.raises(ConfigError) as error:
+        import_object("rocrate.f", "k")
+    assert str(error.value) == (
+        f"k: 'rocrate' has no 'f'; 'rocrate' is what is installed, not your "
+        f"{user_folder / 'rocrate.py'}, which you may rename"
+    )
+    assert caplog.messages == [
+        f"{user_folder / 'rocrate.py'} is not used: 'rocrate' is what is installed; rename the file"
+    ]

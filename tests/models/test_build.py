@@ -58,7 +58,7 @@ def test_a_section_without_type_is_a_gnn_model(manual_section):
 
 
 def test_a_users_class_is_imported_and_constructed():
-    model = build_model({"type": named(Built), "args": [3], "kwargs": {"act": "relu"}})
+    model = build_model({"type": named(Built), "args": [3], "kwargs": {"act": "relu"}}, trust=True)
 
     assert isinstance(model, Built)
     assert (model.args, model.kwargs) == ((3,), {"act": "relu"})
@@ -70,7 +70,8 @@ def test_objects_inside_the_arguments_are_imported_wherever_they_are_tagged():
             "type": Built,
             "args": [["!pyobject torch.relu", "torch.relu"]],
             "kwargs": {"dtype": "!pyobject torch.float64", "deep": {"a": [named(Built)]}},
-        }
+        },
+        trust=True,
     )
 
     assert model.args == ([torch.relu, "torch.relu"],)
@@ -175,7 +176,7 @@ def test_a_failing_part_is_named_by_its_key(manual_section, path, value, message
     part[path[-1]] = value
 
     with pytest.raises(ConfigError) as error:
-        build_model(manual_section)
+        build_model(manual_section, trust=True)
     assert str(error.value) == message
 
 

@@ -146,7 +146,7 @@ def test_a_failure_in_the_users_code_names_its_line(causal_batch, user_module):
         "    def forward(self, x, edge_index):\n"
         "        return undefined + x\n",
     )
-    model = build_model({"type": "!pyobject my_failing_model.Model"})
+    model = build_model({"type": "!pyobject my_failing_model.Model"}, trust=True)
 
     assert message(model, causal_batch(1)).startswith(
         "model: Model fails: NameError: name 'undefined' is not defined "

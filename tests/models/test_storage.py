@@ -6,6 +6,7 @@ import torch
 import torch_geometric.nn as pyg
 from torch import nn
 
+from qgpipe.config.trust import UntrustedName
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.files import sha256
 from qgpipe.models import (
@@ -30,6 +31,9 @@ MODELS = [
     GPSTransformer(4, 3, 8, 2, 1, norm=pyg.GraphNorm),
     GNNModel(nn.Identity, [[nn.Identity]], pooling_layers=[pyg.global_add_pool], active_tasks=[0]),
 ]
+
+
+MKDIR = 'x: __import__("os").mkdir("trap")'
 
 
 class Planted:
@@ -81,7 +85,7 @@ def test_a_file_holds_nothing_but_plain_values_and_tensors(tmp_path):
     ]
 
 
-def test_the_model_of_a_users_class_is_loaded_too(tmp_path, user_module):
+def test_the_model_of_a_users_class_is_loaded_if_it_is_trusted(tmp_path, user_module, caplog):
     user_module(
         "my_stored_model",
         "import torch\n"
@@ -98,11 +102,14 @@ def test_the_model_of_a_users_class_is_loaded_too(tmp_path, user_module):
         "args": [3],
         "kwargs": {"act": "!pyobject torch.relu"},
     }
-    model = build_model(section)
+    model = build_model(section, trust=True)
     nn.init.constant_(model.weight, -2.0)
     save_model(tmp_path / "model.pt", section, model.state_dict())
 
-    loaded = load_model(tmp_path / "model.pt")
+    with pytest.raises(UntrustedName, match=r"would import my_stored_model\.Scale; if you trust"):
+        load_model(tmp_path / "model.pt")
+    loaded = load_model(tmp_path / "model.pt", trust=True)
+    assert caplog.messages == [f"{tmp_path / 'model.pt'} imports my_stored_model.Scale"]
     assert loaded(torch.tensor([1.0, -1.0, 0.0])).tolist() == [0.0, 2.0, 0.0]
 
 
@@ -135,13 +142,31 @@ def test_a_planted_plain_pickle_is_refused_and_not_run(tmp_path):
         {"type": "!pyobject os.mkdir", "args": ["trap"]},
         {"type": "!pyobject subprocess.Popen", "args": [["mkdir", "trap"]]},
         {"type": "!pyobject torch.nn.Sequential", "args": [{"type": "!pyobject os.mkdir"}]},
+        {"type": "!pyobject builtins.getattr", "args": ["!pyobject os", "mkdir"]},
+        {"type": "!pyobject torch.nn.functional.os.mkdir", "args": ["trap"]},
+        {"type": {"!partial": {"type": "os.mkdir", "args": ["trap"], "kwargs": {}}}},
+        {
+            "type": "!pyobject torch_geometric.nn.Sequential",
+            "args": [MKDIR, [["!pyobject torch.nn.Identity", "x -> x"]]],
+        },
+        {"encoder_type": "os.mkdir", "downstream_tasks": [["torch.nn.Identity"]]},
+        {
+            "encoder_type": "qgpipe.models.Sequential",
+            "encoder_kwargs": {"layers": [["os.mkdir", ["trap"], {}, "x"]]},
+            "downstream_tasks": [["torch.nn.Identity"]],
+        },
+        {
+            "encoder_type": "qgpipe.models.GNNBlock",
+            "encoder_kwargs": {"in_dim": 1, "out_dim": 1, "activation_type": "os.mkdir"},
+            "downstream_tasks": [["torch.nn.Identity"]],
+        },
     ],
 )
 def test_a_planted_type_is_not_called(tmp_path, monkeypatch, section):
     monkeypatch.chdir(tmp_path)
     torch.save({"format": 1, "model": section, "state_dict": {}}, "model.pt")
 
-    with pytest.raises(ConfigError):
+    with pytest.raises(UntrustedName, match="was not made here, and would import"):
         load_model("model.pt")
     assert not (tmp_path / "trap").exists()
 

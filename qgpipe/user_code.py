@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-_INSTALLED = {"site-packages", "dist-packages"}
+INSTALLED = {"site-packages", "dist-packages"}
 _OTHERS = (Path(__file__).parent, Path(traceback.__file__).parent)  # qgpipe, standard library
 
 
@@ -24,4 +24,4 @@ def line_of_user(error: BaseException) -> str:
 
 
 def _is_installed(path: Path) -> bool:
-    return bool(_INSTALLED & set(path.parts)) or any(map(path.is_relative_to, _OTHERS))
+    return bool(INSTALLED & set(path.parts)) or any(map(path.is_relative_to, _OTHERS))

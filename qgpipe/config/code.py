@@ -82,7 +82,7 @@ def _strings(value: Any) -> Iterator[str]:
 def _find_imported(name: str, folders: list[Path]) -> tuple[str, list[Path]]:
     """As ``_find``; nothing where ``import`` would find what is installed instead."""
     module, files = _find(name, folders)
-    if files and is_installed(name.partition(".")[0], tuple(folders)):
+    if files and is_installed(name.partition(".")[0]):
         return "", []
     return module, files
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe.errors import ConfigError
-from qgpipe.user_code import line_of_user
+from qgpipe.user_code import INSTALLED, line_of_user
 
 TAG = "!pyobject "
 PARTIAL = "!partial"
 SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
 logger = logging.getLogger(__name__)
+
 
 UPSTREAM, OURS = "QuantumGrav", "qgpipe"
 
@@ -185,16 +186,15 @@ def _activate_search_path() -> None:
     sys.path += [folder for folder in dict.fromkeys(wanted) if folder not in sys.path]
 
 
-def is_installed(module: str, folders: tuple[Path, ...]) -> bool:
-    """Whether the top-level ``module`` is found elsewhere than in ``folders``, those of the user.
+def is_installed(module: str) -> bool:
+    """Whether the top-level ``module`` is Python's own or an installed package.
 
-    It is then imported instead of a file of theirs with this name.
+    It is then imported instead of a file of the user's with this name.
     """
     if module in sys.stdlib_module_names:
         return True
-    own = {*folders, Path.cwd()}
-    elsewhere = [folder for folder in sys.path if Path(folder).resolve() not in own]
-    spec = importlib.machinery.PathFinder.find_spec(module, elsewhere)
+    installed = [folder for folder in sys.path if INSTALLED & set(Path(folder).parts)]
+    spec = importlib.machinery.PathFinder.find_spec(module, installed)
     return spec is not None and spec.origin is not None  # not just a folder without __init__.py
 
 
@@ -240,10 +240,10 @@ def _warn_if_hidden(module: str) -> None:
 
 def _hidden_file(module: str) -> Path | None:
     """The user's file that would be ``module`` if nothing of this name were installed."""
-    folders = tuple(map(Path, search_path()))
+    folders = map(Path, search_path())
     files = (f / end for f in folders for end in (f"{module}.py", f"{module}/__init__.py"))
     found = next((file for file in files if file.is_file()), None)
-    return found if found is not None and is_installed(module, folders) else None
+    return found if found is not None and is_installed(module) else None
 
 
 def _nearest_remedy(word: str, choices: list[str]) -> str | None:

@@ -72,10 +72,9 @@ def judge(mutant: Mutant, folder: Path) -> Outcome:
     return Outcome(mutant.name, _kind(mutant, folder, status, error), error, seconds)
 
 
-def table(outcomes: Iterable[Outcome]) -> str:
-    """How many mutants came to what, a kind a line."""
-    counts = Counter(outcome.kind for outcome in outcomes)
-    return "\n".join(f"{kind:<10}{counts[kind]:>7,}" for kind in ("ran", "message", *FAULTS))
+def kinds(outcomes: Iterable[Outcome]) -> Counter[str]:
+    """How many mutants came to what."""
+    return Counter(outcome.kind for outcome in outcomes)
 
 
 def _kind(mutant: Mutant, folder: Path, status: int | None, error: str) -> str:

@@ -34,6 +34,7 @@ from qgpipe.prediction.features import check_metadata
 from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
 from qgpipe.training.checks import check_fit
 from qgpipe.training.criterion import batch_loss, require_gradient
+from qgpipe.training.evaluator import replaced_text
 from qgpipe.training.loaders import transform_of
 from qgpipe.training.trainer import Trainer
 from qgpipe.tuning.check import check_study
@@ -240,6 +241,9 @@ def _run_lines(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
         f"{training['batch_size']}, {type(trainer.optimizer).__name__}({arguments}) "
         f"on {trainer.device}"
     )
+    for evaluator in (trainer.validator, trainer.tester):
+        for monitor in getattr(evaluator, "replacing", ()):
+            yield f"          {monitor.key}: {replaced_text(monitor)}"
 
 
 def _code_lines(config: Mapping[str, Any]) -> Iterator[str]:

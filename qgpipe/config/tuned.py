@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qgpipe.config.better import LOSSES, OWN, better, is_mean_loss
 from qgpipe.config.key_path import Path, format_key, parse_key, replace_at
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.run_names import value_name
@@ -14,7 +15,6 @@ from qgpipe.errors import ConfigError
 
 Config = Mapping[str, Any]
 
-LOSSES = ("loss_avg", "loss_min", "loss_max")
 _GOLDEN = 0.618  # a share of a range at which no range of whole numbers has one
 _SCALARS = (str, bool, int, float, type(None))
 
@@ -138,16 +138,29 @@ def objective(config: Config) -> tuple[str, str]:
             key="tune",
             remedy="give a 'validation' section",
         )
-    metric = tune["metric"] or next(iter(tasks), LOSSES[0])
     validator = config["validation"]["validator"]
-    columns = [*LOSSES, *(task["name"] for task in validator.get("evaluator_tasks", ()))]
+    given = {task["name"]: task for task in validator.get("evaluator_tasks", ())}
+    replacing = [name for name in LOSSES if name in given and not is_mean_loss(given[name])]
+    loss = f"{OWN}{LOSSES[0]}" if LOSSES[0] in replacing else LOSSES[0]
+    metric = tune["metric"] or next(iter(tasks), loss)
+    losses = [*LOSSES, *(f"{OWN}{name}" for name in replacing)]
+    columns = [*losses, *given]
     if "type" not in validator and metric not in columns:
         raise ConfigError(
             f"the validation results have no column '{metric}'",
             key="tune.metric",
             remedy=f"the columns are {', '.join(dict.fromkeys(columns))}",
         )
-    mode = tune["mode"] or tasks.get(metric) or ("min" if metric in LOSSES else None)
+    known = better(given[metric]["monitor"]) if metric in given else None
+    if metric in losses and metric not in replacing:
+        known = "min"
+    mode = tune["mode"] or tasks.get(metric) or known
+    if known not in (mode, None):
+        raise ConfigError(
+            f"{'more' if known == 'max' else 'less'} of '{metric}' is better, not '{mode}'",
+            key="tune.mode" if tune["mode"] else "early_stopping.tasks",
+            remedy=f"write {known}",
+        )
     if mode is None:
         raise ConfigError(
             f"nothing says whether a lower or a higher '{metric}' is better",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from qgpipe.config.better import OWN
 from qgpipe.report import style
 from qgpipe.report.results import RunResults
 
@@ -32,7 +34,7 @@ def loss(results: RunResults) -> Figure:
         if f"{prefix}_loss_avg" not in history:
             continue
         mean, low, high = (
-            _finite(history[f"{prefix}_loss_{kind}"].to_numpy(float))
+            _finite(history[_of_loss(history, prefix, kind)].to_numpy(float))
             for kind in ("avg", "min", "max")
         )
         _band(axes, epochs, low, high, style.SETS[part])
@@ -53,9 +55,8 @@ def loss(results: RunResults) -> Figure:
 def metrics(results: RunResults) -> Figure:
     """A panel for each column ``val_<metric>`` of the history, the best epoch marked."""
     history = results.history
-    columns = [
-        c for c in map(str, history) if c.startswith("val_") and not c.startswith("val_loss_")
-    ]
+    losses = {_of_loss(history, "val", kind) for kind in ("avg", "min", "max")}
+    columns = [c for c in map(str, history) if c.startswith("val_") and c not in losses]
     if history.empty:
         return style.sentence(_NO_EPOCH)
     if "val_loss_avg" not in history and not columns:
@@ -99,6 +100,12 @@ def learning_rate(results: RunResults) -> Figure:
         axes.set_yscale("log")
     axes.set_ylabel("learning rate")
     return figure
+
+
+def _of_loss(history: pd.DataFrame, prefix: str, kind: str) -> str:
+    """The column of a loss: another where a metric has taken its name."""
+    own = f"{prefix}_{OWN}loss_{kind}"
+    return own if own in history else f"{prefix}_loss_{kind}"
 
 
 def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, color: str, label: str) -> None:

@@ -106,6 +106,18 @@ class DefaultEarlyStopping:
         for task in self.tasks.values():
             task.require(columns)
 
+    def require_modes(self, better: Mapping[str, str]) -> None:
+        """Raise ``ConfigError`` for a task whose mode is not what is ``better`` of its metric."""
+        for task in self.tasks.values():
+            known = better.get(task.metric, task.mode)
+            if known != task.mode:
+                more = "more" if known == "max" else "less"
+                raise ConfigError(
+                    f"{more} of '{task.metric}' is better, and the mode is '{task.mode}'",
+                    key=f"early_stopping.tasks.{task.name}.mode",
+                    remedy=f"write {known}",
+                )
+
     def __call__(self, data: pd.DataFrame) -> bool:
         """Look at the last row of ``data``, the validation results; returns whether to stop.
 

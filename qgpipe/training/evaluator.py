@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from qgpipe.config.better import LOSSES, OWN, Better
 from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import Spec, as_spec
 from qgpipe.errors import TrainingError
@@ -20,7 +21,7 @@ from qgpipe.training.alone import Alone
 from qgpipe.training.criterion import Criterion, batch_loss, build_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.loss_log import LossLog
-from qgpipe.training.monitors import Collected, build_monitors
+from qgpipe.training.monitors import Collected, Monitor, build_monitors
 from qgpipe.training.outputs import as_heads, count_tasks
 from qgpipe.training.progress import shown
 from qgpipe.training.trouble import memory_for
@@ -87,7 +88,11 @@ class Evaluator:
             apply_model, f"{key}.apply_model"
         )
         self.monitors = build_monitors(evaluator_tasks, f"{key}.evaluator_tasks")
-        names = ["loss_avg", "loss_min", "loss_max", *(m.name for m in self.monitors)]
+        self.replacing = [m for m in self.monitors if m.replaces_loss]
+        for monitor in self.replacing:
+            logger.warning("%s: %s", monitor.key, replaced_text(monitor))
+        own = [f"{OWN}{m.name}" for m in self.replacing]
+        names = [*LOSSES, *own, *(m.name for m in self.monitors)]
         self.columns = list(dict.fromkeys(names))
         self.data = pd.DataFrame(columns=self.columns, dtype=float)
         self.collected: Collected | None = None
@@ -95,8 +100,9 @@ class Evaluator:
     def evaluate(self, model: torch.nn.Module, data_loader: Iterable) -> pd.DataFrame:
         """One row: the losses, and a column for each task.
 
-        A task that has the name of a loss column replaces its value. ``model`` is left in
-        evaluation mode. Raises ``TrainingError`` if the criterion or a monitor fails.
+        A task that has the name of a loss column replaces its value; the loss is then in a column
+        ``criterion_<name>``. ``model`` is left in evaluation mode. Raises ``TrainingError`` if the
+        criterion or a monitor fails.
         """
         model = on_device(model, self.device)
         model.eval()
@@ -106,6 +112,7 @@ class Evaluator:
             error.where = error.where or self.key
             raise
         values = log.summary()
+        values |= {f"{OWN}{m.name}": values[m.name] for m in self.replacing}
         values.update({monitor.name: monitor(self.collected) for monitor in self.monitors})
         row = pd.DataFrame([values], columns=self.columns)
         self.data = pd.concat([self.data, row], ignore_index=True) if len(self.data) else row
@@ -114,6 +121,14 @@ class Evaluator:
     def report(self, data: pd.DataFrame) -> None:
         """Log the last row of ``data``."""
         logger.info("%s: %s", self.title, shown(data.iloc[-1].to_dict()))
+
+    @property
+    def better(self) -> dict[str, Better]:
+        """Whether lower or higher is better of each column of which that is known."""
+        losses = [*LOSSES, *(f"{OWN}{monitor.name}" for monitor in self.replacing)]
+        known: dict[str, Better | None] = dict.fromkeys(losses, "min")
+        of_monitors = {monitor.name: monitor.better for monitor in self.monitors}
+        return {k: v for k, v in {**known, **of_monitors}.items() if v is not None}
 
     @torch.no_grad()
     def _collect(self, model: torch.nn.Module, loader: Iterable) -> tuple[LossLog, Collected]:
@@ -213,6 +228,14 @@ def build_evaluator(
         if name in parameters and name not in positional and spec.kwargs.get(name) is None
     }
     return Spec(spec.type, spec.args, {**spec.kwargs, **filled}, key=key).build()
+
+
+def replaced_text(monitor: Monitor) -> str:
+    """What a user is to know of a ``monitor`` that replaces a loss."""
+    return (
+        f"the column '{monitor.name}' is what this monitor gives, not the loss, which is in the "
+        f"column '{OWN}{monitor.name}'"
+    )
 
 
 def last_row(results: Any, key: str) -> dict[str, Any]:

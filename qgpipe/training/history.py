@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from qgpipe.config.better import LOSSES
+
 TRAIN, VALIDATION = "train_", "val_"
-LOSSES = ("loss_avg", "loss_min", "loss_max")
 
 
 class History:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from qgpipe.config.better import LOSSES
 from qgpipe.errors import TrainingError
-from qgpipe.training.history import LOSSES
 from qgpipe.training.monitors import Collected
 from qgpipe.training.outputs import Kind, is_class_target, kind_of_task
 from qgpipe.training.predictions import predicted_classes

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qgpipe.config.better import LOSSES, OWN, better, is_mean_loss
 from qgpipe.config.objects import import_objects
 from qgpipe.config.schema import validate
 from qgpipe.config.spec import Spec, as_spec, check_keywords
@@ -69,7 +70,11 @@ class Collected:
 
 
 class Monitor:
-    """A named metric, computed from what an evaluation collected."""
+    """A named metric, computed from what an evaluation collected.
+
+    ``better``: whether lower (``min``) or higher (``max``) is, if that is known. ``replaces_loss``:
+    it takes the place of a loss, and is another number.
+    """
 
     def __init__(self, task: Mapping[str, Any], key: str = "evaluator_tasks"):
         """``task`` holds ``name``, ``monitor`` and optionally ``args``, ``kwargs``, ``task``.
@@ -78,8 +83,12 @@ class Monitor:
         """
         task = validate(task, "monitor", key)
         self.name: str = task["name"]
+        self.replaces_loss = self.name in LOSSES and not (
+            self.name == LOSSES[0] and is_mean_loss(task)
+        )
         self.task: int = task["task"]
         self.key = key
+        self.better = better(task["monitor"])
         spec = as_spec([task[part] for part in ("monitor", "args", "kwargs")], f"{key}.monitor")
         self._call = self._prepare(
             spec.type,
@@ -110,6 +119,8 @@ class Monitor:
         """How to compute the metric from what was collected."""
         if inspect.isclass(monitor):
             monitor = Spec(monitor, tuple(args), kwargs, key=f"{self.key}.monitor").build()
+            higher = getattr(monitor, "higher_is_better", None)  # as metrics of torchmetrics say
+            self.better = self.better if higher is None else "max" if higher else "min"
             args, kwargs = [], {}
         self._given_to = "predictions, targets"
         if _is_metric(monitor):
@@ -158,9 +169,10 @@ def build_monitors(tasks: Iterable[Mapping[str, Any]] | None, key: str) -> list[
     """
     monitors = [Monitor(task, f"{key}[{i}]") for i, task in enumerate(tasks or ())]
     seen: set[str] = set()
+    taken = {"epoch", *(f"{OWN}{name}" for name in LOSSES)}
     for monitor in monitors:
-        if monitor.name in seen or monitor.name == "epoch":
-            why = "is a column already" if monitor.name == "epoch" else "is there twice"
+        if monitor.name in seen | taken:
+            why = "is there twice" if monitor.name in seen else "is a column already"
             raise ConfigError(
                 f"'{monitor.name}' {why}", key=f"{monitor.key}.name", remedy="choose another name"
             )

@@ -40,6 +40,21 @@ def build_scheduler(
     return _build("lr_scheduler", training, optimizer)
 
 
+def require_plateau_mode(scheduler: LRScheduler | None, column: str, better: str) -> None:
+    """Raise ``ConfigError`` for a plateau schedule that takes the worse for the ``better``.
+
+    ``better``: ``min`` or ``max``, of the ``column`` that it follows.
+    """
+    mode = getattr(scheduler, "mode", better)
+    if isinstance(scheduler, ReduceLROnPlateau) and mode != better:
+        more = "more" if better == "max" else "less"
+        raise ConfigError(
+            f"the schedule follows '{column}', of which {more} is better, and its mode is '{mode}'",
+            key="training.lr_scheduler_kwargs.mode",
+            remedy=f"write mode: {better}",
+        )
+
+
 def step_scheduler(scheduler: LRScheduler | None, watched: float) -> None:
     """Take the step after an epoch; a plateau schedule looks at the ``watched`` value."""
     if isinstance(scheduler, ReduceLROnPlateau):

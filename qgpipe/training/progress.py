@@ -9,8 +9,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from qgpipe.config.better import OWN
 from qgpipe.logs import EPOCHS, PROGRESS, shares_terminal, terminal
 from qgpipe.training.position import Position
+
+_EXTREMES = [f"val_{own}loss_{which}" for own in ("", OWN) for which in ("min", "max")]
 
 
 class Progress:
@@ -50,8 +53,8 @@ class Progress:
     def end_epoch(self, row: dict[str, Any]) -> None:
         """An epoch is done; ``row`` is its line in the history."""
         self.close()
-        kept = {k: v for k, v in row.items() if k.endswith("loss_avg") or k.startswith("val_")}
-        values = shown({k: v for k, v in kept.items() if not k.endswith(("loss_min", "loss_max"))})
+        kept = {k: v for k, v in row.items() if k == "train_loss_avg" or k.startswith("val_")}
+        values = shown({k: v for k, v in kept.items() if k not in _EXTREMES})
         line = f"{self._title(row['epoch'])}: {values}, {row['graphs_per_second']:.0f} graphs/s"
         self._tell(EPOCHS, line)
 

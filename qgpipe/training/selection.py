@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from qgpipe.config.better import OWN
 from qgpipe.errors import TrainingError
 from qgpipe.training.criterion import state_of
 from qgpipe.training.early_stopping import DefaultEarlyStopping
@@ -60,8 +61,10 @@ class Selection:
         if not history.has_validation:
             return f"{TRAIN}loss_avg"
         stopping = self.early_stopping
-        watched = stopping.watched if isinstance(stopping, DefaultEarlyStopping) else "loss_avg"
-        return f"{VALIDATION}{watched}"
+        if isinstance(stopping, DefaultEarlyStopping):
+            return f"{VALIDATION}{stopping.watched}"
+        own = f"{VALIDATION}{OWN}loss_avg"
+        return own if own in history.rows[-1] else f"{VALIDATION}loss_avg"
 
     def _score(self, history: History) -> float:
         column = self.column(history)

@@ -42,7 +42,12 @@ from qgpipe.training.loaders import (
     suit,
 )
 from qgpipe.training.loggers import logger_specs, telling
-from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
+from qgpipe.training.optimisation import (
+    build_optimizer,
+    build_scheduler,
+    require_plateau_mode,
+    step_scheduler,
+)
 from qgpipe.training.outputs import is_binary
 from qgpipe.training.precision import Precision
 from qgpipe.training.randomness import (
@@ -214,12 +219,23 @@ class Trainer:
             # A validator of the user's may add columns.
             if isinstance(stopping, DefaultEarlyStopping) and type(self.validator) is Validator:
                 stopping.require(self.validator.columns)
+        self._require_one_direction()
         logger_specs(config)  # their classes and arguments
         self.history = History()
         self.selection = Selection(self.criterion, self.early_stopping)
         self.training_pass = self._new_pass()
         self.epoch = 0
         self._best_written: int | None = None
+
+    def _require_one_direction(self) -> None:
+        """Raise ``ConfigError`` if what is better for one part of the selection is not for all."""
+        stopping, column, better = self.early_stopping, "loss_avg", "min"
+        if isinstance(stopping, DefaultEarlyStopping):
+            if isinstance(self.validator, Evaluator):
+                stopping.require_modes(self.validator.better)
+            first = next(iter(stopping.tasks.values()))
+            column, better = first.metric, first.mode
+        require_plateau_mode(self.scheduler, column, better)
 
     def _new_pass(self) -> TrainingPass:
         return TrainingPass(self.config["training"]["accumulate_steps"], self.group.loss_log())

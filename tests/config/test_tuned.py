@@ -79,10 +79,44 @@ def test_the_objective_is_what_early_stopping_watches_unless_it_is_named(tune, t
     watched = {name: {"metric": m, "mode": mode} for name, (m, mode) in tasks.items()}
     config = {
         "tune": {"metric": None, "mode": None, **tune},
-        "validation": {"validator": {"evaluator_tasks": [{"name": "f1"}]}},
+        "validation": {"validator": {"evaluator_tasks": [{"name": "f1", "monitor": "m.f"}]}},
         "early_stopping": {"tasks": watched} if watched else None,
     }
     assert objective(config) == expected
+
+
+SCORE = "!pyobject sklearn.metrics.f1_score"
+
+
+def judged_by(tune, *tasks):
+    tasks = [{"name": name, "monitor": monitor} for name, monitor in tasks]
+    return objective(
+        {
+            "tune": {"metric": None, "mode": None, **tune},
+            "validation": {"validator": {"evaluator_tasks": tasks}},
+        }
+    )
+
+
+def test_what_is_better_of_a_known_monitor_need_not_be_said():
+    assert judged_by({"metric": "f"}, ("f", SCORE)) == ("f", "max")
+    assert judged_by({"metric": "f"}, ("f", "sklearn.metrics.log_loss")) == ("f", "min")
+    assert judged_by({}, ("loss_avg", "numpy.mean")) == ("loss_avg", "min")
+
+
+def test_a_loss_whose_name_a_metric_has_taken_is_found_under_its_other_name():
+    assert judged_by({}, ("loss_avg", SCORE)) == ("criterion_loss_avg", "min")
+    assert judged_by({"metric": "loss_avg"}, ("loss_avg", SCORE)) == ("loss_avg", "max")
+    with pytest.raises(ConfigError, match="nothing says whether a lower or a higher 'loss_avg'"):
+        judged_by({"metric": "loss_avg"}, ("loss_avg", "m.f"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "better"), [("f", "min", "more"), ("loss_avg", "max", "less")]
+)
+def test_the_worse_cannot_be_tuned_for(metric, mode, better):
+    with pytest.raises(ConfigError, match=rf"tune\.mode: {better} of '{metric}' is better, not '"):
+        judged_by({"metric": metric, "mode": mode}, ("f", SCORE))
 
 
 def test_sizes_that_belong_together_are_tuned_together():

@@ -30,6 +30,14 @@ def test_the_loss_curves_are_the_columns_of_the_history(results):
     assert drawn["validation"].get_xydata().tolist() == [[1, 1.1], [2, 0.6], [3, 0.8]]
 
 
+def test_a_metric_that_is_called_loss_avg_is_drawn_among_the_metrics(results):
+    losses = {f"val_loss_{which}": [0.9, 0.5, 0.7] for which in ("avg", "min", "max")}
+    own = {"val_criterion_loss_avg": [1.1, 0.6, 0.8], "val_loss_std": [0.1, 0.2, 0.3]}
+    found = results(history={**HISTORY, **losses, **own})
+    assert lines(loss(found).axes[0])["validation"].get_ydata().tolist() == [1.1, 0.6, 0.8]
+    assert [axes.get_title() for axes in metrics(found).axes] == ["loss_avg", "loss_std"]
+
+
 def test_the_bands_reach_from_the_lowest_to_the_highest_loss(results):
     training = loss(results()).axes[0].collections[0].get_paths()[0].vertices
     assert {(1, 0.8), (1, 1.3), (3, 0.4), (3, 0.8)} <= {tuple(point) for point in training}

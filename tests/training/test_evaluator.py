@@ -43,10 +43,25 @@ def test_mean_of_the_losses_equals_loss_avg(make_batches, make_table):
     assert row["mean"].item() == row["loss_avg"].item() == 4.0
 
 
-def test_a_task_called_loss_avg_is_that_columns_value(make_batches, make_table):
-    evaluator = Evaluator("cpu", mean_output, [{"name": "loss_avg", "monitor": "numpy.max"}])
+def test_a_task_called_loss_avg_is_that_columns_value(make_batches, make_table, caplog):
+    with caplog.at_level(logging.WARNING):
+        evaluator = Evaluator("cpu", mean_output, [{"name": "loss_avg", "monitor": "numpy.max"}])
     row = evaluator.evaluate(make_table([[v] for v in VALUES]), make_batches([0] * 5, 2))
-    assert row.to_dict("records") == [{"loss_avg": 10.0, "loss_min": 1.5, "loss_max": 10.0}]
+    losses = {"loss_avg": 10.0, "loss_min": 1.5, "loss_max": 10.0}
+    assert row.to_dict("records") == [{**losses, "criterion_loss_avg": 4.0}]
+    assert caplog.messages == [
+        "evaluator.evaluator_tasks[0]: the column 'loss_avg' is what this monitor gives, not the "
+        "loss, which is in the column 'criterion_loss_avg'"
+    ]
+
+
+def test_a_task_called_loss_avg_that_is_the_mean_of_the_losses_replaces_nothing(
+    make_batches, make_table, caplog
+):
+    evaluator = Evaluator("cpu", mean_output, [{"name": "loss_avg", "monitor": "numpy.mean"}])
+    row = evaluator.evaluate(make_table([[v] for v in VALUES]), make_batches([0] * 5, 2))
+    assert row.to_dict("records") == [{"loss_avg": 4.0, "loss_min": 1.5, "loss_max": 10.0}]
+    assert caplog.messages == []
 
 
 def test_metrics_see_all_batches_in_order(make_batches, make_table):

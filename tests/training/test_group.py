@@ -38,7 +38,11 @@ def assert_alike(one, other):
 WATCHED = {"accuracy": {"metric": "accuracy", "mode": "max", "delta": 0.15}}
 VARIANTS = {
     "an even cut, which early stopping ends": {
-        "training": {"batch_size": 8, "num_epochs": 40},
+        "training": {
+            "batch_size": 8,
+            "num_epochs": 40,
+            "lr_scheduler_kwargs": {"mode": "max"},
+        },
         "early_stopping": {"tasks": WATCHED, "patience": 2},
     },
     "a batch of one graph, which leaves a rank without": {"training": {"batch_size": 13}},

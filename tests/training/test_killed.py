@@ -76,6 +76,7 @@ VARIANTS = {
             "checkpoint_at": 2,
             "keep_checkpoints": 2,
             "num_workers": 2,
+            "lr_scheduler_kwargs": {"mode": "max"},
         },
         "early_stopping": {"tasks": {0: {"metric": "accuracy", "mode": "max"}}, "patience": 40},
     },

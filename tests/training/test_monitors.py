@@ -251,6 +251,12 @@ def test_a_name_may_be_used_once():
         build_monitors([task, task], "tasks")
 
 
+@pytest.mark.parametrize("name", ["epoch", "criterion_loss_avg", "criterion_loss_max"])
+def test_a_name_may_not_be_that_of_another_column(name):
+    with pytest.raises(ConfigError, match=rf"tasks\[0\]\.name: '{name}' is a column already"):
+        build_monitors([{"name": name, "monitor": np.mean}], "tasks")
+
+
 def test_more_args_than_a_function_takes_are_refused():
     with pytest.raises(ConfigError, match="takes no 2 arguments beside the data; use kwargs"):
         value(lambda y_true, y_pred, average: 0.0, args=["macro", 1])

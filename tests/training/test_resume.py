@@ -60,6 +60,7 @@ def start(make_config, open_data):
     """A training with ``criterion``; returns the trainer, before it runs, and how to run it."""
 
     def begin(criterion, name="run", **training):
+        training["lr_scheduler_kwargs"] = {"mode": STOPPING["tasks"][0]["mode"]}
         config = batch_normalised(
             make_config(name=name, criterion=criterion, early_stopping=STOPPING, training=training)
         )

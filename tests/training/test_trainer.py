@@ -97,9 +97,12 @@ def test_early_stopping_ends_the_training(make_config, train):
     assert trainer.selection.epoch == 1
 
 
+HIGHER = {"lr_scheduler_kwargs": {"mode": "max"}}
+
+
 def test_the_best_epoch_is_chosen_by_the_early_stopping_metric(make_config, train):
     stopping = {"tasks": {0: {"metric": "accuracy", "mode": "max"}}, "patience": 50}
-    config = make_config(early_stopping=stopping, training={"num_epochs": 12})
+    config = make_config(early_stopping=stopping, training={"num_epochs": 12, **HIGHER})
     trainer, _, validation = train(config)
     assert trainer.selection.epoch == validation["epoch"][validation["accuracy"].idxmax()]
     assert trainer.selection.score == validation["accuracy"].max()
@@ -107,10 +110,10 @@ def test_the_best_epoch_is_chosen_by_the_early_stopping_metric(make_config, trai
 
 def test_a_plateau_schedule_follows_the_first_early_stopping_metric(make_config, train):
     stopping = {"tasks": {0: {"metric": "accuracy", "mode": "max"}}, "patience": 50}
-    config = make_config(early_stopping=stopping, training={"num_epochs": 8})
+    config = make_config(early_stopping=stopping, training={"num_epochs": 8, **HIGHER})
     _, training, validation = train(config)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.02), patience=0, factor=0.5
+        torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.02), "max", patience=0, factor=0.5
     )
     rates = []
     for value in validation["accuracy"]:
@@ -134,6 +137,74 @@ class Nothing:
     def __call__(self, outputs, data):
         loss = cross_entropy(outputs[0], data.y)
         return loss if torch.is_grad_enabled() else loss * float("nan")
+
+
+F1 = {"monitor": "sklearn.metrics.f1_score", "kwargs": {"average": "macro"}}
+TASKS = {"evaluator_tasks": [{"name": "loss_avg", **F1}]}
+
+
+def test_where_a_metric_is_called_loss_avg_the_best_epoch_is_by_the_loss(make_config, train):
+    config = make_config(validation={"validator": TASKS}, training={"num_epochs": 8})
+    trainer, _, validation = train(config)
+    loss, score = validation["criterion_loss_avg"], validation["loss_avg"]
+    assert trainer.selection.epoch == validation["epoch"][loss.idxmin()]
+    assert trainer.selection.column(trainer.history) == "val_criterion_loss_avg"
+    assert trainer.selection.score == loss.min() < loss.max()
+    assert score.between(0, 1).all() and score.idxmin() != loss.idxmin()
+
+
+@pytest.mark.parametrize(
+    ("task", "watched", "message"),
+    [
+        (F1, {"metric": "a"}, "more of 'a' is better, and the mode is 'min'; write max"),
+        ({"monitor": "sklearn.metrics.log_loss"}, {"metric": "a", "mode": "max"}, "less of 'a' is"),
+        ({"monitor": "torchmetrics.Accuracy", "args": ["multiclass"], "kwargs": {"num_classes": 3}},
+         {"metric": "a"}, "more of 'a' is better"),
+        (F1, {"metric": "loss_avg", "mode": "max"}, "less of 'loss_avg' is better"),
+        ({"name": "loss_avg", **F1}, {"metric": "loss_avg"}, "more of 'loss_avg' is better"),
+        ({"name": "loss_max", **F1}, {"metric": "criterion_loss_max", "mode": "max"}, "less of"),
+        ({"monitor": "numpy.median"}, {"metric": "a", "mode": "max"}, "less of 'a' is better"),
+    ],
+)  # fmt: skip
+def test_the_mode_of_early_stopping_is_held_against_what_is_known(
+    make_config, task, watched, message
+):
+    config = make_config(
+        validation={"validator": {"evaluator_tasks": [{"name": "a", **task}]}},
+        early_stopping={"tasks": {"x": watched}, "patience": 3},
+    )
+    with pytest.raises(ConfigError, match=f"^early_stopping.tasks.x.mode: {message}"):
+        Trainer(config)
+
+
+def of_class_one(y_true, y_pred):
+    return float((y_pred == 1).mean())
+
+
+def test_of_a_monitor_of_the_users_either_mode_may_be_meant(make_config):
+    tasks = {"evaluator_tasks": [{"name": "a", "monitor": of_class_one}]}
+    for mode in ("min", "max"):
+        stopping = {"tasks": {"x": {"metric": "a", "mode": mode}}, "patience": 3}
+        kwargs = {"lr_scheduler_kwargs": {"mode": mode}}
+        Trainer(make_config(validation={"validator": tasks}, early_stopping=stopping,
+                            training=kwargs))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("watched", "mode", "which"),
+    [
+        ({"metric": "accuracy", "mode": "max"}, "min", "'accuracy', of which more"),
+        ({"metric": "loss_avg"}, "max", "'loss_avg', of which less"),
+        (None, "max", "'loss_avg', of which less"),
+    ],
+)
+def test_a_plateau_schedule_takes_for_better_what_the_selection_does(
+    make_config, watched, mode, which
+):
+    stopping = {"tasks": {0: watched}, "patience": 3} if watched else None
+    kwargs = {"lr_scheduler_kwargs": {"mode": mode}}
+    with pytest.raises(ConfigError, match=f"follows {which} is better, and its mode is '{mode}'"):
+        Trainer(make_config(early_stopping=stopping, training=kwargs))
 
 
 def test_a_validation_loss_that_is_no_number_is_never_the_best(make_config, train, caplog):
@@ -176,7 +247,8 @@ class Twice(DefaultEarlyStopping):
 
 def test_a_subclass_of_early_stopping_is_constructed_as_it_is_given(make_config, train):
     kwargs = {"tasks": {0: {"metric": "accuracy", "mode": "max"}}, "patience": 1}
-    trainer, *_ = train(make_config(early_stopping={"type": Twice, "kwargs": kwargs}))
+    stopping = {"type": Twice, "kwargs": kwargs}
+    trainer, *_ = train(make_config(early_stopping=stopping, training=HIGHER))
     assert trainer.selection.column(trainer.history) == "val_accuracy"
 
 

@@ -1,0 +1,54 @@
+"""Which columns an evaluation has, and whether less or more of a metric is better.
+
+The latter is told by the name of its monitor: the Snakefile asks too, and must import nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from qgpipe.config.objects import PARTIAL, dotted_name, is_partial
+
+Better = Literal["min", "max"]
+
+LOSSES = ("loss_avg", "loss_min", "loss_max")  # columns of every evaluation
+OWN = "criterion_"  # begins the column of a loss whose own column a task has taken
+
+# Of the losses of the samples, which a monitor with one parameter is given.
+_OF_LOSSES = re.compile(r"numpy\.(mean|average|median|sum|max|amax|min|amin|percentile|quantile)")
+_HIGHER = ("score", "accuracy", "precision", "recall", "specificity", "auroc", "corrcoef",
+           "cohenkappa", "jaccardindex", "explainedvariance")  # fmt: skip
+_LOWER = ("error", "loss", "deviance", "daviesbouldinscore")
+
+
+def better(monitor: Any) -> Better | None:
+    """``min`` or ``max`` for a monitor of scikit-learn, torchmetrics or NumPy; None if unknown.
+
+    ``monitor``: the object, or its name as a configuration has it.
+    """
+    name = _name(monitor)
+    if _OF_LOSSES.fullmatch(name):
+        return "min"
+    if name.partition(".")[0] not in ("sklearn", "torchmetrics"):
+        return None
+    last = name.rpartition(".")[2].lower().replace("_", "")
+    if last.endswith(_LOWER):
+        return "min"
+    return "max" if last.endswith(_HIGHER) else None
+
+
+def is_mean_loss(task: Any) -> bool:
+    """Whether an evaluator task computes the mean of the losses of the samples, as it is."""
+    plain = not task.get("args") and not task.get("kwargs")
+    return plain and _name(task["monitor"]) == "numpy.mean"
+
+
+def _name(monitor: Any) -> str:
+    if is_partial(monitor):
+        monitor = monitor[PARTIAL]["type"]
+    monitor = getattr(monitor, "func", monitor)
+    if isinstance(monitor, str):
+        return dotted_name(monitor)
+    name = getattr(monitor, "__qualname__", type(monitor).__qualname__)
+    return f"{getattr(monitor, '__module__', '')}.{name}"

@@ -19,6 +19,8 @@ from qgpipe.process import end_with_parent
 
 PROGRESS = logging.getLogger("qgpipe.progress")
 EPOCHS = logging.getLogger("qgpipe.progress.epochs")
+# What has to be known of a result: said at once, and by the workflow's display in the end again.
+NOTES = logging.getLogger("qgpipe.progress.notes")
 # Who shows the epochs of a job: the job itself, by lines, or SHOWN, the workflow's display.
 SHOWING = "QGPIPE_EPOCHS"
 LINES, SHOWN = "lines", "shown"

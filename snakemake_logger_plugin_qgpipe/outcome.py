@@ -15,7 +15,8 @@ RESULTS = ("report.html", "metrics.json", "model.pt", "best.yaml", "sweep.svg", 
 DATA = ("split.json", "dataset.json")
 AT_MOST = 10  # runs, failures
 ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) \S+ (.*)$")
-TAIL = 20_000  # bytes of a log in which its last error is looked for
+NOTE = re.compile(r"^\S+ \S+ WARNING qgpipe\.progress\.notes: (.*)$")
+TAIL = 20_000  # bytes of a log in which its last error and its notes are looked for
 
 
 def outcome(state: State, here: Path, log: str | None) -> list[str]:
@@ -31,7 +32,8 @@ def outcome(state: State, here: Path, log: str | None) -> list[str]:
     if not state.finished or state.jobs_done < state.jobs:  # an error of another kind was told
         return []
     found = results(state.finished, here)
-    return [f"Done in {took}." + (" Results:" if found else ""), *found]
+    done = f"Done in {took}." + (" Results:" if found else "")
+    return [done, *found, *notes(state.finished)]
 
 
 def results(jobs: list[Job], here: Path) -> list[str]:
@@ -45,6 +47,20 @@ def results(jobs: list[Job], here: Path) -> list[str]:
     lines = [_line(groups[name], here) for name in list(groups)[:AT_MOST]]
     more = len(groups) - AT_MOST
     return [*lines, f"  and of {more} more, beside these"] if more > 0 else lines
+
+
+def notes(jobs: list[Job]) -> list[str]:
+    """What ``jobs`` have said that has to be known of their results."""
+    found = [
+        f"  {job.title}: {match[1]}"
+        for job in jobs
+        for path in job.logs
+        for line in _tail(path)
+        if (match := NOTE.match(line))
+    ]
+    more = len(found) - AT_MOST
+    lines = [*found[:AT_MOST], *([f"  and {more} more, in the logs"] if more > 0 else [])]
+    return ["Note:", *lines] if lines else []
 
 
 def failures(jobs: list[Job], here: Path, took: str, log: str | None) -> list[str]:
@@ -66,18 +82,23 @@ def failures(jobs: list[Job], here: Path, took: str, log: str | None) -> list[st
 
 def last_error(log: Path) -> str | None:
     """The last error in a log: a message of qgpipe's, or the end of a traceback."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - TAIL, 0))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
+    lines = _tail(log)
     matches = [match for line in lines if (match := ERROR.match(line))]
     if matches:
         return matches[-1][1]
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
         return next((line for line in reversed(lines) if line.strip()), None)
     return None
+
+
+def _tail(log: Path) -> list[str]:
+    """The last lines of ``log``, none if it cannot be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - TAIL, 0))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
 
 
 def _named(jobs: list[Job], names: tuple[str, ...]) -> list[tuple[Job, Path]]:

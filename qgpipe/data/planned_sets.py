@@ -13,6 +13,8 @@ from typing import Any
 from qgpipe.data import names
 from qgpipe.data.plan import PartPlan, columns_of
 from qgpipe.data.set_sizes import (
+    STAGES,
+    require_batches,
     require_filled,
     require_folds,
     require_graphs,
@@ -23,7 +25,10 @@ from qgpipe.data.stores import open_store
 
 
 def check_sets(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> None:
-    """Raise ``ConfigError`` if a set would be empty, or a fold lack samples, or one of a class."""
+    """Raise ``ConfigError`` if a set would be empty, or a fold lack samples, or one of a class.
+
+    So would be one that does not fill a batch, if batches that are not full are left out.
+    """
     data = config["data"]
     num_samples = sum(part.num_samples for part in _stores(parts) if part.role == "all")
     if num_samples == 0:
@@ -39,7 +44,10 @@ def check_sets(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> None:
     if data["split_method"] not in ("random", "stratified") or folds or may_be_fewer:
         return
     drawn = num_samples if data["subset"] is None else share_size(num_samples, data["subset"])
-    require_filled(split_sizes(drawn, data["split"]), data["split"])
+    sizes = split_sizes(drawn, data["split"])
+    require_filled(sizes, data["split"])
+    if len(sizes) == len(STAGES):
+        require_batches(config, sizes)
 
 
 def class_counts(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Counter[int] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from qgpipe.errors import ConfigError
 
@@ -35,6 +36,19 @@ def split_sizes(num_graphs: int, fractions: Sequence[float]) -> list[int]:
     validation = math.floor(fractions[1] * num_graphs + slack)
     validation = min(validation, num_graphs - train)
     return [train, validation, num_graphs - train - validation]
+
+
+def require_batches(config: Mapping[str, Any], sizes: Sequence[int]) -> None:
+    """Raise ``ConfigError`` if ``drop_last`` leaves nothing of a set; ``sizes``: of the sets."""
+    for key, size in zip(("training", "validation", "testing"), sizes, strict=True):
+        section = config.get(key)
+        if section and section["drop_last"] and size < section["batch_size"]:
+            raise ConfigError(
+                f"all {size} graphs are left out: they do not fill a batch of "
+                f"{section['batch_size']}",
+                key=f"{key}.drop_last",
+                remedy=f"set it to false, or {key}.batch_size to {size} at most",
+            )
 
 
 def share_size(num_graphs: int, share: float) -> int:

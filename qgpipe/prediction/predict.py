@@ -17,6 +17,7 @@ from qgpipe.data.loader import GraphLoader
 from qgpipe.data.packed import Form
 from qgpipe.errors import DataError
 from qgpipe.files import atomic_path, scratch_folder
+from qgpipe.logs import NOTES
 from qgpipe.models import load_model, read_model_file
 from qgpipe.models.build import call_model
 from qgpipe.models.check import check_model
@@ -67,6 +68,13 @@ def predict_store(
         ):
             write(predictor.rows(dataset))
             graphs += len(dataset)
+    if predictor.undecided:
+        NOTES.warning(
+            "%s: the outputs for %d of %d graphs are not finite, these have no class",
+            store_name,
+            predictor.undecided,
+            graphs,
+        )
     return graphs
 
 
@@ -85,6 +93,11 @@ class Predictor:
         self._transform = transform_of(config, "test")
         self._form: Form | None = None
         self._table = PredictionTable(self.trained)
+
+    @property
+    def undecided(self) -> int:
+        """How many graphs so far have outputs that are not finite."""
+        return self._table.undecided
 
     def rows(self, dataset: PackedDataset) -> pd.DataFrame:
         """A row for each graph of ``dataset``.

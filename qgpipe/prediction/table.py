@@ -14,7 +14,7 @@ from torch import Tensor
 from qgpipe.data.reader import numpy_type
 from qgpipe.probabilities import are_probabilities, probabilities
 from qgpipe.training.monitors import Collected
-from qgpipe.training.predictions import numbered_columns, predictions_table
+from qgpipe.training.predictions import numbered_columns, predictions_table, undecided_graphs
 
 
 class PredictionTable:
@@ -29,6 +29,7 @@ class PredictionTable:
 
     def __init__(self, trained: Mapping[str, Any]):
         self._trained = trained
+        self.undecided = 0  # graphs so far whose outputs are not finite
         self._given: dict[str, bool] = {}  # outputs are probabilities, by the prefix of the head
 
     def rows(
@@ -43,6 +44,7 @@ class PredictionTable:
         outputs = outputs[[name for name in outputs if not _is_of_input(str(name))]]
         columns: dict[str, Any] = {str(name): own[name] for name in own}
         columns |= {str(name): outputs[name] for name in outputs}
+        self.undecided += len(undecided_graphs(judged))
         for task in judged.heads:
             prefix = f"task{task}_" if judged.num_tasks > 1 else ""
             columns |= self._of_classes(outputs, prefix)
@@ -56,9 +58,9 @@ class PredictionTable:
         names = self._trained.get("class_names")
         outputs = [name for name in table if str(name).startswith(f"{prefix}output_")]
         if f"{prefix}predicted" in table:
-            predicted = table[f"{prefix}predicted"].to_numpy()
             if names is not None:
-                found[f"{prefix}class"] = [_name(names, k) for k in predicted.tolist()]
+                labels = table[f"{prefix}predicted"]
+                found[f"{prefix}class"] = [None if k is pd.NA else _name(names, k) for k in labels]
             values = table[outputs].to_numpy(np.float64)
             if prefix not in self._given:
                 self._given[prefix] = are_probabilities(values)

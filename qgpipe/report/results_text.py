@@ -23,7 +23,11 @@ def results_text(config: Mapping[str, Any]) -> str:
     rows = [("test metric", "model", baseline["method"])]
     for kind, names in (("loss", ["loss_avg"]), ("metrics", list(metrics["metrics"]))):
         rows += [
-            (name, _number(metrics[kind][name]), _number((baseline[kind] or {}).get(name)))
+            (
+                name,
+                _number(metrics[kind][name]) or "not finite",
+                _number((baseline[kind] or {}).get(name)),
+            )
             for name in names
         ]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]

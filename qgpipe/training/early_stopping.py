@@ -30,7 +30,9 @@ class StoppingTask:
     best_score: float
 
     def is_better(self, value: float) -> bool:
-        """Whether ``value`` beats the best score by more than ``delta``; NaN never does."""
+        """Whether ``value`` beats the best score by more than ``delta``; NaN, infinity never do."""
+        if not math.isfinite(value):
+            return False
         if self.mode == "min":
             return self.best_score - self.delta > value
         return self.best_score + self.delta < value

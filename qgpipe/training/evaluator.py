@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -15,7 +17,7 @@ from torch import Tensor
 from qgpipe.config.better import LOSSES, OWN, Better
 from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import Spec, as_spec
-from qgpipe.errors import TrainingError
+from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.models.build import call_model
 from qgpipe.training.alone import Alone
 from qgpipe.training.criterion import Criterion, batch_loss, build_criterion
@@ -23,7 +25,9 @@ from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.loss_log import LossLog
 from qgpipe.training.monitors import Collected, Monitor, build_monitors
 from qgpipe.training.outputs import as_heads, count_tasks
+from qgpipe.training.predictions import undecided_graphs
 from qgpipe.training.progress import shown
+from qgpipe.training.training_pass import named_samples
 from qgpipe.training.trouble import memory_for
 
 logger = logging.getLogger(__name__)
@@ -59,8 +63,9 @@ class Evaluator:
 
     The losses of a row are ``loss_avg``, the mean over samples (a batch's loss counts as often
     as it has graphs), ``loss_min`` and ``loss_max``, over batches. ``data`` holds a row an
-    evaluation, ``collected`` what the latest saw. The ranks of ``group`` share the batches, and
-    get the same results.
+    evaluation, ``collected`` what the latest saw, ``undecided`` the places in it of graphs whose
+    outputs are not finite: with any, metrics of outputs are NaN. The ranks of ``group`` share the
+    batches, and get the same results.
     """
 
     title = "Evaluation"
@@ -96,6 +101,7 @@ class Evaluator:
         self.columns = list(dict.fromkeys(names))
         self.data = pd.DataFrame(columns=self.columns, dtype=float)
         self.collected: Collected | None = None
+        self.undecided = np.zeros(0, np.int64)
 
     def evaluate(self, model: torch.nn.Module, data_loader: Iterable) -> pd.DataFrame:
         """One row: the losses, and a column for each task.
@@ -113,7 +119,10 @@ class Evaluator:
             raise
         values = log.summary()
         values |= {f"{OWN}{m.name}": values[m.name] for m in self.replacing}
-        values.update({monitor.name: monitor(self.collected) for monitor in self.monitors})
+        self.undecided = undecided_graphs(self.collected)
+        for monitor in self.monitors:
+            known = monitor.sees_losses or not len(self.undecided)
+            values[monitor.name] = monitor(self.collected) if known else math.nan
         row = pd.DataFrame([values], columns=self.columns)
         self.data = pd.concat([self.data, row], ignore_index=True) if len(self.data) else row
         return row
@@ -228,6 +237,26 @@ def build_evaluator(
         if name in parameters and name not in positional and spec.kwargs.get(name) is None
     }
     return Spec(spec.type, spec.args, {**spec.kwargs, **filled}, key=key).build()
+
+
+def undecided_text(undecided: np.ndarray, collected: Collected, loader: Any) -> str:
+    """What a user is to know of graphs whose outputs are not finite."""
+    positions = [] if collected.positions is None else collected.positions[undecided].tolist()
+    return (
+        f"the outputs for {len(undecided)} of {collected.num_graphs} graphs are not finite"
+        f"{named_samples(loader, positions)}"
+    )
+
+
+def require_decided(collected: Collected, loader: Any) -> None:
+    """Raise ``DivergenceError`` if there are graphs whose outputs are not finite."""
+    undecided = undecided_graphs(collected)
+    if len(undecided):
+        raise DivergenceError(
+            undecided_text(undecided, collected, loader),
+            where="the test",
+            remedy="look at these samples, or train a model whose outputs for them are finite",
+        )
 
 
 def replaced_text(monitor: Monitor) -> str:

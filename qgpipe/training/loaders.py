@@ -17,6 +17,7 @@ from qgpipe.config.resolve import data_source
 from qgpipe.config.spec import build_object
 from qgpipe.data.dataset import PackedDataset
 from qgpipe.data.loader import GraphLoader
+from qgpipe.data.set_sizes import STAGES, require_batches
 from qgpipe.data.split_file import read_split
 from qgpipe.errors import DataError
 from qgpipe.message_passing.choice import choose
@@ -46,14 +47,22 @@ def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path
     ``DataError`` if the data is missing or damaged.
     """
     device = resolve_device(config["training"]["device"])
+    sections = config["training"], config.get("validation", config["testing"]), config["testing"]
     whole = PackedDataset(dataset_json, residency=config["data"]["residency"], device=device)
     split = read_split(split_json, whole.len())
-    testing = config["testing"]
+    require_batches(config, [len(split[role]) for role in STAGES])
     return Loaders(
-        _open(whole, split, "train", config, config["training"]),
-        _open(whole, split, "validation", config, config.get("validation", testing)),
-        _open(whole, split, "test", config, testing),
+        *(_open(whole, split, role, config, sections[i]) for i, role in enumerate(STAGES))
     )
+
+
+def left_out_text(loader: Any) -> str | None:
+    """How many graphs a loader leaves out, as the end of a message; None if none."""
+    if not isinstance(loader, GraphLoader):
+        return None
+    graphs = len(loader.dataset)
+    left_out = graphs - loader.num_graphs(0, len(loader))
+    return f"{left_out} of {graphs} graphs" if left_out else None
 
 
 def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | None:

@@ -73,7 +73,8 @@ class Monitor:
     """A named metric, computed from what an evaluation collected.
 
     ``better``: whether lower (``min``) or higher (``max``) is, if that is known. ``replaces_loss``:
-    it takes the place of a loss, and is another number.
+    it takes the place of a loss, and is another number. ``sees_losses``: it is called with the
+    losses of the samples, not with outputs.
     """
 
     def __init__(self, task: Mapping[str, Any], key: str = "evaluator_tasks"):
@@ -122,7 +123,7 @@ class Monitor:
             higher = getattr(monitor, "higher_is_better", None)  # as metrics of torchmetrics say
             self.better = self.better if higher is None else "max" if higher else "min"
             args, kwargs = [], {}
-        self._given_to = "predictions, targets"
+        self._given_to, self.sees_losses = "predictions, targets", False
         if _is_metric(monitor):
             return lambda collected: _compute_metric(monitor, *collected.pair(self.task))
         check_keywords(monitor, kwargs, f"{self.key}.kwargs")
@@ -142,7 +143,7 @@ class Monitor:
             return call_by_name
         if len([p for p in parameters if _is_required(p) and p.name not in kwargs]) == 1:
             given = {**self._named(parameters, (parameters[0].name,), args), **kwargs}
-            self._given_to = "losses of the samples"
+            self._given_to, self.sees_losses = "losses of the samples", True
             return lambda collected: monitor(collected.losses, **given)
         data = tuple(p.name for p in parameters if p.kind in _POSITIONAL)[:2]
         given = {**self._named(parameters, data, args), **kwargs}

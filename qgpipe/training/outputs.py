@@ -119,6 +119,25 @@ def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
     return prediction.argmax(dim=-1).numpy()
 
 
+def undecided(prediction: Tensor, target: Tensor | None) -> Tensor:
+    """Whether outputs are no answer, though :func:`labels` would take one from them.
+
+    Bool, of the shape of the labels if ``target`` are classes, otherwise (N,). So are all that are
+    NaN, values that are infinite, and classes none of which, or more than one, could be the largest
+    (minus infinity excludes a class).
+    """
+    kind = "other"
+    if target is not None:
+        prediction, kind = match_shape(prediction, target), kind_of_task(prediction, target)
+        if kind == "classification" and prediction.shape == target.shape:
+            return prediction.isnan()
+    flat = prediction[:, None].flatten(1)
+    if kind == "regression":
+        return ~flat.isfinite().all(dim=1)
+    nan = flat.isnan().any(dim=1)
+    return nan | ~flat.amax(dim=1).isfinite() if kind == "classification" else nan
+
+
 def probabilities(prediction: Tensor, target: Tensor) -> np.ndarray:
     """Class probabilities if ``target`` are classes, as scikit-learn takes them.
 

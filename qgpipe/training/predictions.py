@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from qgpipe.errors import QgpipeError
 from qgpipe.training.monitors import Collected
-from qgpipe.training.outputs import kind_of_task, labels, target_table
+from qgpipe.training.outputs import kind_of_task, labels, target_table, undecided
 
 
 def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
@@ -31,8 +32,24 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
         columns |= numbered_columns(f"{prefix}output", head, rows)
         predicted = predicted_classes(collected, task)
         if predicted is not None:
-            columns |= _named(f"{prefix}predicted", predicted)
+            columns |= _named(f"{prefix}predicted", predicted, undecided(*collected.pair(task)))
     return pd.DataFrame(columns)
+
+
+def undecided_graphs(collected: Collected) -> np.ndarray:
+    """The graphs that a head has no answer for, int64: their places in ``collected``.
+
+    Outputs that do not belong to graphs count as one if any of them is none.
+    """
+    found = torch.zeros(collected.num_graphs, dtype=torch.bool)
+    for task, head in collected.heads.items():
+        try:
+            bad = undecided(*collected.pair(task))
+        except QgpipeError:  # there is no target
+            bad = undecided(head, None)
+        bad = bad[:, None].flatten(1).any(dim=1)
+        found |= bad if bad.shape == found.shape else bad.any()
+    return np.flatnonzero(found.numpy())
 
 
 def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
@@ -60,7 +77,14 @@ def _columns(name: str, values: Tensor, rows: int, *, always_numbered: bool) -> 
     return {f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
 
 
-def _named(name: str, values: np.ndarray) -> dict[str, Any]:
-    if values.ndim == 1:
-        return {name: values}
-    return {f"{name}_{i}": values[:, i] for i in range(values.shape[1])}
+def _named(name: str, labels: np.ndarray, none: Tensor) -> dict[str, Any]:
+    """Columns of ``labels`` (N,) or (N, T), empty where there is ``none``."""
+    if labels.ndim == 1:
+        return {name: _labels(labels, none.reshape(-1).numpy())}
+    return {
+        f"{name}_{i}": _labels(labels[:, i], none[:, i].numpy()) for i in range(labels.shape[1])
+    }
+
+
+def _labels(labels: np.ndarray, none: np.ndarray) -> Any:
+    return pd.arrays.IntegerArray(labels, none) if none.any() else labels

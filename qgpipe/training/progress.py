@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from qgpipe.config.better import OWN
-from qgpipe.logs import EPOCHS, PROGRESS, shares_terminal, terminal
+from qgpipe.logs import EPOCHS, NOTES, PROGRESS, shares_terminal, terminal
 from qgpipe.training.position import Position
 
 _EXTREMES = [f"val_{own}loss_{which}" for own in ("", OWN) for which in ("min", "max")]
@@ -62,14 +62,18 @@ class Progress:
         """Show ``message`` to whoever watches, and log it."""
         self._tell(PROGRESS, message)
 
+    def note(self, message: str) -> None:
+        """Say what has to be known of the result, at once and in the end."""
+        self._tell(NOTES, message, logging.WARNING)
+
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def _tell(self, logger: logging.Logger, message: str) -> None:
-        logger.info("%s%s", self._name, message)
+    def _tell(self, logger: logging.Logger, message: str, level: int = logging.INFO) -> None:
+        logger.log(level, "%s%s", self._name, message)
         if self._has_bar:
             tqdm.write(message, file=self._stream)
 
@@ -86,7 +90,7 @@ class NoProgress(Progress):
     def step(self) -> None:
         """Nothing is shown."""
 
-    def _tell(self, logger: logging.Logger, message: str) -> None:
+    def _tell(self, logger: logging.Logger, message: str, level: int = logging.INFO) -> None:
         """Nothing is said."""
 
 

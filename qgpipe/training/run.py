@@ -16,14 +16,15 @@ import torch_geometric
 import qgpipe
 from qgpipe.config.dump import to_yaml
 from qgpipe.files import atomic_path, write_json, write_text
+from qgpipe.logs import NOTES
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training.baseline import evaluate_baseline
 from qgpipe.training.criterion import build_criterion, load_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.distributed import is_to_launch
-from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row
+from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row, require_decided
 from qgpipe.training.launch import launch
-from qgpipe.training.loaders import Loaders, graph_targets, open_loaders, suit
+from qgpipe.training.loaders import Loaders, graph_targets, left_out_text, open_loaders, suit
 from qgpipe.training.metrics import metrics_content
 from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import predictions_table
@@ -82,6 +83,8 @@ def test_run(
         collected = _collected(tester, model, loaders.test, own)
         baseline = _baseline(tester, collected, loaders)
     tester.report(results)
+    require_decided(collected, loaders.test)
+    _note(row, loaders.test)
     dataset = loaders.test.dataset
     content = metrics_content(
         config["name"],
@@ -96,6 +99,15 @@ def test_run(
     with atomic_path(output_folder / "predictions.csv") as temporary:
         table.to_csv(temporary, index=False)
     write_json(output_folder / "metrics.json", content)
+
+
+def _note(row: Mapping[str, Any], loader: Any) -> None:
+    """Say what has to be known of the results of a test."""
+    bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
+    if bad:
+        NOTES.warning("not finite, and null in metrics.json: %s", ", ".join(bad))
+    if left_out := left_out_text(loader):
+        NOTES.warning("testing.drop_last leaves out %s", left_out)
 
 
 def _summary(trainer: Trainer) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -49,11 +49,20 @@ class Selection:
             self._keep(model, history, score)
         return score
 
-    def settle(self, history: History, model: torch.nn.Module) -> None:
-        """After the last epoch: if none was found to be the best, it is the last."""
+    def settle(
+        self, history: History, model: torch.nn.Module, say: Callable[[str], None] = logger.warning
+    ) -> None:
+        """After the last epoch: if none was found to be the best, it is the last.
+
+        That, and that the score of some epochs was not finite, is what this has to ``say``.
+        """
+        column, epochs = self.column(history), len(history.rows)
+        bad = sum(not math.isfinite(row.get(column, 0.0)) for row in history.rows)
+        if bad:
+            say(f"{column} is not finite in {bad} of {epochs} epochs, which are never the best")
         if self.epoch is None:
             if history.has_validation:
-                logger.warning("no epoch was better than the initial score; the last one is kept")
+                say("no epoch was better than the initial score; the last one is kept")
             self._keep(model, history, self._score(history))
 
     def column(self, history: History) -> str:
@@ -74,14 +83,15 @@ class Selection:
                 f"the validation results have no column '{column.removeprefix(VALIDATION)}'",
                 remedy="return it from validate, or let early stopping watch another column",
             )
-        if math.isnan(score):
-            logger.warning("%s is not a number after epoch %d", column, history.rows[-1]["epoch"])
+        if not math.isfinite(score):
+            kind = "not a number" if math.isnan(score) else "not finite"
+            logger.warning("%s is %s after epoch %d", column, kind, history.rows[-1]["epoch"])
         return score
 
     def _is_best(self, score: float) -> bool:
         if hasattr(self.early_stopping, "found_better_model"):
             return bool(self.early_stopping.found_better_model)
-        return not math.isnan(score) and not score >= self.score  # self.score is NaN at first
+        return math.isfinite(score) and not score >= self.score  # self.score is NaN at first
 
     def _keep(self, model: torch.nn.Module, history: History, score: float) -> None:
         """Keep a copy of the weights of ``model`` and criterion, on their device."""

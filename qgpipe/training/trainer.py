@@ -22,6 +22,7 @@ from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
 from qgpipe.data.loader import GraphLoader
 from qgpipe.errors import TrainingError
+from qgpipe.logs import NOTES
 from qgpipe.models import build_model, save_model
 from qgpipe.training.average import WeightAverage
 from qgpipe.training.checks import check_fit, require_finite
@@ -29,7 +30,14 @@ from qgpipe.training.criterion import build_criterion, in_state
 from qgpipe.training.device import resolve_device
 from qgpipe.training.distributed import group_of, is_to_launch
 from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_stopping
-from qgpipe.training.evaluator import Evaluator, Validator, build_evaluator, last_row
+from qgpipe.training.evaluator import (
+    Evaluator,
+    Validator,
+    build_evaluator,
+    last_row,
+    require_decided,
+    undecided_text,
+)
 from qgpipe.training.history import History
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.launch import launch
@@ -38,6 +46,7 @@ from qgpipe.training.loaders import (
     fingerprint_data,
     fingerprint_split,
     graph_targets,
+    left_out_text,
     open_loaders,
     suit,
 )
@@ -155,6 +164,10 @@ class Trainer:
             results = self.tester.test(best, test_loader)
         last_row(results, "testing.tester")
         self.tester.report(results)
+        if isinstance(self.tester, Evaluator) and self.tester.collected is not None:
+            require_decided(self.tester.collected, test_loader)
+        if left_out := left_out_text(test_loader):
+            NOTES.warning("testing.drop_last leaves out %s", left_out)
         return results
 
     def best_model(self) -> torch.nn.Module:
@@ -366,6 +379,10 @@ class Trainer:
             raise
         row = last_row(results, "validation.validator")
         self.validator.report(results)
+        seen = self.validator.collected if isinstance(self.validator, Evaluator) else None
+        if seen is not None and len(self.validator.undecided):
+            said = undecided_text(self.validator.undecided, seen, self._val_loader)
+            self._progress.say(f"epoch {self.epoch + 1}, validation: {said}")
         return self.group.first(lambda: row)
 
     def _leave(self, interruption: Interrupted) -> None:
@@ -382,7 +399,9 @@ class Trainer:
         """Save the end state, and settle on the last epoch if none was found to be the best."""
         if self.checkpoints.position != (self.epoch, 0):
             self._save()
-        self.selection.settle(self.history, self.evaluated)
+        self.selection.settle(self.history, self.evaluated, self._progress.note)
+        if left_out := left_out_text(self._val_loader):
+            self._progress.note(f"validation.drop_last leaves out {left_out}")
         self._write_best()
 
     def _save(self, keep: bool = False) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qgpipe.data.dataset import PackedDataset
 from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.training.loss_log import LossLog
 from qgpipe.training.step_batches import in_steps
@@ -70,7 +71,7 @@ class TrainingPass:
         if bad is None:
             return
         raise DivergenceError(
-            f"the {bad.what} is {bad.value}{_samples(loader, bad.positions)}",
+            f"the {bad.what} is {bad.value}{named_samples(loader, bad.positions)}",
             where=f"epoch {epoch}, step {bad.step + 1}",
             remedy="look at these samples, or lower the learning rate; "
             "the last good checkpoint is kept",
@@ -87,9 +88,9 @@ class TrainingPass:
         self._earlier_seconds = state["seconds"]
 
 
-def _samples(loader: Any, positions: list[int]) -> str:
-    """Which samples a step was taken on, as the end of a message."""
-    if not positions:
+def named_samples(loader: Any, positions: list[int]) -> str:
+    """Which samples of a packed data set are meant, as the end of a message."""
+    if not positions or not isinstance(loader.dataset, PackedDataset):
         return ""
     ids = loader.dataset.sample_ids(positions)
     more = f" and {len(ids) - NAMED_SAMPLES} more" if len(ids) > NAMED_SAMPLES else ""

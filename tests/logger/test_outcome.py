@@ -39,6 +39,16 @@ def test_the_results_of_a_run_are_a_file_a_line(run):
     assert run("a") == ["Done in 1:15. Results:", "  runs/a/report.html", "  runs/a/model.pt"]
 
 
+def test_what_has_to_be_known_of_the_results_stands_below_them(run, tmp_path):
+    log = tmp_path / "runs/b/logs/train.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(
+        "2026-01-01 10:00:01,123 WARNING qgpipe.progress.notes: the last one is kept\n"
+        "2026-01-01 10:00:01,123 INFO qgpipe.progress: epoch 4\n"
+    )
+    assert run("a", "b")[3:] == ["Note:", "  train b: the last one is kept"]
+
+
 def test_the_results_of_a_sweep_are_a_run_a_line(run):
     assert run("a", "b") == [
         "Done in 1:15. Results:",

@@ -110,3 +110,15 @@ def test_more_classes_than_names_are_numbered():
 @pytest.mark.parametrize("targets", [None, torch.tensor([0, 1])])
 def test_each_row_has_its_id(targets):
     assert table({0: LOGITS}, CLASSES, targets)["id"].tolist() == ["a/0", "a/1"]
+
+
+def test_outputs_that_are_not_finite_have_no_class():
+    blind = LOGITS.clone()
+    blind[1] = float("nan")
+    maker = PredictionTable({**CLASSES, "class_names": ["low", "middle", "high"]})
+    found = maker.rows(Collected(2, np.zeros(0), {0: blind}, 1), ["a/0", "a/1"])
+    assert found["predicted"].isna().tolist() == [False, True]
+    assert found.to_csv(index=False).splitlines()[2] == "a/1" + "," * (found.shape[1] - 1)
+    assert (found["predicted"][0], found["class"][0], maker.undecided) == (1, "middle", 1)
+    maker.rows(Collected(2, np.zeros(0), {0: LOGITS}, 1), ["a/2", "a/3"])
+    assert maker.undecided == 1

@@ -202,3 +202,11 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened(values, patience, g
     frames = (pd.DataFrame({"loss_avg": values[: i + 1]}) for i in range(cut, len(values)))
     stops = [second(frame) for frame in frames]
     assert stops == [stop for *_, stop in whole[cut:]]
+
+
+def test_infinity_is_never_better():
+    for mode in ("min", "max"):
+        stopper = DefaultEarlyStopping({"a": task(mode=mode)}, patience=9)
+        for value in (math.inf, -math.inf, NAN):
+            assert not stopper.tasks["a"].is_better(value)
+        assert stopper.tasks["a"].is_better(1.0)

@@ -64,6 +64,24 @@ def test_a_task_called_loss_avg_that_is_the_mean_of_the_losses_replaces_nothing(
     assert caplog.messages == []
 
 
+def test_a_metric_of_outputs_that_are_not_finite_is_no_number(make_batches, make_table):
+    tasks = [
+        {"name": "accuracy", "monitor": sklearn.metrics.accuracy_score},
+        {"name": "auc", "monitor": sklearn.metrics.roc_auc_score},
+        {"name": "own", "monitor": lambda predictions, targets: 0.5},
+        {"name": "median", "monitor": "numpy.median"},
+    ]
+    logits = torch.tensor([[0.0, 1.0], [math.nan, math.nan], [2.0, 0.0], [math.nan, 0.0]])
+    evaluator = Evaluator("cpu", lambda outputs, data: torch.tensor(1.5), tasks)
+    row = evaluator.evaluate(make_table(logits), make_batches([1, 0, 0, 0], 3)).iloc[0]
+    assert row[["accuracy", "auc", "own"]].isna().all()
+    assert row["median"] == row["loss_avg"] == 1.5
+    assert evaluator.undecided.tolist() == [1, 3]
+    row = evaluator.evaluate(make_table(logits[[0, 2, 0, 2]]), make_batches([1, 0, 1, 0], 3))
+    assert row[["accuracy", "auc"]].to_numpy().tolist() == [[1.0, 1.0]]
+    assert len(evaluator.undecided) == 0
+
+
 def test_metrics_see_all_batches_in_order(make_batches, make_table):
     torch.manual_seed(0)
     logits, classes = torch.randn(23, 3), torch.randint(0, 3, (23,))

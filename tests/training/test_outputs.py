@@ -11,7 +11,10 @@ from qgpipe.training.outputs import (
     probabilities,
     target_of_task,
     target_table,
+    undecided,
 )
+
+NAN, INF = float("nan"), float("inf")
 
 
 def test_outputs_of_any_form_become_heads_by_task():
@@ -105,3 +108,30 @@ def test_probabilities_are_softmax_or_that_of_class_one():
     two = torch.log(torch.tensor([[1.0, 3.0]]))
     assert np.allclose(probabilities(two, torch.tensor([1])), [0.75])
     assert np.allclose(probabilities(torch.tensor([[0.0]]), torch.tensor([1])), [0.5])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "target", "expected"),
+    [
+        # classes: minus infinity excludes one, as a mask does
+        ([[1.0, NAN], [0.0, 1.0], [-INF, 1.0], [INF, 1.0], [-INF, -INF]], [0, 1, 1, 0, 1],
+         [True, False, False, True, True]),
+        # a logit: its sign is an answer
+        ([[NAN], [INF], [-INF], [0.5]], [0, 1, 0, 1], [True, False, False, False]),
+        ([[NAN, 1.0], [INF, -1.0]], [[0, 1], [1, 0]], [[True, False], [False, False]]),
+        # values
+        ([NAN, INF, -INF, 0.5], [0.5, 1.0, 1.0, 1.0], [True, True, True, False]),
+        ([[0.0, INF], [0.0, 1.0]], [[0.5, 1.0], [0.5, 1.0]], [True, False]),
+        # nobody knows what these are
+        ([[NAN, 1.0], [INF, -INF]], None, [True, False]),
+        ([[NAN, 1.0], [INF, -INF]], [5, 7], [True, True]),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_not_finite_is_no_answer(outputs, target, expected):
+    target = None if target is None else torch.tensor(target)
+    assert undecided(torch.tensor(outputs), target).tolist() == expected
+
+
+def test_integers_and_nothing_at_all_are_finite():
+    assert undecided(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 1])).tolist() == [False] * 2
+    assert undecided(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)).tolist() == []

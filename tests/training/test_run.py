@@ -1,5 +1,7 @@
 import csv
 import json
+import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from qgpipe import tensor_files
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
 from qgpipe.data.dataset import PackedDataset
-from qgpipe.errors import ConfigError, DataError
+from qgpipe.errors import ConfigError, DataError, DivergenceError
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training import run
 from qgpipe.training.loaders import open_loaders
@@ -284,3 +286,34 @@ def test_a_tester_of_the_users_gives_the_metrics_and_ours_the_rest(finished, tmp
     assert metrics["metrics"] == {"answer": 42.0, "nothing": None}
     assert metrics["baseline"] is None
     assert len(pd.read_csv(tmp_path / "predictions.csv")) == 10
+
+
+def blind(model, data):
+    """Sees nothing in graphs of five elements."""
+    outputs = model(data.x, data.edge_index, data.batch)
+    outputs[0][data.ptr.diff() == 5] = float("nan")
+    return outputs
+
+
+def test_a_test_with_outputs_that_are_not_finite_leaves_no_results(finished, tmp_path):
+    folder, config, data = finished
+    with pytest.raises(DivergenceError) as caught:
+        run.test_run({**config, "apply_model": blind}, *data, folder / "model.pt", tmp_path)
+    assert re.fullmatch(
+        r"the test: the outputs for 2 of 10 graphs are not finite, with the samples tiny/\d+, "
+        r"tiny/\d+; look at these samples, or train a model whose outputs for them are finite",
+        str(caught.value),
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def endless(outputs, data):
+    return cross_entropy(outputs[0], data.y) * float("inf")
+
+
+def test_a_result_that_is_not_finite_is_said(finished, tmp_path, caplog):
+    folder, config, data = finished
+    with caplog.at_level(logging.WARNING):
+        run.test_run({**config, "criterion": endless}, *data, folder / "model.pt", tmp_path)
+    assert caplog.messages == ["not finite, and null in metrics.json: loss_avg, loss_min, loss_max"]
+    assert load_json(tmp_path / "metrics.json")["loss"]["loss_avg"] is None

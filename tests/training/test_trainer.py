@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import accuracy_score
 from torch.nn.functional import cross_entropy
 
-from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.errors import ConfigError, DivergenceError, TrainingError
 from qgpipe.lock import FolderInUse, writing
 from qgpipe.models import load_model, read_model_file
 from qgpipe.training.early_stopping import DefaultEarlyStopping
@@ -608,8 +608,65 @@ def test_classes_that_do_not_fit_are_found_before_training(make_config, train):
 
 def test_an_epoch_without_a_batch_is_an_error(make_config, train):
     config = make_config(training={"batch_size": 64, "drop_last": True})
-    with pytest.raises(TrainingError, match=r"no batch to train on \(40 graphs\); make"):
+    with pytest.raises(ConfigError, match=r"training\.drop_last: all 40 graphs are left out"):
         train(config)
+
+
+def test_graphs_that_are_left_out_of_validation_and_test_are_said(
+    make_config, train, open_data, caplog
+):
+    left_out = {"batch_size": 4, "drop_last": True}
+    config = make_config(training=left_out, validation=left_out, testing=left_out)
+    with caplog.at_level(logging.WARNING):
+        trainer, *_ = train(config)
+        trainer.run_test(open_data(config).test)
+    assert caplog.messages == [
+        f"{stage}.drop_last leaves out 2 of 10 graphs" for stage in ("validation", "testing")
+    ]
+
+
+def test_a_loader_without_a_batch_is_an_error(make_config):
+    class Empty(list):
+        dataset = ()
+
+    with pytest.raises(TrainingError, match=r"no batch to train on \(0 graphs\)"):
+        Trainer(make_config(validation=None)).run_training(Empty())
+
+
+def blind_in_evaluation(model, data):
+    """Sees nothing in graphs of five elements, unless it is trained."""
+    outputs = model(data.x, data.edge_index, data.batch)
+    if not torch.is_grad_enabled():
+        outputs[0][data.ptr.diff() == 5] = float("nan")
+    return outputs
+
+
+def test_outputs_that_are_not_finite_end_no_training_but_are_said(
+    make_config, train, open_data, caplog
+):
+    config = make_config(apply_model=blind_in_evaluation)
+    with caplog.at_level(logging.INFO):
+        trainer, _, validation = train(config)
+    validated = open_data(config).validation
+    blind = torch.cat([b.sample_position[b.ptr.diff() == 5] for b in validated])
+    assert (
+        f"epoch 1, validation: the outputs for {len(blind)} of 10 graphs are not finite, with the "
+        f"samples {', '.join(validated.dataset.sample_ids(blind.tolist()))}"
+    ) in caplog.messages
+    assert validation[["loss_avg", "accuracy"]].isna().all(axis=None)
+    assert trainer.selection.epoch == 4
+    notes = [record.getMessage() for record in caplog.records if record.name.endswith("notes")]
+    assert notes == [
+        "val_loss_avg is not finite in 4 of 4 epochs, which are never the best",
+        "no epoch was better than the initial score; the last one is kept",
+    ]
+
+
+def test_outputs_that_are_not_finite_are_no_result_of_a_test(make_config, train, open_data):
+    config = make_config(apply_model=blind_in_evaluation)
+    trainer, *_ = train(config)
+    with pytest.raises(DivergenceError, match="the test: the outputs for 2 of 10 graphs are not"):
+        trainer.run_test(open_data(config).test)
 
 
 def test_early_stopping_needs_a_validation_loader(make_config, open_data):

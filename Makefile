@@ -1,6 +1,7 @@
 # make run    train the default model on generated causal sets
 # make test   checks and tests
 # make crash-test N=20   kill runs of a small pipeline N times, and compare what comes out
+# make fuzz SEED=1       break configurations, stores and artifacts in thousands of ways
 # make slurm-up, slurm-down   start and stop a small Slurm cluster here, for the tests (as root)
 # make clean  delete what the configuration no longer uses: old parts, checkpoints, leftovers
 # CONFIG=my.yaml and CORES=8 choose another run and more cores.
@@ -9,10 +10,11 @@ CONFIG ?= config/run.yaml
 CORES ?= 2
 PYTHON ?= python3
 N ?= 12
+SEED ?= 1
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install run test crash-test slurm-up slurm-down check format report clean
+.PHONY: help install run test crash-test fuzz slurm-up slurm-down check format report clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -38,6 +40,9 @@ test: check
 
 crash-test: $(INSTALLED)
 	$(BIN)/python tests/crash/kill_and_compare.py --kills $(N)
+
+fuzz: $(INSTALLED)
+	$(BIN)/python tests/fuzz/run.py --seed $(SEED) --jobs $(CORES)
 
 slurm-up:
 	@tests/slurm/cluster.sh up

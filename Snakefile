@@ -18,10 +18,6 @@ plan = plan_workflow(config, workflow.configfiles)
 settings = plan.settings
 
 
-# A signal to a job reaches its script, with no shell in between that would end before it.
-shell.prefix("exec ")
-
-
 onstart:
     require_device(settings, workflow.dag, workflow.local_exec)
     lock_outputs(settings, workflow.dag)

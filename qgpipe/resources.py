@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from qgpipe.data.plan import PartPlan
@@ -19,6 +20,20 @@ MB = 1e6
 LARGEST_REQUEST = 64_000  # MB for training; more graphs than fit are read from disk as needed
 DECODED_PER_SECOND = 1e6  # bytes; the slowest readers measured reach seven times as much
 TESTED_PER_SECOND = 1_000 / 60  # graphs; a tenth of what a small model reaches on two cores
+
+
+class _ShellPath(str):
+    """A path for ``shell_exec``, which Snakemake 9.20 to 9.27 writes into scripts unquoted."""
+
+    def __format__(self, _: str) -> str:
+        return repr(str(self))
+
+    def __reduce__(self) -> tuple:
+        """Pickle as plain text: scripts need not import this module."""
+        return str, (str(self),)
+
+
+SCRIPT_SHELL = _ShellPath(Path(__file__).with_name("script_shell.sh"))
 
 
 def decoded_bytes(parts: Iterable[PartPlan]) -> int:

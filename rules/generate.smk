@@ -17,6 +17,7 @@ rule generate_store:
         "../envs/preprocess.yaml"
     threads: 8
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards, attempt: attempt * 4000,
         runtime=lambda wildcards, attempt: resources.generate_minutes(
             plan.planned_parts(wildcards), attempt

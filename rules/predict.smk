@@ -20,6 +20,7 @@ rule predict_store:
         "../envs/predict.yaml"
     threads: 8
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards, attempt: resources.prediction_megabytes(
             plan.predicted_store(wildcards), settings["data"]["chunksize"], attempt
         ),

@@ -20,6 +20,7 @@ rule preprocess_part:
         "../envs/preprocess.yaml"
     threads: settings["data"]["n_processes"]
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards, attempt: resources.preprocess_megabytes(
             plan.planned_part(wildcards), attempt
         ),
@@ -50,6 +51,7 @@ rule gather_dataset:
         "../envs/preprocess.yaml"
     threads: 1
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards, attempt: resources.listing_megabytes(
             plan.planned_parts(wildcards), attempt
         ),

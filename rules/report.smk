@@ -32,6 +32,7 @@ rule plot_run:
         "../envs/report.yaml"
     threads: 1
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 30,
     params:
@@ -67,6 +68,7 @@ rule report_run:
         "../envs/report.yaml"
     threads: 1
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 30,
     params:

@@ -19,6 +19,7 @@ rule split_samples:
         "../envs/preprocess.yaml"
     threads: 1
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards, attempt: resources.listing_megabytes(
             plan.planned_parts(wildcards), attempt
         ),

@@ -31,6 +31,7 @@ rule compare_runs:
         "../envs/report.yaml"
     threads: 1
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=2000,
         runtime=30,
     params:
@@ -68,6 +69,7 @@ rule compare_folds:
         "../envs/report.yaml"
     threads: 1
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=2000,
         runtime=30,
     params:

@@ -26,6 +26,7 @@ rule test_run:
         "../envs/train.yaml"
     threads: 8
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards: resources.training_megabytes(
             plan.planned_parts(wildcards)
         ),

@@ -28,6 +28,7 @@ rule train_run:
     threads: 8
     resources:
         **resources.training_tasks(settings),
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards: resources.training_megabytes(
             plan.planned_parts(wildcards)
         ),

@@ -20,6 +20,7 @@ rule tune_trials:
     threads: 8
     resources:
         **resources.training_tasks(settings),
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards: resources.training_megabytes(
             plan.planned_parts(wildcards)
         ),
@@ -68,6 +69,7 @@ rule tune_study:
         "../envs/tune.yaml"
     threads: 1
     resources:
+        shell_exec=resources.SCRIPT_SHELL,
         mem_mb=2000,
         runtime=30,
     params:

@@ -19,8 +19,12 @@ from qgpipe.errors import DataError, DiskFullError
 from qgpipe.process import HOST, is_running
 
 FULL = {errno.ENOSPC: "no space is left on its disk", errno.EDQUOT: "your disk quota is used up"}
-LEFTOVER = re.compile(r"\..+\.(\d+)\.tmp(?:\.old\.tmp)?")  # as atomic_path names them
-ABANDONED_SECONDS = 24 * 3600  # after which what another machine left behind is removed
+# As atomic_path names them: the name of what is written, the host, the process.
+LEFTOVER = re.compile(
+    r"\.(?P<name>.+\.(?:zarr|safetensors|json|pt|pt2|csv|parquet|svg|html|yaml|scratch))"
+    r"\.(?P<host>[^/]+)\.(?P<pid>\d+)\.tmp(?:\.old\.tmp)?"
+)
+ABANDONED_SECONDS = 7 * 24 * 3600  # of silence, after which what another machine left is removed
 
 
 @contextmanager
@@ -120,12 +124,11 @@ def sha256(path: str | Path) -> str:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether ``path`` is what a killed process left of an attempt to write something."""
+    """Whether ``path`` is what a killed process left of an attempt to write a file of qgpipe's."""
     match = LEFTOVER.fullmatch(path.name)
-    if match is None:
-        return False
-    here = f".{HOST}.{match[1]}.tmp" in path.name
-    return not _is_written(path, HOST if here else "", match[1])
+    with suppress(FileNotFoundError):  # its writer has just finished
+        return match is not None and not _is_written(path, match["host"], match["pid"])
+    return False
 
 
 def _disk_problem(error: BaseException) -> str | None:
@@ -164,10 +167,18 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _is_written(leftover: Path, host: str, pid: str) -> bool:
-    running = is_running(host, int(pid)) if pid.isdigit() else False
-    if running is None:
-        return time.time() - leftover.stat().st_mtime < ABANDONED_SECONDS
-    return running
+    """Whether the process that began ``leftover`` may still be at it."""
+    if not (host and pid.isdecimal()):
+        return True  # not a name of ours
+    last = _last_written(leftover)
+    running = is_running(host, int(pid), last)
+    return time.time() - last < ABANDONED_SECONDS if running is None else running
+
+
+def _last_written(path: Path) -> float:
+    """When a file was written to, or any file in a folder: seconds of the epoch."""
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return max(file.lstat().st_mtime for file in (path, *files))
 
 
 def _replace_folder(new: Path, path: Path) -> None:

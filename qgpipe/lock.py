@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -122,6 +123,7 @@ class FolderLock:
             "host": HOST,
             "pid": os.getpid(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "time": time.time(),
         }
         os.write(self._descriptor, (json.dumps(holder) + "\n").encode())
 
@@ -158,7 +160,8 @@ def _holders(descriptor: int) -> list[dict[str, Any]]:
     for line in os.pread(descriptor, 1 << 16, 0).splitlines():
         with suppress(ValueError, KeyError, TypeError):
             holder = json.loads(line)
-            if is_running(holder["host"], holder["pid"]) is not False:
+            since = holder.get("time", math.inf)
+            if is_running(holder["host"], holder["pid"], since) is not False:
                 holders.append(holder)
     return holders
 

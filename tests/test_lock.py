@@ -180,3 +180,15 @@ def test_where_a_lock_cannot_be_made_there_is_none_to_read(path):
             FolderLock(path).write()
     finally:
         subprocess.run(["umount", "--lazy", str(path.parent)], check=True)
+
+
+def test_a_process_that_was_given_the_number_of_a_dead_reader_is_not_named(path, hold):
+    innocent, holder = hold("read"), hold("read")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["pid"] for line in lines] == [innocent.pid, holder.pid]
+    lines[0]["time"] -= 24 * 3600
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(FolderInUse) as refused:
+        FolderLock(path).write()
+    assert str(holder.pid) in str(refused.value)
+    assert str(innocent.pid) not in str(refused.value)

@@ -2,8 +2,8 @@
 
     python tests/fuzz/run.py --seed 1 --jobs 2
 
-Every mutant is judged (``judge.py``); equal seeds make equal mutants. Ends with what was printed for
-those that are faults, a table of all, and exit code 1 if there are faults.
+Every mutant is judged (``judge.py``); equal seeds make equal mutants. Ends with what was printed
+for those that are faults, a table of all, and exit code 1 if there are faults.
 """
 
 from __future__ import annotations

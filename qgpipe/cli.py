@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 import qgpipe
 from qgpipe.errors import QgpipeError
+from qgpipe.files import os_error_of_user
 
 COMMANDS = (
     "check",
@@ -49,9 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = chosen.run(chosen)
         sys.stdout.flush()
     except QgpipeError as error:
-        print(f"qgpipe {chosen.command}: {error}", file=sys.stderr)
-        return 1
+        return _refused(chosen.command, error)
     except BrokenPipeError:  # who reads it, head for instance, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if (mendable := os_error_of_user(error)) is None:
+            raise
+        return _refused(chosen.command, mendable)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only cut the end short
+        return 128 + signal.SIGINT
     return code
+
+
+def _refused(command: str, error: QgpipeError) -> int:
+    print(f"qgpipe {command}: {error}", file=sys.stderr)
+    return 1

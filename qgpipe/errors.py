@@ -3,12 +3,64 @@
 Anything else that is raised is a bug and keeps its traceback.
 """
 
+import re
+import reprlib
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+LONGEST = 480  # characters of a message
+_LONGEST_PLACE, _LONGEST_REMEDY = 160, 260
+_LONGEST_VALUE = 80
+_LINE_BREAKS = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+
+
+class _Shown(reprlib.Repr):
+    """``repr`` of a beginning, so that its cost does not grow with the value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdict = 40
+        self.maxstring = self.maxlong = self.maxother = 4 * _LONGEST_VALUE
+
+    def repr_dict(self, x: Mapping, level: int) -> str:
+        """The entries in their own order."""
+        if level <= 0:
+            return "{...}"
+        shown = (
+            f"{self.repr1(key, level - 1)}: {self.repr1(value, level - 1)}"
+            for key, value in islice(x.items(), self.maxdict)
+        )
+        return f"{{{', '.join([*shown, *(['...'] if len(x) > self.maxdict else [])])}}}"
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python does not write out what has more than some thousand digits."""
+        return f"{x:#x}"[:20] + "..." if x.bit_length() > 1024 else repr(x)
+
+
+_SHOWN = _Shown()
+
+
+def shown(value: Any) -> str:
+    """``value`` as Python writes it, its beginning if that is long; never more than a line."""
+    text = one_line(_SHOWN.repr(value))
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+def one_line(text: str) -> str:
+    """``text`` without line breaks, and with what cannot be printed escaped."""
+    text = _LINE_BREAKS.sub(" ", text.strip())
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
 
 class QgpipeError(Exception):
     """Base of everything that a user can mend.
 
     ``where`` says what the message is about (a file, a config key, a store, a sample),
-    ``problem`` what is wrong, ``remedy`` what to do. They are joined to one line.
+    ``problem`` what is wrong, ``remedy`` what to do. They are joined to one line, of ``LONGEST``
+    characters at most, whatever values and other errors are quoted in them.
     """
 
     def __init__(self, problem: str, *, where: str | None = None, remedy: str | None = None):
@@ -22,8 +74,17 @@ class QgpipeError(Exception):
         return _rebuild, (type(self), dict(self.__dict__))
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.problem}" if self.where else self.problem
-        return f"{text}; {self.remedy}" if self.remedy else text
+        where = _cut(self._place(), _LONGEST_PLACE)
+        remedy = _cut(self.remedy or "", _LONGEST_REMEDY)
+        problem = _cut(self.problem, LONGEST - len(where) - len(remedy) - len(": ; "))
+        return _joined(where, problem, remedy)
+
+    def in_full(self) -> str:
+        """The message with all that is quoted in it, of any length."""
+        return _joined(self._place(), self.problem, self.remedy or "")
+
+    def _place(self) -> str:
+        return self.where or ""
 
 
 class ConfigError(QgpipeError):
@@ -44,9 +105,8 @@ class ConfigError(QgpipeError):
         self.key = key
         self.file = file
 
-    def __str__(self) -> str:
-        self.where = ": ".join(part for part in (self.file, self.key) if part) or None
-        return super().__str__()
+    def _place(self) -> str:
+        return ": ".join(part for part in (self.file, self.key) if part)
 
 
 class DataError(QgpipeError):
@@ -83,6 +143,20 @@ class OutOfMemoryError(TrainingError):
 
 class DiskFullError(QgpipeError):
     """There is no room for a file; what was there before is as it was."""
+
+
+def _joined(where: str, problem: str, remedy: str) -> str:
+    text = f"{where}: {problem}" if where else problem
+    return f"{text}; {remedy}" if remedy else text
+
+
+def _cut(text: str, longest: int) -> str:
+    """``text`` on one line; of what is too long the beginning and the last characters."""
+    text = one_line(text[: 4 * longest] + text[4 * longest :][-longest:])
+    if len(text) <= longest:
+        return text
+    end = longest // 4
+    return f"{text[: longest - end - 1].rstrip()}…{text[-end:].lstrip()}"
 
 
 def _rebuild(cls: type[QgpipeError], state: dict) -> QgpipeError:

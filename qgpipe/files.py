@@ -15,10 +15,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from qgpipe.errors import DataError, DiskFullError
+from qgpipe.errors import DataError, DiskFullError, QgpipeError
 from qgpipe.process import HOST, is_running
 
 FULL = {errno.ENOSPC: "no space is left on its disk", errno.EDQUOT: "your disk quota is used up"}
+_PERMISSIONS = "see who owns it and its folder, and what they may do there (ls -ld)"
+_KIND = "give another path, or move what is there"
+_DISK = "see whether its disk is well"
+REFUSED = {  # by the system, for reasons that lie outside of the program, and the remedy
+    errno.EACCES: _PERMISSIONS, errno.EPERM: _PERMISSIONS,
+    errno.EROFS: "its disk can only be read: write elsewhere",
+    errno.EISDIR: _KIND, errno.ENOTDIR: _KIND, errno.ELOOP: _KIND, errno.ENXIO: _KIND,
+    errno.ENAMETOOLONG: "give a shorter name", errno.EIO: _DISK, errno.ESTALE: _DISK,
+    errno.ENOSPC: "make room", errno.EDQUOT: "make room",
+    errno.EFBIG: "raise the limit (ulimit -f)",
+    errno.EMFILE: "raise the limit (ulimit -n)", errno.ENFILE: "close other programs",
+}  # fmt: skip
 # As atomic_path names them: the name of what is written, the host, the process.
 LEFTOVER = re.compile(
     r"\.(?P<name>.+\.(?:zarr|safetensors|json|pt|pt2|csv|parquet|svg|html|yaml|scratch))"
@@ -92,6 +104,23 @@ def explained_disk_errors(path: str | Path) -> Iterator[None]:
             where=str(path),
             remedy="make room and start the same command again, or write to another disk",
         ) from error
+
+
+def os_error_of_user(error: Exception) -> QgpipeError | None:
+    """What a user can mend of ``error``: that a file which it names cannot be read or written.
+
+    None if it is another error, a bug: that a file is missing where one should be, for instance.
+    """
+    if not isinstance(error, OSError) or error.errno not in REFUSED or error.filename is None:
+        return None
+    names = dict.fromkeys(map(os.fsdecode, filter(None, (error.filename, error.filename2))))
+    mended = QgpipeError(
+        f"{os.strerror(error.errno)} ({errno.errorcode[error.errno]})",
+        where=" → ".join(names),
+        remedy=REFUSED[error.errno],
+    )
+    mended.__cause__ = error
+    return mended
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from qgpipe.errors import QgpipeError
-from qgpipe.files import explained_disk_errors
+from qgpipe.errors import QgpipeError, one_line
+from qgpipe.files import explained_disk_errors, os_error_of_user
 from qgpipe.process import end_with_parent
 
 PROGRESS = logging.getLogger("qgpipe.progress")
@@ -69,10 +69,12 @@ def stage(
         _listen(name)
         yield
     except QgpipeError as error:
-        print(f"\n{name}: {error}\n", file=_terminal)
-        logging.getLogger("qgpipe").error("%s", error, exc_info=error.__cause__)
+        _tell(error, name, path)
         raise SystemExit(1) from None
-    except Exception:
+    except Exception as error:
+        if (mendable := os_error_of_user(error)) is not None:
+            _tell(mendable, name, path)
+            raise SystemExit(1) from None
         text = traceback.format_exc()
         print(text, file=_terminal)
         with suppress(OSError):  # of a full disk
@@ -88,6 +90,14 @@ def stage(
         except OSError:  # the disk is full: what is left goes to the terminal, not to an error
             os.dup2(saved, 1)
             os.dup2(saved, 2)
+
+
+def _tell(error: QgpipeError, name: str, log: Path) -> None:
+    """Say on the terminal what a user can mend, and in the ``log`` all that is known of it."""
+    text, all_of_it = str(error), error.in_full()
+    cut = "" if text == one_line(all_of_it) else f" (all of it is in {log})"
+    print(f"\n{name}: {text}{cut}\n", file=_terminal)
+    logging.getLogger("qgpipe").error("%s", all_of_it, exc_info=error.__cause__)
 
 
 def _redirect(path: Path) -> None:

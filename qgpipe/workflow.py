@@ -23,6 +23,7 @@ from qgpipe.data.data_plan import DataPlan, plan_data
 from qgpipe.data.part_sections import described_stores
 from qgpipe.data.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
+from qgpipe.files import os_error_of_user
 from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
 
 _VARIANTS = ("raw", "parts", "split")
@@ -260,6 +261,10 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         if isinstance(error, ConfigError):
             error.file = error.file or file
         raise WorkflowError(str(error)) from None
+    except OSError as error:
+        if (mendable := os_error_of_user(error)) is None:
+            raise
+        raise WorkflowError(str(mendable)) from None
     where = None if file is None else _shortest(Path(file))
     return Plan(runs, data, predicted, to_plain(raw), where, folders)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from qgpipe.causets.causal_set import CausalSet
 from qgpipe.causets.flat_order import flat_order
 from qgpipe.causets.parameters import RealParameter, draw_real
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 
 LATTICES = ("quadratic", "rectangular", "rhombic", "hexagonal", "triangular", "oblique")
 
@@ -51,7 +51,9 @@ def lattice_points(
     if lattice is None:
         lattice = LATTICES[rng.integers(len(LATTICES))]
     elif lattice not in LATTICES:
-        raise ConfigError(f"'lattice' is {lattice!r}", remedy=f"give one of {', '.join(LATTICES)}")
+        raise ConfigError(
+            f"'lattice' is {shown(lattice)}", remedy=f"give one of {', '.join(LATTICES)}"
+        )
     edges, basis = _cell(rng, lattice, ratio, angle)
     turn = np.deg2rad(draw_real(rng, rotation, "rotation", 0.0, 360.0))
     cells = int(np.ceil(np.sqrt(n / len(basis))))

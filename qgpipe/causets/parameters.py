@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 
 RealParameter = float | Sequence[float]
 IntegerParameter = int | Sequence[int]
@@ -50,6 +50,7 @@ def _range(
         or not lowest <= ends[0] <= ends[1] <= highest
     ):
         raise ConfigError(
-            f"'{name}' is {value!r}", remedy=f"give {word} {limits}, or a range [low, high] of them"
+            f"'{name}' is {shown(value)}",
+            remedy=f"give {word} {limits}, or a range [low, high] of them",
         )
     return ends[0], ends[1]

@@ -12,7 +12,7 @@ from typing import Any
 from rapidfuzz import process
 
 from qgpipe.config.objects import dotted_name, import_object
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 
 GENERATORS = {
     "minkowski": "qgpipe.causets.sprinklings.minkowski",
@@ -40,7 +40,7 @@ def import_generator(generator: Any, key: str) -> Callable[..., Any]:
     function = import_object(generator, key)
     if not callable(function):
         raise ConfigError(
-            f"{generator!r} is no function",
+            f"{shown(generator)} is no function",
             key=key,
             remedy="name one that takes (rng, n, **kwargs)",
         )

@@ -9,7 +9,7 @@ from qgpipe.causets.causal_set import CausalSet
 from qgpipe.causets.curvature import conformal_factor, random_conformal_factor, ricci_scalar
 from qgpipe.causets.flat_order import flat_order
 from qgpipe.causets.parameters import IntegerParameter, RealParameter
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 
 DEFAULT_ORDER: IntegerParameter = (5, 15)
 DEFAULT_DECAY: RealParameter = (2.0, 8.0)
@@ -21,7 +21,7 @@ def minkowski(rng: np.random.Generator, n: int, dimension: int = 2) -> CausalSet
     ``dimension`` d counts time: 2, 3 or 4. Raises ``ConfigError`` for any other.
     """
     if dimension not in (2, 3, 4):
-        raise ConfigError(f"'dimension' is {dimension!r}", remedy="give 2, 3 or 4")
+        raise ConfigError(f"'dimension' is {shown(dimension)}", remedy="give 2, 3 or 4")
     # A slice at time t is a (d-1)-ball of radius 1 - |t|: its volume goes as the (d-1)th power.
     radius = rng.random(n) ** (1 / dimension)
     t = (1 - radius) * rng.choice([-1.0, 1.0], n)

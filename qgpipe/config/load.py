@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import yaml
 from qgpipe.config.homes import spelt_out
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.tags import ConfigLoader
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
+
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 
 
 def load_config(path: str | Path) -> dict[str, Any]:
@@ -22,20 +25,39 @@ def load_config(path: str | Path) -> dict[str, Any]:
     mapping.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError("no such file", file=str(path)) from None
-    except (IsADirectoryError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not a text file ({error})", file=str(path)) from None
+    text = _text(path)
     try:
         config = yaml.load(text, Loader=ConfigLoader)
     except yaml.MarkedYAMLError as error:
         raise _explain(error, text, str(path)) from None
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise ConfigError(
+            f"the character {chr(error.character)!a} may not stand in YAML",
+            file=f"{path}, line {line}",
+            remedy="remove it, or write it as an escape in double quotes",
+        ) from None
+    except RecursionError:
+        raise ConfigError(
+            "brackets or blocks are nested too deeply", file=str(path), remedy="see what opens them"
+        ) from None
     if not isinstance(config, dict):
         raise ConfigError("the file has no keys at top level", file=str(path))
     add_search_path(*user_folders(config, path))
     return config
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("no such file", file=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"not a text file in UTF-8 ({error})", file=str(path), remedy="save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
 
 
 def user_folders(config: Mapping[str, Any], file: str | Path | None) -> tuple[Path, ...]:
@@ -56,8 +78,9 @@ def user_folders(config: Mapping[str, Any], file: str | Path | None) -> tuple[Pa
 def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
-    lines = text.splitlines()
-    shown = lines[line].strip() if line < len(lines) else ""
+    lines = [*_LINE_END.split(text), ""]
+    line = min(line, len(lines) - 1)  # at the end of the file there is no line any more
+    quoted = shown(lines[line].strip())
     problem = error.problem or error.context or str(error)
     where = f"{file}, line {line + 1}"
     remedy = None
@@ -69,7 +92,7 @@ def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:
     )
     if over_indented and above is not None:
         wanted = _key_column(lines[above])
-        key, above_key = shown.split(":")[0], lines[above].strip(" -").split(":")[0]
+        key, above_key = lines[line].strip().split(":")[0], lines[above].strip(" -").split(":")[0]
         problem = f"'{key}:' is indented deeper than '{above_key}:' in line {above + 1}"
         remedy = f"move it left to column {wanted + 1}, and its block with it"
     elif problem.startswith("mapping values are not allowed"):
@@ -78,13 +101,13 @@ def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:
         remedy = f"close the bracket that is opened in line {error.context_mark.line + 1}"
     elif problem.endswith("is given twice"):
         remedy = "remove one of the two"
-    elif "\\t" in problem or "\t" in shown or (mark and "\t" in lines[line][: mark.column + 1]):
+    elif "\\t" in problem or "\t" in lines[line]:
         problem, remedy = "a tab is used for indentation", "use spaces"
     elif "undefined constructor" in problem or "could not determine a constructor" in problem:
         remedy = (
             "the tags are !pyobject, !sweep, !coupled-sweep, !range, !random_uniform, !reference"
         )
-    return ConfigError(f"{problem} ('{shown}')", file=where, remedy=remedy)
+    return ConfigError(f"{problem} ({quoted})", file=where, remedy=remedy)
 
 
 def _key_column(line: str) -> int:

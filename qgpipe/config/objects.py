@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 from qgpipe.user_code import INSTALLED, line_of_user
 
 TAG = "!pyobject "
@@ -120,7 +120,7 @@ def _import_partial(parts: Mapping[str, Any], key: str | None) -> functools.part
     """The partial of ``{type, args, kwargs}``."""
     function = import_object(parts["type"], key)
     if not callable(function):
-        raise ConfigError(f"{function!r} cannot be called", key=key, remedy="name a function")
+        raise ConfigError(f"{shown(function)} cannot be called", key=key, remedy="name a function")
     args = import_objects(list(parts.get("args") or ()), key)
     return functools.partial(function, *args, **import_objects(parts.get("kwargs") or {}, key))
 
@@ -140,7 +140,7 @@ def object_name(value: Any, key: str | None = None) -> str:
     if module and qualified and "<" not in qualified and _follow(module, qualified) is value:
         return f"{TAG}{module}.{qualified}"
     raise ConfigError(
-        f"{value!r} has no importable name",
+        f"{shown(value)} has no importable name",
         key=key,
         remedy="define it at the top level of a module",
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe.config.objects import PARTIAL, is_partial
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 
 _WALKED = {"properties", "items", "additionalProperties", "required", "$ref", "anyOf", "default"}
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)")
@@ -190,7 +190,7 @@ def _check(value: Any, part: Mapping[str, Any], key: str) -> None:
     error = next(_validator_class()(own).iter_errors(value), None)
     if error is not None:
         raise ConfigError(
-            f"expected {_expectation(part, value)}, got {_shown(value)}",
+            f"expected {_expectation(part, value)}, got {shown(value)}",
             key=key or None,
             remedy=part.get("description"),
         )
@@ -219,11 +219,6 @@ def _expectation(part: Mapping[str, Any], value: Any) -> str:
     if "minLength" in part and value == "":
         limits.append("that is not empty")
     return " ".join([text, *([] if others else [" and ".join(limits)])]).strip()
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _unknown(name: Any, properties: Mapping[str, Any], key: str) -> ConfigError:

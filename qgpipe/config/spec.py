@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qgpipe.config.objects import import_object, import_objects, is_partial
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 
 SPEC_KEYS = {"type", "args", "kwargs", "signature"}
 _NULL = "write null for none"
@@ -45,7 +45,7 @@ class Spec:
                 [*map(_shown, self.args), *(f"{k}={_shown(v)}" for k, v in self.kwargs.items())]
             )
             raise ConfigError(
-                f"cannot construct {name}({given}): {' '.join(str(error).split())}",
+                f"cannot construct {name}({given}): {error}",
                 key=self.key,
                 remedy="check its arguments",
             ) from error
@@ -81,12 +81,14 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
     else:
         target, args, kwargs = value, None, None
     if args is not None and (isinstance(args, str) or not isinstance(args, Sequence)):
-        raise ConfigError(f"args must be a list, got {args!r}", key=key, remedy=_NULL)
+        raise ConfigError(f"args must be a list, got {shown(args)}", key=key, remedy=_NULL)
     if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise ConfigError(f"kwargs must be a mapping, got {kwargs!r}", key=key, remedy=_NULL)
+        raise ConfigError(f"kwargs must be a mapping, got {shown(kwargs)}", key=key, remedy=_NULL)
     target = import_object(target, key)
     if not callable(target):
-        raise ConfigError(f"{target!r} cannot be called", key=key, remedy="name a type or function")
+        raise ConfigError(
+            f"{shown(target)} cannot be called", key=key, remedy="name a type or function"
+        )
     args, kwargs = tuple(args or ()), dict(kwargs or {})
     if isinstance(target, functools.partial) and inspect.isclass(target.func):
         args, kwargs = (*target.args, *args), {**target.keywords, **kwargs}
@@ -141,8 +143,8 @@ def check_keywords(
 
 def _shown(value: Any) -> str:
     """``value`` as it is written, functions and types by name."""
-    return value.__name__ if inspect.isroutine(value) or inspect.isclass(value) else repr(value)
+    return value.__name__ if inspect.isroutine(value) or inspect.isclass(value) else shown(value)
 
 
 def _name(value: Any) -> str:
-    return getattr(value, "__name__", repr(value))
+    return getattr(value, "__name__", None) or shown(value)

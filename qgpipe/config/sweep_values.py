@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 
 _KEYS = {
     "!sweep": {"values"},
@@ -78,7 +78,9 @@ def _uniform(
     low, high, log = float(start), float(stop), given.get("log", False)
     size = given.get("size", _DRAWN)
     if not isinstance(size, int) or size < 1:
-        raise ConfigError(f"!random_uniform: size is {size!r}", key=key, remedy="use 5, for one")
+        raise ConfigError(
+            f"!random_uniform: size is {shown(size)}", key=key, remedy="use 5, for one"
+        )
     if low >= high or (log and low <= 0):
         raise ConfigError(
             f"nothing can be drawn between {start} and {stop}",
@@ -105,7 +107,7 @@ def _number(given: Mapping[str, Any], name: str, key: str) -> Decimal:
         if not number.is_finite():
             raise ValueError
     except (ArithmeticError, ValueError):
-        raise ConfigError(f"'{name}' is no number: {value!r}", key=key) from None
+        raise ConfigError(f"'{name}' is no number: {shown(value)}", key=key) from None
     return number
 
 

@@ -7,11 +7,15 @@ survive JSON, pickle and ``repr``, so the config can travel through Snakemake.
 
 from __future__ import annotations
 
-from typing import Any
+import datetime
+import itertools
+import re
+from typing import Any, NamedTuple
 
 import yaml
 
 from qgpipe.config.objects import PARTIAL, TAG
+from qgpipe.errors import shown
 
 _KEYS = {
     PARTIAL: "{type, args, kwargs}",
@@ -21,6 +25,10 @@ _KEYS = {
     "!random_uniform": "{start, stop, log, size}",
     "!reference": "{target}",
 }
+MOST_VALUES = 100_000  # in a file, where each use of an anchor counts
+DEEPEST = 60  # brackets within each other
+_STRANGE = (bytes, datetime.date, set, complex)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 SWEEP_TAGS = ("!sweep", "!coupled-sweep", "!range", "!random_uniform", "!reference")
 
 
@@ -34,41 +42,97 @@ def register(loader: type[yaml.FullLoader] = yaml.FullLoader) -> None:
 
 def _pyobject(loader: yaml.FullLoader, node: yaml.Node) -> str:
     if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
-        raise yaml.constructor.ConstructorError(
-            None, None, "!pyobject takes a dotted name, such as torch.nn.ReLU", node.start_mark
-        )
+        raise _wrong(node, "!pyobject takes a dotted name, such as torch.nn.ReLU")
     return TAG + node.value.strip()
 
 
 def _partial(loader: yaml.FullLoader, node: yaml.Node) -> dict[str, Any]:
     value = _mapping(loader, node)
     if "type" not in value[PARTIAL] or not set(value[PARTIAL]) <= {"type", "args", "kwargs"}:
-        raise yaml.constructor.ConstructorError(
-            None, None, f"!partial takes a mapping {_KEYS[PARTIAL]}", node.start_mark
-        )
+        raise _wrong(node, f"!partial takes a mapping {_KEYS[PARTIAL]}")
     return value
 
 
 def _mapping(loader: yaml.FullLoader, node: yaml.Node) -> dict[str, Any]:
     if not isinstance(node, yaml.MappingNode):
-        raise yaml.constructor.ConstructorError(
-            None, None, f"{node.tag} takes a mapping {_KEYS[node.tag]}", node.start_mark
-        )
+        raise _wrong(node, f"{node.tag} takes a mapping {_KEYS[node.tag]}")
     return {node.tag: loader.construct_mapping(node, deep=True)}
 
 
+def _wrong(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _measure(node: yaml.Node, known: dict[int, _Extent | None], depth: int = 0) -> _Extent:
+    """How much ``node`` stands for, where anchors count each time that they are named.
+
+    Raises ``ConstructorError`` if that is more than ``MOST_VALUES`` or deeper than ``DEEPEST``, or
+    if an anchor is named within itself. ``known``: of nodes met before, None for those around.
+    """
+    extent = known.get(id(node))
+    if extent is None and id(node) in known:
+        raise _wrong(node, "an anchor is named within itself")
+    if extent is None:
+        known[id(node)] = None
+        inner: list[_Extent] = []
+        if isinstance(node, yaml.CollectionNode) and depth < DEEPEST:
+            pairs = isinstance(node, yaml.MappingNode)
+            nodes = itertools.chain.from_iterable(node.value) if pairs else node.value
+            inner = [_measure(one, known, depth + 1) for one in nodes]
+        size = 1 + sum(one.size for one in inner)
+        extent = _Extent(size, 1 + max((one.height for one in inner), default=0))
+        known[id(node)] = extent
+    if depth + extent.height > DEEPEST:
+        raise _wrong(node, f"more than {DEEPEST} brackets or blocks are within each other")
+    if extent.size > MOST_VALUES:
+        raise _wrong(node, f"this stands for {extent.size:,} values; {MOST_VALUES:,} are the most")
+    return extent
+
+
+class _Extent(NamedTuple):
+    size: int
+    height: int
+
+
 class ConfigLoader(yaml.FullLoader):
-    """``FullLoader`` with the tags, which refuses a key given twice in one mapping."""
+    """``FullLoader`` with the tags, which refuses what no configuration can hold.
+
+    That is a key given twice in one mapping, text that is not what its tag says, dates and other
+    values than those of JSON, an anchor within itself, and too much of anything.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        """The document; raises ``ConstructorError`` if it is too large to be worked with."""
+        node = super().get_single_node()
+        if node is not None:
+            _measure(node, {})
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of ``node``; raises ``ConstructorError`` if it cannot be had."""
+        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+        try:
+            value = super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:  # PyYAML has none of its own for this: int("x"), for instance
+            raise _wrong(node, f"{shown(node.value)} is no value of type {kind}") from error
+        if isinstance(value, _STRANGE):
+            text = node.value if isinstance(node, yaml.ScalarNode) else ""
+            raise _wrong(
+                node, f"{text or 'this'} is read as a {kind}, which no key takes; put it in quotes"
+            )
+        if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+            raise _wrong(node, f"{shown(value)} is no text: it holds half of a character")
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         """The mapping of ``node``; raises ``ConstructorError`` for a repeated key."""
         seen: set[str] = set()
-        for key_node, _ in node.value:
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
                 if key_node.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"key '{key_node.value}' is given twice", key_node.start_mark
-                    )
+                    raise _wrong(key_node, f"key '{key_node.value}' is given twice")
                 seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 

@@ -125,9 +125,8 @@ def _explain(
         if call.tensor.size(-1) != expected:
             return _mismatch(call, expected, _place(model, call, key), facts)
     call = trace.calls[-1] if trace.calls else Call("", model, None)
-    reason = " ".join(str(error).split())
     return ConfigError(
-        f"{_shown(call)} fails: {type(error).__name__}: {reason}{line_of_user(error)}",
+        f"{_shown(call)} fails: {type(error).__name__}: {error}{line_of_user(error)}",
         key=_place(model, call, key),
         remedy=str(facts),
     )

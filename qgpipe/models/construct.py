@@ -12,7 +12,7 @@ from torch import nn
 
 from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import Spec, as_spec, is_spec_mapping
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, shown
 from qgpipe.models.configurable import Configurable
 from qgpipe.models.function import Function
 
@@ -26,12 +26,11 @@ def joined_key(prefix: str | None, key: str | None) -> str | None:
 
 @contextmanager
 def under(prefix: str) -> Iterator[None]:
-    """Put ``prefix`` before the key of a ``ConfigError`` raised in the block, on one line."""
+    """Put ``prefix`` before the key of a ``ConfigError`` raised in the block."""
     try:
         yield
     except ConfigError as error:
         error.key = joined_key(prefix, error.key)
-        error.problem = " ".join(error.problem.split())
         raise
 
 
@@ -82,7 +81,7 @@ def construct(
             return kind
         if not callable(kind) or (inspect.isclass(kind) and not issubclass(kind, nn.Module)):
             raise ConfigError(
-                f"{kind!r} is not a torch.nn.Module type or a function",
+                f"{shown(kind)} is not a torch.nn.Module type or a function",
                 remedy="name a layer such as torch_geometric.nn.SAGEConv",
             )
     if inspect.isclass(kind) and issubclass(kind, Configurable) and "definition" in vars(kind):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from qgpipe.config.spec import build_object
-from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.errors import ConfigError, TrainingError, shown
 from qgpipe.models.storage import load_weights
 from qgpipe.training.outputs import as_heads
 from qgpipe.user_code import line_of_user
@@ -31,7 +31,9 @@ def build_criterion(value: Any, key: str = "criterion") -> Criterion:
     criterion = build_object(value, key)
     if not callable(criterion):
         raise ConfigError(
-            f"{criterion!r} cannot be called", key=key, remedy="name a function (outputs, data)"
+            f"{shown(criterion)} cannot be called",
+            key=key,
+            remedy="name a function (outputs, data)",
         )
     return criterion
 

@@ -301,7 +301,7 @@ class Trainer:
                 part.load_state_dict(state["parts"][name])
         except (RuntimeError, ValueError, KeyError) as error:
             raise TrainingError(
-                f"the checkpoint does not fit: {' '.join(str(error).split())}",
+                f"the checkpoint does not fit: {error}",
                 where=str(self.checkpoints.folder),
                 remedy="the code has changed since; delete the folder to start anew",
             ) from error

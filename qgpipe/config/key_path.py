@@ -12,12 +12,13 @@ from qgpipe.config.tags import SWEEP_TAGS
 Path = tuple[str | int, ...]
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_PLACE = re.compile("[0-9]{1,9}")
 
 
 def parse_key(text: str) -> Path:
     """The steps of a dotted key; list places are numbers, ``a[0].b`` or ``a.0.b``."""
     steps = [name or index for name, index in _STEP.findall(text)]
-    return tuple(int(step) if step.isdigit() else step for step in steps)
+    return tuple(int(step) if _PLACE.fullmatch(step) else step for step in steps)
 
 
 def format_key(path: Path) -> str:

@@ -8,6 +8,7 @@ the settings that shape them differ, named for the swept keys that make the diff
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,13 @@ from qgpipe.config.key_path import Path, format_key
 from qgpipe.config.resolve import data_sources, resolve_config
 from qgpipe.config.run_names import point_name, short_keys
 from qgpipe.config.sections import FORMATS, stage_section
+from qgpipe.config.sweep_values import MOST_RUNS
 from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
 from qgpipe.config.tuned import check_tuning
 from qgpipe.errors import ConfigError
 
 FOLD: Path = ("data", "fold")
+_LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
 COMPARING = ("sweep", "folds")  # the stages that make tables over several runs
 
 
@@ -57,6 +60,7 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
     try:
         swept = dimensions(raw)
         swept += _folds(raw, swept)
+        _refuse_many(swept)
         places = list(points(swept))
         values = [_values(swept, place) for place in places]
         configs = [resolve_config(_with_values(raw, some)) for some in values]
@@ -86,7 +90,18 @@ def _folds(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> list[Dimension
     folds = data.get("folds")
     if not isinstance(folds, int) or isinstance(folds, bool) or data.get("fold") is not None:
         return []
-    return [Dimension(FOLD, list(range(1, folds + 1)))] if folds > 1 else []
+    return [Dimension(FOLD, list(range(1, folds + 1)))] if 1 < folds <= MOST_RUNS else []
+
+
+def _refuse_many(swept: Sequence[Dimension]) -> None:
+    counts = [len(dimension.values) for dimension in swept]
+    if (runs := math.prod(counts)) > MOST_RUNS:
+        keys = ", ".join(format_key(dimension.path) for dimension in swept)
+        raise ConfigError(
+            f"{' x '.join(map(str, counts))} values are {runs:,} runs; {MOST_RUNS:,} are the most",
+            key=keys,
+            remedy="take fewer values, or search with 'tune'",
+        )
 
 
 def _refuse_tuning(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> None:
@@ -137,6 +152,12 @@ def _named(
     for i, config in enumerate(configs):
         variant = {kind: of_runs[i] or None for kind, of_runs in variants.items()}
         config["name"] = f"{base}-{full[i]}"
+        if len(config["name"]) > _LONGEST_NAME:
+            raise ConfigError(
+                f"the name '{config['name']}' of a run is too long for its files",
+                key="name",
+                remedy=f"make it {len(config['name']) - _LONGEST_NAME} characters shorter",
+            )
         config["data"]["variant"] = variant if any(variant.values()) else None
         point = {d.path: d.values[k] for d, k in zip(swept, places[i], strict=True)}
         along = {format_key(path): v for path, v in values[i].items() if path not in point}

@@ -10,18 +10,29 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import math
 import numbers
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from qgpipe.config.objects import PARTIAL, is_partial
 from qgpipe.errors import ConfigError, shown
 
-_WALKED = {"properties", "items", "additionalProperties", "required", "$ref", "anyOf", "default"}
+_WALKED = {
+    "properties", "patternProperties", "items", "additionalProperties", "required", "$ref",
+    "anyOf", "default",
+}  # fmt: skip
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_HALVES = re.compile("[\ud800-\udfff]")  # of characters, which no file can hold
+_LARGEST = 2**63 - 1
+_LONGEST_PATH = 1000  # characters: a system takes some 4,000 bytes in all
+# Which numbers a key takes beside those that are finite (x-numbers).
+FINITE, INFINITE, ANY = "finite", "infinite", "any"
 _PLAIN = (str, bool, int, float, list, tuple, Mapping, type(None))
 
 
@@ -49,7 +60,7 @@ def validate(value: Any, definition: str | None = None, key: str = "") -> Any:
     or a value of the wrong type or range.
     """
     part = schema() if definition is None else schema()["$defs"][definition]
-    return _walk(value, part, key)
+    return _walk(value, part, key, FINITE)
 
 
 def resolve_part(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,28 +80,30 @@ def _branch(value: Any, part: dict[str, Any]) -> dict[str, Any]:
     return {**chosen, **{k: v for k, v in part.items() if k != "anyOf"}}
 
 
-def _walk(value: Any, part: Mapping[str, Any], key: str) -> Any:
+def _walk(value: Any, part: Mapping[str, Any], key: str, numbers_around: str) -> Any:
+    """``value`` as ``part`` wants it; ``numbers_around``: those that free arguments may hold."""
     part = resolve_part(part)
+    around = part.get("x-numbers", numbers_around)
     if is_partial(value) and "pyobject" in _types(part):
-        return {PARTIAL: _walk(value[PARTIAL], definition("constructor"), key)}
+        return {PARTIAL: _walk(value[PARTIAL], definition("constructor"), key, around)}
     if "anyOf" in part:
         part = _branch(value, part)
     value = _coerce(value, part)
     _check(value, part, key)
     if isinstance(value, Mapping):
         return (
-            _walk_mapping(value, part, key)
+            _walk_mapping(value, part, key, around)
             if "properties" in part
-            else _walk_free(value, part, key)
+            else _walk_free(value, part, key, around)
         )
     if isinstance(value, list | tuple):
         if "items" in part:
-            return [_walk(v, part["items"], f"{key}[{i}]") for i, v in enumerate(value)]
-        return _numbers(value)
+            return [_walk(v, part["items"], f"{key}[{i}]", around) for i, v in enumerate(value)]
+        return _free(value, key, around)
     return value
 
 
-def _walk_mapping(value: Mapping, part: dict[str, Any], key: str) -> dict[str, Any]:
+def _walk_mapping(value: Mapping, part: dict[str, Any], key: str, around: str) -> dict[str, Any]:
     properties = part["properties"]
     result: dict[str, Any] = {}
     for name in value:
@@ -115,26 +128,60 @@ def _walk_mapping(value: Mapping, part: dict[str, Any], key: str) -> dict[str, A
             if given is None:
                 result[name] = None
                 continue
-        result[name] = _walk(given, sub, path)
+        result[name] = _walk(given, sub, path, around)
     return result
 
 
-def _walk_free(value: Mapping, part: dict[str, Any], key: str) -> dict[Any, Any]:
+def _walk_free(value: Mapping, part: dict[str, Any], key: str, around: str) -> dict[Any, Any]:
     inner = part.get("additionalProperties")
     if isinstance(inner, Mapping):
-        return {str(k): _walk(v, inner, f"{key}.{k}") for k, v in value.items()}
-    return _numbers(value)
+        _check_names(value, key)
+        return {str(k): _walk(v, inner, f"{key}.{k}", around) for k, v in value.items()}
+    return _free(value, key, around)
 
 
-def _numbers(value: Any) -> Any:
+def _free(value: Any, key: str, allowed: str) -> Any:
     """Free arguments: strings with an exponent, and NumPy's numbers, become Python's numbers."""
-    if isinstance(value, str):
-        return float(value) if _EXPONENT.fullmatch(value) else value
     if isinstance(value, Mapping):
-        return {k: _numbers(v) for k, v in value.items()}
+        _check_names(value, key)
+        return {k: _free(v, f"{key}.{k}", allowed) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_numbers(v) for v in value]
-    return _python_number(value)
+        return [_free(v, f"{key}[{i}]", allowed) for i, v in enumerate(value)]
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = float(value)
+    elif isinstance(value, str):
+        if not value.isascii() and _HALVES.search(value):
+            raise ConfigError(f"{shown(value)} is no text", key=key)
+    else:
+        value = _python_number(value)
+    _check_number(value, key, allowed)
+    return value
+
+
+def _check_names(value: Mapping, key: str) -> None:
+    """Raise ``ConfigError`` unless the keys are all of one kind, as those of JSON are."""
+    text = all(isinstance(k, str) for k in value)
+    if text:
+        wrong = [k for k in value if _CONTROL.search(k)]
+    else:
+        kinds = str if any(isinstance(k, str) for k in value) else int | float
+        wrong = [k for k in value if not isinstance(k, kinds)]
+    if wrong:
+        remedy = "give it another name" if text else "write it in quotes"
+        raise ConfigError(f"{shown(wrong[0])} is no name of a key", key=key or None, remedy=remedy)
+
+
+def _check_number(value: Any, key: str, allowed: str, most: int = _LARGEST) -> None:
+    """Raise ``ConfigError`` for a number that no computation can use."""
+    if isinstance(value, float) and not math.isfinite(value):
+        if allowed == FINITE or (math.isnan(value) and allowed != ANY):
+            raise ConfigError(f"expected a finite number, got {value}", key=key or None)
+    elif isinstance(value, int) and not -_LARGEST <= value <= most:
+        raise ConfigError(
+            f"expected an integer of 64 bits, got {shown(value)}",
+            key=key or None,
+            remedy=f"at most {most}",
+        )
 
 
 def _python_number(value: Any) -> Any:
@@ -152,13 +199,13 @@ def _coerce(value: Any, part: Mapping[str, Any]) -> Any:
         return os.fspath(value)
     if not isinstance(value, str) or "string" in types or not {*types} & {"integer", "number"}:
         return value
-    try:
+    with suppress(ValueError):
+        if "number" in types:
+            return float(value)
         number = float(value)
-    except ValueError:
-        return value
-    if "number" in types:
-        return number
-    return int(number) if number.is_integer() else value
+        if number.is_integer():  # 1e9; of 9007199254740993 a float is another number
+            return int(value) if value.strip("+- ").isdecimal() else int(number)
+    return value
 
 
 def _types(part: Mapping[str, Any]) -> list[str]:
@@ -180,10 +227,21 @@ def _validator_class() -> Any:
             "pyobject": lambda _, v: not isinstance(v, _PLAIN),
         }
     )
-    return extend(Draft202012Validator, type_checker=checker)
+    return extend(Draft202012Validator, {"pattern": _check_pattern}, type_checker=checker)
+
+
+def _check_pattern(_validator: Any, pattern: str, value: Any, _part: Any) -> Iterator[Any]:
+    """As in ECMA, which JSON Schema refers to: ``$`` does not stand before a line break."""
+    from jsonschema import ValidationError
+
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 def _check(value: Any, part: Mapping[str, Any], key: str) -> None:
+    _check_number(value, key, part.get("x-numbers", FINITE), max(_LARGEST, part.get("maximum", 0)))
+    if isinstance(value, str):
+        _check_text(value, part, key)
     own = {k: v for k, v in part.items() if k not in _WALKED}
     if types := _types(part):
         own["type"] = types
@@ -196,6 +254,21 @@ def _check(value: Any, part: Mapping[str, Any], key: str) -> None:
         )
 
 
+def _check_text(value: str, part: Mapping[str, Any], key: str) -> None:
+    """Raise ``ConfigError`` for a name or a path that something on its way cannot hold."""
+    problem = remedy = None
+    line = " ".join(value.split("\n")).replace("\t", " ") if part.get("x-text") else value
+    if found := _CONTROL.search(line):
+        problem, remedy = f"{found[0]!a} may not stand here", "remove it"
+    elif "x-path" in part and len(value) > _LONGEST_PATH:
+        problem, remedy = f"a path of {len(value):,} characters is too long", "give a shorter one"
+    elif part.get("x-path") == "output" and (found := re.search("[{}]", value)):
+        problem = f"'{found[0]}' may not stand in the name of an output folder"
+        remedy = "write the name out; the runs of a sweep have folders of their own"
+    if problem is not None:
+        raise ConfigError(f"{problem}, got {shown(value)}", key=key or None, remedy=remedy)
+
+
 def _expectation(part: Mapping[str, Any], value: Any) -> str:
     if "enum" in part:
         return "one of " + ", ".join(map(str, part["enum"]))
@@ -204,7 +277,8 @@ def _expectation(part: Mapping[str, Any], value: Any) -> str:
              "boolean": "true or false", "null": "null"}  # fmt: skip
     bounds = {"minimum": "at least {}", "maximum": "at most {}", "exclusiveMinimum": "above {}",
               "exclusiveMaximum": "below {}", "minItems": "with {} entries or more",
-              "maxItems": "with {} entries at most", "minProperties": "with {} keys or more",
+              "maxItems": "with {} entries at most", 
+              "minProperties": "with {} keys or more", "propertyNames": "whose keys are text",
               "pattern": "that matches {}"}  # fmt: skip
     types = _types(part)
     # If the type is right, a bound is broken: then the other types need no mention.
@@ -218,6 +292,8 @@ def _expectation(part: Mapping[str, Any], value: Any) -> str:
     ]
     if "minLength" in part and value == "":
         limits.append("that is not empty")
+    elif isinstance(value, str) and len(value) > part.get("maxLength", len(value)):
+        limits = [f"of at most {part['maxLength']} characters"]
     return " ".join([text, *([] if others else [" and ".join(limits)])]).strip()
 
 

@@ -68,7 +68,7 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
         unknown = set(value) - SPEC_KEYS
         if "type" not in value or unknown:
             raise ConfigError(
-                f"expected a mapping with 'type', 'args', 'kwargs', got keys {sorted(value)}",
+                f"expected a mapping with 'type', 'args', 'kwargs', got keys {shown(list(value))}",
                 key=key,
             )
         target, args, kwargs = value["type"], value.get("args"), value.get("kwargs")
@@ -82,7 +82,8 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
         target, args, kwargs = value, None, None
     if args is not None and (isinstance(args, str) or not isinstance(args, Sequence)):
         raise ConfigError(f"args must be a list, got {shown(args)}", key=key, remedy=_NULL)
-    if kwargs is not None and not isinstance(kwargs, Mapping):
+    named = isinstance(kwargs, Mapping) and all(isinstance(name, str) for name in kwargs)
+    if kwargs is not None and not named:
         raise ConfigError(f"kwargs must be a mapping, got {shown(kwargs)}", key=key, remedy=_NULL)
     target = import_object(target, key)
     if not callable(target):

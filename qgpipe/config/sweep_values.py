@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ _KEYS = {
     "!random_uniform": {"start", "stop", "log", "size"},
 }
 _OPTIONAL = {"step", "log", "size"}
+MOST_RUNS = 5_000  # of a configuration; Snakemake would take minutes to plan more
 _DIGITS = 6  # of a drawn number: enough for any setting, and readable in a name
 _DRAWN = 5
 
@@ -33,6 +35,7 @@ def values_of(tag: str, given: Mapping[str, Any], key: str, seed: int) -> list[A
             raise ConfigError(
                 "!sweep has no values", key=key, remedy="give a list: {values: [1, 2]}"
             )
+        _refuse_many(len(values), key)
         return list(values)
     start, stop = (_number(given, name, key) for name in ("start", "stop"))
     if tag == "!range":
@@ -51,6 +54,15 @@ def check_keys(
         raise ConfigError(f"{tag} has no key '{unknown[0]}'", key=key, remedy=remedy)
 
 
+def _refuse_many(count: int, key: str) -> None:
+    if count > MOST_RUNS:
+        raise ConfigError(
+            f"{count:,} values are that many runs, and {MOST_RUNS:,} are the most",
+            key=key,
+            remedy="take fewer values",
+        )
+
+
 def _range(start: Decimal, stop: Decimal, step: Any, key: str) -> list[int | float]:
     """From ``start`` in steps to ``stop``, which is reached if a step ends there.
 
@@ -67,7 +79,9 @@ def _range(start: Decimal, stop: Decimal, step: Any, key: str) -> list[int | flo
             key=key,
             remedy="give a step that is not zero and has the right sign",
         )
-    values = [start + i * width for i in range(int((stop - start) / width) + 1)]
+    count = int(((stop - start) / width).min(Decimal(sys.maxsize))) + 1
+    _refuse_many(count, key)
+    values = [start + i * width for i in range(count)]
     whole = _is_whole(start, stop, width)
     return [int(value) if whole else float(value) for value in values]
 
@@ -77,7 +91,7 @@ def _uniform(
 ) -> list[float]:
     low, high, log = float(start), float(stop), given.get("log", False)
     size = given.get("size", _DRAWN)
-    if not isinstance(size, int) or size < 1:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ConfigError(
             f"!random_uniform: size is {shown(size)}", key=key, remedy="use 5, for one"
         )
@@ -87,6 +101,7 @@ def _uniform(
             key=key,
             remedy="start is below stop, and above 0 with log: true",
         )
+    _refuse_many(size, key)
     generator = random.Random(f"{seed}/{key}")
     shares = [generator.random() for _ in range(size)]
     if log:

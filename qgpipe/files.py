@@ -137,13 +137,19 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """The JSON value in ``path``. Raises ``DataError`` if the file is missing or damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError:
         raise DataError(f"no such file: {path}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # ValueError: also of text that is not UTF-8
         raise DataError(
-            f"{path} is damaged: {error}", remedy="delete it and run the pipeline again"
+            f"{path} is damaged: {str(error)[:200]}", remedy="delete it and run the pipeline again"
         ) from None
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def sha256(path: str | Path) -> str:

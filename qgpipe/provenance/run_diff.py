@@ -9,9 +9,9 @@ from typing import Any
 
 from qgpipe.config.load import load_config
 from qgpipe.errors import DataError
-from qgpipe.files import read_json
 from qgpipe.provenance.differences import ABSENT, differences
 from qgpipe.provenance.record import Record, find_record, read_record, unreadable
+from qgpipe.report.result_files import read_metrics, read_summary
 
 _ABOUT_TRAINING = ("best_epoch", "best_score", "epochs", "stopped_by", "parameters", "seconds",
                    "graphs_per_second")  # fmt: skip
@@ -86,18 +86,12 @@ class Run:
         """Test metrics, and how training went. Raises ``DataError`` for damaged files."""
         found: dict[str, Any] = {}
         if (metrics := self.folder / "test" / "metrics.json").exists():
-            try:
-                content = read_json(metrics)
-                found["test loss_avg"] = content["loss"]["loss_avg"]
-                found |= {f"test {name}": value for name, value in content["metrics"].items()}
-            except (KeyError, TypeError, AttributeError):
-                raise DataError(
-                    f"{metrics} does not hold test metrics",
-                    remedy="delete it, and let snakemake make it again",
-                ) from None
+            content = read_metrics(metrics)
+            found["test loss_avg"] = content["loss"]["loss_avg"]
+            found |= {f"test {name}": value for name, value in content["metrics"].items()}
         if (summary := self.folder / "summary.json").exists():
-            content = read_json(summary)
-            found |= {name: content[name] for name in _ABOUT_TRAINING if name in content}
+            content = read_summary(summary)
+            found |= {name: content[name] for name in _ABOUT_TRAINING}
         return found
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 from qgpipe import paths
 from qgpipe.config.load import load_config
 from qgpipe.config.run_names import value_name
-from qgpipe.files import atomic_path, read_json
+from qgpipe.files import atomic_path
+from qgpipe.report.result_files import read_metrics, read_summary
 
 Places = Mapping[str, Mapping[str, Any]]
 
@@ -31,8 +32,8 @@ def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | Non
     summaries, rows = {}, []
     for name in places:
         config = {"training": {"path": str(folder)}}
-        summaries[name] = read_json(paths.summary(config, name))
-        metrics = read_json(paths.metrics(config, name))
+        summaries[name] = read_summary(paths.summary(config, name))
+        metrics = read_metrics(paths.metrics(config, name))
         rows.append(
             {
                 "run": name,

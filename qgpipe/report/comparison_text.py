@@ -12,6 +12,7 @@ from qgpipe import paths
 from qgpipe.config.runs import Run
 from qgpipe.errors import DataError
 from qgpipe.report.comparison import DEVIATION, MEAN
+from qgpipe.report.result_files import Kind, read_table, rerun
 
 _MOST = 10  # rows of a table on a screen
 
@@ -25,19 +26,31 @@ def comparison_text(runs: Sequence[Run]) -> str:
     lines = [f"{base}: {len(runs)} runs"]
     if any(run.point for run in runs):
         file = paths.sweep_table(config, base)
-        lines += [*_ranking(_read(file)), f"  table    {file}"]
+        table = _read(file, "compare_runs", ("run",))
+        lines += [*_ranking(table), f"  table    {file}"]
         lines.append(f"  figure   {paths.sweep_figure(config, base)}")
     if len({run.fold for run in runs}) > 1:
         file = paths.folds_table(config, base)
-        lines += [*_folds(_read(file)), f"  table    {file}"]
+        table = _read(file, "compare_folds", ("run", "fold"))
+        lines += [*_folds(table), f"  table    {file}"]
         lines.append(f"  figure   {paths.folds_figure(config, base)}")
     return "\n".join(lines)
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _read(file: Path, rule: str, required: Sequence[str]) -> pd.DataFrame:
     if not file.exists():
         raise DataError(f"{file} is not there yet", remedy="run the pipeline first")
-    return pd.read_csv(file, dtype={"fold": str})
+    table = read_table(file, rule, required, _kind)
+    if table.empty:
+        raise DataError(f"{file} has no runs", remedy=rerun(rule))
+    return table
+
+
+def _kind(column: str) -> Kind:
+    if column in ("run", "fold"):
+        return "text"
+    reached = column.startswith(("val_", "test_")) or column in ("rank", "best_epoch", "epochs")
+    return "number" if reached else "uniform"
 
 
 def _ranking(table: pd.DataFrame) -> list[str]:

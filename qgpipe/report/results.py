@@ -10,9 +10,20 @@ from typing import Any
 import pandas as pd
 
 from qgpipe.errors import DataError
-from qgpipe.files import read_json
+from qgpipe.report.result_files import (
+    DATASET,
+    SPLIT,
+    Kind,
+    read_metrics,
+    read_summary,
+    read_table,
+    require_epochs,
+    rerun,
+)
+from qgpipe.shapes import read_shaped
 
 _HISTORY = ("epoch", "train_loss_avg", "train_loss_min", "train_loss_max", "lr")
+_PREDICTED = re.compile(r"(task\d+_)?(target|output|predicted)(_\d+)?")
 _VALIDATION = ("val_loss_avg", "val_loss_min", "val_loss_max")
 
 
@@ -32,21 +43,21 @@ class RunResults:
     def history(self) -> pd.DataFrame:
         """A row an epoch: ``epoch``, training losses, ``lr`` and any ``val_`` columns, as numbers.
 
-        What is not a number is NaN, except for an epoch: that raises. Where there are
-        validation losses there are their mean, lowest and highest.
+        What a validator of the user's gave as text is NaN. Where there are validation losses there
+        are their mean, lowest and highest.
         """
         path = self.run_folder / "history.csv"
-        table = _read_table(path, _HISTORY, "train_run").apply(pd.to_numeric, errors="coerce")
-        if any(name in table for name in _VALIDATION):
-            _require(path, "column", _VALIDATION, table, "train_run")
-        if table["epoch"].isna().any():
-            raise DataError(f"{path} has an epoch without a number", remedy=_rerun("train_run"))
-        return table
+        table = read_table(path, "train_run", _HISTORY, _kind_in_history)
+        if (some := [name for name in _VALIDATION if name in table]) and len(some) < 3:
+            missing = next(name for name in _VALIDATION if name not in table)
+            raise DataError(f"{path} has no column '{missing}'", remedy=rerun("train_run"))
+        require_epochs(table, path, self.summary["epochs"])
+        return table.apply(pd.to_numeric, errors="coerce")
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """``summary.json``."""
-        return _read_mapping(self.run_folder / "summary.json", ("best_epoch",), "train_run")
+        return read_summary(self.run_folder / "summary.json")
 
     @property
     def best_epoch(self) -> int | None:
@@ -60,20 +71,31 @@ class RunResults:
         try:
             return path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise DataError(f"no such file: {path}", remedy=_rerun("train_run")) from None
+            raise DataError(f"no such file: {path}", remedy=rerun("train_run")) from None
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be read: {error.strerror}", remedy=rerun("train_run")
+            ) from None
         except UnicodeDecodeError as error:
-            raise DataError(f"{path} is damaged: {error}", remedy=_rerun("train_run")) from None
+            raise DataError(f"{path} is damaged: {error}", remedy=rerun("train_run")) from None
 
     @cached_property
     def test(self) -> dict[str, Any]:
         """``test/metrics.json``."""
-        keys = ("task", "num_graphs", "class_names", "confusion_matrix")
-        return _read_mapping(self.run_folder / "test" / "metrics.json", keys, "test_run")
+        return read_metrics(self.run_folder / "test" / "metrics.json")
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """A row a test graph: ``id`` (text), targets and outputs."""
-        return _read_table(self.run_folder / "test" / "predictions.csv", ("id",), "test_run")
+        path = self.run_folder / "test" / "predictions.csv"
+        table = read_table(path, "test_run", ("id",), _kind_in_predictions)
+        _require_ids(table["id"], path)
+        if len(table) != self.test["num_graphs"]:
+            raise DataError(
+                f"{path} has {len(table)} graphs, metrics.json says {self.test['num_graphs']}",
+                remedy=rerun("test_run"),
+            )
+        return table
 
     @property
     def target_columns(self) -> list[str]:
@@ -83,9 +105,7 @@ class RunResults:
     @cached_property
     def dataset(self) -> dict[str, Any]:
         """``dataset.json``."""
-        return _read_mapping(
-            self.dataset_json, ("num_graphs", "target", "class_names", "sizes"), "preprocess"
-        )
+        return read_shaped(self.dataset_json, DATASET, rerun("gather_dataset"))
 
     def class_name(self, code: int) -> str:
         """What the data calls the class ``code``, else ``class <code>``."""
@@ -94,33 +114,24 @@ class RunResults:
     @cached_property
     def split(self) -> dict[str, Any]:
         """``split.json``."""
-        return _read_mapping(self.split_json, ("class_counts",), "split")
+        return read_shaped(self.split_json, SPLIT, rerun("split_samples"))
 
 
-def _read_table(path: Path, columns: tuple[str, ...], rule: str) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype={"id": str})
-    except FileNotFoundError:
-        raise DataError(f"no such file: {path}") from None
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}", remedy=_rerun(rule)) from None
-    _require(path, "column", columns, table, rule)
-    return table
+def _kind_in_history(column: str) -> Kind:
+    return "known" if column in _HISTORY else "uniform"
 
 
-def _read_mapping(path: Path, keys: tuple[str, ...], rule: str) -> dict[str, Any]:
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise DataError(f"{path} is damaged: not a mapping", remedy=_rerun(rule))
-    _require(path, "key", keys, value, rule)
-    return value
+def _kind_in_predictions(column: str) -> Kind:
+    return "number" if _PREDICTED.fullmatch(column) else "text"
 
 
-def _require(path: Path, kind: str, wanted: tuple[str, ...], present: Any, rule: str) -> None:
-    missing = [f"'{name}'" for name in wanted if name not in present]
-    if missing:
-        raise DataError(f"{path} has no {kind} {', '.join(missing)}", remedy=_rerun(rule))
-
-
-def _rerun(rule: str) -> str:
-    return f"make it again with --forcerun {rule}"
+def _require_ids(ids: pd.Series, path: Path) -> None:
+    """Raise ``DataError`` unless every graph has an id of its own, ``store/index``."""
+    bad = ~ids.astype(str).str.fullmatch(r".+/[0-9]{1,18}") | ids.duplicated()
+    if bad.any():
+        place = int(bad.to_numpy().argmax())
+        why = "there twice" if ids.duplicated().iloc[place] else "no id of a graph"
+        raise DataError(
+            f"{path}, line {place + 2}: {str(ids.iloc[place])[:40]!r} is {why}",
+            remedy=rerun("test_run"),
+        )

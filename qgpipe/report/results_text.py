@@ -7,18 +7,19 @@ from typing import Any
 
 from qgpipe import paths
 from qgpipe.errors import DataError
-from qgpipe.files import read_json
+from qgpipe.report.result_files import read_metrics, read_summary
 
 
 def results_text(config: Mapping[str, Any]) -> str:
     """Test metrics beside the baseline, how training ended, and where the files are.
 
-    Raises ``DataError`` if the run of the resolved ``config`` has not finished.
+    Raises ``DataError`` if the run of the resolved ``config`` has not finished, or if its results
+    are damaged.
     """
     metrics_file, folder = paths.metrics(config), paths.run_folder(config)
     if not metrics_file.exists():
         raise DataError(f"{metrics_file} is not there yet", remedy="run the pipeline first")
-    metrics, summary = read_json(metrics_file), read_json(paths.summary(config))
+    metrics, summary = read_metrics(metrics_file), read_summary(paths.summary(config))
     baseline = metrics["baseline"] or {"method": "", "loss": {}, "metrics": {}}
     rows = [("test metric", "model", baseline["method"])]
     for kind, names in (("loss", ["loss_avg"]), ("metrics", list(metrics["metrics"]))):
@@ -49,5 +50,7 @@ def results_text(config: Mapping[str, Any]) -> str:
     )
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _number(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value:.4g}"

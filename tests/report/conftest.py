@@ -131,14 +131,19 @@ def write_results(
     """Write the result files of a small run to ``folder``."""
     (folder / "run" / "test").mkdir(parents=True, exist_ok=True)
     (folder / "run" / "config.yaml").write_text(config)
-    pd.DataFrame(history).to_csv(folder / "run" / "history.csv", index=False)
-    pd.DataFrame(predictions).to_csv(folder / "run/test/predictions.csv", index=False)
-    part = write_chains(folder / "a.safetensors", len(predictions["id"]))
+    pd.DataFrame(history).to_csv(folder / "run" / "history.csv", index=False, na_rep="nan")
+    ids = [one if "/" in str(one) else f"a/{one}" for one in predictions["id"]]
+    pd.DataFrame({**predictions, "id": ids}).to_csv(
+        folder / "run/test/predictions.csv", index=False
+    )
+    graphs, epochs = len(predictions["id"]), len(history["epoch"])
+    best_epoch = min(best_epoch, epochs) if best_epoch and epochs else None
+    part = write_chains(folder / "a.safetensors", graphs)
     for path, value in (
-        ("run/summary.json", {**SUMMARY, "best_epoch": best_epoch}),
-        ("run/test/metrics.json", metrics),
-        ("dataset.json", {"parts": [part], **dataset}),
-        ("split.json", split),
+        ("run/summary.json", {**SUMMARY, "best_epoch": best_epoch, "epochs": epochs}),
+        ("run/test/metrics.json", {**METRICS, **metrics, "num_graphs": graphs}),
+        ("dataset.json", {"parts": [part], **DATASET, **dataset}),
+        ("split.json", {**SPLIT, **split}),
     ):
         (folder / path).write_text(json.dumps(value))
     return RunResults(folder / "run", folder / "dataset.json", folder / "split.json")
@@ -158,7 +163,7 @@ def _long_history(epochs: int, metrics: int) -> dict[str, Any]:
         for kind, factor in (("avg", 1), ("min", 0.1), ("max", 30))
     }
     values = {f"val_metric_{k}_with_a_rather_long_name": falling * k for k in range(metrics)}
-    return {"epoch": np.arange(epochs), **losses, **values, "lr": falling}
+    return {"epoch": np.arange(epochs) + 1, **losses, **values, "lr": falling}
 
 
 def _classes(names: list[str] | None, count: int) -> dict[str, Any]:

@@ -20,6 +20,27 @@ from qgpipe.report.comparison_text import comparison_text
 SWEEP = [("lr=0.1", None, 0.5, 0.6), ("lr=0.01", None, 0.3, 0.9), ("lr=0.001", None, 0.4, 0.7)]
 FOLDS = [("", 1, 0.5, 0.6), ("", 2, 0.3, 0.9), ("", 3, 0.4, 0.9)]
 
+SUMMARY = {
+    "best_epoch": 4,
+    "epochs": 9,
+    "stopped_by": "num_epochs",
+    "seconds": 2.5,
+    "graphs_per_second": None,
+    "parameters": 7,
+    "device": "cpu",
+    "checkpoints": "checkpoints/0123456789abcdef",
+    "versions": {},
+}
+METRICS = {
+    "run": "study",
+    "num_graphs": 10,
+    "task": "other",
+    "loss": {"loss_avg": 0.2, "loss_min": 0.1, "loss_max": None},
+    "baseline": None,
+    "class_names": None,
+    "confusion_matrix": None,
+}
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -32,9 +53,9 @@ def write(tmp_path):
             name = "-".join(filter(None, ["study", ",".join(filter(None, [label, ending]))]))
             folder = tmp_path / name
             (folder / "test").mkdir(parents=True)
-            summary = {"best_epoch": 4, "epochs": 9, "metric": metric, "best_score": score}
+            summary = {**SUMMARY, "metric": metric, "best_score": score}
             (folder / "summary.json").write_text(json.dumps(summary))
-            tested = {"loss": {"loss_avg": 0.2}, "metrics": {"accuracy": accuracy}}
+            tested = {**METRICS, "metrics": {"accuracy": accuracy}}
             (folder / "test/metrics.json").write_text(json.dumps(tested))
             (folder / "config.yaml").write_text(json.dumps({"early_stopping": stopping}))
             point = {"training.lr": float(label[3:])} if label else {}

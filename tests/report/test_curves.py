@@ -8,7 +8,7 @@ from qgpipe.report import style
 from qgpipe.report.curves import learning_rate, loss, metrics
 
 HISTORY = {
-    "epoch": [0, 1, 2],
+    "epoch": [1, 2, 3],
     "train_loss_avg": [1.0, 0.7, 0.5],
     "train_loss_min": [0.8, 0.5, 0.4],
     "train_loss_max": [1.3, 0.9, 0.8],
@@ -87,7 +87,7 @@ def test_a_wide_band_does_not_flatten_the_curve(results):
 )
 def test_every_mean_loss_lies_within_the_axis(results, losses, spread):
     history = {
-        "epoch": range(len(losses)),
+        "epoch": range(1, len(losses) + 1),
         "train_loss_avg": losses,
         "train_loss_min": [value - spread for value in losses],
         "train_loss_max": [value + spread for value in losses],
@@ -101,13 +101,13 @@ def test_a_single_epoch_shows_dots_and_a_bar_for_each_band(results):
     history = {name: values[:1] for name, values in HISTORY.items()}
     axes = loss(results(history=history)).axes[0]
     assert lines(axes)["training"].get_markevery().tolist() == [True]
-    assert axes.collections[1].get_segments()[0].tolist() == [[0, 0.8], [0, 1.3]]
+    assert axes.collections[1].get_segments()[0].tolist() == [[1, 0.8], [1, 1.3]]
 
 
 def test_a_lone_epoch_between_missing_ones_is_still_seen_in_a_long_history(results):
     values = np.ones(100)
     values[[49, 51]] = np.nan
-    history = {"epoch": range(100), **dict.fromkeys(list(HISTORY)[1:], values)}
+    history = {"epoch": range(1, 101), **dict.fromkeys(list(HISTORY)[1:], values)}
     marked = lines(loss(results(history=history)).axes[0])["training"].get_markevery()
     assert np.flatnonzero(marked).tolist() == [50]
 

@@ -61,8 +61,8 @@ def test_plot_writes_what_draw_draws(results, tmp_path):
 
 
 def test_nothing_is_written_when_one_figure_cannot_be_drawn(results, tmp_path):
-    run = results(dataset={"num_graphs": 1, "target": None, "class_names": None})
-    with pytest.raises(DataError, match=r"dataset\.json has no key 'sizes'"):
+    run = results(dataset={"sizes": None})
+    with pytest.raises(DataError, match=r"dataset\.json is damaged: 'sizes' is None, not"):
         plot_run(run.run_folder, run.dataset_json, run.split_json, tmp_path / "figures")
     assert not (tmp_path / "figures").exists()
 

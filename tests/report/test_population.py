@@ -4,7 +4,7 @@ import pytest
 from qgpipe.errors import DataError
 from qgpipe.report.population import sizes, targets
 
-DATASET = {"num_graphs": 5, "target": ["mass", "dimension"], "class_names": None, "sizes": {}}
+DATASET = {"num_graphs": 5, "target": ["mass", "dimension"], "class_names": None}
 REAL = {"class_counts": None}
 
 

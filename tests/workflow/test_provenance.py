@@ -105,7 +105,7 @@ def test_a_folder_without_a_run_cannot_be_compared(copy, capsys):
     ("file", "content", "problem"),
     [
         ("train.provenance.json", "{}", "is damaged or of another format"),
-        ("test/metrics.json", "[]", "does not hold test metrics"),
+        ("test/metrics.json", "[]", "is damaged: it is [], not a mapping"),
         ("summary.json", "{", "is damaged"),
         ("config.yaml", "a: [", "line 1"),
     ],

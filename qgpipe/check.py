@@ -214,6 +214,7 @@ def _known_classes(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Iter
 def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int]) -> Iterator[str]:
     loader = GraphLoader(dataset, batch_size=SAMPLE)
     check_fit(trainer.model, loader, trainer.apply_model, trainer.device, classes)
+    trainer.rehearse()
     batch = next(iter(loader)).to(trainer.device)
     loss = batch_loss(
         trainer.criterion, call_model(trainer.model, batch, trainer.apply_model), batch

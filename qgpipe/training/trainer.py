@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -54,6 +55,7 @@ from qgpipe.training.loggers import logger_specs, telling
 from qgpipe.training.optimisation import (
     build_optimizer,
     build_scheduler,
+    rehearse,
     require_plateau_mode,
     step_scheduler,
 )
@@ -135,9 +137,11 @@ class Trainer:
         With ``parallel`` the training is done by processes that this one starts, from which it
         then takes over the results; in a rank of a process group, by that group.
         """
+        by_hand = self._changed_by_hand()
         if is_to_launch(self.config):
             launch(_train, self.config, self.folder, train_loader, val_loader, watch)
-        if self.history.rows or self.training_pass.step:
+        is_second = bool(self.history.rows or self.training_pass.step)
+        if is_second:
             self._build()
         self._train_loader, self._val_loader, self._watch = train_loader, val_loader, watch
         self._progress = self.group.progress(self._num_epochs, self.folder)
@@ -146,11 +150,16 @@ class Trainer:
             self._check()
             self._complete()
             with self.group.writing(self.folder / ".training.lock"):
-                self._resume_or_seed()
+                goes_on = self._resume_or_seed()
+                if by_hand and (goes_on or is_second):
+                    self._warn_of_lost_weights()
                 told = self.config, self.folder, self.history.rows, self.group, self._progress.say
-                with telling(*told) as self._loggers:
-                    self._run_epochs()
-                    self._finish()
+                try:
+                    with telling(*told) as self._loggers:
+                        self._run_epochs()
+                        self._finish()
+                finally:
+                    self._known_marks = self._marks()
         return self.history.training(), self.history.validation()
 
     def run_test(self, test_loader: Any) -> pd.DataFrame:
@@ -234,9 +243,10 @@ class Trainer:
                 stopping.require(self.validator.columns)
         self._require_one_direction()
         logger_specs(config)  # their classes and arguments
-        self.history = History()
+        self._known_marks = self._marks()
+        self.history: History = History()
         self.selection = Selection(self.criterion, self.early_stopping)
-        self.training_pass = self._new_pass()
+        self.training_pass: TrainingPass = self._new_pass()
         self.epoch = 0
         self._best_written: int | None = None
 
@@ -259,6 +269,12 @@ class Trainer:
             raise TrainingError("early stopping needs a validation loader")
         with self.precision.autocast():
             check_fit(self.model, self._train_loader, self.apply_model, self.device)
+        self.rehearse()
+
+    def rehearse(self) -> None:
+        """Raise ``ConfigError`` if the optimizer or the schedule would fail in the training."""
+        groups = self.optimizer.param_groups
+        rehearse([p for group in groups for p in group["params"]], self.config["training"])
 
     def _complete(self) -> None:
         """Build what is derived from the model, now that it has met the data: sizes are known."""
@@ -282,8 +298,23 @@ class Trainer:
             self.average,
         )
 
-    def _resume_or_seed(self) -> None:
-        """Go to where an earlier process stopped, or to the start."""
+    def _changed_by_hand(self) -> bool:
+        return self._marks() != self._known_marks
+
+    def _marks(self) -> list[tuple[int, int]]:
+        """What changes with the weights of the model, and costs nothing to ask for."""
+        return [(id(value), value._version) for value in self.model.parameters()]
+
+    def _warn_of_lost_weights(self) -> None:
+        warnings.warn(
+            "the weights of trainer.model were changed by hand, and are not used: the training "
+            f"goes on after epoch {self.epoch} of {self.checkpoints.folder}; to start from yours, "
+            "move that folder away or choose another training.path, and give them to a new trainer",
+            stacklevel=3,
+        )
+
+    def _resume_or_seed(self) -> bool:
+        """Go to where an earlier process stopped, or to the start; returns whether one had."""
         training, trajectory = self.config["training"], self._trajectory()
         self.checkpoints = self.group.checkpoint_folder(
             paths.checkpoints(self.folder, trajectory.name),
@@ -294,7 +325,7 @@ class Trainer:
         state = self.checkpoints.load(self._num_epochs)
         if state is None:
             seed_everything(training["seed"])
-            return
+            return False
         self.epoch = state["epoch"]
         try:
             for name, part in self._parts().items():
@@ -309,6 +340,7 @@ class Trainer:
             self.validator.data = self.history.validation().drop(columns="epoch")
         restore_rng(state["rng"])
         logger.info("go on after epoch %d, step %d", self.epoch, self.training_pass.step)
+        return True
 
     def _trajectory(self) -> Trajectory:
         """What the state of this training belongs to."""

@@ -692,3 +692,35 @@ def test_two_trainings_in_one_folder_are_kept_apart(make_config, train):
         assert [file.name for file in folder.iterdir()] == [".training.lock"]
         train({**config, "name": "other"})
     train(config)
+
+
+def test_weights_that_were_loaded_by_hand_are_not_lost_in_silence(make_config, open_data, recwarn):
+    config = make_config()
+    trainer, loaders = Trainer(config), open_data(config)
+    first, _ = trainer.run_training(loaders.train, loaders.validation)
+    found, _ = Trainer(config).run_training(loaders.train, loaders.validation)
+    again, _ = trainer.run_training(loaders.train, loaders.validation)
+    assert found.equals(first) and again.equals(first)
+    lost = [w for w in recwarn if "by hand" in str(w.message)]
+    assert lost == []
+
+    other = {k: torch.zeros_like(v) for k, v in trainer.model.state_dict().items()}
+    for one in (trainer, Trainer(config)):
+        one.model.load_state_dict(other)
+        with pytest.warns(
+            UserWarning, match=r"changed by hand, and are not used.* after epoch 4"
+        ) as w:
+            assert one.run_training(loaders.train, loaders.validation)[0].equals(first)
+        assert w[0].filename == __file__
+
+
+def test_a_training_starts_from_weights_that_were_loaded_by_hand(make_config, open_data, recwarn):
+    frozen = {"num_epochs": 1, "optimizer_kwargs": {"lr": 0.0}}
+    config = make_config(training=frozen)
+    trainer, loaders = Trainer(config), open_data(config)
+    trainer.model.load_state_dict(
+        {name: torch.zeros_like(value) for name, value in trainer.model.state_dict().items()}
+    )
+    trainer.run_training(loaders.train, loaders.validation)
+    assert not any(value.any() for value in trainer.best_model().state_dict().values())
+    assert [w for w in recwarn if "by hand" in str(w.message)] == []

@@ -123,6 +123,15 @@ def os_error_of_user(error: Exception) -> QgpipeError | None:
     return mended
 
 
+def require_folder(path: str | Path) -> None:
+    """Raise ``DataError`` if ``path`` is not a folder, or not to be made or written to."""
+    there = _existing(Path(path).absolute())
+    if not there.is_dir():
+        raise DataError(f"{there} is a file, not a folder", remedy="name another one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"you may not write to {there}", remedy="name another folder")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` (UTF-8) to ``path``, atomically."""
     with atomic_path(path) as temporary:

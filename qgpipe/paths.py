@@ -96,6 +96,11 @@ def run_lock(config: Config, run: str | None = None) -> Path:
     return run_folder(config, run) / ".lock"
 
 
+def training_lock(folder: Path) -> Path:
+    """Lock of a training, within the ``folder`` of its run or trial."""
+    return folder / ".training.lock"
+
+
 def run_config(config: Config, run: str | None = None) -> Path:
     """The resolved configuration of a run, tags kept."""
     return run_folder(config, run) / "config.yaml"
@@ -155,6 +160,11 @@ def predicted(config: Config, run: str | None, store: str) -> Path:
 def exported(folder: Path) -> Path:
     """Where the model goes in files that others can read, within the ``folder`` of a run."""
     return folder / "export"
+
+
+def exported_files(folder: Path) -> tuple[Path, Path, Path]:
+    """Weights, configuration and program of an exported model, within the ``folder`` of exports."""
+    return folder / "model.safetensors", folder / "model.json", folder / "program.pt2"
 
 
 def figure(config: Config, run: str | None, name: str) -> Path:

@@ -24,6 +24,7 @@ from qgpipe.data.part_sections import described_stores
 from qgpipe.data.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
 from qgpipe.files import os_error_of_user
+from qgpipe.prediction.origin import require_no_other
 from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
 
 _VARIANTS = ("raw", "parts", "split")
@@ -257,6 +258,8 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         add_search_path(*folders)
         data = plan_data({name: run.config for name, run in runs.items()}, folders)
         predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
+        for name, run in runs.items():
+            require_no_other(run.config, predicted[name], folders)
     except QgpipeError as error:
         if isinstance(error, ConfigError):
             error.file = error.file or file

@@ -8,13 +8,14 @@ from typing import Any
 from safetensors.torch import save
 
 import qgpipe
+from qgpipe import paths
 from qgpipe.config.sections import stage_section
 from qgpipe.errors import DataError
-from qgpipe.files import atomic_path, read_json, write_json
+from qgpipe.files import atomic_path, read_json, require_folder, sha256, write_json
 from qgpipe.models import load_model, read_model_file
 from qgpipe.models.program import CannotExport, write_program
 from qgpipe.prediction.run_folder import RunFolder
-from qgpipe.provenance.record import Job, recorded
+from qgpipe.provenance.record import Job, read_record, recorded
 
 FORMAT = 1
 _FACTS = ("node_features", "graph_features", "class_names", "target_name", "attributes", "epoch")
@@ -28,8 +29,8 @@ def export(run: RunFolder, output: Path) -> str | None:
     if there is none. Raises ``DataError`` if the file of the model is damaged, or if ``output``
     holds the model of another run, and ``UntrustedName``.
     """
-    files = [output / "model.safetensors", output / "model.json"]
-    _require_own(run, files[1])
+    *files, program = paths.exported_files(output)
+    _require_own(run, output)
     content = read_model_file(run.model)
     with run.imports():
         model = load_model(run.model, section=run.config["model"])
@@ -44,7 +45,6 @@ def export(run: RunFolder, output: Path) -> str | None:
     with recorded(job):
         with atomic_path(files[0]) as temporary:
             temporary.write_bytes(save(weights))  # save_file would let nobody else read it
-        program = output / "program.pt2"
         least, why = _write_program(run, program, model, content.get("attributes"))
         if why is None:
             files.append(program)  # known only now; the record is written when all is done
@@ -64,18 +64,40 @@ def export(run: RunFolder, output: Path) -> str | None:
     return why
 
 
-def _require_own(run: RunFolder, file: Path) -> None:
-    """Raise ``DataError`` if ``file``, a ``model.json``, is there and tells of another run."""
-    if not file.exists():
+def _require_own(run: RunFolder, output: Path) -> None:
+    """Raise ``DataError`` if ``output`` holds files with the names of an export, of another origin.
+
+    Of the same are those beside a ``model.json`` that names the run, with a record that names its
+    model, or one with the same bytes; or without a record.
+    """
+    require_folder(output)
+    there = [file for file in paths.exported_files(output) if file.exists()]
+    if not there:
         return
-    known, name = read_json(file), run.config["name"]
-    other = known.get("run") if isinstance(known, dict) else None
-    if other != name:
-        holds = f"the model of run '{other}'" if other else "another model.json"
-        raise DataError(
-            f"{file.parent} holds {holds}, not of '{name}'",
-            remedy="name another folder with --output, or delete that one",
-        )
+    name, this = run.config["name"], f"'{run.config['name']}'"
+    other = _run_in(output / "model.json")
+    holds = f"another {there[0].name}" if other is None else f"the model of run '{other}'"
+    if other == name:
+        record = read_record(paths.stage_provenance(output, "export"))
+        models = {} if record is None else {p.resolve(): made for p, made in record.inputs.items()}
+        if not models or run.model.resolve() in models or sha256(run.model) in models.values():
+            return
+        holds += f" in {next(iter(models)).parent}"
+        this += f" in {run.folder.resolve()}"
+    raise DataError(
+        f"{output} holds {holds}, not of {this}",
+        remedy="name another folder with --output, or delete that one",
+    )
+
+
+def _run_in(model_json: Path) -> str | None:
+    """The run that an exported model is said to be of."""
+    try:
+        content = read_json(model_json)
+    except DataError:
+        return None
+    name = content.get("run") if isinstance(content, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _write_program(

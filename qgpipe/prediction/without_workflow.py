@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qgpipe.files import require_folder
+from qgpipe.prediction.origin import require_own
 from qgpipe.prediction.plan import plan_predictions, prediction_section
 from qgpipe.prediction.predict import predict_store
 from qgpipe.prediction.run_folder import RunFolder
@@ -23,7 +26,7 @@ def predict(
 
     ``options``: ``embeddings`` and ``format``, as in the section ``predict`` of a configuration.
     Raises ``DataError`` or ``ConfigError`` before the first table if a store is not there or
-    lacks an array, and ``UntrustedName``.
+    lacks an array, or if another table would be replaced, and ``UntrustedName``.
     """
     with run.imports(with_reading=True):
         yield from _predict(run, stores, output, options, processes)
@@ -33,18 +36,21 @@ def _predict(
     run: RunFolder, stores: Sequence[Path], output: Path, options: Mapping[str, Any], processes: int
 ) -> Iterator[tuple[Path, int]]:
     config = {**run.config, "predict": {**options, "files": [str(store) for store in stores]}}
+    require_folder(output)
     planned = plan_predictions(config, run.code, "the stores on the command line")
+    jobs = {}
     for name, store in planned.items():
-        table = output / f"{name}.{options['format']}"
         job = Job(
             stage="predict",
-            outputs=[table],
+            outputs=[output / f"{name}.{options['format']}"],
             inputs=[run.model],
             section=prediction_section(config, store, run.code),
             store=(store.path, store.contents),
-            config_file=run.config_file,
             device=config["training"]["device"],
         )
+        jobs[name] = replace(job, config_file=require_own(job, run.config_file))
+    for name, job in jobs.items():
+        store, table = planned[name], job.outputs[0]
         with recorded(job):
             graphs = predict_store(config, run.model, store.path, name, table, processes)
         yield table, graphs

@@ -149,7 +149,7 @@ class Trainer:
         with self._deterministic():
             self._check()
             self._complete()
-            with self.group.writing(self.folder / ".training.lock"):
+            with self.group.writing(paths.training_lock(self.folder)):
                 goes_on = self._resume_or_seed()
                 if by_hand and (goes_on or is_second):
                     self._warn_of_lost_weights()

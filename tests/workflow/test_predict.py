@@ -325,7 +325,8 @@ def test_clean_names_left_overs_and_tables_that_are_not_asked_for(predicted, tmp
     left.write_text("half")
     os.utime(left, (0, 0))
     config = {**load_config("run.yaml"), "predict": {"files": ["results/data/raw/causets.zarr"]}}
-    found = {stale.path for stale in find_stale([run.config for run in expand_runs(config)])}
+    configs = [run.config for run in expand_runs(config)]
+    found = {stale.path for stale in find_stale(configs, Path("run.yaml"))}
     names = ("fresh.csv", "fresh.csv.provenance.json", left.name)
     assert found == {RUN / "predict" / name for name in names}
 
@@ -413,3 +414,113 @@ def test_a_model_that_is_called_in_its_own_way_has_no_program(here, tmp_path, ca
         "its own\n"
     )
     assert (run / "export/model.safetensors").exists()
+
+
+@pytest.fixture
+def copy(predicted, tmp_path, monkeypatch):
+    """A copy of ``predicted``, the working directory, with another ``fresh.zarr`` in ``other``."""
+    folder = shutil.copytree(predicted.folder, tmp_path / "copy")
+    monkeypatch.chdir(folder)
+    shutil.copytree("bare.zarr", "other/fresh.zarr")
+    return replace(predicted, folder=folder)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def test_a_table_of_another_store_of_that_name_is_not_replaced(copy, tmp_path, capsys):
+    before = files_in(RUN / "predict")
+    text = error(capsys, "predict", RUN, "bare.zarr", "other/fresh.zarr")
+    assert text == (
+        f"qgpipe predict: {RUN}/predict/fresh.csv holds predictions for fresh.zarr, not for "
+        "other/fresh.zarr; name another folder with --output, or delete it\n"
+    )
+    assert files_in(RUN / "predict") == before
+    out = tmp_path / "out"
+    assert main(["predict", str(RUN), "other/fresh.zarr", "--output", str(out)]) == 0
+    assert main(["predict", str(RUN), "other/fresh.zarr", "--output", str(out)]) == 0  # its own
+    before = files_in(out)
+    assert "not for fresh.zarr" in error(capsys, "predict", RUN, "fresh.zarr", "--output", out)
+    run = shutil.copytree(RUN, tmp_path / "run", ignore=shutil.ignore_patterns("predict"))
+    text = error(capsys, "predict", run, "other/fresh.zarr", "--output", out)
+    assert f"model.pt, not of {run}/model.pt" in text
+    assert files_in(out) == before
+
+
+def test_two_stores_of_one_name_have_a_table_each(copy, tmp_path):
+    stores = ["fresh.zarr", "other/fresh.zarr"]
+    assert main(["predict", str(RUN), *stores, "--output", str(tmp_path)]) == 0
+    found = [pd.read_csv(tmp_path / f"fresh{end}.csv") for end in ("", "-2")]
+    assert ["target" in one for one in found] == [True, False]
+
+
+def test_a_table_of_the_workflow_stays_the_workflows(copy, capsys):
+    text = error(capsys, "predict", RUN, "fresh.zarr")  # without embeddings
+    assert "fresh.csv was made by the workflow, with other settings or" in text
+    assert main(["predict", str(RUN), "fresh.zarr", "--embeddings"]) == 0
+    assert to_make(copy, "predict") == set()
+    assert to_make(copy, predict={"files": ["fresh.zarr"]}) == tables("fresh.csv")
+
+
+def test_a_file_of_unknown_origin_is_not_replaced(copy, tmp_path, capsys):
+    (tmp_path / "bare.csv").write_text("mine")
+    text = error(capsys, "predict", RUN, "bare.zarr", "--output", tmp_path)
+    assert "bare.csv is there, and no record of what it holds; name another folder" in text
+    assert (tmp_path / "bare.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("ask", [{"files": ["other/fresh.zarr"]}, {"files": ["fresh.zarr"]}])
+def test_the_workflow_does_not_take_a_table_of_the_command_for_its_own(copy, ask):
+    for file in ("fresh.csv", "fresh.csv.provenance.json"):
+        (RUN / "predict" / file).unlink()
+    store = {"other/fresh.zarr": "fresh.zarr"}.get(ask["files"][0], "other/fresh.zarr")
+    assert main(["predict", str(RUN), store]) == 0
+    copy.config = {**copy.config, "predict": ask}
+    copy.save()
+    code, said = copy.forked_snakemake("predict", "--dry-run")
+    assert code == 1
+    assert "Traceback" not in said
+    assert (
+        f"{RUN}/predict/fresh.csv holds predictions for {store}, not for {ask['files'][0]}; "
+        "move it, and the workflow makes its own"
+    ) in " ".join(said.split())
+
+
+def test_but_for_the_same_table_it_does(copy):
+    for file in ("fresh.csv", "fresh.csv.provenance.json"):
+        (RUN / "predict" / file).unlink()
+    assert main(["predict", str(RUN), "fresh.zarr", "--embeddings"]) == 0
+    assert to_make(copy, "predict") == set()
+
+
+@pytest.mark.parametrize("command", [("predict", "fresh.zarr"), ("export",)])
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_an_output_that_is_no_folder_is_refused(copy, tmp_path, capsys, command, below):
+    (tmp_path / "file").write_text("mine")
+    name, *stores = command
+    text = error(capsys, name, RUN, *stores, "--output", tmp_path / "file" / below)
+    assert text == (f"qgpipe {name}: {tmp_path}/file is a file, not a folder; name another one\n")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_export_does_not_replace_files_of_others(copy, tmp_path, capsys):
+    out = tmp_path / "out"
+    for name in ("program.pt2", "model.safetensors", "model.json"):
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        (out / name).write_text('{"mine": 1}')
+        text = error(capsys, "export", RUN, "--output", out)
+        assert text.startswith(f"qgpipe export: {out} holds another {name}, not of 'tiny'; name")
+        assert files_in(out) == {name: b'{"mine": 1}'}
+
+
+def test_nor_an_export_of_a_run_of_that_name_elsewhere(copy, tmp_path, capsys):
+    assert main(["export", str(RUN), "--output", str(tmp_path / "out")]) == 0
+    other = shutil.copytree(RUN, tmp_path / "tiny", ignore=shutil.ignore_patterns("predict"))
+    assert main(["export", str(other), "--output", str(tmp_path / "out")]) == 0  # the same model
+    content = torch.load(other / "model.pt", weights_only=True)
+    torch.save({**content, "epoch": 99}, other / "model.pt")
+    assert main(["export", str(other), "--output", str(tmp_path / "out")]) == 0
+    text = error(capsys, "export", RUN, "--output", tmp_path / "out")
+    assert f"holds the model of run 'tiny' in {tmp_path}/tiny, not of 'tiny' in " in text

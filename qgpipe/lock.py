@@ -154,6 +154,24 @@ def taking_turns(path: str | Path) -> Iterator[None]:
         yield
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process has the lock ``path``; nothing is changed, not even its date."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return path.is_file()  # someone else's, who may have it
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _holders(descriptor: int) -> list[dict[str, Any]]:
     """Those who have signed the file and are not known to be dead."""
     holders = []

@@ -25,13 +25,15 @@ def run(arguments: argparse.Namespace) -> int:
     configs = [run.config for run in runs_of(arguments.config)]
     locks = [path(config) for path in (paths.data_lock, paths.run_lock) for config in configs]
     locks = [lock for lock in dict.fromkeys(locks) if lock.parent.exists()]
+    trainings = (paths.training_lock(paths.run_folder(config)) for config in configs)
+    locks += [lock for lock in trainings if lock.exists()]
     if not locks:
         print("there is nothing yet")
         return 0
     with ExitStack() as stack:
         for lock in locks:
             stack.enter_context(writing(lock))
-        found = find_stale(configs)
+        found = find_stale(configs, arguments.config)
         for stale in found:
             print(f"{_size(stale.size)}  {stale.path}: {stale.why}")
         if not found:

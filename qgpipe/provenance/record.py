@@ -130,13 +130,24 @@ def read_record(file: Path) -> Record | None:
         content = read_json(file)
     except (DataError, OSError):
         return None
-    if (
-        not isinstance(content, dict)
-        or content.get("format") != FORMAT
-        or not content.keys() > _KEYS
-    ):
-        return None
-    return Record(file, content)
+    return Record(file, content) if _is_record(content) else None
+
+
+def _is_record(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and content.get("format") == FORMAT
+        and content.keys() > _KEYS
+        and isinstance(content["stage"], str)
+        and isinstance(content["config_file"], str | None)
+        and isinstance(content["store"], dict | None)
+        and _are_checksums(content["outputs"])
+        and _are_checksums(content["inputs"])
+    )
+
+
+def _are_checksums(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
 def find_record(artifact: Path) -> Record | None:

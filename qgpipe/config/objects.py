@@ -116,13 +116,23 @@ def import_objects(value: Any, key: str | None = None) -> Any:
     return value
 
 
-def _import_partial(parts: Mapping[str, Any], key: str | None) -> functools.partial:
+def _import_partial(parts: Any, key: str | None) -> functools.partial:
     """The partial of ``{type, args, kwargs}``."""
+    if not isinstance(parts, Mapping) or "type" not in parts:
+        raise ConfigError(
+            f"{PARTIAL} takes a mapping {{type, args, kwargs}}, got {shown(parts)}", key=key
+        )
     function = import_object(parts["type"], key)
     if not callable(function):
         raise ConfigError(f"{shown(function)} cannot be called", key=key, remedy="name a function")
-    args = import_objects(list(parts.get("args") or ()), key)
-    return functools.partial(function, *args, **import_objects(parts.get("kwargs") or {}, key))
+    args, kwargs = parts.get("args") or [], parts.get("kwargs") or {}
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
+        raise ConfigError(
+            f"args are a list and kwargs a mapping, got {shown(args)} and {shown(kwargs)}", key=key
+        )
+    return functools.partial(
+        function, *import_objects(list(args), key), **import_objects(kwargs, key)
+    )
 
 
 def object_name(value: Any, key: str | None = None) -> str:
@@ -216,7 +226,7 @@ def _import_module(name: str, key: str | None, within: Any = None) -> Any:
             key=key,
             remedy="put it beside the config file, name its folder in 'python_path', or install it",
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"importing '{name}' failed: {type(error).__name__}: {error}{line_of_user(error)}",
             key=key,

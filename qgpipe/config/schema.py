@@ -277,7 +277,7 @@ def _expectation(part: Mapping[str, Any], value: Any) -> str:
              "boolean": "true or false", "null": "null"}  # fmt: skip
     bounds = {"minimum": "at least {}", "maximum": "at most {}", "exclusiveMinimum": "above {}",
               "exclusiveMaximum": "below {}", "minItems": "with {} entries or more",
-              "maxItems": "with {} entries at most", 
+              "maxItems": "with {} entries at most",
               "minProperties": "with {} keys or more", "propertyNames": "whose keys are text",
               "pattern": "that matches {}"}  # fmt: skip
     types = _types(part)

@@ -39,7 +39,7 @@ class Spec:
             return self.type(*leading, *self.args, **self.kwargs)
         except ConfigError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             name = _name(self.type)
             given = ", ".join(
                 [*map(_shown, self.args), *(f"{k}={_shown(v)}" for k, v in self.kwargs.items())]
@@ -85,6 +85,10 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
     named = isinstance(kwargs, Mapping) and all(isinstance(name, str) for name in kwargs)
     if kwargs is not None and not named:
         raise ConfigError(f"kwargs must be a mapping, got {shown(kwargs)}", key=key, remedy=_NULL)
+    if signature is not None and not isinstance(signature, str):
+        raise ConfigError(
+            f"a signature is text, got {shown(signature)}", key=key, remedy="write 'x, edge_index'"
+        )
     target = import_object(target, key)
     if not callable(target):
         raise ConfigError(

@@ -43,11 +43,11 @@ def values_of(tag: str, given: Mapping[str, Any], key: str, seed: int) -> list[A
     return _uniform(start, stop, given, key, seed)
 
 
-def check_keys(
-    tag: str, given: Mapping[str, Any], key: str, known: set[str], required: set[str]
-) -> None:
+def check_keys(tag: str, given: Any, key: str, known: set[str], required: set[str]) -> None:
     """Raise ``ConfigError`` unless ``tag`` has the keys that it needs and no other."""
     remedy = f"its keys are {', '.join(sorted(known))}"
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{tag} takes a mapping, got {shown(given)}", key=key, remedy=remedy)
     if missing := sorted(required - set(given)):
         raise ConfigError(f"{tag} lacks '{missing[0]}'", key=key, remedy=remedy)
     if unknown := sorted(set(map(str, given)) - known):

@@ -103,10 +103,12 @@ def _seed(config: Mapping[str, Any]) -> int:
     """The seed of random values: the first one if the seed is swept itself."""
     training = config.get("training")
     seed: Any = training.get("seed") if isinstance(training, Mapping) else None
-    if _tag(seed) == "!sweep" and isinstance(seed["!sweep"].get("values"), list):
-        seed = next(iter(seed["!sweep"]["values"]), 0)
-    elif _tag(seed) == "!range":
-        seed = seed["!range"].get("start")
+    tag = _tag(seed)
+    given = seed[tag] if tag is not None and isinstance(seed[tag], Mapping) else {}
+    if tag == "!sweep" and isinstance(given.get("values"), list):
+        seed = next(iter(given["values"]), 0)
+    elif tag == "!range":
+        seed = given.get("start")
     return seed if isinstance(seed, int) else 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import yaml
@@ -33,11 +34,22 @@ SWEEP_TAGS = ("!sweep", "!coupled-sweep", "!range", "!random_uniform", "!referen
 
 
 def register(loader: type[yaml.FullLoader] = yaml.FullLoader) -> None:
-    """Teach ``loader`` the tags. Snakemake reads ``--configfile`` with ``FullLoader``."""
+    """Teach ``loader`` the tags, and to refuse what would take all memory.
+
+    Snakemake reads ``--configfile`` with ``FullLoader``, and walks through mappings at once.
+    """
     loader.add_constructor(TAG.strip(), _pyobject)
     loader.add_constructor(PARTIAL, _partial)
     for tag in SWEEP_TAGS:
         loader.add_constructor(tag, _mapping)
+    loader.add_constructor("tag:yaml.org,2002:map", _bounded_map)
+
+
+def _bounded_map(loader: yaml.FullLoader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
+    """As always, if the document is not too large to be worked with."""
+    if not loader.constructed_objects and len(loader.recursive_objects) == 1:  # it is all of it
+        _measure(node, {})
+    return loader.construct_yaml_map(node)
 
 
 def _pyobject(loader: yaml.FullLoader, node: yaml.Node) -> str:
@@ -100,13 +112,6 @@ class ConfigLoader(yaml.FullLoader):
     That is a key given twice in one mapping, text that is not what its tag says, dates and other
     values than those of JSON, an anchor within itself, and too much of anything.
     """
-
-    def get_single_node(self) -> yaml.Node | None:
-        """The document; raises ``ConstructorError`` if it is too large to be worked with."""
-        node = super().get_single_node()
-        if node is not None:
-            _measure(node, {})
-        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of ``node``; raises ``ConstructorError`` if it cannot be had."""

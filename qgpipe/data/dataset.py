@@ -21,12 +21,11 @@ from qgpipe.data.device_graphs import DeviceGraphs
 from qgpipe.data.forms import in_form
 from qgpipe.data.gathering import select
 from qgpipe.data.host_graphs import HostGraphs
-from qgpipe.data.manifest import FORMAT
+from qgpipe.data.manifest import read_dataset, recorded_part
 from qgpipe.data.packed import Form, offsets
-from qgpipe.data.parts import read_part_info, verify_part
+from qgpipe.data.parts import verify_part
 from qgpipe.data.residency import choose_residency, largest_graph, open_blocks, read_blocks
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.files import read_json
 
 AT_ONCE = 16  # batches, if graphs are small: few enough not to be noticed
 BYTES_AT_ONCE = 16e6
@@ -59,11 +58,11 @@ class PackedDataset(Dataset):
     ):
         super().__init__(transform=transform)
         self.path = Path(path) / "dataset.json" if Path(path).is_dir() else Path(path)
-        self.description = _read_description(self.path)
+        self.description = read_dataset(self.path)
         recorded = [part for part in self.description["parts"] if part["num_graphs"]]
         files = [self.path.parent / part["file"] for part in recorded]
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            infos = list(pool.map(_check_part, files, recorded))
+            infos = list(pool.map(self._check_part, recorded))
         self._files, self._infos = files, infos
         self.device = torch.device(device)
         self.residency = choose_residency(residency, infos, self.device)
@@ -86,6 +85,12 @@ class PackedDataset(Dataset):
         """All graphs as they are stored: mapped, unless they are compressed."""
         compressed = any(info["compressed"] for info in self._infos)
         return open_blocks(self._files, mapped=self.residency == "mmap" or not compressed)
+
+    def _check_part(self, recorded: dict[str, Any]) -> dict[str, Any]:
+        """The description of a part that is whole and the one that was recorded."""
+        info = recorded_part(self.path.parent, recorded)
+        verify_part(self.path.parent / recorded["file"])
+        return info
 
     def len(self) -> int:
         """Number of graphs in all parts."""
@@ -260,28 +265,3 @@ class PackedDataset(Dataset):
                 remedy="set data.y in the reader, or name a 'target'",
             )
         return np.concatenate([y.values for y in targets if y is not None])
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    description = read_json(path)
-    version = description.get("format") if isinstance(description, dict) else None
-    if version != FORMAT:
-        raise DataError(
-            f"{path} has data set format {version}; this version of qgpipe reads {FORMAT}",
-            remedy="run the preprocess stage again",
-        )
-    if "parts" not in description:
-        raise DataError(f"{path} is no dataset.json", remedy="see which file is meant")
-    return description
-
-
-def _check_part(file: Path, recorded: dict[str, Any]) -> dict[str, Any]:
-    """The description of a part that is whole and the one that was recorded."""
-    info = read_part_info(file)
-    if info["checksum"] != recorded["checksum"]:
-        raise DataError(
-            f"{file} is not the part that dataset.json recorded",
-            remedy="run the preprocess stage again",
-        )
-    verify_part(file)
-    return info

@@ -12,15 +12,84 @@ import numpy as np
 
 from qgpipe.data.parts import read_part_info
 from qgpipe.errors import DataError
-from qgpipe.files import write_json
+from qgpipe.files import read_json, write_json
+from qgpipe.shapes import misfit
 
 FORMAT = 1
 BINS = 30  # of the histogram of sizes, at most
 
 _NAMES = ("node_features", "graph_features", "target", "class_names")
+_ENTRY = {
+    "kind": {"node", "edge", "graph", "ragged"}, "dtype": str, "shape": [int],
+}  # fmt: skip
 _COUNTED = (
     "start", "stop", "num_graphs", "num_filtered", "num_skipped", "num_nodes", "num_edges",
 )  # fmt: skip
+
+
+_SHAPE = {
+    "num_graphs": int,
+    "stores": [{"name": str, "path": str, "layout": str, "num_samples": int, "role": str}],
+    "parts": [
+        {
+            "file": str,
+            "store": str,
+            "role": {"all", "train", "validation", "test"},
+            **dict.fromkeys(_COUNTED, int),
+            "bytes": int,
+            "stored_bytes": int,
+            "checksum": str,
+        }
+    ],
+    "attributes": {str: _ENTRY},
+    "node_features": (None, [str]),
+    "graph_features": (None, [str]),
+    "target": (None, str, [str]),
+    "class_names": (None, [str]),
+    "class_counts": (None, {str: int}),
+}
+
+
+def read_dataset(path: str | Path) -> dict[str, Any]:
+    """The content of a ``dataset.json``.
+
+    Raises ``DataError`` if it is missing, damaged, of another format, or lists a part twice.
+    """
+    description = read_json(path)
+    version = description.get("format") if isinstance(description, dict) else None
+    if version != FORMAT:
+        raise DataError(
+            f"{path} has data set format {version}; this version of qgpipe reads {FORMAT}",
+            remedy="run the preprocess stage again",
+        )
+    problem = misfit(description, _SHAPE)
+    if problem is None:
+        counts = [part["num_graphs"] for part in description["parts"]]
+        names = [(part["store"], part["start"]) for part in description["parts"]]
+        if min(counts, default=0) < 0 or sum(counts) != description["num_graphs"]:
+            problem = f"its parts have {sum(counts)} graphs, not {description['num_graphs']}"
+        elif len(set(names)) < len(names):
+            problem = "it lists samples twice"
+    if problem is not None:
+        raise DataError(f"{path} is damaged: {problem}", remedy="run the preprocess stage again")
+    return description
+
+
+def recorded_part(folder: Path, part: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a ``part`` that ``dataset.json``, in ``folder``, lists.
+
+    Only its header is read. Raises ``DataError`` if it is missing, damaged, or another part.
+    """
+    file = folder / part["file"]
+    info = read_part_info(file)
+    for name in ("checksum", "store", *_COUNTED, "bytes", "stored_bytes"):
+        if info[name] != part[name]:
+            raise DataError(
+                f"{file} is not the part that dataset.json recorded: '{name}' is {info[name]}, "
+                f"not {part[name]}",
+                remedy="delete it and run the pipeline again",
+            )
+    return info
 
 
 def write_dataset(

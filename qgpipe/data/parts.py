@@ -14,36 +14,26 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from qgpipe.data.packed import WORD, Attribute, BitAdjacency, ConstantEdges, EdgePairs, Packed
-from qgpipe.errors import ConfigError, DataError
+from qgpipe.data.packed import Attribute, BitAdjacency, ConstantEdges, EdgePairs, Packed
+from qgpipe.data.part_header import (
+    DTYPE_NAMES,
+    DTYPES,
+    FORMAT,
+    METADATA_KEY,
+    in_order,
+    read_header,
+    refuse,
+)
+from qgpipe.errors import ConfigError
 from qgpipe.files import atomic_path
 
-FORMAT = 1
-METADATA_KEY = "qgpipe"
 ALIGNMENT = 64  # the data section starts at a multiple: a cache line
-HEADER_LIMIT = 100_000_000  # the bound that safetensors sets
 HASH_BLOCK = 1 << 24
 COMPRESSION_LEVEL = 9  # of zstd: a few per cent smaller than the usual 3, still 50 MB/s
-
-_DTYPE_NAMES = {
-    "bool": "BOOL",
-    "uint8": "U8",
-    "int8": "I8",
-    "uint16": "U16",
-    "int16": "I16",
-    "float16": "F16",
-    "uint32": "U32",
-    "int32": "I32",
-    "float32": "F32",
-    "uint64": "U64",
-    "int64": "I64",
-    "float64": "F64",
-}
-_DTYPES = {name: np.dtype(dtype) for dtype, name in _DTYPE_NAMES.items()}
 
 
 def write_part(
@@ -59,18 +49,18 @@ def write_part(
     take in the file, of which ``checksum`` is.
     """
     arrays = _arrays(packed)
-    forms = {name: [_DTYPE_NAMES[a.dtype.name], list(a.shape)] for name, a in arrays.items()}
+    forms = {name: [DTYPE_NAMES[a.dtype.name], list(a.shape)] for name, a in arrays.items()}
     num_bytes = sum(array.nbytes for array in arrays.values())
     if compress:
         arrays = {name: _compressed(array) for name, array in arrays.items()}
-    names = sorted(arrays, key=lambda name: (-_alignment(name, arrays[name]), name))
+    names = in_order({name: array.dtype for name, array in arrays.items()})
     header: dict[str, Any] = {}
     digest, end = hashlib.sha256(), 0
     for name in names:
         array = arrays[name]
         begin, end = end, end + array.nbytes
         header[name] = {
-            "dtype": _DTYPE_NAMES[array.dtype.name],
+            "dtype": DTYPE_NAMES[array.dtype.name],
             "shape": list(array.shape),
             "data_offsets": [begin, end],
         }
@@ -155,7 +145,7 @@ def read_part_info(path: str | Path) -> dict[str, Any]:
 
     Raises ``DataError`` if the file is missing, no part, of another format version or cut off.
     """
-    return _read_header(Path(path))[1]
+    return read_header(Path(path))[1]
 
 
 def open_part(path: str | Path, mapped: bool = True) -> Packed:
@@ -166,7 +156,7 @@ def open_part(path: str | Path, mapped: bool = True) -> Packed:
     be mapped.
     """
     path = Path(path)
-    header, info, start = _read_header(path)
+    header, info, start = read_header(path)
     if mapped and info["compressed"]:
         raise ConfigError(
             f"the part {path} is compressed, so it has to fit into memory",
@@ -197,7 +187,7 @@ def read_graph_attribute(path: str | Path, name: str) -> np.ndarray | None:
 
     Nothing else is read. Raises ``DataError`` as :func:`read_part_info`.
     """
-    header, info, start = _read_header(Path(path))
+    header, info, start = read_header(Path(path))
     entry = info["attributes"].get(name)
     if entry is None or entry["kind"] != "graph":
         return None
@@ -209,7 +199,7 @@ def read_sample_index(path: str | Path) -> np.ndarray:
 
     Nothing else is read. Raises ``DataError`` as :func:`read_part_info`.
     """
-    header, info, start = _read_header(Path(path))
+    header, info, start = read_header(Path(path))
     return _read_array(Path(path), "sample_index", header, info, start)
 
 
@@ -219,14 +209,14 @@ def verify_part(path: str | Path) -> None:
     Raises ``DataError`` if they differ, and as :func:`read_part_info`.
     """
     path = Path(path)
-    _, info, start = _read_header(path)
+    _, info, start = read_header(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(start)
         while block := file.read(HASH_BLOCK):
             digest.update(block)
     if f"sha256:{digest.hexdigest()}" != info["checksum"]:
-        _refuse(path, "is damaged: its checksum does not match its data")
+        refuse(path, "is damaged: its checksum does not match its data")
 
 
 def _arrays(packed: Packed) -> dict[str, np.ndarray]:
@@ -245,11 +235,6 @@ def _arrays(packed: Packed) -> dict[str, np.ndarray]:
         if attribute.ptr is not None:
             arrays[f"ptr/{name}"] = attribute.ptr
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-
-
-def _alignment(name: str, array: np.ndarray) -> int:
-    """What the offset of an array must be a multiple of; largest first leaves no gaps."""
-    return WORD if name == "adjacency_bits" else array.dtype.itemsize
 
 
 def _compressed(array: np.ndarray) -> np.ndarray:
@@ -271,8 +256,8 @@ def _array(
         try:
             data = np.frombuffer(Zstd().decode(data) if data.size else b"", np.uint8)
         except RuntimeError as error:
-            _refuse(path, f"is damaged: {error}")
-    return data.view(_DTYPES[dtype]).reshape(shape)
+            refuse(path, f"is damaged: {error}")
+    return data.view(DTYPES[dtype]).reshape(shape)
 
 
 def _read_array(
@@ -311,33 +296,6 @@ def _packed(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> Packed:
         },
         explicit_num_nodes=info["explicit_num_nodes"],
     )
-
-
-def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """Entries of the arrays, description, and where the data section starts."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(size - 8, HEADER_LIMIT):
-                _refuse(path, "is not a part file, or is cut off")
-            header = json.loads(file.read(length))
-        info = json.loads(header.pop("__metadata__")[METADATA_KEY])
-        version, num_bytes = info["format"], info["stored_bytes"]
-    except FileNotFoundError:
-        raise DataError(f"no such file: {path}", remedy="run the preprocess stage") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        _refuse(path, "is not a part file, or is damaged")
-    if version != FORMAT:
-        _refuse(path, f"has part format {version}; this version of qgpipe reads format {FORMAT}")
-    expected = 8 + length + num_bytes
-    if size != expected:
-        _refuse(path, f"is damaged: {size} bytes instead of {expected}")
-    return header, info, 8 + length
-
-
-def _refuse(path: Path, problem: str) -> NoReturn:
-    raise DataError(f"{path} {problem}", remedy="delete it and run the pipeline again")
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:

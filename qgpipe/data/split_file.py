@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from qgpipe.config.resolve import data_sources
+from qgpipe.data.manifest import read_dataset, recorded_part
 from qgpipe.data.partition import sample_keys
 from qgpipe.data.parts import read_graph_attribute, read_sample_index, read_targets
 from qgpipe.data.set_sizes import KEY, STAGES
@@ -30,10 +31,12 @@ def write_split(config: Mapping[str, Any], dataset: str | Path, output: str | Pa
     ``data.split``; those of a stage's own data (parts with its role) all belong to that stage.
     Raises ``ConfigError`` as :func:`make_split`, and if a stage gets no graphs.
     """
-    description = read_json(dataset)
+    description = read_dataset(dataset)
     check_groups(config, description["attributes"])
     parts = [part for part in description["parts"] if part["num_graphs"]]
     folder = Path(dataset).parent
+    for part in parts:
+        recorded_part(folder, part)
     labels = _of_graphs(parts, lambda part: read_targets(folder / part["file"]))
     data, seed = config["data"], config["training"]["seed"]
     roles = np.repeat([part["role"] for part in parts], [part["num_graphs"] for part in parts])
@@ -82,10 +85,11 @@ def write_split(config: Mapping[str, Any], dataset: str | Path, output: str | Pa
     )
 
 
-def read_split(path: str | Path, num_graphs: int) -> dict[str, Any]:
-    """The split in ``path``, which is of a data set of ``num_graphs`` graphs.
+def read_split(path: str | Path, num_graphs: int) -> dict[str, np.ndarray]:
+    """Positions of the sets, int64, in ``path``, a split of a data set of ``num_graphs`` graphs.
 
-    Raises ``DataError`` if it is missing, damaged, of another format or of another data set.
+    Raises ``DataError`` if it is missing, damaged, of another format or of another data set, if a
+    position is none of the data set's, or if two sets, or one twice, have the same graph.
     """
     split = read_json(path)
     version = split.get("format") if isinstance(split, dict) else None
@@ -94,12 +98,40 @@ def read_split(path: str | Path, num_graphs: int) -> dict[str, Any]:
             f"{path} has split format {version}; this version of qgpipe reads {FORMAT}",
             remedy="run the split stage again",
         )
-    if split["num_graphs"] != num_graphs:
+    if split.get("num_graphs") != num_graphs:
         raise DataError(
-            f"{path} splits {split['num_graphs']} graphs, but there are {num_graphs}",
+            f"{path} splits {split.get('num_graphs')} graphs, but there are {num_graphs}",
             remedy="run the split stage again",
         )
-    return split
+    remedy = "delete it and run the pipeline again"
+    sets = {}
+    owner = np.full(num_graphs, -1, np.int8)
+    for number, name in enumerate(STAGES):
+        given = split.get(name)
+        if not isinstance(given, list) or set(map(type, given)) - {int}:
+            raise DataError(
+                f"{path} is damaged: '{name}' is not a list of whole numbers", remedy=remedy
+            )
+        if given and not 0 <= min(given) <= max(given) < num_graphs:
+            wrong = next(position for position in given if not 0 <= position < num_graphs)
+            raise DataError(
+                f"{path} is damaged: '{name}' has graph {wrong} of {num_graphs}", remedy=remedy
+            )
+        sets[name] = positions = np.array(given, np.int64)
+        if (before := positions[owner[positions] >= 0]).size:
+            other = STAGES[owner[before[0]]]
+            raise DataError(
+                f"{path} is damaged: graph {before[0]} is in '{other}' and in '{name}'",
+                remedy=remedy,
+            )
+        owner[positions] = number
+        if np.count_nonzero(owner == number) < len(positions):
+            values, counts = np.unique(positions, return_counts=True)
+            raise DataError(
+                f"{path} is damaged: '{name}' has graph {values[counts > 1][0]} more than once",
+                remedy=remedy,
+            )
+    return sets
 
 
 def check_groups(config: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:

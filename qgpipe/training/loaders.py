@@ -143,12 +143,12 @@ def _digest(value: Any) -> str:
 
 def _open(
     whole: PackedDataset,
-    split: Mapping[str, Any],
+    split: Mapping[str, np.ndarray],
     role: str,
     config: Mapping[str, Any],
     section: Mapping[str, Any],
 ) -> GraphLoader:
-    dataset = whole[np.array(split[role], np.int64)]
+    dataset = whole[split[role]]
     dataset.transform = transform_of(config, role)
     options = {key: section[key] for key in _LOADER_KEYS}
     if role == "train":

@@ -17,6 +17,10 @@ from qgpipe.data.packing import pack
 from qgpipe.data.parts import open_part, write_part
 
 MakeGraphs = Callable[..., list[Data]]
+INFO = {
+    "store": "a", "start": 0, "stop": 3, "num_filtered": 0, "num_skipped": 0, "skipped": [],
+    "node_features": None, "graph_features": None, "target": None, "class_names": None,
+}  # fmt: skip
 Check = Callable[[Batch, Batch], None]
 
 
@@ -70,7 +74,7 @@ def test_releasing_mapped_pages_changes_no_data(
 ) -> None:
     monkeypatch.setattr(module, "RELEASE_AFTER", 1)
     graphs = make_graphs([30, 40])
-    write_part(tmp_path / "a.safetensors", pack(graphs), {})
+    write_part(tmp_path / "a.safetensors", pack(graphs), INFO)
     blocks = Blocks([open_part(tmp_path / "a.safetensors")])
     order = np.array([1, 0])
     first = blocks.gather(order).attributes["x"].values

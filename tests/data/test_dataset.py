@@ -195,7 +195,7 @@ def test_another_format_of_the_description_is_refused(path: Path, content: objec
 
 def test_another_file_than_a_description_is_refused(path: Path) -> None:
     path.write_text(json.dumps({"format": FORMAT, "train": [0]}))
-    with pytest.raises(DataError, match=r"dataset\.json is no dataset\.json; see which file"):
+    with pytest.raises(DataError, match=r"dataset\.json is damaged: it has no key 'num_graphs'"):
         PackedDataset(path)
 
 

@@ -25,7 +25,10 @@ from qgpipe.data.parts import (
 )
 from qgpipe.errors import ConfigError, DataError
 
-INFO = {"store": "a", "start": 10, "stop": 13, "num_filtered": 1, "class_names": ["k", "l"]}
+INFO = {
+    "store": "a", "start": 10, "stop": 13, "num_filtered": 1, "num_skipped": 0, "skipped": [],
+    "node_features": None, "graph_features": None, "target": None, "class_names": ["k", "l"],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_what_was_written_is_read_back(packed: Packed, part: Path) -> None:
 
 def test_pairs_are_read_back(tmp_path: Path) -> None:
     edges = torch.tensor([[4, 0], [5, 90]])
-    write_part(tmp_path / "p", pack([Data(edge_index=edges, num_nodes=100)]), {})
+    write_part(tmp_path / "p", pack([Data(edge_index=edges, num_nodes=100)]), INFO)
     found = open_part(tmp_path / "p")
     assert found.edges.edge_index.tolist() == edges.tolist()  # type: ignore[union-attr]
     assert found.explicit_num_nodes

@@ -19,14 +19,18 @@ from qgpipe.data.residency import (
 )
 
 CPU = torch.device("cpu")
+INFO = {
+    "store": "a", "start": 0, "stop": 3, "num_filtered": 0, "num_skipped": 0, "skipped": [],
+    "node_features": None, "graph_features": None, "target": None, "class_names": None,
+}  # fmt: skip
 
 
 @pytest.fixture
 def paths(make_graphs: Callable[..., list[Data]], tmp_path: Path) -> list[Path]:
     graphs = make_graphs([30, 25, 40], density=0.9)
     paths = [tmp_path / "a", tmp_path / "b"]
-    write_part(paths[0], pack(graphs[:2]), {})
-    write_part(paths[1], pack(graphs[2:]), {})
+    write_part(paths[0], pack(graphs[:2]), INFO)
+    write_part(paths[1], pack(graphs[2:]), INFO)
     return paths
 
 

@@ -24,7 +24,7 @@ from judge import Mutant
 
 import qgpipe.check  # noqa: F401  so that no fork has to import it
 from qgpipe.cli import main
-from qgpipe.config.dump import ConfigDumper, to_plain
+from qgpipe.config.dump import ConfigDumper
 from qgpipe.config.tags import ConfigLoader
 
 HERE = Path(__file__).parent
@@ -228,7 +228,7 @@ def _object(parent: Any, last: Any, path: Path_, config: Any, rng: random.Random
 def _remove(parent: Any, last: Any, path: Path_, config: Any, rng: random.Random) -> tuple:
     del parent[last]
     return "removed", True if len(path) <= 2 and path[-1] in REQUIRED - {"patience"} and (
-        path[0] in ("data", "training", "criterion", "model") and path[:1] != ("data",)
+        (path[0] in ("data", "training", "criterion", "model") and path[:1] != ("data",))
         or path == ("data",)
     ) and not (path[0] == "model" and len(path) == 2) else None  # fmt: skip
 

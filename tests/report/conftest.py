@@ -112,7 +112,9 @@ def write_chains(path: Path, samples: int) -> dict[str, Any]:
         EdgePairs(edges, offsets(np.array([pair.shape[1] for pair in pairs], np.int64))),
         explicit_num_nodes=True,
     )
-    info = write_part(path, packed, {"store": "a", "start": 0, "stop": samples})
+    names = dict.fromkeys(["node_features", "graph_features", "class_names", "target"])
+    read = {"store": "a", "start": 0, "stop": samples, "num_filtered": 0, "num_skipped": 0}
+    info = write_part(path, packed, {**read, "skipped": [], **names})
     return {"file": path.name, "store": "a", "start": 0, "stop": samples} | {
         "num_graphs": info["num_graphs"]
     }

@@ -275,7 +275,7 @@ def test_a_model_of_the_users_trains_is_saved_and_tested(make_config, train, ope
     config["model"] = model
     trainer, training, _ = train(config)
     assert training["loss_avg"].iloc[-1] < training["loss_avg"].iloc[0]
-    assert load_model(trainer.checkpoints.best).linear.out_features == 4
+    assert load_model(trainer.checkpoints.best, trust=True).linear.out_features == 4
     assert trainer.run_test(open_data(config).test)["loss_avg"].item() > 0
 
 
@@ -445,7 +445,9 @@ def test_a_compiled_model_goes_on_and_its_weights_keep_their_names(make_config, 
         run("stopped", at=8)  # the third step of the second epoch
     trainer, stopped, _ = run("stopped")
     assert list(trainer.selection.weights) == ["linear.weight", "linear.bias"]
-    assert torch.equal(load_model(trainer.checkpoints.best).linear.bias, trainer.model.linear.bias)
+    assert torch.equal(
+        load_model(trainer.checkpoints.best, trust=True).linear.bias, trainer.model.linear.bias
+    )
     _, whole, _ = run("whole")
     assert stopped["loss_avg"].tolist() == pytest.approx(whole["loss_avg"].tolist(), rel=1e-5)
 

@@ -129,6 +129,13 @@ class DataError(QgpipeError):
         super().__init__(problem, where=", ".join(p for p in parts if p) or None, remedy=remedy)
 
 
+class ReadingError(DataError):
+    """Reading itself has failed, whatever the data is, so that no sample is left out for it.
+
+    No permission, a disk that fails, too many open files, no memory, a mistake in a user's code.
+    """
+
+
 class TrainingError(QgpipeError):
     """Training cannot go on: a loss that is not a number, a monitor that fails, no memory."""
 

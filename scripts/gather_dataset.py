@@ -4,9 +4,8 @@ from qgpipe.job import job
 
 with job(snakemake, "gather"):
     from qgpipe.data.preprocess import write_dataset
+    from qgpipe.provenance.same_stores import require_same_stores
 
-    write_dataset(
-        [Path(part) for part in snakemake.input.parts],
-        snakemake.params.stores,
-        Path(snakemake.output[0]),
-    )
+    parts = [Path(part) for part in snakemake.input.parts]
+    require_same_stores(parts, snakemake.params.stores)
+    write_dataset(parts, snakemake.params.stores, Path(snakemake.output[0]))

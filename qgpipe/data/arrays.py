@@ -13,8 +13,9 @@ import tensorstore
 
 from qgpipe.data.bad_samples import MEND, BadSamples
 from qgpipe.data.chunk_files import chunk_format
+from qgpipe.data.reading_errors import remedy_for, says_of_system
 from qgpipe.data.stores import ArrayInfo, StoreInfo
-from qgpipe.errors import DataError
+from qgpipe.errors import DataError, ReadingError
 
 T = TypeVar("T")
 
@@ -131,9 +132,15 @@ def reading(store: StoreInfo, array: str) -> Iterator[None]:
 
 
 def describe(error: ValueError) -> tuple[str, str]:
-    """What TensorStore says about a file, as problem and remedy."""
+    """What TensorStore says about a file, as problem and remedy.
+
+    Raises ``ReadingError`` if that is no fault of the file's.
+    """
+    code = says_of_system(str(error))
     text = re.sub(r"\s*\[(tensorstore_spec|source locations)=.*", "", str(error), flags=re.S)
     text = re.sub(r"^[A-Z_]+: ", "", text.strip())
+    if code is not None:
+        raise ReadingError(f"cannot be read: {text}", remedy=remedy_for(code)) from error
     return f"cannot be read: {text}", _remedy(text)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qgpipe.data.stores import StoreInfo
-from qgpipe.errors import DataError
+from qgpipe.errors import DataError, ReadingError
 
 MEND = "mend the store, or set data.on_bad_sample to skip"
 
@@ -47,8 +47,11 @@ class BadSamples:
         )
 
     def refuse(self, index: int, error: DataError, reason: str | None = None) -> None:
-        """Note the sample ``index`` with ``reason``; without ``skip``, raise ``error``."""
-        if not self.skip:
+        """Note the sample ``index`` with ``reason``; without ``skip``, raise ``error``.
+
+        A ``ReadingError`` is always raised: it says nothing about the data.
+        """
+        if not self.skip or isinstance(error, ReadingError):
             raise error
         self.reasons.setdefault(index, reason or error.problem)
 

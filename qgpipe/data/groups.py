@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from qgpipe.data.adjacency import bit_offsets, count_bits
+from qgpipe.data.columns import is_integer
 from qgpipe.data.dense import adjacency_rows, block_side, mark_relations, write_bits
 from qgpipe.data.group_files import Group, GroupFiles
 from qgpipe.data.packed import BitAdjacency
@@ -67,6 +68,11 @@ def _pack_batch(
     columns = checks.columns
     values = files.decode(samples, groups)
     matrices = values.pop(columns.adjacency.name)
+    for k, matrix in enumerate(matrices):
+        if matrix is not None and matrix.dtype.kind not in "biuf":
+            problem = f"expected numbers, got {matrix.dtype}"
+            checks.bad.report(samples[k], problem, columns.adjacency.name)
+            matrices[k] = None
     expected = [_side(checks, samples[k], matrix) for k, matrix in enumerate(matrices)]
     joined: dict[str, list[np.ndarray]] = {}
     for array in columns.arrays:
@@ -77,6 +83,9 @@ def _pack_batch(
             if value is not None and value.shape != shape and expected[k]:
                 problem = f"expected shape {shape}, got {value.shape}"
                 checks.bad.report(samples[k], problem, array.name)
+            if value is not None and (misfit := _misfit(value, array)) is not None:
+                checks.bad.report(samples[k], misfit, array.name)
+                value = None
             if value is None or value.shape != shape:
                 value = np.zeros(shape, array.dtype)
             found.append(value)
@@ -94,6 +103,15 @@ def _pack_batch(
         for array in columns.arrays
     }
     return np.concatenate(sizes), np.concatenate(bits), arrays
+
+
+def _misfit(value: np.ndarray, array: ArrayInfo) -> str | None:
+    """Why ``value``, of one group, is nothing like ``array``, as the first group has it."""
+    if value.dtype.kind not in "biuf":
+        return f"expected numbers, got {value.dtype}"
+    if is_integer(array) and value.dtype.kind == "f" and not (value == np.trunc(value)).all():
+        return f"expected integers, as in the first causal set ({array.dtype}), got {value.dtype}"
+    return None
 
 
 def _side(checks: Checks, sample: int, matrix: np.ndarray | None) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from qgpipe.data.parts import read_part_info
 from qgpipe.errors import DataError
 from qgpipe.files import read_json, write_json
+from qgpipe.logs import NOTES
 from qgpipe.shapes import misfit
 
 FORMAT = 1
@@ -111,6 +112,11 @@ def write_dataset(
         _refuse_nothing(infos, stores)
     for info in filled[1:]:
         _check_agreement(filled[0], info)
+    if skipped := sum(info["num_skipped"] for info in infos):
+        samples_read = sum(info["stop"] - info["start"] for info in infos)
+        NOTES.warning(
+            "%d of %d samples were left out as bad: see dataset.json", skipped, samples_read
+        )
     roles = {store["name"]: store["role"] for store in stores}
     samples: Counter[str] = Counter()
     for info in infos:

@@ -146,7 +146,7 @@ def _existing(
         )
 
 
-def recorded_states(files: list[Path]) -> Iterator[dict[str, Any]]:
+def recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
     """How the last part of a store, then the first, saw it when they were made."""
     for file in dict.fromkeys((files[-1], files[0])):
         try:

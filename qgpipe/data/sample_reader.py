@@ -26,10 +26,11 @@ from qgpipe.data.gathering import concatenate, select
 from qgpipe.data.graph_checks import check_finite, check_order
 from qgpipe.data.packed import EdgePairs, Packed
 from qgpipe.data.packing import pack
+from qgpipe.data.reading_errors import is_of_the_data
 from qgpipe.data.sample_randomness import random_state_kept, seed_all
 from qgpipe.data.sample_store import SampleStore
 from qgpipe.data.stores import StoreInfo
-from qgpipe.errors import DataError, QgpipeError
+from qgpipe.errors import DataError, QgpipeError, ReadingError
 from qgpipe.user_code import line_of_user
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,8 @@ class SampleReader:
         except QgpipeError:
             raise
         except Exception as error:
-            raise DataError(
+            kind = DataError if is_of_the_data(error) else ReadingError
+            raise kind(
                 f"{key} failed: {type(error).__name__}: {error}{line_of_user(error)}",
                 store=str(self.store.path),
                 sample=self.store.sample_name(index),

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from qgpipe.data.stores import ArrayInfo, StoreInfo
 
@@ -57,7 +57,7 @@ def identity(state: Mapping[str, Any], earlier: Iterable[Mapping[str, Any]] = ()
     return _digest([state["metadata"], contents])
 
 
-def is_state(value: Any) -> bool:
+def is_state(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether ``value`` is a state with its identity, as a record that is not damaged holds it."""
     return (
         isinstance(value, Mapping)

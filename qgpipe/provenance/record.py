@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from qgpipe import paths
 from qgpipe.config.sections import FORMATS
-from qgpipe.data.store_state import observe
+from qgpipe.data.store_state import continues, identity, is_state, observe
 from qgpipe.data.stores import open_store
 from qgpipe.errors import DataError
 from qgpipe.files import read_json, write_json
@@ -98,13 +98,22 @@ def record_file(stage: str, outputs: Sequence[Path]) -> Path:
 
 @contextmanager
 def recorded(job: Job) -> Iterator[None]:
-    """Make the outputs of ``job`` in the block; when it has succeeded the record is written."""
+    """Make the outputs of ``job`` in the block; when it has succeeded the record is written.
+
+    Raises ``DataError`` if the store that is read is not, before or after the block, the one that
+    was planned; then there are no outputs.
+    """
     started, clock = datetime.now(UTC), time.perf_counter()
     inputs = _inputs(job)
-    state = None if job.store is None or job.store[0] in job.outputs else _state(job.store)
-    yield
-    if job.store is not None and state is None:
+    state = None
+    if job.store is not None and job.store[0] not in job.outputs:
         state = _state(job.store)
+        _require_planned(job, job.store[0], state)
+    yield
+    if job.store is not None:
+        seen, state = state, state or _state(job.store)
+        if seen is not None and not continues(observe(open_store(job.store[0]), seen), seen):
+            refuse_changed(job, job.store[0], "while it was read")
     folder = job.record_file.parent
     content = {
         "format": FORMAT,
@@ -204,6 +213,13 @@ def as_recorded(section: Any) -> Any:
     return json.loads(json.dumps(section), parse_constant=str)
 
 
+def refuse_changed(job: Job | None, store: Path, when: str) -> NoReturn:
+    """Raise ``DataError`` for a store that has changed; what ``job`` has made of it is removed."""
+    for output in job.outputs if job is not None else ():
+        output.unlink(missing_ok=True)
+    raise DataError(f"the store has changed {when}", store=str(store), remedy="run it again")
+
+
 def _record_files(artifact: Path) -> list[Path]:
     """Where the record of ``artifact`` may be; nowhere for ``.`` and ``/``, which have no name."""
     if not artifact.name:
@@ -229,6 +245,25 @@ def _made(job: Job, path: Path) -> str:
 
 def _state(store: tuple[Path, str]) -> dict[str, Any]:
     return {**observe(open_store(store[0])), "identity": store[1]}
+
+
+def _require_planned(job: Job, store: Path, state: Mapping[str, Any]) -> None:
+    """Raise ``DataError`` if a part is to be read from another store than was planned.
+
+    ``state``: of the store now, with the planned name of what it holds. That is told by what the
+    store holds, or was given to what it continues: the store that was generated, or that of
+    another part.
+    """
+    planned = state["identity"]
+    if job.stage != "preprocess" or not planned or identity(state) == planned:
+        return
+    folder = job.record_file.parent
+    for file in (paths.provenance(store), *folder.glob("*.provenance.json")):
+        record = read_record(file)
+        known = None if record is None else record.content["store"]
+        if is_state(known) and known["identity"] == planned and continues(state, known):
+            return
+    refuse_changed(job, store, "since the run was planned")
 
 
 def _normal(path: str | Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qgpipe import paths
+from qgpipe.data.manifest import read_dataset
 from qgpipe.errors import DataError
 from qgpipe.report.result_files import read_metrics, read_summary
 
@@ -42,12 +43,22 @@ def results_text(config: Mapping[str, Any]) -> str:
             f"{metrics['run']}: {metrics['num_graphs']} test graphs, best of {summary['epochs']} "
             f"epochs is {summary['best_epoch']} (stopped by {summary['stopped_by']})",
             *table,
+            *_left_out(config),
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
             f"  report   {paths.report(config)}",
             f"  figures  {folder / 'figures'}",
             f"  model    {paths.model(config)}",
         ]
     )
+
+
+def _left_out(config: Mapping[str, Any]) -> list[str]:
+    """How many samples ``on_bad_sample: skip`` has left out, if any."""
+    data = read_dataset(paths.dataset(config))
+    if not data["num_skipped"]:
+        return []
+    samples = sum(store["num_samples"] for store in data["stores"])
+    return [f"  {data['num_skipped']} of {samples} samples left out as bad: see dataset.json"]
 
 
 def _number(value: Any) -> str:

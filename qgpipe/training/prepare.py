@@ -28,6 +28,7 @@ from qgpipe.data.split_file import write_split
 from qgpipe.errors import ConfigError
 from qgpipe.lock import FolderLock
 from qgpipe.provenance.record import Job, is_up_to_date, recorded
+from qgpipe.provenance.same_stores import require_same_stores
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ def _preprocess(config: Mapping[str, Any], dataset: Path, lock: FolderLock) -> N
     job = Job("gather", [dataset], files, dataset_section(plan))
     if _is_to_do(job, lock):
         with recorded(job):
+            require_same_stores(files, described_stores(plan))
             write_dataset(files, described_stores(plan), dataset)
 
 

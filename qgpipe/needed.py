@@ -128,7 +128,7 @@ def _predicted(config: Config) -> set[str]:
 
 
 def _made_by(configs: Sequence[Config]) -> dict[Path, set[Path]]:
-    """Artifacts in the folders of ``configs`` by the configuration file that they were made by."""
+    """What the folders of ``configs`` hold by the configuration file that it was made by."""
     found: dict[Path, set[Path]] = {}
     folders = {paths.data_folder(config): config for config in configs}
     records = [pair for config in folders.values() for pair in data_artifacts(config)]
@@ -136,8 +136,16 @@ def _made_by(configs: Sequence[Config]) -> dict[Path, set[Path]]:
         records += recorded_artifacts(paths.run_folder(config) / "predict")
     for artifact, record in records:
         if record.config_file is not None and record.config_file.is_file():
-            found.setdefault(record.config_file.resolve(), set()).add(artifact.resolve())
+            made = found.setdefault(record.config_file.resolve(), set())
+            made |= {path.resolve() for path in (artifact, *_beside(artifact))}
     return found
+
+
+def _beside(part: Path) -> Iterator[Path]:
+    """Where log and benchmark of a part are, in the folder of its data."""
+    config = {"data": {"output": part.parent.parent}}
+    yield paths.data_log(config, "preprocess", part.stem)
+    yield paths.data_benchmark(config, "preprocess", part.stem)
 
 
 def _folders(parent: Path) -> list[Path]:

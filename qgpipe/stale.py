@@ -202,9 +202,12 @@ def _tables(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     run = paths.run_folder(config)
     planned = [paths.predicted(config, None, store).name for store in plan_predictions(config)]
     for table, record in recorded_artifacts(run / "predict"):
-        if record.stage != "predict" or record.config_file is None or table.name in planned:
+        if record.stage != "predict" or table.suffix not in (".csv", ".parquet"):
             continue
-        if record.config_file.resolve() != paths.run_config(config).resolve():
+        file = record.config_file
+        if file is None or file.resolve() == paths.run_config(config).resolve():
+            continue
+        if table.name not in planned:
             yield table, "predictions that are not asked for"
             yield record.file, "about predictions that are not asked for"
 

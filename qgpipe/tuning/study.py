@@ -54,16 +54,38 @@ class Study:
         build_sampler(self.tune, 0)  # its arguments
         optuna.logging.disable_default_handler()
         with self._alone():
+            file = paths.study_database(folder)
+            storage = optuna.storages.RDBStorage(
+                f"sqlite:///{file.resolve()}", engine_kwargs={"connect_args": {"timeout": _WAIT}}
+            )
+            known = {study.study_name for study in storage.get_all_studies()}
+            begun = sum(1 for trial in paths.trial(folder, 0).parent.glob("*") if trial.is_dir())
+            if folder.name not in known and (known or begun):
+                raise _lost(file, f"holds no study {folder.name}")
             self.optuna = optuna.create_study(
                 study_name=folder.name,
-                storage=optuna.storages.RDBStorage(
-                    f"sqlite:///{paths.study_database(folder).resolve()}",
-                    engine_kwargs={"connect_args": {"timeout": _WAIT}},
-                ),
+                storage=storage,
                 direction=DIRECTIONS[self.mode],
                 pruner=pruner,
                 load_if_exists=True,
             )
+            self._check(file, begun)
+
+    def _check(self, file: Path, begun: int) -> None:
+        """Raise ``DataError`` if the study in ``file`` is not this one, or lacks trials.
+
+        ``begun``: trials that have a folder. The last may have been killed before it was known.
+        """
+        trials = self.optuna.get_trials(deepcopy=False)
+        if begun > len(trials) + 1:
+            raise _lost(file, f"knows {len(trials)} of {begun} trials")
+        expected = {parameter.key: distribution(parameter) for parameter in self.parameters}
+        for trial in trials:
+            for key, found in trial.distributions.items():
+                if expected.get(key) != found:
+                    raise _lost(file, f"has trials with another range of {key}")
+        if self.optuna.direction.name.lower() != DIRECTIONS[self.mode]:
+            raise _lost(file, f"is to {self.optuna.direction.name.lower()} {self.metric}")
 
     def take(self) -> Trial | None:
         """The next trial to train: one of a process that has died, or a new one.
@@ -163,6 +185,13 @@ def suggest(trial: Any, parameter: Parameter) -> Any:
     return trial.suggest_float(parameter.key, low, high, step=step, log=log)
 
 
+def distribution(parameter: Parameter) -> Any:
+    """What ``suggest`` makes Optuna note of ``parameter``."""
+    asked = optuna.trial.FixedTrial({parameter.key: parameter.examples[0]})
+    suggest(asked, parameter)
+    return asked.distributions[parameter.key]
+
+
 def study_fingerprint(
     raw: Config, config: Config, dataset_json: Path, split_json: Path, folders: Iterable[Path]
 ) -> str:
@@ -181,6 +210,14 @@ def study_fingerprint(
         "split": sha256(split_json),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _lost(file: Path, what: str) -> DataError:
+    return DataError(
+        f"{file} {what}",
+        remedy="bring back the file that belongs there, or delete its folder: the study then "
+        "starts anew",
+    )
 
 
 @contextmanager

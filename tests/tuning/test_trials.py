@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,68 @@ def test_a_damaged_file_is_named(raw, run, open_study):
     file.write_bytes(b"not a database, but long enough to be taken for one" * 40)
     with pytest.raises(DataError, match=r"study.db cannot be used: .*not a database"):
         open_study(raw, folder)
+
+
+def emptied(file):
+    file.write_bytes(b"")
+
+
+def earlier(file):
+    """As it was before the last three trials."""
+    with sqlite3.connect(file) as database:
+        database.execute("delete from trials where number > 0")
+
+
+def renamed(file):
+    with sqlite3.connect(file) as database:
+        database.execute("update studies set study_name = 'another'")
+
+
+def otherwise(file):
+    with sqlite3.connect(file) as database:
+        database.execute("update study_directions set direction = 'MAXIMIZE'")
+
+
+def of_another_range(file):
+    with sqlite3.connect(file) as database:
+        database.execute(
+            "update trial_params set distribution_json = replace(distribution_json, '0.1', '0.2')"
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (emptied, "study.db holds no study "),
+        (Path.unlink, "study.db holds no study "),
+        (renamed, "study.db holds no study "),
+        (earlier, "study.db knows 1 of 4 trials"),
+        (otherwise, "study.db is to maximize loss_avg"),
+        (of_another_range, f"study.db has trials with another range of {LR}"),
+    ],
+)
+def test_a_study_that_is_not_what_it_was_does_not_start_anew(
+    raw, whole, tmp_path, open_study, change, said
+):
+    folder = shutil.copytree(whole, tmp_path / "copy")
+    (file,) = folder.glob("*/study.db")
+    change(file)
+    file.touch()
+    before = file.read_bytes()
+    with pytest.raises(DataError) as refused:
+        open_study(raw, folder)
+    assert f"{file.parent}/{said}" in str(refused.value)
+    assert str(refused.value).endswith("or delete its folder: the study then starts anew")
+    assert file.read_bytes() == before or change in (emptied, Path.unlink)  # SQLite's own tables
+
+
+def test_a_study_whose_first_process_was_killed_at_once_begins(raw, whole, tmp_path, open_study):
+    """SQLite makes an empty file first."""
+    folder = shutil.copytree(whole, tmp_path / "copy")
+    (file,) = folder.glob("*/study.db")
+    shutil.rmtree(file.parent / "trials")
+    emptied(file)
+    assert open_study(raw, folder).optuna.get_trials() == []
 
 
 def test_a_lock_is_left_by_each_trial_but_not_held(raw, run):

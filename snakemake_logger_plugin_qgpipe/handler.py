@@ -14,6 +14,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import OutputSettingsLoggerInterface
 
 from qgpipe.logs import SHOWING, SHOWN
+from snakemake_logger_plugin_qgpipe.interruption import interrupt_once
 from snakemake_logger_plugin_qgpipe.narrator import Narrator
 from snakemake_logger_plugin_qgpipe.outcome import outcome
 from snakemake_logger_plugin_qgpipe.screens import Live, Plain, is_live
@@ -38,6 +39,7 @@ class LogHandler(LogHandlerBase):
         self._here = Path.cwd()
         self._own: logging.Handler | None = None
         self._log_file: str | None = None
+        interrupt_once()
         self._lock = threading.RLock()
         self._ends = threading.Event()
         self._follower: threading.Thread | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from qgpipe.data.bad_samples import BadSamples
 from qgpipe.data.reader import CausalSetReader
 from qgpipe.data.sample_reader import with_packed, with_reader
 from qgpipe.data.stores import open_store
-from qgpipe.errors import ConfigError, DataError
+from qgpipe.errors import ConfigError, DataError, ReadingError
 
 
 def read(path, skip=True, threads=1, order=False, **names):
@@ -288,3 +290,77 @@ def test_samples_left_out_by_the_built_in_reader_do_not_reach_the_filter(
     assert seen == [5, 3, 8, 4, 9]
     assert (result.sample_index.tolist(), filtered) == ([0, 3, 6], 2)
     assert sorted(bad.reasons) == [1, 4]
+
+
+@pytest.fixture
+def ordinary_user():
+    """Whoever the tests run as, permissions count for them in this test."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder(tmp_path):
+    """A folder of the test to which everybody comes."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(tempfile.gettempdir()):
+            folder.chmod(folder.stat().st_mode | 0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("layout", ["stacked", "groups"])
+@pytest.mark.parametrize("skip", [True, False])
+def test_what_may_not_be_read_is_no_bad_sample(request, open_folder, causal_sets, layout, skip):
+    path = request.getfixturevalue(f"write_{layout}")(causal_sets)
+    chunk = path / ("cset_type/0" if layout == "stacked" else "cset_3/cset_type/0")
+    if not chunk.exists():
+        (chunk,) = chunk.parent.glob("0*")
+    chunk.chmod(0)
+    request.getfixturevalue("ordinary_user")
+    with pytest.raises((ReadingError, PermissionError)) as error:
+        read(path, skip=skip)
+    assert str(chunk) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(13, "Permission denied", "a"),
+        OSError(5, "Input/output error", "a"),
+        OSError(24, "Too many open files", "a"),
+        MemoryError(),
+        NameError("name 'nmpy' is not defined"),
+        ImportError("no module named 'x'"),
+        RuntimeError("CUDA out of memory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_users_reader_that_could_not_read_skips_nothing(write_stacked, causal_sets, error):
+    def reader(store, idx, *_):
+        if idx == 2:
+            raise error
+        return Data(x=torch.ones(2, 1), edge_index=torch.zeros(2, 0, dtype=torch.long))
+
+    with pytest.raises(ReadingError, match=r"sample 2: data\.reader failed: "):
+        read_singly(write_stacked(causal_sets), reader)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no"), KeyError("a"), IndexError("b"), FileNotFoundError(2, "No such file", "a")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_a_users_reader_says_of_the_data_skips_the_sample(write_stacked, causal_sets, error):
+    def reader(store, idx, *_):
+        if idx == 2:
+            raise RuntimeError("this sample is odd") from error
+        return Data(x=torch.ones(2, 1), edge_index=torch.zeros(2, 0, dtype=torch.long))
+
+    _, _, reasons = read_singly(write_stacked(causal_sets), reader)
+    assert list(reasons) == [2]

@@ -129,7 +129,7 @@ def test_a_damaged_chunk_names_its_file(write_groups, causal_sets):
 
 
 def replace(path, group, name, values):
-    shutil.rmtree(path / group / name)
+    shutil.rmtree(path / group / name, ignore_errors=True)
     zarr.open_group(path, mode="r+").create_array(f"{group}/{name}", data=np.asarray(values))
 
 
@@ -165,3 +165,34 @@ def test_elements_that_precede_each_other_are_named(write_groups, causal_sets):
     zarr.open_group(path, mode="r+")["cset_2/adj"].set_coordinate_selection(([1, 8], [8, 1]), 1)
     with pytest.raises(DataError, match=r"\(cset_2\), .*elements 1 and 8 precede each other"):
         read(path)
+
+
+def test_integers_in_the_first_group_do_not_truncate_those_that_follow(write_groups, causal_sets):
+    path = write_groups(causal_sets)
+    values = [2, 3, 2.5, 4]
+    for number in range(1, 8):
+        replace(path, f"cset_{number}", "dimension", np.asarray(values[(number - 1) % 4]))
+    with pytest.raises(DataError) as error:
+        read(path, target="dimension")
+    assert str(error.value).startswith(
+        f"{path}, sample 2 (cset_3), array 'dimension': expected integers, as in the first causal "
+        "set (int64), got float64"
+    )
+
+
+def test_whole_numbers_may_be_written_as_floats(write_groups, causal_sets):
+    path = write_groups(causal_sets)
+    for number in range(1, 8):
+        replace(
+            path, f"cset_{number}", "dimension", np.asarray(2 if number == 1 else float(number))
+        )
+    y = read(path, target="dimension").attributes["y"]
+    assert y.values.tolist() == [2, 2, 3, 4, 5, 6, 7]
+    assert y.values.dtype == np.int64
+
+
+def test_complex_numbers_in_a_later_group_are_named(write_groups, causal_sets):
+    path = write_groups(causal_sets)
+    replace(path, "cset_3", "manifold_like", np.asarray(1j))
+    with pytest.raises(DataError, match=r"sample 2 \(cset_3\), array 'manifold_like': expected n"):
+        read(path, graph_features="manifold_like")

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import zarr
 
+from qgpipe.data.store_state import identity, observe
+from qgpipe.data.stores import open_store
 from qgpipe.provenance.record import Job, recorded
+
+
+def contents(store: Path) -> tuple[Path, str]:
+    """A store with the name of what it holds, as planning gives it."""
+    return store, identity(observe(open_store(store)))
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def chain(tmp_path, store, monkeypatch) -> Path:
     table, result = Path("results/data/table.json"), Path("results/run/result.txt")
     for file in (table, result):
         file.parent.mkdir(parents=True)
-    with recorded(Job("preprocess", [table], [], {"lr": 1}, (Path("own.zarr"), "abc"))):
+    with recorded(Job("preprocess", [table], [], {"lr": 1}, contents(Path("own.zarr")))):
         table.write_text("[1, 2]")
     with recorded(Job("split", [result], [table], {"x": [1, float("inf")], 2: None})):
         result.write_text("3")

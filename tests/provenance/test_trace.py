@@ -7,12 +7,19 @@ import pytest
 import zarr
 
 from qgpipe.cli import main
+from qgpipe.data.store_state import identity, observe
+from qgpipe.data.stores import open_store
 from qgpipe.errors import DataError
 from qgpipe.provenance.chain import artifacts_in, trace
 from qgpipe.provenance.differences import differences
 from qgpipe.provenance.record import Job, recorded
 
 TABLE, RESULT, STORE = Path("results/data/table.json"), Path("results/run/result.txt"), "own.zarr"
+
+
+def contents():
+    """The store with the name of what it holds, as planning gives it."""
+    return Path(STORE), identity(observe(open_store(STORE)))
 
 
 def states(*artifacts):
@@ -35,7 +42,15 @@ def test_an_input_that_is_gone_is_missing(chain):
 
 
 def test_an_input_that_was_made_anew_is_told_from_one_that_was_edited(chain):
-    with recorded(Job("preprocess", [TABLE], [], {"lr": 2}, (Path(STORE), "abc"))):
+    with recorded(
+        Job(
+            "preprocess",
+            [TABLE],
+            [],
+            {"lr": 2},
+            contents(),
+        )
+    ):
         TABLE.write_text("[3]")
     assert states() == {str(RESULT): "holds", str(TABLE): "remade", STORE: "holds"}
 
@@ -128,7 +143,7 @@ def test_of_many_parts_those_that_do_not_hold_are_listed(chain, capsys):
     parts = [Path(f"results/data/parts/own-{start:09d}.json") for start in range(5)]
     parts[0].parent.mkdir()
     for part in parts:
-        with recorded(Job("preprocess", [part], [], {}, (Path(STORE), "abc"))):
+        with recorded(Job("preprocess", [part], [], {}, contents())):
             part.write_text("made")
     with recorded(Job("gather", [TABLE], parts, {})):
         TABLE.write_text("list")

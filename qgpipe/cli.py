@@ -46,6 +46,14 @@ def command_line() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 1 for what the user can mend."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only cut the end short
+        return 128 + signal.SIGINT
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     chosen = command_line().parse_args(arguments)
     try:
         code = chosen.run(chosen)
@@ -59,9 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (mendable := os_error_of_user(error)) is None:
             raise
         return _refused(chosen.command, mendable)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only cut the end short
-        return 128 + signal.SIGINT
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def line_of_user(error: BaseException) -> str:
         return ""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_file() and not _is_installed(path):
+        if os.access(path, os.R_OK) and not _is_installed(path):
             return f" ({path.name}, line {frame.lineno})"
     return ""
 

@@ -62,8 +62,9 @@ def _string(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
 
 
 def _mapping(dumper: yaml.SafeDumper, value: dict) -> yaml.Node:
-    if len(value) == 1 and (tag := next(iter(value))) in (PARTIAL, *SWEEP_TAGS):
-        return dumper.represent_mapping(tag, value[tag])
+    tag, inner = next(iter(value.items()), (None, None))
+    if len(value) == 1 and tag in (PARTIAL, *SWEEP_TAGS) and isinstance(inner, dict):
+        return dumper.represent_mapping(tag, inner)
     return yaml.SafeDumper.represent_dict(dumper, value)
 
 

@@ -14,6 +14,7 @@ import random
 import resource
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -34,9 +35,9 @@ MEMORY = 16 << 30  # bytes that a check may ask for, so that a fault does not ta
 
 INTEGERS = {
     "num_epochs", "batch_size", "seed", "num_workers", "accumulate_steps", "checkpoint_at",
-    "num_samples", "chunksize", "patience", "grace_period", "trials", "jobs", "folds", "n_processes",
-    "keep_checkpoints", "num_layers", "channels", "num_heads", "in_features", "out_features", "task",
-    "prefetch_factor",
+    "num_samples", "chunksize", "patience", "grace_period", "trials", "jobs", "folds",
+    "keep_checkpoints", "num_layers", "channels", "num_heads", "in_features", "out_features",
+    "task", "prefetch_factor", "n_processes",
 }  # fmt: skip
 NUMBERS = {"ema_decay", "gradient_clip", "subset", "delta", "dropout", "low", "high"}
 TRUTHS = {
@@ -50,29 +51,25 @@ MAPPINGS = {
     "validator", "tester", "tasks", "parameters", "optimizer_kwargs", "lr_scheduler_kwargs",
 }  # fmt: skip
 REQUIRED = {
-    "data",
-    "training",
-    "criterion",
-    "model",
-    "seed",
-    "num_epochs",
-    "batch_size",
-    "patience",
-}
+    ("data",), ("training",), ("criterion",), ("model",), ("training", "seed"),
+    ("training", "num_epochs"), ("training", "batch_size"), ("early_stopping", "patience"),
+}  # fmt: skip
 NAMES_ARE_FREE = {"tasks", "parameters"}
 ARGUMENTS = ("kwargs", "args")
 
 # Things that exist and are not what any key wants; none of them does anything when it is called.
 WRONG_OBJECTS = (
     "builtins.dict", "builtins.list", "builtins.object", "builtins.type", "builtins.len",
-    "builtins.ValueError", "os", "json", "torch", "torch.nn", "math.pi", "math.sqrt", "torch.nn.ReLU",
+    "builtins.ValueError", "os", "json", "torch", "torch.nn", "math.pi", "math.sqrt",
+    "torch.nn.ReLU",
     "torch.nn.Linear", "torch.nn.Module", "torch.nn.Dropout", "torch.nn.CrossEntropyLoss",
     "torch.float32", "torch.tensor", "torch.cat", "numpy.mean", "numpy.float64", "numpy.ndarray",
     "torch.optim.LBFGS", "torch.optim.SparseAdam", "torch.optim.SGD", "torch.optim.Optimizer",
     "torch.optim.lr_scheduler.OneCycleLR", "torch.optim.lr_scheduler.LambdaLR",
     "torch.optim.lr_scheduler.StepLR", "torch.optim.lr_scheduler.ReduceLROnPlateau",
     "torch_geometric.nn.GATConv", "torch_geometric.nn.GINConv", "torch_geometric.nn.Sequential",
-    "torch_geometric.nn.global_max_pool", "torch_geometric.nn.SAGPooling", "torch_geometric.data.Data",
+    "torch_geometric.nn.global_max_pool", "torch_geometric.nn.SAGPooling",
+    "torch_geometric.data.Data",
     "sklearn.metrics.f1_score", "sklearn.metrics", "sklearn.metrics.confusion_matrix",
     "collections.OrderedDict", "pathlib.PurePath", "typing.Any", "abc.ABC", "enum.Enum",
     "functools.partial", "mymodule", "mymodule.loss", "mymodule.reader", "mymodule.nothing",
@@ -83,10 +80,12 @@ WRONG_OBJECTS = (
 
 STRANGE_VALUES = (
     None, "", [], {}, 0, 1, -1, 0.5, -0.5, True, False, "text", "5", "1e-4", [1, 2], {"a": 1},
-    math.nan, math.inf, -math.inf, "nan", "inf", "1e999", "-1e999", 1e300, 5e-324, 10**12, -(10**12),
+    math.nan, math.inf, -math.inf, "nan", "inf", "1e999", "-1e999", 1e300, 5e-324, 10**12,
+    -(10**12),
     2**63, 2**64, 10**30, -(10**30), "9" * 5000, "x" * 300, "x" * 100_000, "a\nb", "a\n", "a\x00b",
     "\x1b[31mred", "\ud800", "ü/é", "../../..", "/", "/dev/null", "~nobody/x", "a{b}c", "{run}",
-    "%s %d", "!pyobject", "!pyobject ", "!sweep", [[]], [[[[1]]]], [None], [math.nan], {"type": None},
+    "%s %d", "!pyobject", "!pyobject ", "!sweep", [[]], [[[[1]]]], [None], [math.nan],
+    {"type": None},
     {"type": "torch.nn.ReLU"}, {"kwargs": {}}, {"a": {"b": {"c": {}}}}, {1: 2, "a": 3},
     {"": 1}, {"!sweep": {"values": [1, 2]}}, {"!sweep": {"values": []}}, {"!sweep": {"values": 3}},
     {"!sweep": {"values": list(range(10_000))}}, {"!sweep": [1]}, {"!sweep": None},
@@ -96,7 +95,8 @@ STRANGE_VALUES = (
     {"!random_uniform": {"start": 0, "stop": math.inf}}, {"!reference": {"target": "name"}},
     {"!reference": {"target": "training"}}, {"!reference": {"target": ""}}, {"!reference": {}},
     {"!reference": {"target": "model.encoder_kwargs.layers[99999999999999999999]"}},
-    {"!coupled-sweep": {"target": "training.seed", "values": [1]}}, {"!partial": {"type": "math.sqrt"}},
+    {"!coupled-sweep": {"target": "training.seed", "values": [1]}},
+    {"!partial": {"type": "math.sqrt"}},
     {"!partial": {"type": None}}, {"!partial": 3}, datetime.date(2024, 1, 2), b"bytes",
 )  # fmt: skip
 
@@ -137,6 +137,7 @@ def _as_it_is(base: str) -> Mutant:
 
 
 def _check() -> int:
+    warnings.simplefilter("ignore")  # torch's of arguments, which are no messages
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     tempfile.tempdir = str(Path.cwd())
     return main(["check", "run.yaml"])
@@ -190,27 +191,8 @@ def _changed_key(rng: random.Random) -> Mutant:
     change = rng.choice(CHANGES)
     what, refused = change(parent, last, path, config, rng)
     name = f"{base}: {'.'.join(map(str, path))} {what}"
-    content = yaml.dump(to_plain_values(config), Dumper=_Dumper, sort_keys=False).encode()
+    content = yaml.dump(config, Dumper=ConfigDumper, sort_keys=False).encode()
     return Mutant(name[:200], partial(_write, content), _check, refused, _clean)
-
-
-def to_plain_values(value: Any) -> Any:
-    """``value`` with nothing shared, so that no anchors are written."""
-    return copy.deepcopy(value)
-
-
-class _Dumper(ConfigDumper):
-    """Writes any value with a tag's name as its key as it is."""
-
-
-def _plain_mapping(dumper: yaml.SafeDumper, value: dict) -> yaml.Node:
-    (tag, inner), *more = value.items() or [("", None)]
-    if not more and str(tag).startswith("!") and isinstance(inner, dict):
-        return dumper.represent_mapping(tag, inner)
-    return yaml.SafeDumper.represent_dict(dumper, value)
-
-
-_Dumper.add_representer(dict, _plain_mapping)
 
 
 def _value(parent: Any, last: Any, path: Path_, config: Any, rng: random.Random) -> tuple:
@@ -227,10 +209,7 @@ def _object(parent: Any, last: Any, path: Path_, config: Any, rng: random.Random
 
 def _remove(parent: Any, last: Any, path: Path_, config: Any, rng: random.Random) -> tuple:
     del parent[last]
-    return "removed", True if len(path) <= 2 and path[-1] in REQUIRED - {"patience"} and (
-        (path[0] in ("data", "training", "criterion", "model") and path[:1] != ("data",))
-        or path == ("data",)
-    ) and not (path[0] == "model" and len(path) == 2) else None  # fmt: skip
+    return "removed", True if path in REQUIRED else None
 
 
 def _rename(parent: Any, last: Any, path: Path_, config: Any, rng: random.Random) -> tuple:
@@ -247,7 +226,8 @@ def _rename(parent: Any, last: Any, path: Path_, config: Any, rng: random.Random
 def _wrapped(parent: Any, last: Any, path: Path_, config: Any, rng: random.Random) -> tuple:
     forms: list[Callable[[Any], Any]] = [
         lambda v: [v], lambda v: {"value": v}, lambda v: [v, v], lambda v: {"type": v},
-        lambda v: str(v), lambda v: {"!sweep": {"values": [v]}}, lambda v: {"!sweep": {"values": [v, v]}},
+        lambda v: str(v), lambda v: {"!sweep": {"values": [v]}},
+        lambda v: {"!sweep": {"values": [v, v]}},
         lambda v: [[[v]]], lambda v: {"!partial": {"type": v}},
     ]  # fmt: skip
     parent[last] = forms[rng.randrange(len(forms))](parent[last])
@@ -343,9 +323,12 @@ def _flip(text: bytearray, place: int, rng: random.Random) -> None:
 
 def _insert(text: bytearray, place: int, rng: random.Random) -> None:
     text[place:place] = rng.choice(
-        [b"\t", b"\x00", b"\x07", b"[", b"{", b"}", b"]", b"'", b'"', b": ", b"- ", b"&a ", b"*a ", b"!!int ",
-         b"!!bool ", b"!!timestamp ", b"!!binary ", b"!!set ", b"!sweep ", b"!pyobject ", b"!unknown ", b"<<: ",
-         b"? ", b"|\n", b">\n", b"#", b"\n---\n", b"\xff", b"\xc3", b"\xe2\x80\xa8", b"%", b"@", b"`", b"\r"]
+        [b"\t", b"\x00", b"\x07", b"[", b"{", b"}", b"]", b"'", b'"', b": ", b"- ", b"&a ",
+        b"*a ", b"!!int ",
+         b"!!bool ", b"!!timestamp ", b"!!binary ", b"!!set ", b"!sweep ", b"!pyobject ",
+         b"!unknown ", b"<<: ",
+         b"? ", b"|\n", b">\n", b"#", b"\n---\n", b"\xff", b"\xc3", b"\xe2\x80\xa8", b"%", b"@",
+         b"`", b"\r"]
     )  # fmt: skip
 
 
@@ -424,8 +407,10 @@ def _whole_files() -> Iterator[tuple[str, bytes, bool | None]]:
     yield "with line ends of Windows", small.replace("\n", "\r\n").encode(), None
     yield "with line ends of old Macs", small.replace("\n", "\r").encode(), None
     for name, text in {
-        "empty": "", "a comment": "# x\n", "a list": "- 1\n", "a number": "1\n", "null": "~\n", "a text": "x\n",
-        "two documents": small + "---\n" + small, "an end": "...\n", "a directive": "%YAML 9.9\n---\na: 1\n",
+        "empty": "", "a comment": "# x\n", "a list": "- 1\n", "a number": "1\n", "null": "~\n",
+        "a text": "x\n",
+        "two documents": small + "---\n" + small, "an end": "...\n",
+        "a directive": "%YAML 9.9\n---\na: 1\n",
         "brackets": "a: " + "[" * 10_000, "closed brackets": "a: " + "[" * 5_000 + "]" * 5_000,
         "braces": "a: " + "{a: " * 500 + "1" + "}" * 500, "an anchor in itself": "a: &a [*a]\n",
         "a mapping in itself": "x-a: &a {b: *a}\n" + small, "an unknown alias": "a: *b\n",
@@ -452,8 +437,10 @@ def _whole_files() -> Iterator[tuple[str, bytes, bool | None]]:
         "!!binary aGk=",
     ):
         yield f"a key {key}", f"{small}\n{key}: 1\n".encode(), True
-    for tag in ("bool maybe", "int x", "float x", "timestamp x", "binary ü", "set [a]", "omap {a: 1}",
-                "python/name:os.getcwd", "python/object/apply:os.getcwd []", "python/tuple [1]", "null x",
+    for tag in ("bool maybe", "int x", "float x", "timestamp x", "binary ü", "set [a]",
+                "omap {a: 1}",
+                "python/name:os.getcwd", "python/object/apply:os.getcwd []", "python/tuple [1]",
+                "null x",
                 "map x", "seq x", "str [1]", "merge x", "value x"):  # fmt: skip
         refused = None if tag == "null x" else True
         yield f"!!{tag}", small.replace("name: small", f"name: !!{tag}").encode(), refused

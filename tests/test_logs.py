@@ -152,3 +152,20 @@ with stage(folder / "split.log"):
         "",
     ]
     assert sorted(file.name for file in disk.iterdir()) == ["filler", "split.log"]
+
+
+def test_a_long_error_is_cut_on_the_terminal_and_whole_in_the_log(start, tmp_path):
+    process = start("raise DataError('\\n'.join(f'line {k}' for k in range(1500)))")
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert len(said) < 700 and said.strip().count("\n") == 0
+    assert f"(all of it is in {tmp_path / 'logs' / 'split.log'})" in said
+    assert all(f"line {k}\n" in log(tmp_path) for k in range(1500))
+
+
+def test_a_file_that_the_system_refuses_ends_a_stage_with_a_line(start, tmp_path):
+    process = start("(folder / 'logs').write_text('')")
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert said.strip().startswith(f"split: {tmp_path / 'logs'}: Is a directory (EISDIR); give")
+    assert "Traceback" not in said and "Traceback" in log(tmp_path)

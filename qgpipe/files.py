@@ -61,6 +61,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                 _replace_folder(temporary, path)
             else:
                 _sync(temporary)
+                if path.is_dir():
+                    raise DataError(f"{path} is a folder, not a file", remedy="move it away")
                 temporary.rename(path)
             _sync(path.parent)
         except BaseException:

@@ -24,12 +24,24 @@ from qgpipe.files import read_json, write_json
 from qgpipe.provenance import environment
 from qgpipe.provenance.checksums import checksum, status
 from qgpipe.provenance.signature import is_signed_here, signed
+from qgpipe.shapes import misfit
 
 FORMAT = 1
-_KEYS = {
-    "stage", "outputs", "inputs", "store", "config_file", "section", "versions", "git", "host",
-    "device", "started", "seconds",
-}  # fmt: skip
+_SHAPE = {
+    "format": int,
+    "stage": set(FORMATS),
+    "outputs": {str: str},
+    "inputs": {str: str},
+    "store": (None, {}),
+    "config_file": (None, str),
+    "section": (None, {}),
+    "versions": {"qgpipe": str},
+    "git": {str: {"revision": str, "dirty": bool}},
+    "host": {"name": str},
+    "device": str,
+    "started": str,
+    "seconds": float,
+}
 
 
 @dataclass(frozen=True)
@@ -139,24 +151,23 @@ def read_record(file: Path) -> Record | None:
         content = read_json(file)
     except (DataError, OSError):
         return None
-    return Record(file, content) if _is_record(content) else None
+    if misfit(content, _SHAPE) is not None or content["format"] != FORMAT:
+        return None
+    if not _is_date(content["started"]) or any("\0" in name for name in _files_in(content)):
+        return None
+    return Record(file, content)
 
 
-def _is_record(content: Any) -> bool:
-    return (
-        isinstance(content, dict)
-        and content.get("format") == FORMAT
-        and content.keys() > _KEYS
-        and isinstance(content["stage"], str)
-        and isinstance(content["config_file"], str | None)
-        and isinstance(content["store"], dict | None)
-        and _are_checksums(content["outputs"])
-        and _are_checksums(content["inputs"])
-    )
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
-def _are_checksums(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+def _files_in(content: Mapping[str, Any]) -> list[str]:
+    return [*content["outputs"], *content["inputs"], content["config_file"] or ""]
 
 
 def find_record(artifact: Path) -> Record | None:

@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qgpipe.errors import DataError
 from qgpipe.report import style
 from qgpipe.report.answers import paired_columns
 from qgpipe.report.results import RunResults
@@ -33,18 +32,10 @@ def prediction(results: RunResults) -> Figure:
 
 
 def confusion_matrix(results: RunResults) -> Figure:
-    """Counts of test graphs by true (row) and predicted (column) class; colour: share of the row.
-
-    Raises ``DataError`` if the matrix in ``test/metrics.json`` is not square.
-    """
+    """Counts of test graphs by true (row) and predicted (column) class; colour: share of the row."""
     if results.test["confusion_matrix"] is None:
         return style.sentence("The test has no confusion matrix.")
     counts = np.array(results.test["confusion_matrix"])
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
-        raise DataError(
-            f"the confusion matrix has shape {counts.shape}, not one row and column a class",
-            store=str(results.run_folder / "test" / "metrics.json"),
-        )
     if counts.sum() == 0:
         return style.sentence("The test set has no graphs.")
     names = style.class_labels(results.test["class_names"], range(len(counts)))

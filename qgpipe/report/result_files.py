@@ -92,7 +92,14 @@ def read_summary(path: str | Path) -> dict[str, Any]:
 
 def read_metrics(path: str | Path) -> dict[str, Any]:
     """A ``metrics.json``. Raises ``DataError`` if it is missing or damaged."""
-    return read_shaped(path, TEST, rerun("test_run"))
+    metrics = read_shaped(path, TEST, rerun("test_run"))
+    matrix = metrics["confusion_matrix"] or []
+    if any(len(row) != len(matrix) for row in matrix):
+        raise DataError(
+            f"{path} is damaged: 'confusion_matrix' has not one row and column a class",
+            remedy=rerun("test_run"),
+        )
+    return metrics
 
 
 def read_table(

@@ -31,8 +31,10 @@ from qgpipe import tensor_files
 from qgpipe.config.fingerprint import Trajectory
 from qgpipe.errors import TrainingError
 from qgpipe.files import atomic_path
+from qgpipe.shapes import misfit
 
 FORMAT = 2
+_SHAPE = {"fingerprints": {str: str}, "epoch": int, "step": int, "parts?": {}, "rng?": {}}
 COST = 0.02  # of the time may be spent on checkpoints
 MID_EPOCH_SECONDS = 60.0
 
@@ -119,6 +121,8 @@ class CheckpointFolder:
         for path in self._newest_first():
             try:
                 state = tensor_files.load(path, FORMAT, "checkpoint")
+                if problem := misfit(state, _SHAPE):
+                    raise tensor_files.DamagedFile(f"{path} is damaged ({problem})")
             except tensor_files.DamagedFile as error:
                 logger.warning("%s; going back to the checkpoint before it", error.problem)
                 # Otherwise the next save would put it in the place of an intact previous one.

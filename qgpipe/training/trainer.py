@@ -330,15 +330,16 @@ class Trainer:
         try:
             for name, part in self._parts().items():
                 part.load_state_dict(state["parts"][name])
-        except (RuntimeError, ValueError, KeyError) as error:
+            restore_rng(state["rng"])
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise TrainingError(
                 f"the checkpoint does not fit: {error}",
                 where=str(self.checkpoints.folder),
-                remedy="the code has changed since; delete the folder to start anew",
+                remedy="the code has changed since, or it is damaged; delete the folder to start "
+                "anew",
             ) from error
         if isinstance(self.validator, Evaluator) and self.history.rows:
             self.validator.data = self.history.validation().drop(columns="epoch")
-        restore_rng(state["rng"])
         logger.info("go on after epoch %d, step %d", self.epoch, self.training_pass.step)
         return True
 

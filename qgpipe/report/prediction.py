@@ -32,7 +32,7 @@ def prediction(results: RunResults) -> Figure:
 
 
 def confusion_matrix(results: RunResults) -> Figure:
-    """Counts of test graphs by true (row) and predicted (column) class; colour: share of the row."""
+    """Counts of test graphs by true (row) and predicted class (column), coloured by their share."""
     if results.test["confusion_matrix"] is None:
         return style.sentence("The test has no confusion matrix.")
     counts = np.array(results.test["confusion_matrix"])

@@ -193,6 +193,8 @@ def test_whole_numbers_may_be_written_as_floats(write_groups, causal_sets):
 
 def test_complex_numbers_in_a_later_group_are_named(write_groups, causal_sets):
     path = write_groups(causal_sets)
-    replace(path, "cset_3", "manifold_like", np.asarray(1j))
-    with pytest.raises(DataError, match=r"sample 2 \(cset_3\), array 'manifold_like': expected n"):
+    replace(path, "cset_3", "manifold_like", np.asarray([1j]))
+    with pytest.raises(
+        DataError, match=r"sample 2 \(cset_3\), array 'manifold_like': expected num"
+    ):
         read(path, graph_features="manifold_like")

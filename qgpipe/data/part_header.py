@@ -89,6 +89,11 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
         expected = 8 + length + num_bytes
     except FileNotFoundError:
         raise DataError(f"no such file: {path}", remedy="run the preprocess stage") from None
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}",
+            remedy="change its permissions, or delete it and run the pipeline again",
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         refuse(path, "is not a part file, or is damaged")
     if version != FORMAT:

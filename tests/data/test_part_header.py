@@ -124,6 +124,11 @@ def test_missing_and_superfluous_arrays_are_refused(part: Path, name: str) -> No
         read_part_info(part)
 
 
+def test_a_folder_in_place_of_a_part_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        read_part_info(tmp_path)
+
+
 @pytest.fixture
 def dataset(write_dataset_of, make_graphs, tmp_path: Path) -> Path:
     return write_dataset_of(tmp_path, [make_graphs([5, 6, 7]), make_graphs([7, 6, 5])])

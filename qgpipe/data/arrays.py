@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -14,12 +16,14 @@ import tensorstore
 from qgpipe.data.bad_samples import MEND, BadSamples
 from qgpipe.data.chunk_files import chunk_format
 from qgpipe.data.reading_errors import remedy_for, says_of_system
+from qgpipe.data.store_files import memory, read_file, require_plain
 from qgpipe.data.stores import ArrayInfo, StoreInfo
-from qgpipe.errors import DataError, ReadingError
+from qgpipe.errors import DataError, ReadingError, shown
 
 T = TypeVar("T")
 
 NEEDED = "every causal set needs this array: write it, or leave it out of the reader's kwargs"
+MOST_CHUNKS = 10**6  # of a sample
 READS_IN_FLIGHT = 8  # files read at once: hides the latency of a network file system
 
 
@@ -48,8 +52,10 @@ def open_arrays(
 ) -> dict[str, tensorstore.TensorStore]:
     """``arrays`` of ``store`` by name, opened all at once.
 
-    Raises ``DataError`` if one cannot be opened.
+    Raises ``DataError`` if one cannot be opened, or if memory cannot hold a chunk of it.
     """
+    for array in arrays:
+        require_memory(store, array, array.chunks)
     futures = [open_array(str(a.path.absolute()), a.zarr_format, context) for a in arrays]
     opened = {}
     for array, future in zip(arrays, futures, strict=True):
@@ -67,6 +73,9 @@ def read_columns(
     Raises ``DataError`` if an array cannot be opened.
     """
     window = slice(samples.start, samples.stop)
+    for info in arrays:
+        require_memory(bad.store, info, (len(samples), *info.shape[1:]))
+        require_chunks(bad.store, info, samples)
     opened = open_arrays(bad.store, arrays, context)
     started = {name: array[window].read() for name, array in opened.items()}
     values = {}
@@ -76,6 +85,40 @@ def read_columns(
         except ValueError:
             values[info.name] = _undamaged_rows(opened[info.name], info, bad, samples)
     return values
+
+
+def require_memory(store: StoreInfo, array: ArrayInfo, shape: Sequence[int]) -> None:
+    """Raise ``DataError`` if values of ``array`` of this ``shape`` are more than memory holds."""
+    needed, there = array.item_bytes * math.prod(shape), memory()
+    if needed > there:
+        raise DataError(
+            f"{shown(tuple(shape))} values take {needed / 1e9:,.0f} GB, more than the memory "
+            f"({there / 1e9:,.0f} GB)",
+            store=str(store.path),
+            array=array.name,
+            remedy="lower data.chunksize, or write the store again in smaller chunks",
+        )
+
+
+def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int = 0) -> None:
+    """Raise ``DataError`` if in place of a chunk that is read there is no file but a FIFO, say.
+
+    TensorStore would wait for it. Of ``array`` the rows of ``samples`` are read, of each what lies
+    within ``side`` on all axes (0: all). Raises it, too, if they are cut into too many chunks.
+    """
+    lengths = [min(n, side or n) for n in array.shape[1:]]
+    counts = [-(-n // c) for n, c in zip(lengths, array.grid[1:], strict=True)]
+    if math.prod(counts) > MOST_CHUNKS:
+        raise DataError(
+            f"a sample is cut into {math.prod(counts):,} chunks of shape {array.grid}",
+            store=str(store.path),
+            array=array.name,
+            remedy="write the array again in larger chunks",
+        )
+    rows = [range(samples.start // n, -(-samples.stop // n)) for n in array.grid[:1]]
+    for index in product(*rows, *map(range, counts)):
+        with reading(store, array.name):
+            require_plain(array.chunk_file(index))
 
 
 def _undamaged_rows(
@@ -101,10 +144,13 @@ def count_samples(store: StoreInfo) -> int:
     """
     if store.count is None:
         return store.num_samples
-    count = int(_read_small(store, store.count).flat[0])
+    values = _read_first(store, store.count)
+    is_number = values.size > 0 and values.dtype.kind in "iuf" and np.isfinite(values.flat[0])
+    count = int(values.flat[0]) if is_number else -1
     if not 0 <= count <= store.num_samples:
+        said = count if is_number else "no number of"
         raise DataError(
-            f"says {count} samples, but there are {store.num_samples}",
+            f"says {said} samples, but there are {store.num_samples}",
             store=str(store.path),
             array=store.count.name,
             remedy="write the store again",
@@ -112,13 +158,19 @@ def count_samples(store: StoreInfo) -> int:
     return count
 
 
-def _read_small(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
-    """All of an array; without TensorStore if that is possible, as processes may be forked."""
+def _read_first(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
+    """The first row of an array, or all if it has no rows.
+
+    Without TensorStore if that is possible, as processes may be forked.
+    """
+    require_memory(store, array, (1, *array.shape[1:]))
     with reading(store, array.name):
-        form = chunk_format(array.metadata_file.read_bytes(), array.zarr_format)
+        form = chunk_format(read_file(array.metadata_file) or b"", array.zarr_format)
         if form is not None and form.shape:
-            return form.read_rows(str(array.path), 0, form.shape[0])
-        return open_arrays(store, [array], decoding_context(1))[array.name].read().result()
+            return form.read_rows(str(array.path), 0, min(1, form.shape[0]))
+        require_plain(array.chunk_file([0] * len(array.shape)))
+        opened = open_arrays(store, [array], decoding_context(1))[array.name]
+        return (opened[:1] if opened.rank else opened).read().result()
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,10 @@ from typing import Any, Literal
 
 import numcodecs
 import numpy as np
+
+from qgpipe.data.store_files import read_file
+from qgpipe.data.stores import check_chunk, check_shapes, chunk_keys
+from qgpipe.errors import shown
 
 V3_DTYPES = {
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -111,28 +114,11 @@ def chunk_format(metadata: bytes, zarr_format: int) -> ChunkFormat | None:
 
     Raises ``ValueError`` if the metadata is damaged.
     """
-    node = json.loads(metadata)
     try:
+        node = json.loads(metadata)
         return _v2(node) if zarr_format == 2 else _v3(node)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"no array metadata: {error!r}") from None
-
-
-def read_file(path: str) -> bytes | None:
-    """The bytes of a file, None if there is none."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        missing = os.fstat(descriptor).st_size
-        pieces = []
-        while missing and (piece := os.read(descriptor, missing)):  # may be less than asked for
-            pieces.append(piece)
-            missing -= len(piece)
-        return b"".join(pieces)
-    finally:
-        os.close(descriptor)
 
 
 def _from(start: int, length: int) -> slice:
@@ -149,14 +135,17 @@ def _v2(node: Mapping[str, Any]) -> ChunkFormat | None:
     compressor = node.get("compressor")
     if compressor is not None and compressor["id"] not in V2_CODECS:
         return None
+    shape, chunks = check_shapes(node["shape"], node["chunks"])
+    check_chunk(chunks, dtype.itemsize)
+    if node["order"] not in ("C", "F"):
+        raise ValueError(f"the order {shown(node['order'])} is none")
     return ChunkFormat(
-        tuple(node["shape"]),
-        tuple(node["chunks"]),
+        shape,
+        chunks,
         dtype,
         node["order"],
-        _fill(node["fill_value"]),
-        (),
-        node.get("dimension_separator", "."),
+        _fill(node["fill_value"], dtype),
+        *chunk_keys(node),
         () if compressor is None else (_decoder(compressor),),
     )
 
@@ -167,17 +156,16 @@ def _v3(node: Mapping[str, Any]) -> ChunkFormat | None:
     if not known or node["data_type"] not in V3_DTYPES or not _is_plain(node["fill_value"]):
         return None
     endian = to_bytes.get("configuration", {}).get("endian", sys.byteorder)
-    encoding = node["chunk_key_encoding"]
-    is_default = encoding["name"] == "default"
-    separator = encoding.get("configuration", {}).get("separator", "/" if is_default else ".")
+    shape, chunks = check_shapes(node["shape"], node["chunk_grid"]["configuration"]["chunk_shape"])
+    dtype = np.dtype(node["data_type"]).newbyteorder(endian)
+    check_chunk(chunks, dtype.itemsize)
     return ChunkFormat(
-        tuple(node["shape"]),
-        tuple(node["chunk_grid"]["configuration"]["chunk_shape"]),
-        np.dtype(node["data_type"]).newbyteorder(endian),
+        shape,
+        chunks,
+        dtype,
         "C",
-        _fill(node["fill_value"]),
-        ("c",) if is_default else (),
-        separator,
+        _fill(node["fill_value"], dtype),
+        *chunk_keys(node),
         tuple(_decoder({"id": codec["name"]}) for codec in reversed(codecs)),
     )
 
@@ -186,9 +174,12 @@ def _is_plain(fill: Any) -> bool:
     return not isinstance(fill, str) or fill in ("NaN", "Infinity", "-Infinity")
 
 
-def _fill(value: Any) -> Any:
+def _fill(value: Any, dtype: np.dtype) -> Any:
     """``float`` reads "NaN" and "Infinity" as they are spelt in metadata."""
-    return float(value) if isinstance(value, str) else value or 0
+    filled = float(value) if isinstance(value, str) else value or 0
+    if np.array(filled, dtype).ndim:
+        raise ValueError(f"the fill value {shown(value)} is no number")
+    return filled
 
 
 def _decoder(codec: Mapping[str, Any]) -> Decoder:

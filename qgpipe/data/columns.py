@@ -6,16 +6,17 @@ Decided from metadata alone, so that a misspelt name is found while the workflow
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from qgpipe.data import names
 from qgpipe.data.stores import ArrayInfo, StoreInfo
-from qgpipe.errors import DataError
+from qgpipe.errors import ConfigError, DataError, shown
 
-_NUMBERS = ("bool", "int", "uint", "float")
+ONE_NAME = ("adjacency", "size")  # arguments of the reader; the others may be lists
+_NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
 _RESERVED = {
     "x", "y", "edge_index", "edge_attr", "graph_features", "batch", "ptr", "num_nodes",
     "num_graphs", "sample_position",
@@ -64,6 +65,28 @@ class Columns:
     def stacked(self) -> bool:
         """Whether the arrays have a sample axis."""
         return len(self.adjacency.shape) == 3
+
+
+def check_names(given: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` if an argument of the reader is not a name, or a list of names.
+
+    ``given``: arguments by name.
+    """
+    for key, value in given.items():
+        if value is None or (isinstance(value, str) and key != "class_names"):
+            continue
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        kinds = (str, int) if key == "class_names" else str
+        if key in ONE_NAME or not is_list or not all(isinstance(name, kinds) for name in value):
+            expected = "the name of an array" if key != "class_names" else "a list of names"
+            also = ", or a list of names" if key not in (*ONE_NAME, "class_names") else ""
+            raise ConfigError(
+                f"expected {expected}{also}, got {shown(value)}",
+                key=f"data.reader.kwargs.{key}",
+                remedy="name the classes in the order of their numbers"
+                if key == "class_names"
+                else "give it as it stands in the store",
+            )
 
 
 def choose_columns(
@@ -174,6 +197,11 @@ def _class_names(
     stored = target[0].attributes.get("class_names")
     if stored is None and target[0].name == names.TARGET[0]:
         stored = store.attributes.get("class_names")
+    if stored is not None and not (
+        isinstance(stored, list) and all(isinstance(name, str | int) for name in stored)
+    ):
+        problem = f"the attribute class_names is no list of names: {shown(stored)}"
+        _refuse(store, target[0], problem, None)
     chosen = given if given is not None else stored
     return tuple(map(str, chosen)) if chosen else None
 
@@ -205,7 +233,7 @@ def _check_stacked(store: StoreInfo, columns: Columns) -> None:
 
 
 def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
-    if array.dtype.startswith(_NUMBERS):
+    if _NUMBERS.fullmatch(array.dtype):
         return
     is_text = re.search(r"utf|string|bytes|^[|<>]?[US]\d", array.dtype)
     raise DataError(

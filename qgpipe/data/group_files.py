@@ -6,16 +6,29 @@ small that any other way to read one takes longer than the reading.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from qgpipe.data.arrays import NEEDED, READS_IN_FLIGHT, decoding_context, describe, open_array
+from qgpipe.data.arrays import (
+    NEEDED,
+    READS_IN_FLIGHT,
+    decoding_context,
+    describe,
+    open_array,
+    require_chunks,
+    require_memory,
+)
 from qgpipe.data.bad_samples import BadSamples
-from qgpipe.data.chunk_files import ChunkFormat, chunk_format, read_file
+from qgpipe.data.chunk_files import ChunkFormat, chunk_format
+from qgpipe.data.store_files import memory, read_file
+from qgpipe.data.stores import array_info
+from qgpipe.errors import shown
 
 AT_ONCE = 64  # groups in a batch
 IN_TASK = 8  # groups whose files a thread reads one after the other
@@ -74,7 +87,7 @@ class GroupFiles:
         }
 
     def _folder(self, sample: int, name: str) -> str:
-        return f"{self._root}/cset_{self._store.groups[sample]}/{name}"
+        return f"{self._root}/{self._store.group_name(sample)}/{name}"
 
     def _read_groups(self, samples: Iterable[int]) -> list[Group]:
         return [
@@ -83,7 +96,10 @@ class GroupFiles:
 
     def _read(self, folder: str) -> Content | ValueError | None:
         """None if there is no such array."""
-        metadata = read_file(f"{folder}/{self._metadata}")
+        try:
+            metadata = read_file(f"{folder}/{self._metadata}")
+        except ValueError as error:
+            return error
         if metadata is None:
             return None
         try:
@@ -92,7 +108,10 @@ class GroupFiles:
             return ValueError(f"{folder}/{self._metadata}: {error}")
         if form is None or not form.is_single:
             return Content(None, None)
-        return Content(form, read_file(f"{folder}/{form.only_key}"))
+        try:
+            return Content(form, read_file(f"{folder}/{form.only_key}"))
+        except ValueError as error:
+            return error
 
     def _decode(
         self, sample: int, name: str, content: Content | ValueError | None
@@ -106,16 +125,28 @@ class GroupFiles:
                 raise content
             if content.form is not None:
                 return _decoded(content.form, content.chunk, folder)
-            context = decoding_context(1)
-            return open_array(folder, self._store.zarr_format, context).result().read().result()
+            return self._read_unusual(Path(folder))
         except ValueError as error:
             problem, remedy = describe(error)
             self.bad.report(sample, problem, name, remedy)
             return None
 
+    def _read_unusual(self, folder: Path) -> np.ndarray:
+        """An array of several chunks, or one that is stored in an unusual way."""
+        array = array_info(folder, self._store.zarr_format)
+        if array is None:
+            raise ValueError(f"{folder} is no array")
+        require_memory(self._store, array, array.shape)
+        require_chunks(self._store, array, range(array.shape[0] if array.shape else 1))
+        context = decoding_context(1)
+        opened = open_array(str(folder), self._store.zarr_format, context).result()
+        return opened.read().result()
+
 
 def _decoded(form: ChunkFormat, chunk: bytes | None, folder: str) -> np.ndarray:
     try:
+        if form.dtype.itemsize * math.prod(form.shape) > memory():
+            raise ValueError(f"more than memory holds, by its shape {shown(form.shape)}")
         values = form.decode(chunk)
     except ValueError as error:
         raise ValueError(f'Error decoding chunk "{folder}/{form.only_key}": {error}') from None

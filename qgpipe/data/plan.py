@@ -18,12 +18,13 @@ from qgpipe import paths
 from qgpipe.config.objects import dotted_name
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import check_keywords
-from qgpipe.data.columns import Columns, choose_columns
+from qgpipe.data.columns import Columns, check_names, choose_columns
 from qgpipe.data.names import did_you_mean
 from qgpipe.data.store_state import identity, is_state, observe
 from qgpipe.data.stores import StoreInfo, open_store
 from qgpipe.errors import ConfigError
 
+MOST_PARTS = 100_000  # of a store: each is a job and a file
 READER_NAMES = {"qgpipe.CausalSetReader", "qgpipe.data.reader.CausalSetReader"}
 
 
@@ -112,7 +113,7 @@ def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> li
                 source="",
                 sample_bytes=sample_bytes,
             )
-            for start, stop in _ranges(total, chunksize)
+            for start, stop in _ranges(total, chunksize, store)
         ]
     return parts
 
@@ -125,7 +126,7 @@ def _existing(
     if built_in and group_by is not None and group_by not in store.arrays:
         _refuse_group(group_by, str(store.path), store.arrays)
     name = unique_name(file.name, taken)
-    ranges = list(_ranges(store.num_samples, source["chunksize"]))
+    ranges = _ranges(store.num_samples, source["chunksize"], str(store.path))
     files = [paths.part({"data": source}, f"{name}-{start:09d}") for start, _ in ranges]
     known = list(recorded_states(files))
     sample_bytes = store.sample_bytes()
@@ -164,9 +165,16 @@ def _numbering(groups: tuple[int, ...], start: int) -> str:
     return f"-{hashlib.sha256(repr(groups).encode()).hexdigest()[:16]}"
 
 
-def _ranges(total: int, step: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, total, step):
-        yield start, min(start + step, total)
+def _ranges(total: int, step: int, store: str) -> list[tuple[int, int]]:
+    """``total`` samples of ``store`` in parts of ``step``."""
+    starts = range(0, total, step)
+    if len(starts) > MOST_PARTS:
+        raise ConfigError(
+            f"{store} has {total:,} samples, which makes {len(starts):,} parts of {step:,}",
+            key="data.chunksize",
+            remedy=f"raise it, so that there are at most {MOST_PARTS:,} parts",
+        )
+    return [(start, min(start + step, total)) for start in starts]
 
 
 def unique_name(name: str, taken: set[str]) -> str:
@@ -212,7 +220,9 @@ def built_in_arguments(reader: Any) -> dict[str, Any] | None:
         bound = inspect.signature(choose_columns).bind(None, *(args or ()), **(kwargs or {}))
     except TypeError as error:
         raise ConfigError(f"CausalSetReader: {error}", key="data.reader") from None
-    return {name: value for name, value in bound.arguments.items() if name != "store"}
+    arguments = {name: value for name, value in bound.arguments.items() if name != "store"}
+    check_names(arguments)
+    return arguments
 
 
 def _check_generated(group_by: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qgpipe.data import names
 from qgpipe.data.plan import PartPlan, columns_of
@@ -22,6 +22,11 @@ from qgpipe.data.set_sizes import (
     split_sizes,
 )
 from qgpipe.data.stores import open_store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BLOCK = 2**20  # classes read at once, or those of a chunk
 
 
 def check_sets(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> None:
@@ -84,12 +89,25 @@ def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
     columns = columns_of(store, reader)
     if columns is None or not columns.stacked or len(columns.target) != 1:
         return None
-    from qgpipe.data.arrays import decoding_context, read_columns
+    from qgpipe.data.arrays import aligned, decoding_context, read_columns
     from qgpipe.data.bad_samples import BadSamples
 
     target = columns.target[0]
     bad = BadSamples(store, skip=True)  # what cannot be read is said when it is
-    values = read_columns([target], bad, decoding_context(1), range(part.num_samples))[target.name]
-    if values.dtype.kind not in "biu" or values.size != part.num_samples:
-        return None
-    return Counter(values.reshape(-1).tolist())
+    context = decoding_context(1)
+    counts: Counter[int] = Counter()
+    for first, last in aligned(
+        0, part.num_samples, -(-BLOCK // target.chunks[0]) * target.chunks[0]
+    ):
+        values = read_columns([target], bad, context, range(first, last))[target.name]
+        if values.dtype.kind not in "biu" or values.size != last - first:
+            return None
+        counts.update(_counted(values))
+    return counts
+
+
+def _counted(values: np.ndarray) -> dict[int, int]:
+    import numpy as np
+
+    classes, counts = np.unique(values, return_counts=True)
+    return dict(zip(classes.tolist(), counts.tolist(), strict=True))

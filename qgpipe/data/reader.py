@@ -12,7 +12,7 @@ from qgpipe.config.objects import TAG
 from qgpipe.data import names
 from qgpipe.data.adjacency import smaller_form
 from qgpipe.data.bad_samples import BadSamples
-from qgpipe.data.columns import Columns, choose_columns, is_integer
+from qgpipe.data.columns import Columns, check_names, choose_columns, is_integer
 from qgpipe.data.gathering import select
 from qgpipe.data.groups import read_groups
 from qgpipe.data.packed import Attribute, BitAdjacency, Packed, offsets
@@ -54,8 +54,10 @@ class CausalSetReader:
             "adjacency": adjacency,
             "size": size,
             "class_names": class_names,
-            "keep": [keep] if isinstance(keep, str) else [*(keep or ())],
+            "keep": keep,
         }
+        check_names(self.names)
+        self.names["keep"] = [keep] if isinstance(keep, str) else [*(keep or ())]
 
     def keeping(self, name: str | None) -> CausalSetReader:
         """A reader that keeps the array ``name``, too, if there is one to keep."""

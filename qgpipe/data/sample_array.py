@@ -12,6 +12,8 @@ import zarr
 
 from qgpipe.data.bad_samples import MEND
 from qgpipe.data.chunk_files import chunk_format
+from qgpipe.data.plain_files import PlainFiles
+from qgpipe.data.store_files import read_file
 from qgpipe.data.stores import ArrayInfo
 from qgpipe.errors import DataError
 
@@ -27,7 +29,7 @@ class SampleArray:
     def __init__(self, info: ArrayInfo):
         self.info = info
         self._array: zarr.Array | None = None
-        self._form = chunk_format(info.metadata_file.read_bytes(), info.zarr_format)
+        self._form = chunk_format(read_file(info.metadata_file) or b"", info.zarr_format)
         self._block = np.empty(0)
         self._start = 0
         self._damaged: set[int] = set()
@@ -99,7 +101,7 @@ class SampleArray:
 
     def metadata(self) -> bytes:
         """The array's metadata as if each sample were an uncompressed chunk."""
-        node = json.loads(self.info.metadata_file.read_bytes())
+        node = json.loads(read_file(self.info.metadata_file) or b"")
         chunks = [1, *self.info.shape[1:]]
         if self.info.zarr_format == 2:
             plain = {"compressor": None, "filters": None, "order": "C", "dimension_separator": "."}
@@ -119,5 +121,5 @@ class SampleArray:
 
     def _opened(self) -> zarr.Array:
         if self._array is None:
-            self._array = zarr.open_array(self.info.path, mode="r")
+            self._array = zarr.open_array(PlainFiles(self.info.path, read_only=True), mode="r")
         return self._array

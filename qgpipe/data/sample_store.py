@@ -26,6 +26,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
+from qgpipe.data.plain_files import PlainFiles
 from qgpipe.data.sample_array import SampleArray
 from qgpipe.data.stores import StoreInfo
 
@@ -69,7 +70,7 @@ class SampleStore(WrapperStore[LocalStore]):
     """
 
     def __init__(self, info: StoreInfo):
-        super().__init__(LocalStore(info.path, read_only=True))
+        super().__init__(PlainFiles(info.path, read_only=True))
         self._path = info.path
         self._metadata: dict[str, bytes | None] = {}
         self._group: OpenGroup | None = None
@@ -84,7 +85,7 @@ class SampleStore(WrapperStore[LocalStore]):
     def __getitem__(self, name: str) -> Any:
         if name in self._arrays:
             return self._arrays[name]
-        return zarr.open_group(self._path, mode="r")[name]
+        return zarr.open_group(PlainFiles(self._path, read_only=True), mode="r")[name]
 
     def __contains__(self, name: object) -> bool:
         return (self._path / str(name)).exists()

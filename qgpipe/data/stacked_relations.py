@@ -16,7 +16,7 @@ import numpy as np
 import tensorstore
 
 from qgpipe.data.adjacency import bit_offsets, count_bits
-from qgpipe.data.arrays import ahead, aligned, describe, open_arrays
+from qgpipe.data.arrays import ahead, aligned, describe, open_arrays, require_chunks, require_memory
 from qgpipe.data.dense import adjacency_rows, block_side, mark_relations, write_bits
 from qgpipe.data.packed import BitAdjacency
 from qgpipe.data.validation import Checks
@@ -38,6 +38,9 @@ def read_relations(
     Raises ``DataError`` if the array cannot be opened.
     """
     info = checks.columns.adjacency
+    largest = int(sizes.max(initial=0))
+    require_chunks(checks.store, info, range(start, start + len(sizes)), largest)
+    require_memory(checks.store, info, (1, largest, largest))
     array = open_arrays(checks.store, [info], context)[info.name]
     ptr = bit_offsets(sizes)
     bits = np.empty(int(ptr[-1]), np.uint8)

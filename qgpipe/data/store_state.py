@@ -15,7 +15,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from qgpipe.data.store_files import read_file
 from qgpipe.data.stores import ArrayInfo, StoreInfo
+from qgpipe.errors import DataError
 
 READ_BYTES = 2**20
 
@@ -113,7 +115,7 @@ def _file(array: ArrayInfo, known: Mapping[str, Any]) -> dict[str, Any]:
             continue
         seen = {"bytes": stat.st_size, "date": stat.st_mtime_ns}
         unchanged = seen.items() <= known.items()
-        return {**seen, "digest": known["digest"] if unchanged else _digest_of(path)}
+        return {**seen, "digest": known["digest"] if unchanged else _digest_of(path, array)}
     return {"bytes": None, "date": None, "digest": None}
 
 
@@ -126,9 +128,17 @@ def _first_chunk(array: ArrayInfo) -> list[Path]:
     return [array.path / key for key in dict.fromkeys(keys)]
 
 
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256(file.read(READ_BYTES))
+def _digest_of(path: Path, array: ArrayInfo) -> str:
+    try:
+        content = read_file(path, READ_BYTES)
+    except ValueError as error:
+        raise DataError(
+            str(error),
+            store=str(array.path.parent),
+            array=array.name,
+            remedy="write the array again",
+        ) from None
+    digest = hashlib.sha256(content or b"")
     digest.update(str(path.stat().st_size).encode())
     return digest.hexdigest()[:16]
 

@@ -12,17 +12,22 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from qgpipe.data import names
-from qgpipe.errors import DataError
+from qgpipe.data.store_files import read_file, refusal
+from qgpipe.errors import DataError, shown
 
 Layout = Literal["stacked", "groups"]
 
 GROUP_NAME = re.compile(r"cset_(\d+)")
+
+LARGEST_NUMBER = 2**60  # of a shape: products with sizes of types are still exact
+MOST_AXES = 32  # numpy's
+MOST_BYTES = 2**40  # of a chunk: such an array has been described wrongly, not written
 
 _V2_KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 
@@ -33,7 +38,8 @@ class ArrayInfo:
 
     ``dtype`` is a numpy name (``float32``), or the store's own word for any other type.
     ``chunks`` is what is decoded at once: the inner chunks if the array is sharded.
-    ``grid`` is what one file holds: a chunk, or a shard of several.
+    ``grid`` is what one file holds: a chunk, or a shard of several. ``key_prefix``,
+    ``separator``: of the names of these files.
     """
 
     name: str
@@ -44,6 +50,13 @@ class ArrayInfo:
     chunks: tuple[int, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     grid: tuple[int, ...] = ()
+    key_prefix: tuple[str, ...] = ()
+    separator: str = "."
+
+    def chunk_file(self, index: Iterable[int]) -> str:
+        """The file of the chunk, or shard, ``index`` of the grid."""
+        key = self.separator.join((*self.key_prefix, *map(str, index))) or "0"
+        return f"{self.path}/{key}"
 
     @property
     def metadata_file(self) -> Path:
@@ -53,7 +66,7 @@ class ArrayInfo:
     @property
     def item_bytes(self) -> int:
         """Bytes of an element; 8 where the store's word for the type does not say."""
-        bits = re.search(r"\d+$", self.dtype)
+        bits = re.search(r"\d{1,9}$", self.dtype)
         return 1 if self.dtype == "bool" else int(bits[0]) // 8 if bits else 8
 
     @property
@@ -68,6 +81,7 @@ class StoreInfo:
 
     ``arrays``: those of the root (stacked), or of the first group.
     ``groups``: the numbers of the ``cset_<i>`` groups, ascending; empty if stacked.
+    ``digits``: with how many digits, at least, the groups are named: 3 for ``cset_001``.
     ``num_samples``: number of groups, or length of the sample axis.
     ``count``: the array that says how many samples there are, if the store has one. It is a
     chunk, not metadata, so what it says is applied where samples are read.
@@ -81,19 +95,20 @@ class StoreInfo:
     num_samples: int
     groups: tuple[int, ...] = ()
     count: ArrayInfo | None = None
+    digits: int = 1
 
     @property
     def metadata_file(self) -> Path:
         """The JSON file that describes the root group."""
         return self.path / (".zgroup" if self.zarr_format == 2 else "zarr.json")
 
-    def group_array(self, number: int, name: str) -> Path:
-        """Folder of the array ``name`` of the group ``cset_<number>``."""
-        return self.path / f"cset_{number}" / name
+    def group_name(self, index: int) -> str:
+        """The group of the sample ``index``."""
+        return f"cset_{self.groups[index]:0{self.digits}d}"
 
     def sample_name(self, index: int) -> str:
         """The sample ``index`` as a message names it."""
-        return f"{index} (cset_{self.groups[index]})" if self.groups else str(index)
+        return f"{index} ({self.group_name(index)})" if self.groups else str(index)
 
     def sample_bytes(self) -> int:
         """What the arrays of one sample decode to: of any if stacked, else of the first group."""
@@ -142,32 +157,68 @@ def open_store(path: str | Path, named_in: str = "data.files") -> StoreInfo:
     """Read the metadata of the zarr store at ``path``; ``named_in``: by whom, for messages.
 
     Raises ``DataError`` if there is no store, if it is a bare array or no zarr store, if its
-    metadata is damaged, if it holds no samples, or if its arrays disagree on their number.
+    metadata is damaged, if it holds no samples, if its arrays disagree on their number, or if its
+    groups are named in different ways; ``ReadingError`` if it may not be read.
     """
-    path = Path(path)
+    try:
+        return _open_store(Path(path), named_in)
+    except OSError as error:
+        refused = refusal(os.fsdecode(error.filename or path), error)
+        raise refused if isinstance(refused, DataError) else DataError(str(refused)) from error
+
+
+def _open_store(path: Path, named_in: str) -> StoreInfo:
     zarr_format, node = _root(path, named_in)
-    groups: list[int] = []
+    groups: list[str] = []
     folders: list[str] = []
     with os.scandir(path) as entries:
         for entry in entries:
             match = GROUP_NAME.fullmatch(entry.name)
+            if match and not _is_folder(entry):
+                raise DataError(
+                    f"'{entry.name}' is not a group but a file",
+                    store=str(path),
+                    remedy="write the store again, or rename the file",
+                )
             if match:
-                groups.append(int(match[1]))
-            elif entry.is_dir():
+                groups.append(match[1])
+            elif _is_folder(entry):
                 folders.append(entry.name)
-    groups.sort()
+    numbers, digits = _numbers(path, groups)
     root_arrays = _arrays(path, zarr_format, sorted(folders))
     count = next((root_arrays[name] for name in names.COUNT if name in root_arrays), None)
-    attributes = node.get("attributes", {}) if zarr_format == 3 else _json(path / ".zattrs", {})
+    attributes = _attributes(path, zarr_format, node)
     if groups:
-        first = path / f"cset_{groups[0]}"
+        first = path / f"cset_{numbers[0]:0{digits}d}"
         arrays = _arrays(first, zarr_format, sorted(e.name for e in first.iterdir()))
         return StoreInfo(
-            path, "groups", zarr_format, arrays, attributes, len(groups), tuple(groups), count
+            path, "groups", zarr_format, arrays, attributes, len(numbers), numbers, count, digits
         )
     arrays = {name: array for name, array in root_arrays.items() if name not in names.COUNT}
     num_samples = _sample_axis(path, arrays, named_in)
     return StoreInfo(path, "stacked", zarr_format, arrays, attributes, num_samples, (), count)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _numbers(path: Path, digits: Iterable[str]) -> tuple[tuple[int, ...], int]:
+    """The numbers of groups, ascending, and with how many digits, at least, they are written."""
+    found = sorted((int(text), text) for text in digits)
+    width = min((len(text) for _, text in found), default=1)
+    for number, text in found:
+        if text != f"{number:0{width}d}":
+            other = next(other for _, other in found if len(other) == width)
+            raise DataError(
+                f"the groups 'cset_{other}' and 'cset_{text}' are named in different ways",
+                store=str(path),
+                remedy="name all as cset_1, cset_2, … or all as cset_001, cset_002, …",
+            )
+    return tuple(number for number, _ in found), width
 
 
 def _root(path: Path, named_in: str) -> tuple[int, dict[str, Any]]:
@@ -193,31 +244,85 @@ def _root(path: Path, named_in: str) -> tuple[int, dict[str, Any]]:
 
 
 def _arrays(folder: Path, zarr_format: int, children: list[str]) -> dict[str, ArrayInfo]:
-    found = (_array(folder / child, zarr_format) for child in children)
+    found = (array_info(folder / child, zarr_format) for child in children)
     return {array.name: array for array in found if array is not None}
 
 
-def _array(path: Path, zarr_format: int) -> ArrayInfo | None:
+def array_info(path: Path, zarr_format: int) -> ArrayInfo | None:
+    """The array in the folder ``path``; None if there is none. Raises ``DataError``."""
     file = path / (".zarray" if zarr_format == 2 else "zarr.json")
     node = _json(file, {})
     if not node or node.get("node_type") == "group":
         return None
+    attributes = _attributes(path, zarr_format, node)
     try:
         if zarr_format == 2:
             dtype, chunks = _v2_dtype(node["dtype"]), node["chunks"]
             grid = node["chunks"]
-            attributes = _json(path / ".zattrs", {})
         else:
             dtype, chunks = str(node["data_type"]), _v3_chunks(node)
             grid = node["chunk_grid"]["configuration"]["chunk_shape"]
-            attributes = node.get("attributes", {})
-        shape = tuple(map(int, node["shape"]))
-        chunks, grid = tuple(map(int, chunks)), tuple(map(int, grid))
-        return ArrayInfo(path.name, path, zarr_format, shape, dtype, chunks, attributes, grid)
-    except (KeyError, TypeError, ValueError) as error:
+        shape, chunks = check_shapes(node["shape"], chunks)
+        _, grid = check_shapes(node["shape"], grid)
+        array = ArrayInfo(
+            path.name, path, zarr_format, shape, dtype, chunks, attributes, grid, *chunk_keys(node)
+        )
+        check_chunk(grid, array.item_bytes)
+        return array
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = str(error) if isinstance(error, ValueError) else repr(error)
         raise DataError(
-            f"{file} is no array metadata: {error!r}", remedy="write the store again"
+            f"{file} is no array metadata: {said}", remedy="write the store again"
         ) from None
+
+
+def check_shapes(shape: Any, chunks: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of an array and of its chunks, as metadata has them.
+
+    Raises ``ValueError`` if there can be no such array.
+    """
+    for name, value, least in (("shape", shape, 0), ("chunk shape", chunks, 1)):
+        if not isinstance(value, list) or not all(
+            type(n) is int and least <= n <= LARGEST_NUMBER for n in value
+        ):
+            raise ValueError(f"the {name} {shown(value)} is none")
+    if len(shape) != len(chunks) or len(shape) > MOST_AXES:
+        raise ValueError(f"the shape has {len(shape)} axes, that of chunks {len(chunks)}")
+    return tuple(shape), tuple(chunks)
+
+
+def check_chunk(chunk: tuple[int, ...], item_bytes: int) -> None:
+    """Raise ``ValueError`` if no file can hold a chunk of this shape."""
+    if item_bytes * math.prod(chunk) > MOST_BYTES:
+        raise ValueError(f"a chunk of shape {shown(chunk)} would take more than a terabyte")
+
+
+def chunk_keys(node: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """What the names of an array's chunk files begin with, and what separates their numbers.
+
+    ``node``: the array's metadata. Raises ``ValueError`` for a separator that zarr does not know.
+    """
+    if node["zarr_format"] == 2:
+        is_default, separator = False, node.get("dimension_separator") or "."
+    else:
+        encoding = node["chunk_key_encoding"]
+        is_default = encoding["name"] == "default"
+        separator = encoding.get("configuration", {}).get("separator", "/" if is_default else ".")
+    if separator not in (".", "/"):
+        raise ValueError(f"the separator {shown(separator)} of chunk keys is none")
+    return (("c",) if is_default else ()), separator
+
+
+def _attributes(path: Path, zarr_format: int, node: Mapping[str, Any]) -> dict[str, Any]:
+    if zarr_format == 2:
+        return _json(path / ".zattrs", {})
+    attributes = node.get("attributes", {})
+    if not isinstance(attributes, dict):
+        raise DataError(
+            f"{path / 'zarr.json'} is damaged: the attributes are no JSON object",
+            remedy="write the store again",
+        )
+    return attributes
 
 
 def _v2_dtype(text: Any) -> str:
@@ -269,11 +374,14 @@ def _sample_axis(path: Path, arrays: dict[str, ArrayInfo], named_in: str) -> int
 
 def _json(path: Path, default: Any) -> Any:
     try:
-        value = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return default
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}", remedy="write the store again") from None
+        content = read_file(path)
+        if content is None:
+            return default
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        said = str(error).removeprefix(f"{path} ")
+        problem = said if said != str(error) else f"is damaged: {said}"
+        raise DataError(f"{path} {problem}", remedy="write the store again") from None
     if not isinstance(value, dict):
         raise DataError(f"{path} is damaged: no JSON object", remedy="write the store again")
     return value

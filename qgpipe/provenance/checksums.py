@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from qgpipe.data.store_state import continues, observe
 from qgpipe.data.stores import open_store
-from qgpipe.errors import DataError
+from qgpipe.errors import DataError, ReadingError
 from qgpipe.files import sha256
 
 _PART = re.compile(r".+-\d{9}\.safetensors")  # as ``plan_parts`` names them: <store>-<first sample>
@@ -42,5 +42,7 @@ def status(path: Path, recorded: str, store: Mapping[str, Any] | None = None) ->
 
             verify_part(path)
         return "holds" if checksum(path) == recorded else "changed"
+    except ReadingError:
+        raise
     except DataError:
         return "changed"

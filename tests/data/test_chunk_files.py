@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 
 import numcodecs
 import numpy as np
@@ -170,6 +171,6 @@ def test_a_file_that_comes_in_pieces_is_read_to_its_end(tmp_path, monkeypatch):
 
 def test_a_file_that_ends_early_has_the_bytes_that_are_there(tmp_path, monkeypatch):
     (tmp_path / "a").write_bytes(b"abc")
-    longer = os.stat_result((0,) * 6 + (9, 0, 0, 0))
+    longer = os.stat_result((stat.S_IFREG, *(0,) * 5, 9, 0, 0, 0))
     monkeypatch.setattr(os, "fstat", lambda descriptor: longer)
     assert read_file(f"{tmp_path}/a") == b"abc"

@@ -26,6 +26,7 @@ import numpy as np
 from judge import Mutant
 
 import qgpipe.check  # here, so that no fork has to import it
+import qgpipe.training.prepare
 import qgpipe.training.trainer
 from qgpipe.cli import main
 from qgpipe.config import load_config

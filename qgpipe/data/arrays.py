@@ -23,7 +23,7 @@ from qgpipe.errors import DataError, ReadingError, shown
 T = TypeVar("T")
 
 NEEDED = "every causal set needs this array: write it, or leave it out of the reader's kwargs"
-MOST_CHUNKS = 10**6  # of a sample
+MOST_CHUNKS = 10**6  # of an array that are read for a part
 READS_IN_FLIGHT = 8  # files read at once: hides the latency of a network file system
 
 
@@ -108,14 +108,15 @@ def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int
     """
     lengths = [min(n, side or n) for n in array.shape[1:]]
     counts = [-(-n // c) for n, c in zip(lengths, array.grid[1:], strict=True)]
-    if math.prod(counts) > MOST_CHUNKS:
+    rows = [range(samples.start // n, -(-samples.stop // n)) for n in array.grid[:1]]
+    number = math.prod([*map(len, rows), *counts])
+    if number > MOST_CHUNKS:
         raise DataError(
-            f"a sample is cut into {math.prod(counts):,} chunks of shape {array.grid}",
+            f"{len(samples):,} samples are cut into {number:,} chunks of shape {array.grid}",
             store=str(store.path),
             array=array.name,
-            remedy="write the array again in larger chunks",
+            remedy="write the array again in larger chunks, or lower data.chunksize",
         )
-    rows = [range(samples.start // n, -(-samples.stop // n)) for n in array.grid[:1]]
     for index in product(*rows, *map(range, counts)):
         with reading(store, array.name):
             require_plain(array.chunk_file(index))

@@ -111,8 +111,8 @@ class CausalSetReader:
         checks = Checks(columns, bad, validate, validate_order)
         read = read_stacked if columns.stacked else read_groups
         samples = read(checks, start, stop, threads)
-        checks.samples(samples)
         reals = numpy_type(float_type, "data.float_type")
+        checks.samples(samples, reals)
         attributes = {}
         if columns.node:
             attributes["x"] = Attribute(_node_features(columns, samples, reals), "node")

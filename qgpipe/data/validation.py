@@ -82,8 +82,8 @@ class Checks:
             for place, *chain in intransitive(rows).tolist():
                 self._report_disorder(first_sample + place, not_transitive(*chain))
 
-    def samples(self, samples: Samples) -> None:
-        """Report values that are not finite, and classes without a name.
+    def samples(self, samples: Samples, reals: np.dtype | None = None) -> None:
+        """Report values that are not finite, also as ``reals``, and classes without a name.
 
         Path lengths may hold NaN, which is read as 0.
         """
@@ -94,27 +94,44 @@ class Checks:
             values = samples.node[array.name]
             if array.name.startswith(names.PATH_LENGTH_PREFIX) and values.dtype.kind == "f":
                 values = np.where(np.isnan(values), 0, values)
-            self._finite(array.name, values, samples.index, ends)
+            self._finite(array.name, values, samples.index, ends, reals)
         for array in self.columns.of_graphs:
-            self._finite(array.name, samples.graph[array.name], samples.index, None)
+            becomes = None if array in self.columns.kept else reals
+            self._finite(array.name, samples.graph[array.name], samples.index, None, becomes)
         if self.columns.class_names:
             self._classes(samples)
 
     def _finite(
-        self, name: str, values: np.ndarray, index: np.ndarray, ends: np.ndarray | None
+        self,
+        name: str,
+        values: np.ndarray,
+        index: np.ndarray,
+        ends: np.ndarray | None,
+        reals: np.dtype | None,
     ) -> None:
         """``ends``: of the samples' rows [N], or None for one row a sample."""
-        if values.dtype.kind != "f" or np.isfinite(values).all():
+        if values.dtype.kind != "f" or not len(values):
+            return
+        if reals is not None and values.dtype.itemsize > reals.itemsize and reals.kind == "f":
+            finite = np.abs(values) <= np.finfo(reals).max
+        else:
+            finite = np.isfinite(values)
+        if finite.all():
             return
         flat = values.reshape(len(values), -1)
-        row, column = np.nonzero(~np.isfinite(flat))
+        row, column = np.nonzero(~finite.reshape(flat.shape))
         place = row if ends is None else np.searchsorted(ends, row, side="right")
         for k in _first_of_each(place):
-            problem = f"the value {flat[row[k], column[k]]} is not finite"
+            value = flat[row[k], column[k]]
+            problem = (
+                f"the value {value} is not finite{f' as {reals}' if np.isfinite(value) else ''}"
+            )
             self.bad.report(int(index[place[k]]), problem, name)
 
     def _classes(self, samples: Samples) -> None:
         (target,) = self.columns.target
+        if not len(samples.index):
+            return
         classes = samples.graph[target.name].reshape(len(samples.index), -1).astype(np.int64)
         known = len(self.columns.class_names or ())
         place, column = np.nonzero((classes < 0) | (classes >= known))

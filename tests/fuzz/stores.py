@@ -467,7 +467,7 @@ def _value(store: str, rng: random.Random) -> Change:
             dtype = "f8"
         changed = values.astype(dtype)
         flat = changed.reshape(-1)
-        at = 0 if name == "adjacency_matrix" else int(place * len(flat))
+        at = int(place * len(flat)) if name in ("cset_size", "cset_type") else 0
         flat[at] = value
         write_array(path / inner, changed, int(store[-1]))
 

@@ -41,13 +41,18 @@ READ = ("adjacency_matrix", "cset_size", "in_degree", "out_degree", "cset_type")
 OF_GROUPS = ("adjacency_matrix", "in_degree", "out_degree", "cset_type")
 
 STRANGE_VALUES = (
-    None, True, False, 0, -1, 1, 2.5, "", "text", "5", [], [0], [-1], [1], [[]], [None], ["a"], {}, {"a": 1},
-    [2, 2], [12], [12, 6], [12, 6, 6, 6], [13, 6, 6], [1.5, 6, 6], [True, 6, 6], [12, -6, -6], [0, 6, 6],
+    None, True, False, 0, -1, 1, 2.5, "", "text", "5", [], [0], [-1], [1], [[]], [None], ["a"], {},
+    {"a": 1},
+    [2, 2], [12], [12, 6], [12, 6, 6, 6], [13, 6, 6], [1.5, 6, 6], [True, 6, 6], [12, -6, -6], [0,
+    6, 6],
     [12, 0, 0], [10**9, 6, 6], [10**9], [10**18, 6, 6], [12, 10**6, 10**6], [12, 10**9, 10**9],
     [10**6, 10**6, 10**6], [2**63, 1, 1], [2**64], [10**30, 10**30, 10**30], [1] * 40, [10**18],
-    10**9, 2**63, 10**30, -(10**30), math.nan, math.inf, "NaN", "Infinity", "\x00", "a\nb", "\ud800",
-    "x" * 100_000, "|u1", "<f4", "<f8", "<i8", ">i4", "|b1", "<c16", "|O", "|S10", "<U10", "<M8[ns]",
-    "|V8", "<f1000000000", "|S2000000000", "|V9223372036854775807", "<i3", "float32", "int64", "float16",
+    10**9, 2**63, 10**30, -(10**30), math.nan, math.inf, "NaN", "Infinity", "\x00", "a\nb",
+    "\ud800",
+    "x" * 100_000, "|u1", "<f4", "<f8", "<i8", ">i4", "|b1", "<c16", "|O", "|S10", "<U10",
+    "<M8[ns]",
+    "|V8", "<f1000000000", "|S2000000000", "|V9223372036854775807", "<i3", "float32", "int64",
+    "float16",
     "bfloat16", "complex64", "string", "r99999999999", "uint8", "bool", 2, 3, 99, "group", "array",
     {"id": "zlib"}, {"id": "blosc"}, {"id": "pickle"}, {"id": None}, {"name": "default"},
     {"name": "regular", "configuration": {"chunk_shape": [10**18, 6, 6]}},
@@ -516,7 +521,8 @@ def _root(store: str, rng: random.Random) -> Change:
 
 def _group(store: str, rng: random.Random) -> Change:
     how = rng.choice(
-        ["doubled", "padded", "all padded", "file", "fifo", "link", "removed", "empty", "zero", "huge",
+        ["doubled", "padded", "all padded", "file", "fifo", "link", "removed", "empty", "zero",
+        "huge",
          "letters", "negative", "unicode"]
     )  # fmt: skip
     number = rng.choice([1, 2, SAMPLES])
@@ -524,7 +530,8 @@ def _group(store: str, rng: random.Random) -> Change:
     def change(path: Path) -> None:
         group = path / f"cset_{number}"
         new = {
-            "zero": "cset_0", "huge": f"cset_{'9' * 200}", "letters": "cset_x", "negative": "cset_-1",
+            "zero": "cset_0", "huge": f"cset_{'9' * 200}", "letters": "cset_x",
+            "negative": "cset_-1",
             "unicode": "cset_٣", "padded": f"cset_{number:04d}", "doubled": f"cset_{number:04d}",
         }  # fmt: skip
         if how == "doubled":

@@ -522,8 +522,7 @@ def _root(store: str, rng: random.Random) -> Change:
 def _group(store: str, rng: random.Random) -> Change:
     how = rng.choice(
         ["doubled", "padded", "all padded", "file", "fifo", "link", "removed", "empty", "zero",
-        "huge",
-         "letters", "negative", "unicode"]
+         "huge", "letters", "negative", "unicode"]
     )  # fmt: skip
     number = rng.choice([1, 2, SAMPLES])
 

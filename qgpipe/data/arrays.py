@@ -7,7 +7,6 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -117,9 +116,9 @@ def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int
             array=array.name,
             remedy="write the array again in larger chunks, or lower data.chunksize",
         )
-    for index in product(*rows, *map(range, counts)):
-        with reading(store, array.name):
-            require_plain(array.chunk_file(index))
+    with reading(store, array.name):
+        for file in array.chunk_files([*rows, *map(range, counts)]):
+            require_plain(file)
 
 
 def _undamaged_rows(
@@ -169,7 +168,7 @@ def _read_first(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
         form = chunk_format(read_file(array.metadata_file) or b"", array.zarr_format)
         if form is not None and form.shape:
             return form.read_rows(str(array.path), 0, min(1, form.shape[0]))
-        require_plain(array.chunk_file([0] * len(array.shape)))
+        require_plain(*array.chunk_files([range(1)] * len(array.shape)))
         opened = open_arrays(store, [array], decoding_context(1))[array.name]
         return (opened[:1] if opened.rank else opened).read().result()
 

@@ -12,8 +12,9 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,10 +54,11 @@ class ArrayInfo:
     key_prefix: tuple[str, ...] = ()
     separator: str = "."
 
-    def chunk_file(self, index: Iterable[int]) -> str:
-        """The file of the chunk, or shard, ``index`` of the grid."""
-        key = self.separator.join((*self.key_prefix, *map(str, index))) or "0"
-        return f"{self.path}/{key}"
+    def chunk_files(self, places: Iterable[range]) -> Iterator[str]:
+        """The files of chunks, or shards, at these ``places`` on each axis of the grid."""
+        folder, prefix, join = str(self.path), self.key_prefix, self.separator.join
+        for index in product(*(map(str, axis) for axis in places)):
+            yield f"{folder}/{join((*prefix, *index)) or '0'}"
 
     @property
     def metadata_file(self) -> Path:

@@ -281,8 +281,14 @@ def _empty_object(path: Path) -> None:
 
 
 NO_FILES = (_fifo, _socket, _folder, _loop, _to_zero)
-DAMAGED_CHUNKS = (_empty, _truncated, _random, _longer, _zeros)
-UNSURE_CHUNKS = (_missing, _dangling, _flipped, _to_null)
+DAMAGED_CHUNKS = (_empty, _truncated, _random, _zeros)
+UNSURE_CHUNKS = (
+    _missing,
+    _dangling,
+    _flipped,
+    _to_null,
+    _longer,
+)  # what follows in a longer one is ignored
 DAMAGED_METADATA = (_empty, _truncated, _random, _deep, _not_utf8, _list, _digits, _to_null)
 UNSURE_METADATA = (_missing, _dangling, _empty_object)
 

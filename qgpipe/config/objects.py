@@ -26,6 +26,7 @@ TAG = "!pyobject "
 PARTIAL = "!partial"
 SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
 logger = logging.getLogger(__name__)
+_appended: set[str] = set()  # to sys.path, here, now or before
 
 
 UPSTREAM, OURS = "QuantumGrav", "qgpipe"
@@ -192,8 +193,12 @@ def search_path() -> list[str]:
 
 
 def _activate_search_path() -> None:
-    wanted = [*search_path(), str(Path.cwd())]
-    sys.path += [folder for folder in dict.fromkeys(wanted) if folder not in sys.path]
+    """Let ``import`` find the user's folders of now, and no others that were appended before."""
+    others = [folder for folder in sys.path if folder not in _appended]
+    wanted = dict.fromkeys([*search_path(), str(Path.cwd())])
+    missing = [folder for folder in wanted if folder not in others]
+    _appended.update(missing)
+    sys.path[:] = [*others, *missing]
 
 
 def is_installed(module: str) -> bool:

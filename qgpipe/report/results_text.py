@@ -54,8 +54,8 @@ def results_text(config: Mapping[str, Any]) -> str:
 
 def _left_out(config: Mapping[str, Any]) -> list[str]:
     """How many samples ``on_bad_sample: skip`` has left out, if any."""
-    data = read_dataset(paths.dataset(config))
-    if not data["num_skipped"]:
+    file = paths.dataset(config)  # seen from where the run was started
+    if not file.exists() or not (data := read_dataset(file))["num_skipped"]:
         return []
     samples = sum(store["num_samples"] for store in data["stores"])
     return [f"  {data['num_skipped']} of {samples} samples left out as bad: see dataset.json"]

@@ -1,9 +1,12 @@
+import sys
+
 import numpy
 import pytest
 import sklearn.metrics
 import torch
 import torch_geometric.nn
 
+from qgpipe.config import objects
 from qgpipe.config.objects import import_object, import_objects, object_name
 from qgpipe.errors import ConfigError
 
@@ -92,3 +95,17 @@ def test_a_file_with_the_name_of_something_installed_is_not_imported(user_folder
     assert caplog.messages == [
         f"{user_folder / 'rocrate.py'} is not used: 'rocrate' is what is installed; rename the file"
     ]
+
+
+def test_folders_of_a_configuration_read_later_come_instead_of_those_before(
+    user_folder, tmp_path_factory, monkeypatch
+):
+    (user_folder / "same_name.py").write_text("value = 1\n")
+    assert import_object("same_name.value") == 1
+    other = tmp_path_factory.mktemp("other")
+    (other / "same_name.py").write_text("value = 2\n")
+    monkeypatch.setenv(objects.SEARCH_PATH_VARIABLE, "")
+    objects.add_search_path(other)
+    monkeypatch.delitem(sys.modules, "same_name")
+    assert import_object("same_name.value") == 2
+    assert str(user_folder) not in sys.path

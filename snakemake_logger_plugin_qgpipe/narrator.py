@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from qgpipe.files import os_error_of_user
 from snakemake_logger_plugin_qgpipe import epoch_text
 from snakemake_logger_plugin_qgpipe.state import Job, Stage, State
 from snakemake_logger_plugin_qgpipe.words import duration
@@ -26,7 +28,13 @@ CHATTER = (
     "Using shell:",
 )
 STOPPING = "Terminating processes on user request"
-SUMMARY = "WorkflowError:\nAt least one job did not complete successfully"
+AFTER_A_FAILURE = (  # of no use to who has been told what failed
+    "WorkflowError:\nAt least one job did not complete successfully",
+    "WorkflowError:\nError recording metadata for finished job",
+)
+REFUSED_BY_SYSTEM = re.compile(
+    r"^\w+Error: \[Errno (\d+)\] [^:\n]+: ('[^'\n]+'|\"[^\"\n]+\")\s*\Z", re.M
+)
 SILENT = {
     LogEvent.WORKFLOW_STARTED,
     LogEvent.RESOURCES_INFO,
@@ -77,6 +85,10 @@ class Narrator:
         elif text.startswith(STOPPING):
             self.state.is_stopped = True
             yield text, "yellow"
+        elif text.startswith("Traceback") and (refused := REFUSED_BY_SYSTEM.search(text)):
+            file = ast.literal_eval(refused[2])
+            error = os_error_of_user(OSError(int(refused[1]), "", file))
+            yield text if error is None else str(error), "red"
         elif event not in SILENT and not self._is_chatter(text):
             level = record.get("levelname")
             yield text, {"ERROR": "red", "WARNING": "yellow"}.get(str(level), "")
@@ -137,7 +149,7 @@ class Narrator:
     def _is_chatter(self, text: str) -> bool:
         if not text.strip() or text == "None" or text.startswith(CHATTER):
             return True
-        return text.startswith(SUMMARY) and bool(self.state.failed)
+        return text.startswith(AFTER_A_FAILURE) and bool(self.state.failed)
 
 
 def _now(text: str) -> str:

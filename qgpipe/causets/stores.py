@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +13,9 @@ from threadpoolctl import threadpool_limits
 from qgpipe.causets.groups import GroupStore
 from qgpipe.causets.samples import SampleSource
 from qgpipe.causets.stacked import StackedStore
-from qgpipe.causets.zarr_v2 import ATTRIBUTES, single_threaded_compression
+from qgpipe.causets.zarr_v2 import is_written_here, single_threaded_compression
 from qgpipe.config.dump import to_plain
+from qgpipe.errors import DataError
 from qgpipe.files import atomic_path
 
 Store = StackedStore | GroupStore
@@ -30,11 +30,11 @@ def generate_store(
 
     ``config`` is the resolved ``generate`` section, ``store`` the store's name. The bytes depend
     on these two alone: ``workers`` processes may share the samples in any way. The root
-    attributes hold ``class_names`` (by ``cset_type``), the ``generate`` section and ``store``;
-    where a store lacks them, it is taken for the remains of one and removed first.
+    attributes hold ``class_names`` (by ``cset_type``), the ``generate`` section and ``store``. A
+    store that was written here is replaced.
 
-    Raises ``ConfigError`` with the key of the class that cannot be generated; then ``output`` is
-    as it was before.
+    Raises ``ConfigError`` with the key of the class that cannot be generated, and ``DataError`` if
+    ``output`` is of another origin; then it is as it was before.
     """
     plain = to_plain(config, "generate")
     source = SampleSource(config, store)
@@ -43,8 +43,12 @@ def generate_store(
         "generate": plain,
         "store": store,
     }
-    if not (Path(output) / ATTRIBUTES).exists():  # Snakemake has given up what is there
-        shutil.rmtree(output, ignore_errors=True)
+    output = Path(output)
+    if output.exists() and not is_written_here(output):
+        raise DataError(
+            f"{output} is there, and qgpipe has not made it",
+            remedy="move it away, or give the store to be generated another name",
+        )
     with atomic_path(output) as folder:
         layout = _LAYOUTS[config["layout"]](folder, source)
         layout.create(attributes)

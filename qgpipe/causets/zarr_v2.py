@@ -45,6 +45,30 @@ def create_group(folder: Path, attributes: Mapping[str, Any] | None = None) -> N
     _write_file(folder, ATTRIBUTES, text)
 
 
+def is_written_here(store: Path) -> bool:
+    """Whether ``store``, of which files may be missing, is nothing but arrays written here.
+
+    Other writers space the JSON of metadata in another way. One array of each group is looked at.
+    """
+    if not store.is_dir():
+        return False
+    folders = [entry for entry in store.iterdir() if entry.is_dir()]
+    files = {entry.name for entry in store.iterdir()} - {folder.name for folder in folders}
+    return files <= {".zgroup", ATTRIBUTES} and all(map(_is_own, folders))
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether the metadata of the first array in ``folder``, or of itself, is written here."""
+    file = next(folder.rglob(".zarray"), None)
+    if file is None:
+        return False
+    text = file.read_text(errors="replace")
+    try:
+        return text == json.dumps(json.loads(text))
+    except ValueError:
+        return False
+
+
 def create_array(
     folder: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype
 ) -> None:

@@ -18,7 +18,7 @@ from qgpipe.causets.observables import (
 from qgpipe.causets.order import transitive_reduction
 from qgpipe.causets.samples import SampleSource
 from qgpipe.causets.stores import generate_store
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, DataError
 
 LAYOUTS = ["stacked", "groups"]
 
@@ -231,3 +231,34 @@ def test_sizes_the_wrong_way_round_are_an_error(section, tmp_path):
 def test_causal_sets_of_a_single_element_can_be_stored(section, tmp_path):
     generate_store(section(num_samples=3, size=[1, 1]), "a", tmp_path / "a.zarr")
     assert zarr.open_group(tmp_path / "a.zarr", mode="r")["cset_size"][...].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("lost", [".zattrs", ".zgroup", None])
+def test_a_store_of_ours_is_replaced(section, tmp_path, layout, lost):
+    config = section(num_samples=5, layout=layout)
+    generate_store(config, "a", tmp_path / "a.zarr")
+    before = files_of(tmp_path / "a.zarr")
+    if lost:
+        (tmp_path / "a.zarr" / lost).unlink()
+    generate_store(config, "a", tmp_path / "a.zarr")
+    assert files_of(tmp_path / "a.zarr") == before
+
+
+@pytest.mark.parametrize("what", ["notes", "zarr 2", "zarr 3", "groups", "file"])
+def test_what_is_not_of_ours_is_not_replaced(section, tmp_path, what):
+    config, store = section(num_samples=5), tmp_path / "a.zarr"
+    if what == "file":
+        store.write_text("mine")
+    elif what == "notes":
+        generate_store(config, "a", store)
+        (store / "notes.txt").write_text("mine")
+    else:
+        group = zarr.open_group(store, mode="w", zarr_format=3 if what == "zarr 3" else 2)
+        group = group.create_group("cset_1") if what == "groups" else group
+        group.create_array("adj", data=np.ones((3, 3)))
+    (store / ".zattrs").unlink(missing_ok=True) if what != "file" else None
+    before = files_of(tmp_path)
+    with pytest.raises(DataError, match=r"a\.zarr is there"):
+        generate_store(config, "a", store)
+    assert files_of(tmp_path) == before

@@ -133,6 +133,10 @@ def _walk_mapping(value: Mapping, part: dict[str, Any], key: str, around: str) -
 
 
 def _walk_free(value: Mapping, part: dict[str, Any], key: str, around: str) -> dict[Any, Any]:
+    if is_partial(value) and "object" in _types(part):
+        raise ConfigError(
+            "expected a mapping of names, got a partial", key=key, remedy="name each argument"
+        )
     inner = part.get("additionalProperties")
     if isinstance(inner, Mapping):
         _check_names(value, key)

@@ -83,7 +83,7 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
     if args is not None and (isinstance(args, str) or not isinstance(args, Sequence)):
         raise ConfigError(f"args must be a list, got {shown(args)}", key=key, remedy=_NULL)
     named = isinstance(kwargs, Mapping) and all(isinstance(name, str) for name in kwargs)
-    if kwargs is not None and not named:
+    if kwargs is not None and (not named or is_partial(kwargs)):
         raise ConfigError(f"kwargs must be a mapping, got {shown(kwargs)}", key=key, remedy=_NULL)
     if signature is not None and not isinstance(signature, str):
         raise ConfigError(

@@ -36,6 +36,7 @@ def test_the_signature_of_a_layer_is_kept():
         ([], r"m\[0\]: expected \[type, args, kwargs\], got 0 entries"),
         ([NAME, 3], r"m\[0\]: args must be a list, got 3"),
         ([NAME, [], [1]], r"m\[0\]: kwargs must be a mapping, got \[1\]"),
+        ([NAME, [], {"!partial": {"type": NAME}}], r"m\[0\]: kwargs must be a mapping, got"),
         ({"typ": NAME}, r"m\[0\]: expected a mapping with 'type'"),
         (3, r"m\[0\]: 3 cannot be called"),
         (["math.pi"], r"m\[0\]: 3.14\d* cannot be called"),

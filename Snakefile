@@ -4,10 +4,10 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 from qgpipe import paths, resources
-from qgpipe.report.figures import FIGURES
-from qgpipe.workflow import plan_workflow
-from qgpipe.workflow_device import require_device
-from qgpipe.workflow_lock import lock_outputs
+from qgpipe.report.figures.run_figures import FIGURES
+from qgpipe.workflow.plan import plan_workflow
+from qgpipe.workflow.device import require_device
+from qgpipe.workflow.output_locks import lock_outputs
 
 if not workflow.configfiles:
 

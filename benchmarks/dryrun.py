@@ -22,7 +22,7 @@ import numpy as np
 from machine import describe
 from measure import keep, table
 
-from qgpipe.causets.zarr_v2 import create_group, write_array
+from qgpipe.causets.writers.zarr_v2 import create_group, write_array
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = {10: 2.5, 1000: 4.0}  # seconds

@@ -12,9 +12,9 @@ from torch import nn
 from torch_geometric.data import Data, Dataset
 
 from qgpipe.config.load import load_config
-from qgpipe.data.manifest import write_dataset
-from qgpipe.data.packing import pack
-from qgpipe.data.parts import write_part
+from qgpipe.data.graphs.from_pyg import pack
+from qgpipe.data.storage.manifest import write_dataset
+from qgpipe.data.storage.part_file import write_part
 from qgpipe.models import build_model
 
 NODE_FEATURES, GRAPH_FEATURES, CLASSES = 12, 4, 3

@@ -24,14 +24,14 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
-from qgpipe.data.dataset import PackedDataset
-from qgpipe.data.loader import GraphLoader
-from qgpipe.data.packed import Form
+from qgpipe.data.loading.dataset import PackedDataset
+from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.message_passing.edge_format import EdgeFormat
 
 PACKAGES = ("numpy", "torch", "torch-geometric")
 BATCH_SIZE = 32
 WORKERS = 2
-FORMS: tuple[Form, ...] = ("edges", "csr", "dense")
+FORMS: tuple[EdgeFormat, ...] = ("edges", "csr", "dense")
 FIELDS = ("x", "y", "graph_features", "edge_index", "batch", "ptr")
 BASES = ("PyG, in memory", "QuantumGravPy's way: .pt files")
 WITHOUT = "PyG, in memory, without workers"
@@ -96,9 +96,9 @@ def _report(scale: Scale) -> Iterator[str]:
 def _table(graphs: Sequence[Data], files: GraphFiles, description: Path, scale: Scale) -> str:
     loads = _loads(graphs, files, description)
     _compare(graphs, loads)
-    for form in FORMS:
-        batches = list(loads[f"memory, {form}"]())
-        loads[f"copying alone, {form}"] = lambda batches=batches: map(_copied, batches)
+    for edge_format in FORMS:
+        batches = list(loads[f"memory, {edge_format}"]())
+        loads[f"copying alone, {edge_format}"] = lambda batches=batches: map(_copied, batches)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     clock = processor_time(torch.get_num_threads(), device)
     found = _rates(graphs, loads, scale.rounds, clock)
@@ -118,7 +118,10 @@ def _table(graphs: Sequence[Data], files: GraphFiles, description: Path, scale: 
 
 def _form(name: str) -> str:
     """The form that a contender gives."""
-    return next((form for form in FORMS if form in name.split("edge_index")[0]), "edges")
+    return next(
+        (edge_format for edge_format in FORMS if edge_format in name.split("edge_index")[0]),
+        "edges",
+    )
 
 
 def _table_of_workers(
@@ -133,10 +136,10 @@ def _table_of_workers(
     loads: dict[str, Load] = {name: lambda loader=loader: loader for name, loader in theirs.items()}
     for residency in ("mmap", "memory"):
         dataset = PackedDataset(description, residency=residency)
-        for form in FORMS:
+        for edge_format in FORMS:
             loader = GraphLoader(dataset, BATCH_SIZE, num_workers=WORKERS)
-            loader.form = form
-            loads[f"{residency}, {form}"] = lambda loader=loader: loader
+            loader.edge_format = edge_format
+            loads[f"{residency}, {edge_format}"] = lambda loader=loader: loader
     _compare(graphs, loads)
     found = _rates(graphs, loads, scale.rounds, time.perf_counter)
     bases = (BASES[0], WITHOUT)
@@ -166,20 +169,22 @@ def _loads(graphs: Sequence[Data], files: GraphFiles, description: Path) -> dict
         residencies.append("device")
     for residency in residencies:
         dataset = PackedDataset(description, residency=residency, device="cuda")
-        for form in FORMS:
+        for edge_format in FORMS:
             loader = GraphLoader(dataset, BATCH_SIZE)
-            loader.form = form
-            result[f"{residency}, {form}"] = lambda loader=loader: loader
-            if residency == "memory" and form != "edges":
-                result[f"memory, {form}, spelt out"] = lambda loader=loader: map(_expanded, loader)
-                result[f"memory, {form}, then edge_index"] = lambda loader=loader: map(
+            loader.edge_format = edge_format
+            result[f"{residency}, {edge_format}"] = lambda loader=loader: loader
+            if residency == "memory" and edge_format != "edges":
+                result[f"memory, {edge_format}, spelt out"] = lambda loader=loader: map(
+                    _expanded, loader
+                )
+                result[f"memory, {edge_format}, then edge_index"] = lambda loader=loader: map(
                     _with_edge_index, loader
                 )
     return result
 
 
 def _expanded(batch: Any) -> Any:
-    return batch.compact_edges.expand(torch.float32)
+    return batch.edge_batch.expand(torch.float32)
 
 
 def _with_edge_index(batch: Any) -> Tensor:

@@ -37,11 +37,11 @@ from peers import (
 from raw_stores import CausalSets, sprinkle, write_groups, write_stacked, write_v3
 
 from qgpipe.config import resolve_config
-from qgpipe.data.batch import to_data
-from qgpipe.data.gathering import select
-from qgpipe.data.packed import Packed
-from qgpipe.data.parts import open_part
-from qgpipe.data.preprocess import preprocess_part
+from qgpipe.data.graphs.batch import to_data
+from qgpipe.data.graphs.packed import Packed
+from qgpipe.data.graphs.select import select
+from qgpipe.data.preprocessing.part import preprocess_part
+from qgpipe.data.storage.part_file import open_part
 
 PACKAGES = ("numpy", "torch", "torch-geometric", "zarr", "numcodecs", "tensorstore")
 BUILT_IN = {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from qgpipe.causets.zarr_v2 import create_array, create_group, write_array, write_chunks
+from qgpipe.causets.writers.zarr_v2 import create_array, create_group, write_array, write_chunks
 
 
 @dataclass(frozen=True)

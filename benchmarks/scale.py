@@ -26,7 +26,7 @@ from machine import describe
 from measure import keep, table
 from raw_stores import sprinkle, write_groups
 
-from qgpipe.causets.zarr_v2 import create_array, create_group, write_chunks
+from qgpipe.causets.writers.zarr_v2 import create_array, create_group, write_chunks
 from qgpipe.config import resolve_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -261,7 +261,7 @@ def _small_sets(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 
 
 def plan(folder: Path, scale: Scale, _: int) -> dict[str, Any]:
-    from qgpipe.data.plan import plan_parts
+    from qgpipe.data.preprocessing.plan import plan_parts
 
     return {"parts": len(plan_parts(_config(folder)))}
 
@@ -328,7 +328,7 @@ def generate_groups(folder: Path, scale: Scale, count: int) -> None:
 
 
 def plan_groups(folder: Path, scale: Scale, count: int) -> None:
-    from qgpipe.data.plan import plan_parts
+    from qgpipe.data.preprocessing.plan import plan_parts
 
     plan_parts(_plain_config(folder / "groups.zarr", {}))
 
@@ -352,7 +352,7 @@ def _plain_config(store: Path, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _preprocess(config: dict[str, Any], folder: Path, first: int, last: int, threads: int) -> None:
-    from qgpipe.data.preprocess import preprocess_part
+    from qgpipe.data.preprocessing.part import preprocess_part
 
     (file,) = config["data"]["files"]
     preprocess_part(config, file, "store", first, last, folder / "part", processes=threads)

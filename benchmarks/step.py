@@ -26,15 +26,15 @@ from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import SAGEConv
 
-from qgpipe.data.batch import to_batch
-from qgpipe.data.packed import Form
-from qgpipe.data.packing import pack
+from qgpipe.data.graphs.batch import to_batch
+from qgpipe.data.graphs.from_pyg import pack
+from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.message_passing.layers import call
 from qgpipe.models import call_model
 
 PACKAGES = ("torch", "torch-geometric")
 WIDTH = 64
-FORMS: tuple[Form, ...] = ("csr", "dense")
+FORMS: tuple[EdgeFormat, ...] = ("csr", "dense")
 PEERS = ("PyG COO", "PyG EdgeIndex")
 
 
@@ -115,7 +115,10 @@ class Case:
         graphs = random_dags(self.count, size, share)
         packed, positions = pack(graphs), np.arange(self.count)
         self.plain: Batch = Batch.from_data_list(graphs).to(device)
-        self.compact = {form: to_batch(packed, positions, form).to(device) for form in FORMS}
+        self.compact = {
+            edge_format: to_batch(packed, positions, edge_format).to(device)
+            for edge_format in FORMS
+        }
         self.by_target = Batch.from_data_list([_sorted_by_target(g) for g in graphs]).to(device)
         self.edges = self.plain.num_edges
 
@@ -157,7 +160,7 @@ def _layer_and_features(case: Case) -> tuple[nn.Module, Tensor]:
 
 
 def _edges_of(case: Case) -> dict[str, Any]:
-    ours = {f: batch.compact_edges.expand(torch.float32) for f, batch in case.compact.items()}
+    ours = {f: batch.edge_batch.expand(torch.float32) for f, batch in case.compact.items()}
     return {
         PEERS[0]: case.plain.edge_index,
         PEERS[1]: case.edge_index_for_pyg(),
@@ -181,7 +184,10 @@ def _model_both(case: Case) -> dict[str, Work]:
     return {
         PEERS[0]: lambda: _model_step(model, case.plain),
         PEERS[1]: lambda: _model_step(model, _with_edge_index(case)),
-        **{form: partial(_model_step, model, batch) for form, batch in case.compact.items()},
+        **{
+            edge_format: partial(_model_step, model, batch)
+            for edge_format, batch in case.compact.items()
+        },
     }
 
 

@@ -28,8 +28,8 @@ from torch.nn.functional import cross_entropy
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
-from qgpipe.data.dataset import PackedDataset
-from qgpipe.data.loader import GraphLoader
+from qgpipe.data.loading.dataset import PackedDataset
+from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.training.losses import cross_entropy as our_criterion
 from qgpipe.training.precision import Precision
 from qgpipe.training.training_pass import TrainingPass
@@ -137,9 +137,11 @@ def _table(
 def _contenders(device: torch.device) -> dict[str, Callable[[Path, torch.device], Epoch]]:
     residencies = ["memory"] if device.type == "cpu" else ["memory", "device"]
     ours = {
-        f"qgpipe, {residency}, {form}": partial(_ours, form=form, residency=residency)
+        f"qgpipe, {residency}, {edge_format}": partial(
+            _ours, edge_format=edge_format, residency=residency
+        )
         for residency in residencies
-        for form in ("edges", "csr", "dense")
+        for edge_format in ("edges", "csr", "dense")
     }
     last = residencies[-1]
     return {
@@ -147,10 +149,10 @@ def _contenders(device: torch.device) -> dict[str, Callable[[Path, torch.device]
         BASES[1]: _in_memory,
         **ours,
         f"qgpipe, {last}, dense, bucket_by_size": partial(
-            _ours, form="dense", residency=last, bucket_by_size=True
+            _ours, edge_format="dense", residency=last, bucket_by_size=True
         ),
-        "qgpipe, mmap, csr": partial(_ours, form="csr", residency="mmap"),
-        "qgpipe, mmap, dense": partial(_ours, form="dense", residency="mmap"),
+        "qgpipe, mmap, csr": partial(_ours, edge_format="csr", residency="mmap"),
+        "qgpipe, mmap, dense": partial(_ours, edge_format="dense", residency="mmap"),
         WITHOUT_EDGES: _without_messages,
     }
 
@@ -196,11 +198,15 @@ def _without_edges(graph: Data) -> Data:
 
 
 def _ours(
-    folder: Path, device: torch.device, form: Any, residency: str, bucket_by_size: bool = False
+    folder: Path,
+    device: torch.device,
+    edge_format: Any,
+    residency: str,
+    bucket_by_size: bool = False,
 ) -> Epoch:
     dataset = PackedDataset(folder / "dataset.json", residency=residency, device=device)
     loader = GraphLoader(dataset, BATCH_SIZE, shuffle=bucket_by_size, bucket_by_size=bucket_by_size)
-    loader.form = form
+    loader.edge_format = edge_format
     model = default_model().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     step = TrainingStep(model, our_criterion, optimizer, Precision("fp32", device), device)

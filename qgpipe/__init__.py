@@ -11,9 +11,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _ATTRIBUTES = {
-    "CausalSetReader": "qgpipe.data.reader",
-    "PackedDataset": "qgpipe.data.dataset",
-    "GraphLoader": "qgpipe.data.loader",
+    "CausalSetReader": "qgpipe.data.readers.reader",
+    "PackedDataset": "qgpipe.data.loading.dataset",
+    "GraphLoader": "qgpipe.data.loading.loader",
     "GNNModel": "qgpipe.models",
     "GNNBlock": "qgpipe.models",
     "Sequential": "qgpipe.models",

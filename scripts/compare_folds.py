@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "folds") as config:
-    from qgpipe.report.comparison import write_cross_validation
+    from qgpipe.report.figures.comparison_figures import write_cross_validation
 
     write_cross_validation(
         Path(config["training"]["path"]),

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "sweep") as config:
-    from qgpipe.report.comparison import write_sweep
+    from qgpipe.report.figures.comparison_figures import write_sweep
 
     write_sweep(
         Path(config["training"]["path"]),

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "gather"):
-    from qgpipe.data.preprocess import write_dataset
+    from qgpipe.data.preprocessing.part import write_dataset
     from qgpipe.provenance.same_stores import require_same_stores
 
     parts = [Path(part) for part in snakemake.input.parts]

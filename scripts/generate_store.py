@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "generate") as config:
-    from qgpipe.causets.stores import generate_store
+    from qgpipe.causets.writers.generate import generate_store
 
     generate_store(
         config["generate"],

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "report"):
-    from qgpipe.report.figures import plot_run
+    from qgpipe.report.figures.run_figures import plot_run
 
     plot_run(
         Path(snakemake.input.history).parent,

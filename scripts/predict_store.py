@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "predict") as config:
     from qgpipe.prediction.predict import predict_store

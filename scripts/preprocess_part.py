@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "preprocess") as config:
-    from qgpipe.data.preprocess import preprocess_part
+    from qgpipe.data.preprocessing.part import preprocess_part
 
     preprocess_part(
         config,

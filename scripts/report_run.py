@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "page"):
-    from qgpipe.report.page import write_page
+    from qgpipe.report.page.page import write_page
 
     write_page(
         Path(snakemake.input.history).parent,

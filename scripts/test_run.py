@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "test") as config:
     from qgpipe.training.run import test_run

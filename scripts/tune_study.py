@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from qgpipe import paths
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "study") as config:
     from qgpipe.tuning.results import write_study

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from qgpipe import paths
-from qgpipe.job import job
+from qgpipe.workflow.job import job
 
 with job(snakemake, "tune") as config:
     from qgpipe.tuning.trials import run_trials

@@ -13,7 +13,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import OutputSettingsLoggerInterface
 
-from qgpipe.logs import SHOWING, SHOWN
+from qgpipe.system.logs import SHOWING, SHOWN
 from snakemake_logger_plugin_qgpipe.interruption import interrupt_once
 from snakemake_logger_plugin_qgpipe.narrator import Narrator
 from snakemake_logger_plugin_qgpipe.outcome import outcome

@@ -10,7 +10,7 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from qgpipe.files import os_error_of_user
+from qgpipe.system.files import os_error_of_user
 from snakemake_logger_plugin_qgpipe import epoch_text
 from snakemake_logger_plugin_qgpipe.state import Job, Stage, State
 from snakemake_logger_plugin_qgpipe.words import duration

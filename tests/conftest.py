@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from qgpipe.config import objects
+
 # Workers and what they start share few cores: threads that spin while they wait double the time.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the key that signs records is not the user's own
@@ -109,3 +111,22 @@ def full_disk(tmp_path_factory):
     yield make
     for folder in mounted:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def minimal() -> dict:
+    """The smallest configuration that resolves."""
+    return {
+        "data": {"files": ["a.zarr"]},
+        "model": {"encoder_type": "torch.nn.Identity", "downstream_tasks": ["torch.nn.Identity"]},
+        "training": {"seed": 1, "num_epochs": 2, "batch_size": 4},
+        "criterion": "mymodule.loss",
+    }
+
+
+@pytest.fixture
+def user_folder(tmp_path, monkeypatch):
+    """A folder in which modules of a configuration are found."""
+    monkeypatch.setenv(objects.SEARCH_PATH_VARIABLE, "")
+    objects.add_search_path(tmp_path)
+    return tmp_path

@@ -1,0 +1,1 @@
+"""Causal sets: what they are, what is observed of them, generators, and stores of them."""

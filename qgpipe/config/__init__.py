@@ -1,7 +1,16 @@
-"""The configuration language: reading, checking, naming objects, fingerprints."""
+"""The configuration language: reading, checking, naming objects."""
+
+from typing import Any
 
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
-from qgpipe.config.runs import Run, expand_runs
 
 __all__ = ["Run", "expand_runs", "load_config", "resolve_config"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Run", "expand_runs"):  # public here; they build on this package
+        from qgpipe.sweeps import expansion
+
+        return getattr(expansion, name)
+    raise AttributeError(f"module 'qgpipe.config' has no attribute '{name}'")

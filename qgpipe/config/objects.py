@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe.errors import ConfigError, shown
-from qgpipe.user_code import INSTALLED, line_of_user
+from qgpipe.system.user_code import INSTALLED, line_of_user
 
 TAG = "!pyobject "
 PARTIAL = "!partial"
@@ -28,6 +28,23 @@ SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
 logger = logging.getLogger(__name__)
 _appended: set[str] = set()  # to sys.path, here, now or before
 
+
+# Where modules are now of which configurations may name objects: of the first version.
+_MOVED = {
+    "qgpipe.data.reader": "qgpipe.data.readers.reader",
+    **{
+        f"qgpipe.models.{name}": f"qgpipe.models.layers.{name}"
+        for name in (
+            "gnn_block", "gps_transformer", "linear_sequential", "sequential", "skip_connection",
+        )
+    },
+    **{
+        f"qgpipe.causets.{name}": f"qgpipe.causets.generators.{name}"
+        for name in (
+            "lattices", "layered", "perturbed", "random_orders", "sprinklings", "topology",
+        )
+    },
+}  # fmt: skip
 
 UPSTREAM, OURS = "QuantumGrav", "qgpipe"
 
@@ -215,7 +232,7 @@ def is_installed(module: str) -> bool:
 
 def _import_module(name: str, key: str | None, within: Any = None) -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(_MOVED.get(name, name))
     except ModuleNotFoundError as error:
         if error.name != name:
             raise ConfigError(

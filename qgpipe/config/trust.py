@@ -90,8 +90,8 @@ _ROWS = (
     (r"torch_geometric\.nn(\.models(\.\w+)?)?", _PYG_MODELS),
     (r"torch_geometric\.nn(\.dense\.linear)?", _PYG_NN),
     (r"torch_geometric\.transforms", _PYG_TRANSFORMS),
-    (r"qgpipe(\.models(\.\w+)?)?", _QGPIPE_MODELS),
-    (r"qgpipe(\.data\.reader)?", "CausalSetReader"),
+    (r"qgpipe(\.models(\.layers)?(\.\w+)?)?", _QGPIPE_MODELS),
+    (r"qgpipe(\.data\.reader(s\.reader)?)?", "CausalSetReader"),
 )
 _KNOWN = [(re.compile(owner), frozenset(names.split())) for owner, names in _ROWS]
 

@@ -1,0 +1,1 @@
+"""From raw stores to batches: graphs, part files, splits, loaders."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qgpipe.data.sending import sent_to
+from qgpipe.message_passing.device_copy import sent_to
 
 # What another group costs, as many elements of an adjacency matrix: on a CPU some calls, on a
 # GPU the start of as many kernels, which takes longer than a large product.

@@ -17,11 +17,11 @@ from qgpipe.config.dump import to_plain
 from qgpipe.config.trust import imports_for
 from qgpipe.errors import ConfigError
 from qgpipe.message_passing.adjacency import Adjacency
-from qgpipe.models.construct import construct, under
-from qgpipe.models.function import Function
+from qgpipe.models.construct.bind_arguments import KNOWN, forward_parameters, is_required
+from qgpipe.models.construct.build_module import construct, under
+from qgpipe.models.construct.function import Function
+from qgpipe.models.construct.model_file import imports_of, load_weights, read_model_file
 from qgpipe.models.gnn_model import GNNModel
-from qgpipe.models.inputs import KNOWN, forward_parameters, is_required
-from qgpipe.models.storage import imports_of, load_weights, read_model_file
 
 _parameters: weakref.WeakKeyDictionary[nn.Module, list[Parameter]] = weakref.WeakKeyDictionary()
 
@@ -136,7 +136,7 @@ def _adjacency(batch: Any) -> Adjacency:
     """The edges of ``batch``, spelt out for the precision in which layers compute now."""
     kind = batch["batch"].device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    return batch["compact_edges"].expand(dtype, batch.to_dict().get("edge_index"))
+    return batch["edge_batch"].expand(dtype, batch.to_dict().get("edge_index"))
 
 
 def _forward_parameters(model: nn.Module) -> list[Parameter]:
@@ -156,7 +156,7 @@ def _forward_parameters(model: nn.Module) -> list[Parameter]:
 def _value(model: nn.Module, batch: Any, name: str) -> Any:
     if name == "data":
         return batch
-    if name == "edge_index" and "compact_edges" in batch and takes_adjacency(model):
+    if name == "edge_index" and "edge_batch" in batch and takes_adjacency(model):
         return _adjacency(batch)
     if name in ("num_graphs", "batch_size"):
         return getattr(batch, "num_graphs", None)

@@ -9,9 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from qgpipe.errors import ConfigError
-from qgpipe.models.configurable import Configurable
-from qgpipe.models.construct import build_module, construct, under
-from qgpipe.models.inputs import (
+from qgpipe.models.construct.bind_arguments import (
     BATCH_SIZE,
     POOLING_NAMES,
     POOLING_VALUES,
@@ -19,7 +17,9 @@ from qgpipe.models.inputs import (
     named_parameters,
     wire,
 )
-from qgpipe.models.joining import build_join
+from qgpipe.models.construct.build_module import build_module, construct, under
+from qgpipe.models.construct.concat import build_join
+from qgpipe.models.construct.configurable import Configurable
 
 _NODE_VALUES = ("x", "edge_index", "batch", "num_graphs")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental import _config as _symbolic_shapes
 
-from qgpipe.models.inputs import forward_parameters
+from qgpipe.models.construct.bind_arguments import forward_parameters
 
 _OF_GRAPHS = ("x", "edge_index", "batch", "graph_features", "num_graphs")
 _TOLERANCE = 1e-4

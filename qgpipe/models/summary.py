@@ -7,8 +7,8 @@ from typing import NamedTuple
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from qgpipe.models.configurable import Configurable
-from qgpipe.models.function import Function
+from qgpipe.models.construct.configurable import Configurable
+from qgpipe.models.construct.function import Function
 
 _CONTAINERS = (Configurable, nn.ModuleList, nn.ModuleDict, nn.Sequential)
 

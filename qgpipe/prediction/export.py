@@ -9,13 +9,13 @@ from safetensors.torch import save
 
 import qgpipe
 from qgpipe import paths
-from qgpipe.config.sections import stage_section
 from qgpipe.errors import DataError
-from qgpipe.files import atomic_path, read_json, require_folder, sha256, write_json
 from qgpipe.models import load_model, read_model_file
 from qgpipe.models.program import CannotExport, write_program
 from qgpipe.prediction.run_folder import RunFolder
 from qgpipe.provenance.record import Job, read_record, recorded
+from qgpipe.stages.settings import stage_section
+from qgpipe.system.files import atomic_path, read_json, require_folder, sha256, write_json
 
 FORMAT = 1
 _FACTS = ("node_features", "graph_features", "class_names", "target_name", "attributes", "epoch")

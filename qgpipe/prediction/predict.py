@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 
 from qgpipe.config.objects import import_object
-from qgpipe.data.dataset import PackedDataset
-from qgpipe.data.loader import GraphLoader
-from qgpipe.data.packed import Form
+from qgpipe.data.loading.dataset import PackedDataset
+from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import DataError
-from qgpipe.files import atomic_path, scratch_folder
-from qgpipe.logs import NOTES
+from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.models import load_model, read_model_file
 from qgpipe.models.build import call_model
-from qgpipe.models.check import check_model
+from qgpipe.models.shape_check import check_model
 from qgpipe.prediction.chunks import read_chunks
 from qgpipe.prediction.embeddings import kept_embeddings, only_embeddings
 from qgpipe.prediction.table import PredictionTable
 from qgpipe.prediction.writers import open_table
+from qgpipe.system.files import atomic_path, scratch_folder
+from qgpipe.system.logs import NOTES
 from qgpipe.training.device import resolve_device
 from qgpipe.training.evaluator import SMALLER_EVALUATED
 from qgpipe.training.loaders import suit, transform_of
@@ -91,7 +91,7 @@ class Predictor:
         self.model = load_model(model_path, device, section=config["model"]).eval()
         self.apply_model = import_object(config["apply_model"], "apply_model")
         self._transform = transform_of(config, "test")
-        self._form: Form | None = None
+        self._form: EdgeFormat | None = None
         self._table = PredictionTable(self.trained)
 
     @property
@@ -126,8 +126,8 @@ class Predictor:
             if "attributes" not in self.trained:
                 self._check(loader)
             suit([loader], self.model, self.config, self.device)
-            self._form = loader.form
-        loader.form = self._form
+            self._form = loader.edge_format
+        loader.edge_format = self._form
         return loader
 
     def _check(self, loader: GraphLoader) -> None:

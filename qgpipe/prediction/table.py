@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from qgpipe.data.reader import numpy_type
+from qgpipe.data.readers.reader import numpy_type
 from qgpipe.probabilities import are_probabilities, probabilities
 from qgpipe.training.monitors import Collected
 from qgpipe.training.predictions import numbered_columns, predictions_table, undecided_graphs

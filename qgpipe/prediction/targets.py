@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qgpipe.data import names
-from qgpipe.data.plan import built_in_arguments
-from qgpipe.data.stores import StoreInfo
+from qgpipe.data.preprocessing.plan import built_in_arguments
+from qgpipe.data.raw import naming
+from qgpipe.data.raw.stores import StoreInfo
 
 
 def with_target_if_there(reader: Any, store: StoreInfo, target: Any = None) -> Any:
@@ -32,7 +32,7 @@ def with_target_if_there(reader: Any, store: StoreInfo, target: Any = None) -> A
 
 def _usual(store: StoreInfo) -> list[str]:
     """The target that the built-in reader finds by itself."""
-    return [name for name in names.TARGET if name in store.arrays][:1]
+    return [name for name in naming.TARGET if name in store.arrays][:1]
 
 
 def _listed(given: str | Sequence[str] | None) -> list[str] | None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qgpipe.files import require_folder
 from qgpipe.prediction.origin import require_own
 from qgpipe.prediction.plan import plan_predictions, prediction_section
 from qgpipe.prediction.predict import predict_store
 from qgpipe.prediction.run_folder import RunFolder
 from qgpipe.provenance.record import Job, recorded
+from qgpipe.system.files import require_folder
 
 
 def predict(

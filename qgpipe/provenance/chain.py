@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from qgpipe.config.sections import FORMATS
 from qgpipe.errors import DataError
 from qgpipe.provenance.checksums import status
 from qgpipe.provenance.record import (
@@ -19,6 +18,7 @@ from qgpipe.provenance.record import (
     unreadable,
     unreadable_record,
 )
+from qgpipe.stages.settings import FORMATS
 
 State = Literal["holds", "changed", "missing", "remade", "unrecorded"]
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from qgpipe.data.store_state import continues, observe
-from qgpipe.data.stores import open_store
+from qgpipe.data.raw.fingerprint import continues, observe
+from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError, ReadingError
-from qgpipe.files import sha256
+from qgpipe.system.files import sha256
 
 _PART = re.compile(r".+-\d{9}\.safetensors")  # as ``plan_parts`` names them: <store>-<first sample>
 Status = Literal["holds", "changed", "missing"]
@@ -19,7 +19,7 @@ Status = Literal["holds", "changed", "missing"]
 def checksum(path: Path) -> str:
     """``sha256:<hex>`` of a file; of a part the checksum in its header, of its data alone."""
     if _PART.fullmatch(path.name):
-        from qgpipe.data.parts import read_part_info  # imports numpy
+        from qgpipe.data.storage.part_file import read_part_info  # imports numpy
 
         return read_part_info(path)["checksum"]
     return sha256(path)
@@ -38,7 +38,7 @@ def status(path: Path, recorded: str, store: Mapping[str, Any] | None = None) ->
             known = open_store(path)
             return "holds" if continues(observe(known, store), store) else "changed"
         if _PART.fullmatch(path.name):
-            from qgpipe.data.parts import verify_part
+            from qgpipe.data.storage.part_file import verify_part
 
             verify_part(path)
         return "holds" if checksum(path) == recorded else "changed"

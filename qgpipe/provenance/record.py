@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from qgpipe import paths
-from qgpipe.config.sections import FORMATS
-from qgpipe.data.store_state import continues, identity, is_state, observe
-from qgpipe.data.stores import open_store
+from qgpipe.data.raw.fingerprint import continues, identity, is_state, observe
+from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError
-from qgpipe.files import read_json, write_json
 from qgpipe.provenance import environment
 from qgpipe.provenance.checksums import checksum, status
 from qgpipe.provenance.signature import is_signed_here, signed
-from qgpipe.shapes import misfit
+from qgpipe.stages.settings import FORMATS
+from qgpipe.system.files import read_json, write_json
+from qgpipe.system.json_shapes import misfit
 
 FORMAT = 1
 _SHAPE = {

@@ -1,1 +1,1 @@
-"""Figures of a run, drawn from its result files alone."""
+"""Results of runs: tables, figures and a page, from their result files alone."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import torch
 
-from qgpipe.lock import writing
+from qgpipe.system.lock import writing
 from qgpipe.training.checkpoint import CheckpointFolder
 from qgpipe.training.interruption import SignalWatch
 from qgpipe.training.loss_log import LossLog

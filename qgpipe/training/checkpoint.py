@@ -27,11 +27,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from qgpipe import tensor_files
-from qgpipe.config.fingerprint import Trajectory
 from qgpipe.errors import TrainingError
-from qgpipe.files import atomic_path
-from qgpipe.shapes import misfit
+from qgpipe.stages.fingerprint import Trajectory
+from qgpipe.system import tensor_files
+from qgpipe.system.files import atomic_path
+from qgpipe.system.json_shapes import misfit
 
 FORMAT = 2
 _SHAPE = {"fingerprints": {str: str}, "epoch": int, "step": int, "parts?": {}, "rng?": {}}

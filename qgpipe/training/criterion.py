@@ -14,9 +14,9 @@ from torch import Tensor
 
 from qgpipe.config.spec import build_object
 from qgpipe.errors import ConfigError, TrainingError, shown
-from qgpipe.models.storage import load_weights
+from qgpipe.models.construct.model_file import load_weights
+from qgpipe.system.user_code import line_of_user
 from qgpipe.training.outputs import as_heads
-from qgpipe.user_code import line_of_user
 
 logger = logging.getLogger(__name__)
 
@@ -129,10 +129,10 @@ def _remedy(error: Exception, outputs: Any, batch: Any) -> str:
 def _shapes(outputs: Any, batch: Any) -> str:
     """What the criterion was given, for a message."""
     heads = {task: list(head.shape) for task, head in as_heads(outputs).items()}
-    form = f"a tensor {heads[0]}" if isinstance(outputs, Tensor) else str(heads)
+    edge_format = f"a tensor {heads[0]}" if isinstance(outputs, Tensor) else str(heads)
     y = getattr(batch, "y", None)
     target = f"data.y {list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else "no data.y"
-    return f"here {form} and {target}"
+    return f"here {edge_format} and {target}"
 
 
 def _widths_and_targets(outputs: Any, batch: Any) -> str:

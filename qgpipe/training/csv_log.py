@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
-from qgpipe.files import explained_disk_errors, write_text
+from qgpipe.system.files import explained_disk_errors, write_text
 from qgpipe.training.history import History, columns, csv_text
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from qgpipe.data.loader import GraphLoader
+from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import TrainingError
 from qgpipe.training.agreement import (
     Agreement,

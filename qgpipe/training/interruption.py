@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from qgpipe.logs import SIGNALS, TRY_AGAIN
+from qgpipe.system.logs import SIGNALS, TRY_AGAIN
 
 
 class Interrupted(SystemExit):

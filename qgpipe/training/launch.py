@@ -23,11 +23,11 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from qgpipe import logs
-from qgpipe.config.live_code import live_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.errors import ConfigError, TrainingError
-from qgpipe.process import end_with_parent
+from qgpipe.stages.session_code import live_folders
+from qgpipe.system import logs
+from qgpipe.system.process import end_with_parent
 from qgpipe.training.distributed import require_gpus
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.rank_errors import first_error, write_error

@@ -15,12 +15,12 @@ from torch import nn
 
 from qgpipe.config.resolve import data_source
 from qgpipe.config.spec import build_object
-from qgpipe.data.dataset import PackedDataset
-from qgpipe.data.loader import GraphLoader
-from qgpipe.data.set_sizes import STAGES, require_batches
-from qgpipe.data.split_file import read_split
+from qgpipe.data.loading.dataset import PackedDataset
+from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.data.splits.sizes import STAGES, require_batches
+from qgpipe.data.splits.split_file import read_split
 from qgpipe.errors import DataError
-from qgpipe.message_passing.choice import choose
+from qgpipe.message_passing.format_choice import choose
 from qgpipe.models.build import takes_adjacency
 from qgpipe.training.device import resolve_device
 
@@ -95,10 +95,10 @@ def suit(
             choice = choose(
                 requested, model, usual, loader.dataset.density, device.type, deterministic
             )
-            loader.form = choice.form
+            loader.edge_format = choice.edge_format
             choices.append(choice)
     for choice in dict.fromkeys(choices):
-        logger.info("message passing: %s (%s)", choice.form, choice.reason)
+        logger.info("message passing: %s (%s)", choice.edge_format, choice.reason)
 
 
 def fingerprint_data(*loaders: Any) -> str:

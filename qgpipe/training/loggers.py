@@ -12,12 +12,12 @@ from typing import Any, Protocol
 from qgpipe.config.objects import import_objects
 from qgpipe.config.spec import Spec, as_spec
 from qgpipe.errors import ConfigError, DiskFullError, QgpipeError, TrainingError
+from qgpipe.system.user_code import line_of_user
 from qgpipe.training.alone import Alone
 from qgpipe.training.csv_log import CsvLogger
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.randomness import restore_rng, rng_state
 from qgpipe.training.tensorboard import TensorBoardLogger
-from qgpipe.user_code import line_of_user
 
 METHODS = ("start", "log", "finish")
 TENSORBOARD = "tensorboard"

@@ -26,8 +26,8 @@ from qgpipe.config.objects import import_objects
 from qgpipe.config.schema import validate
 from qgpipe.config.spec import Spec, as_spec, check_keywords
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
+from qgpipe.system.user_code import line_of_user
 from qgpipe.training.outputs import labels, match_shape, probabilities, target_of_task, target_table
-from qgpipe.user_code import line_of_user
 
 _SCORES = ("y_score", "y_proba", "y_prob")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -12,12 +12,12 @@ import torch
 from torch.nn.parameter import is_lazy
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from qgpipe import tensor_files
 from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import Spec, check_keywords
 from qgpipe.errors import ConfigError
+from qgpipe.system import tensor_files
+from qgpipe.system.user_code import line_of_user
 from qgpipe.training.randomness import restore_rng, rng_state
-from qgpipe.user_code import line_of_user
 
 _MOST_EPOCHS = 10_000  # of which a schedule is tried
 

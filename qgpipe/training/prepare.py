@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
-from qgpipe.causets.stores import generate_store
-from qgpipe.config.live_code import live_code, live_folders
+from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.resolve import data_sources
-from qgpipe.config.sections import stage_section
-from qgpipe.data.part_sections import (
+from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
+from qgpipe.data.preprocessing.part_sections import (
     dataset_section,
     described_stores,
     generated_identity,
     part_sections,
 )
-from qgpipe.data.plan import PartPlan, plan_parts, store_identity
-from qgpipe.data.preprocess import preprocess_part, write_dataset
-from qgpipe.data.split_file import write_split
+from qgpipe.data.preprocessing.plan import PartPlan, plan_parts, store_identity
+from qgpipe.data.splits.split_file import write_split
 from qgpipe.errors import ConfigError
-from qgpipe.lock import FolderLock
 from qgpipe.provenance.record import Job, is_up_to_date, recorded
 from qgpipe.provenance.same_stores import require_same_stores
+from qgpipe.stages.session_code import live_code, live_folders
+from qgpipe.stages.settings import stage_section
+from qgpipe.system.lock import FolderLock
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from qgpipe.config.better import OWN
-from qgpipe.logs import EPOCHS, NOTES, PROGRESS, shares_terminal, terminal
+from qgpipe.system.logs import EPOCHS, NOTES, PROGRESS, shares_terminal, terminal
 from qgpipe.training.position import Position
 
 _EXTREMES = [f"val_{own}loss_{which}" for own in ("", OWN) for which in ("min", "max")]

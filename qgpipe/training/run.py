@@ -15,9 +15,9 @@ import torch_geometric
 
 import qgpipe
 from qgpipe.config.dump import to_yaml
-from qgpipe.files import atomic_path, write_json, write_text
-from qgpipe.logs import NOTES
 from qgpipe.models import load_model, read_model_file
+from qgpipe.system.files import atomic_path, write_json, write_text
+from qgpipe.system.logs import NOTES
 from qgpipe.training.baseline import evaluate_baseline
 from qgpipe.training.criterion import build_criterion, load_criterion
 from qgpipe.training.device import on_device, resolve_device

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from qgpipe.data.loader import GraphLoader
+from qgpipe.data.loading.loader import GraphLoader
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from qgpipe import logs
 from qgpipe.errors import ConfigError, TrainingError
-from qgpipe.files import scratch_folder
+from qgpipe.system import logs
+from qgpipe.system.files import scratch_folder
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.rank_errors import first_error, write_error
 

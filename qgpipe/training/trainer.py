@@ -15,16 +15,16 @@ import torch
 
 from qgpipe import paths
 from qgpipe.config.dump import to_plain
-from qgpipe.config.fingerprint import Trajectory, trajectory
-from qgpipe.config.live_code import live_folders
 from qgpipe.config.load import load_config
 from qgpipe.config.objects import add_search_path, import_object
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
-from qgpipe.data.loader import GraphLoader
+from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import TrainingError
-from qgpipe.logs import NOTES
 from qgpipe.models import build_model, save_model
+from qgpipe.stages.fingerprint import Trajectory, trajectory
+from qgpipe.stages.session_code import live_folders
+from qgpipe.system.logs import NOTES
 from qgpipe.training.average import WeightAverage
 from qgpipe.training.checks import check_fit, require_finite
 from qgpipe.training.criterion import build_criterion, in_state

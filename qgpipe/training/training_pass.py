@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.training.loss_log import LossLog
 from qgpipe.training.step_batches import in_steps

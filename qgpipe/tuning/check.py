@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qgpipe.config.tuned import objective, parameters_of, trial_config
 from qgpipe.errors import QgpipeError
+from qgpipe.sweeps.tuned import objective, parameters_of, trial_config
 from qgpipe.tuning.strategies import build_pruner, build_sampler, require_optuna
 
 

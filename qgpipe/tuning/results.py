@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from qgpipe.config.dump import to_yaml
-from qgpipe.config.live_code import live_folders
 from qgpipe.config.load import user_folders
 from qgpipe.config.resolve import resolve_config
-from qgpipe.config.tuned import Parameter, with_values
 from qgpipe.errors import TrainingError
-from qgpipe.files import atomic_path, write_json, write_text
+from qgpipe.stages.session_code import live_folders
+from qgpipe.sweeps.tuned import Parameter, with_values
+from qgpipe.system.files import atomic_path, write_json, write_text
 from qgpipe.tuning.strategies import require_optuna
 
 FORMAT = 1
@@ -40,7 +40,7 @@ def write_study(
     Raises ``TrainingError`` if no trial has finished.
     """
     require_optuna()
-    from qgpipe.report import style, tuning_figures
+    from qgpipe.report.figures import style, tuning_figures
     from qgpipe.tuning.study import Study, study_fingerprint
 
     name = study_fingerprint(raw, config, dataset_json, split_json, live_folders())

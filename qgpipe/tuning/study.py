@@ -22,12 +22,12 @@ from optuna.trial import TrialState
 
 from qgpipe import paths
 from qgpipe.config.dump import to_plain
-from qgpipe.config.run_names import short_keys, value_name
-from qgpipe.config.sections import stage_section
-from qgpipe.config.tuned import Parameter, objective, parameters_of, trial_config
 from qgpipe.errors import DataError, DiskFullError
-from qgpipe.files import read_json, sha256
-from qgpipe.lock import FolderInUse, FolderLock, taking_turns
+from qgpipe.stages.settings import stage_section
+from qgpipe.sweeps.run_names import short_keys, value_name
+from qgpipe.sweeps.tuned import Parameter, objective, parameters_of, trial_config
+from qgpipe.system.files import read_json, sha256
+from qgpipe.system.lock import FolderInUse, FolderLock, taking_turns
 from qgpipe.tuning.strategies import build_pruner, build_sampler
 
 Config = Mapping[str, Any]

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qgpipe.config.live_code import live_folders
 from qgpipe.errors import DivergenceError, OutOfMemoryError, QgpipeError
-from qgpipe.files import write_json
-from qgpipe.logs import PROGRESS
+from qgpipe.stages.session_code import live_folders
+from qgpipe.system.files import write_json
+from qgpipe.system.logs import PROGRESS
 from qgpipe.tuning.strategies import require_optuna
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from qgpipe.causets.generators.random_orders import random_order
 from qgpipe.causets.observables import (
     GRAPH_OBSERVABLES,
     MAX_DIMENSION,
@@ -18,7 +19,6 @@ from qgpipe.causets.observables import (
     ordering_fraction,
 )
 from qgpipe.causets.order import transitive_closure
-from qgpipe.causets.random_orders import random_order
 
 # 0 ≺ 1 ≺ 3 ≺ 4 and 0 ≺ 2 ≺ 3; element 5 is related to none.
 KITE = transitive_closure(

@@ -7,11 +7,11 @@ import yaml
 
 from qgpipe.config import load_config, resolve_config
 from qgpipe.config.dump import to_plain, to_yaml
-from qgpipe.config.fingerprint import trajectory
 from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import as_spec, build_object
 from qgpipe.config.tags import register
 from qgpipe.errors import ConfigError
+from qgpipe.stages.fingerprint import trajectory
 
 PARTIAL = functools.partial(math.isclose, 1.0, rel_tol=0.5)
 PLAIN = {"!partial": {"type": "!pyobject math.isclose", "args": [1.0], "kwargs": {"rel_tol": 0.5}}}

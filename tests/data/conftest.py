@@ -13,10 +13,10 @@ import torch
 import zarr
 from torch_geometric.data import Batch, Data
 
-from qgpipe.data.manifest import write_dataset
-from qgpipe.data.packed import BitAdjacency, Packed
-from qgpipe.data.packing import pack
-from qgpipe.data.parts import write_part
+from qgpipe.data.graphs.from_pyg import pack
+from qgpipe.data.graphs.packed import BitAdjacency, Packed
+from qgpipe.data.storage.manifest import write_dataset
+from qgpipe.data.storage.part_file import write_part
 
 
 @dataclass

@@ -16,7 +16,7 @@ import pytest
 import torch
 import zarr
 
-from qgpipe.causets.stores import generate_store
+from qgpipe.causets.writers.generate import generate_store
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]

@@ -21,11 +21,12 @@ from typing import Any
 import torch
 from judge import Mutant
 
-from qgpipe import tensor_files
 from qgpipe.cli import main
 from qgpipe.config import expand_runs, load_config
 from qgpipe.errors import QgpipeError
-from qgpipe.report import comparison, figures, page
+from qgpipe.report.figures import comparison_figures, run_figures
+from qgpipe.report.page import page
+from qgpipe.system import tensor_files
 from qgpipe.training import run as stages
 
 COUNT = 420
@@ -103,7 +104,7 @@ def trace() -> int:
 
 def compare() -> None:
     places = {run.config["name"]: run.place for run in expand_runs(load_config("run.yaml"))}
-    comparison.write_sweep(RUNS, places, RESULT / "sweep.csv", RESULT / "sweep.svg")
+    comparison_figures.write_sweep(RUNS, places, RESULT / "sweep.csv", RESULT / "sweep.svg")
 
 
 DESCRIBED = DATA / "dataset.json", DATA / "split.json"
@@ -116,7 +117,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "export": lambda: main(["export", str(RUN), "--output", str(RESULT)]),
     "clean": lambda: main(["clean", "run.yaml"]),
     "page": lambda: as_a_job(lambda: page.write_page(RUN, *DESCRIBED, RESULT / "report.html")),
-    "figures": lambda: as_a_job(lambda: figures.plot_run(RUN, *DESCRIBED, RESULT)),
+    "figures": lambda: as_a_job(lambda: run_figures.plot_run(RUN, *DESCRIBED, RESULT)),
     "compare": lambda: as_a_job(compare),
     "resume": lambda: as_a_job(lambda: stages.train_run(config(), *DESCRIBED, RUN)),
     "test": lambda: as_a_job(

@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 from judge import Mutant
 
-import qgpipe.check  # noqa: F401  so that no fork has to import it
+import qgpipe.workflow.preflight  # noqa: F401  so that no fork has to import it
 from qgpipe.cli import main
 from qgpipe.config.dump import ConfigDumper
 from qgpipe.config.tags import ConfigLoader

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from judge import Mutant
 
-import qgpipe.check  # here, so that no fork has to import it
 import qgpipe.training.prepare
 import qgpipe.training.trainer
+import qgpipe.workflow.preflight  # here, so that no fork has to import it
 from qgpipe.cli import main
 from qgpipe.config import load_config
 from qgpipe.errors import QgpipeError

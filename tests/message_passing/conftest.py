@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from qgpipe.data.batch import compact_edges
-from qgpipe.data.packed import EdgePairs
+from qgpipe.data.graphs.batch import edge_batch
+from qgpipe.data.graphs.packed import EdgePairs
 from qgpipe.message_passing.adjacency import Adjacency
 
 FORMS = ("csr", "dense")
@@ -26,13 +26,13 @@ def random_dags(sizes: Sequence[int], density: float, seed: int, features: int =
     return Batch.from_data_list(graphs)
 
 
-def adjacency_of(batch: Batch, form: str, dtype: torch.dtype = torch.float32) -> Adjacency:
+def adjacency_of(batch: Batch, edge_format: str, dtype: torch.dtype = torch.float32) -> Adjacency:
     """The edges of a batch that PyG has put together, as a loader would hand them over."""
     edge_ptr = batch._slice_dict["edge_index"]
     start = torch.repeat_interleave(batch.ptr[:-1], edge_ptr.diff())
     pairs = EdgePairs((batch.edge_index - start).numpy(), edge_ptr.numpy())
     sizes = np.asarray(batch.ptr.diff())
-    return compact_edges(pairs, sizes, form).expand(dtype, batch.edge_index)
+    return edge_batch(pairs, sizes, edge_format).expand(dtype, batch.edge_index)
 
 
 def batch_of(edges: Sequence[Sequence[int]], num_nodes: int) -> Batch:
@@ -58,5 +58,5 @@ def make_batch() -> Callable[..., Batch]:
 
 
 @pytest.fixture(params=FORMS)
-def form(request: pytest.FixtureRequest) -> str:
+def edge_format(request: pytest.FixtureRequest) -> str:
     return request.param

@@ -17,7 +17,7 @@ graph_sets = given(
     sizes=st.lists(st.integers(0, 90), min_size=1, max_size=6),
     density=st.sampled_from([0.0, 0.05, 0.4, 1.0]),
     seed=st.integers(0, 1000),
-    form=st.sampled_from(["csr", "dense"]),
+    edge_format=st.sampled_from(["csr", "dense"]),
 )
 
 
@@ -27,10 +27,10 @@ def summed(batch: Batch, x: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_node_gets_the_sum_over_the_nodes_before_it(
-    make_batch: Make, make_adjacency: Of, form: str
+    make_batch: Make, make_adjacency: Of, edge_format: str
 ) -> None:
     batch = make_batch([[0, 1], [0, 2], [1, 2]], 4)
-    adjacency = make_adjacency(batch, form)
+    adjacency = make_adjacency(batch, edge_format)
     assert adjacency.sum(batch.x).flatten().tolist() == [0, 1, 3, 0]
     assert adjacency.mean(batch.x).flatten().tolist() == [0, 1, 1.5, 0]
     assert adjacency.in_degree.tolist() == [0, 1, 2, 0]
@@ -39,10 +39,15 @@ def test_a_node_gets_the_sum_over_the_nodes_before_it(
 @settings(max_examples=50, deadline=None)
 @graph_sets
 def test_sums_and_their_gradients_are_those_over_the_edges(
-    make_dags: Make, make_adjacency: Of, sizes: list[int], density: float, seed: int, form: str
+    make_dags: Make,
+    make_adjacency: Of,
+    sizes: list[int],
+    density: float,
+    seed: int,
+    edge_format: str,
 ) -> None:
     batch = make_dags(sizes, density, seed)
-    adjacency = make_adjacency(batch, form)
+    adjacency = make_adjacency(batch, edge_format)
     weights = torch.randn_like(batch.x, dtype=torch.float64)
     x = batch.x.double().requires_grad_()
     expected = summed(batch, x)
@@ -56,35 +61,42 @@ def test_sums_and_their_gradients_are_those_over_the_edges(
 @settings(max_examples=50, deadline=None)
 @graph_sets
 def test_degrees_count_the_edges(
-    make_dags: Make, make_adjacency: Of, sizes: list[int], density: float, seed: int, form: str
+    make_dags: Make,
+    make_adjacency: Of,
+    sizes: list[int],
+    density: float,
+    seed: int,
+    edge_format: str,
 ) -> None:
     batch = make_dags(sizes, density, seed)
-    adjacency = make_adjacency(batch, form)
+    adjacency = make_adjacency(batch, edge_format)
     counted = torch.bincount(batch.edge_index[1], minlength=batch.num_nodes)
     assert adjacency.in_degree.tolist() == counted.tolist()
     assert adjacency.self_loops.sum() == 0
 
 
-def test_a_second_derivative_can_be_taken(make_dags: Make, make_adjacency: Of, form: str) -> None:
+def test_a_second_derivative_can_be_taken(
+    make_dags: Make, make_adjacency: Of, edge_format: str
+) -> None:
     batch = make_dags([6, 4], 0.5, 1, features=2)
-    adjacency = make_adjacency(batch, form)
+    adjacency = make_adjacency(batch, edge_format)
     x = batch.x.double().requires_grad_()
     assert torch.autograd.gradgradcheck(lambda x: adjacency.sum(x**2), x)
 
 
-def test_self_loops_are_counted(make_batch: Make, make_adjacency: Of, form: str) -> None:
+def test_self_loops_are_counted(make_batch: Make, make_adjacency: Of, edge_format: str) -> None:
     batch = make_batch([[0, 0], [0, 1], [2, 2]], 3)
-    adjacency = make_adjacency(batch, form)
+    adjacency = make_adjacency(batch, edge_format)
     assert adjacency.self_loops.tolist() == [1, 0, 1]
     assert adjacency.sum(batch.x).flatten().tolist() == [1, 1, 3]
 
 
 @pytest.mark.parametrize("edges", [[[0, 1], [0, 1], [1, 0]], [[1, 0], [0, 1]]])
 def test_edges_in_any_order_and_number_are_summed(
-    make_batch: Make, make_adjacency: Of, form: str, edges: list[list[int]]
+    make_batch: Make, make_adjacency: Of, edge_format: str, edges: list[list[int]]
 ) -> None:
     batch = make_batch(edges, 2)
-    adjacency = make_adjacency(batch, form)
+    adjacency = make_adjacency(batch, edge_format)
     assert torch.equal(adjacency.sum(batch.x), summed(batch, batch.x))
     assert adjacency.edge_index.tolist() == batch.edge_index.tolist()
 
@@ -96,27 +108,27 @@ def test_the_forms_are_what_they_are_called(make_dags: Make, make_adjacency: Of)
 
 
 def test_what_cannot_be_counted_is_kept_within_its_graph(
-    make_dags: Make, make_adjacency: Of, form: str
+    make_dags: Make, make_adjacency: Of, edge_format: str
 ) -> None:
     batch = make_dags([5, 70, 12], 0.5, 3)
     x = batch.x.clone()
     x[:5] = torch.nan
-    assert make_adjacency(batch, form).sum(x)[5:].isfinite().all()
+    assert make_adjacency(batch, edge_format).sum(x)[5:].isfinite().all()
 
 
 def test_a_result_has_the_type_of_the_features(
-    make_dags: Make, make_adjacency: Of, form: str
+    make_dags: Make, make_adjacency: Of, edge_format: str
 ) -> None:
     batch = make_dags([300], 1.0, 0)
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
-        adjacency = make_adjacency(batch, form, torch.bfloat16)
+        adjacency = make_adjacency(batch, edge_format, torch.bfloat16)
         x = batch.x.to(dtype)
         assert adjacency.sum(x).dtype == adjacency.mean(x).dtype == dtype
         assert adjacency.in_degree.max() == 299  # bfloat16 would make it 300
 
 
 def test_gradients_go_through_a_translated_model(
-    make_dags: Make, make_adjacency: Of, form: str
+    make_dags: Make, make_adjacency: Of, edge_format: str
 ) -> None:
     translated = torch.compile(
         lambda x, adjacency: adjacency.mean(x).tanh(), backend="aot_eager", fullgraph=True
@@ -125,8 +137,8 @@ def test_gradients_go_through_a_translated_model(
         batch = make_dags(sizes, 0.5, 0)
         x = batch.x.requires_grad_()
         results = (
-            make_adjacency(batch, form).mean(x).tanh(),
-            translated(x, make_adjacency(batch, form)),
+            make_adjacency(batch, edge_format).mean(x).tanh(),
+            translated(x, make_adjacency(batch, edge_format)),
         )
         gradients = [torch.autograd.grad(result.sum(), x)[0] for result in results]
         torch.testing.assert_close(*gradients)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qgpipe.data.packed import offsets
+from qgpipe.data.graphs.packed import offsets
 from qgpipe.message_passing import grouping
 from qgpipe.message_passing.grouping import Grouping
 

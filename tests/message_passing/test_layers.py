@@ -45,7 +45,7 @@ def outcome(layer: nn.Module, batch: Batch, edges: object) -> list[torch.Tensor]
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5),
     density=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     seed=st.integers(0, 1000),
-    form=st.sampled_from(["csr", "dense"]),
+    edge_format=st.sampled_from(["csr", "dense"]),
 )
 def test_a_layer_gives_what_it_gives_on_edge_index(
     make_dags: Make,
@@ -54,14 +54,14 @@ def test_a_layer_gives_what_it_gives_on_edge_index(
     sizes: list[int],
     density: float,
     seed: int,
-    form: str,
+    edge_format: str,
 ) -> None:
     torch.manual_seed(seed)
     layer, batch = LAYERS[name](), make_dags(sizes, density, seed)
     assert rule_of(layer) is not None
     expected = outcome(layer, batch, batch.edge_index)
     for found, wanted in zip(
-        outcome(layer, batch, make_adjacency(batch, form)), expected, strict=True
+        outcome(layer, batch, make_adjacency(batch, edge_format)), expected, strict=True
     ):
         scale = float(wanted.abs().max().clamp(min=1))
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5 * scale)
@@ -69,7 +69,7 @@ def test_a_layer_gives_what_it_gives_on_edge_index(
 
 @pytest.mark.parametrize("name", sorted(LAYERS))
 def test_in_bfloat16_a_layer_is_as_precise_as_on_edge_index(
-    make_dags: Make, make_adjacency: Of, form: str, name: str
+    make_dags: Make, make_adjacency: Of, edge_format: str, name: str
 ) -> None:
     torch.manual_seed(0)
     layer, batch = LAYERS[name](), make_dags([300, 20], 1.0, 0)
@@ -77,7 +77,7 @@ def test_in_bfloat16_a_layer_is_as_precise_as_on_edge_index(
         exact = layer(batch.x, batch.edge_index)
         with torch.autocast("cpu", torch.bfloat16):
             plain = layer(batch.x, batch.edge_index)
-            found = call(layer, batch.x, make_adjacency(batch, form, torch.bfloat16))
+            found = call(layer, batch.x, make_adjacency(batch, edge_format, torch.bfloat16))
     assert found.dtype == plain.dtype
     error, usual_error = (float((out - exact).abs().max()) for out in (found, plain))
     assert error <= 2 * usual_error + 2**-8 * float(exact.abs().max())
@@ -85,12 +85,12 @@ def test_in_bfloat16_a_layer_is_as_precise_as_on_edge_index(
 
 @pytest.mark.parametrize("add_self_loops", [True, False])
 def test_gcn_keeps_one_loop_of_a_node_that_has_some(
-    make_batch: Make, make_adjacency: Of, form: str, add_self_loops: bool
+    make_batch: Make, make_adjacency: Of, edge_format: str, add_self_loops: bool
 ) -> None:
     batch = make_batch([[0, 0], [0, 0], [0, 1], [1, 1], [1, 2]], 4)
     layer = GCNConv(1, 2, add_self_loops=add_self_loops)
     expected = layer(batch.x, batch.edge_index)
-    torch.testing.assert_close(call(layer, batch.x, make_adjacency(batch, form)), expected)
+    torch.testing.assert_close(call(layer, batch.x, make_adjacency(batch, edge_format)), expected)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_weighted_edges_are_left_to_the_layer(make_dags: Make, make_adjacency: O
 
 
 def test_a_layer_that_gets_its_size_from_the_batch_is_built(
-    make_dags: Make, make_adjacency: Of, form: str
+    make_dags: Make, make_adjacency: Of, edge_format: str
 ) -> None:
     batch = make_dags([6, 9], 0.5, 0)
     layer = SAGEConv(-1, 4)
-    found = call(layer, batch.x, make_adjacency(batch, form))
+    found = call(layer, batch.x, make_adjacency(batch, edge_format))
     torch.testing.assert_close(found, layer(batch.x, batch.edge_index))

@@ -58,7 +58,7 @@ def outcome(model: nn.Module, batch: Batch, edges: Any) -> list[Tensor]:
 def test_a_model_gives_the_same_in_every_form(
     make_dags: Make,
     make_adjacency: Of,
-    form: str,
+    edge_format: str,
     name: str,
     dtype: torch.dtype,
     tolerance: float,
@@ -71,7 +71,7 @@ def test_a_model_gives_the_same_in_every_form(
     batch = make_dags([1, 70, 3, 33], 0.5, 4, features=12)
     batch.x = batch.x.to(dtype)
     expected = outcome(model, batch, batch.edge_index)
-    found = outcome(model, batch, make_adjacency(batch, form, dtype))
+    found = outcome(model, batch, make_adjacency(batch, edge_format, dtype))
     for ours, theirs in zip(found, expected, strict=True):
         if theirs is None:
             assert ours is None
@@ -81,10 +81,10 @@ def test_a_model_gives_the_same_in_every_form(
 
 
 def test_names_and_shapes_of_weights_do_not_depend_on_the_form(
-    make_dags: Make, make_adjacency: Of, form: str
+    make_dags: Make, make_adjacency: Of, edge_format: str
 ) -> None:
     model = build_model(default_section(LAYERS["SAGEConv"]))
     before = {name: value.shape for name, value in model.state_dict().items()}
     batch = make_dags([5, 9], 0.5, 0, features=12)
-    outcome(model, batch, make_adjacency(batch, form))
+    outcome(model, batch, make_adjacency(batch, edge_format))
     assert {name: value.shape for name, value in model.state_dict().items()} == before

@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from qgpipe.config import resolve_config
-from qgpipe.data import preprocess
+from qgpipe.data.preprocessing import part
 from qgpipe.errors import DataError
 from qgpipe.provenance.record import Job, recorded
 from qgpipe.provenance.same_stores import require_same_stores
@@ -64,7 +64,7 @@ def test_a_store_that_is_replaced_while_parts_are_made_is_noticed(
         calls.append(arguments)
         if replace and instant == "before":
             write(Path("a.zarr"), kind=2)
-        made = preprocess.preprocess_part(*arguments, **keywords)
+        made = part.preprocess_part(*arguments, **keywords)
         if replace and instant == "after":
             write(Path("a.zarr"), kind=2)
         return made

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qgpipe.data.packed import EdgePairs, Packed, offsets
-from qgpipe.data.parts import write_part
-from qgpipe.report.page import write_page
-from qgpipe.report.results import RunResults
+from qgpipe.data.graphs.packed import EdgePairs, Packed, offsets
+from qgpipe.data.storage.part_file import write_part
+from qgpipe.report.page.page import write_page
+from qgpipe.report.tables.results import RunResults
 
 HISTORY = {
     "epoch": [1, 2, 3],

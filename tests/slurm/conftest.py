@@ -24,7 +24,7 @@ import pytest
 
 from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
-from qgpipe.files import sha256
+from qgpipe.system.files import sha256
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results.json"

@@ -5,7 +5,7 @@ import re
 import pytest
 from pandas.testing import assert_frame_equal
 
-from qgpipe.logs import TRY_AGAIN
+from qgpipe.system.logs import TRY_AGAIN
 
 pytestmark = pytest.mark.slow
 

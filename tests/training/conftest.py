@@ -12,10 +12,10 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from qgpipe.config.resolve import resolve_config
-from qgpipe.data.manifest import write_dataset
-from qgpipe.data.packed import Attribute, EdgePairs, Packed
-from qgpipe.data.parts import write_part
-from qgpipe.files import write_json
+from qgpipe.data.graphs.packed import Attribute, EdgePairs, Packed
+from qgpipe.data.storage.manifest import write_dataset
+from qgpipe.data.storage.part_file import write_part
+from qgpipe.system.files import write_json
 from qgpipe.training.loaders import open_loaders
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from qgpipe import files
-from qgpipe.config.fingerprint import Trajectory
 from qgpipe.errors import DataError, DiskFullError, TrainingError
-from qgpipe.tensor_files import CodeInFile
+from qgpipe.stages.fingerprint import Trajectory
+from qgpipe.system import files
+from qgpipe.system.tensor_files import CodeInFile
 from qgpipe.training import checkpoint
 from qgpipe.training.checkpoint import CheckpointFolder
 

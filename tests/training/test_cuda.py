@@ -164,9 +164,11 @@ def test_a_step_does_not_wait_for_the_device(precision):
 
 
 @pytest.mark.parametrize("residency", ["memory", "device"])
-@pytest.mark.parametrize("form", ["edges", "csr", "dense"])
-def test_loading_and_training_do_not_wait_for_the_device(make_config, open_data, form, residency):
-    options = {"device": "cuda", "message_passing": form, "num_epochs": 1}
+@pytest.mark.parametrize("edge_format", ["edges", "csr", "dense"])
+def test_loading_and_training_do_not_wait_for_the_device(
+    make_config, open_data, edge_format, residency
+):
+    options = {"device": "cuda", "message_passing": edge_format, "num_epochs": 1}
     config = make_config(data={"residency": residency}, training=options)
     loaders, trainer, log = open_data(config), Trainer(config), LossLog()
     trainer.run_training(loaders.train, loaders.validation)  # what is built once may wait
@@ -180,15 +182,15 @@ def test_loading_and_training_do_not_wait_for_the_device(make_config, open_data,
             log.add(**vars(step(StepBatches.of([batch]))))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert loaders.train.form == form
+    assert loaders.train.edge_format == edge_format
     assert log.settle() is None
 
 
 @pytest.mark.parametrize("residency", ["memory", "device"])
-@pytest.mark.parametrize("form", ["csr", "dense"])
-def test_every_form_trains_on_the_gpu_as_on_the_cpu(make_config, open_data, form, residency):
+@pytest.mark.parametrize("edge_format", ["csr", "dense"])
+def test_every_form_trains_on_the_gpu_as_on_the_cpu(make_config, open_data, edge_format, residency):
     losses = []
-    for device, passing in (("cpu", "edges"), ("cuda", form)):
+    for device, passing in (("cpu", "edges"), ("cuda", edge_format)):
         config = make_config(
             name=device,
             data={"residency": residency},
@@ -203,6 +205,6 @@ def test_every_form_trains_on_the_gpu_as_on_the_cpu(make_config, open_data, form
 
 
 def test_batches_of_changing_shapes_run_through_a_translated_model(train):
-    for form in ("csr", "dense"):
-        trainer = train(form, compile=True, message_passing=form)
+    for edge_format in ("csr", "dense"):
+        trainer = train(edge_format, compile=True, message_passing=edge_format)
         assert all(value.isfinite().all() for value in weights(trainer).values())

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from qgpipe.files import read_json
 from qgpipe.models import read_model_file
+from qgpipe.system.files import read_json
 
 TIMES = ["seconds", "graphs_per_second"]
 

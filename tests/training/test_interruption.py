@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from qgpipe.logs import SIGNALS, TRY_AGAIN
+from qgpipe.system.logs import SIGNALS, TRY_AGAIN
 from qgpipe.training.interruption import Interrupted, SignalWatch
 
 

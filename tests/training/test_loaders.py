@@ -3,7 +3,7 @@ import pytest
 from torch_geometric.loader import DataLoader
 
 from qgpipe.errors import DataError
-from qgpipe.files import write_json
+from qgpipe.system.files import write_json
 from qgpipe.training.loaders import fingerprint_data, fingerprint_split, open_loaders
 
 

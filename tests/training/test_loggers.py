@@ -16,8 +16,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from qgpipe.config.fingerprint import trajectory
 from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.stages.fingerprint import trajectory
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.run import train_run
 from qgpipe.training.trainer import Trainer

@@ -30,13 +30,13 @@ def train(config, open_data):
 ]}}}], ids=["sage", "mixed"])  # fmt: skip
 def test_every_form_trains_alike(make_config, open_data, changes):
     losses = {}
-    for form in ("edges", "csr", "dense"):
+    for edge_format in ("edges", "csr", "dense"):
         # Not Adam, which blows up gradients that are zero but for rounding.
         sgd = {"optimizer_type": "torch.optim.SGD", "optimizer_kwargs": {"lr": 0.1}}
-        config = make_config(**changes, training={"message_passing": form, **sgd})
+        config = make_config(**changes, training={"message_passing": edge_format, **sgd})
         _, loaders, training, validation = train(config, open_data)
-        assert loaders.train.form == loaders.validation.form == form
-        losses[form] = [*training["loss_avg"], *validation["loss_avg"]]
+        assert loaders.train.edge_format == loaders.validation.edge_format == edge_format
+        losses[edge_format] = [*training["loss_avg"], *validation["loss_avg"]]
     assert losses["csr"] == pytest.approx(losses["edges"], rel=1e-3)
     assert losses["dense"] == pytest.approx(losses["edges"], rel=1e-3)
 
@@ -45,18 +45,18 @@ def test_weights_that_were_trained_in_one_form_are_tested_in_another(make_config
     config = make_config(training={"message_passing": "csr"})
     trainer, loaders, *_ = train(config, open_data)
     expected = trainer.run_test(loaders.test)["loss_avg"].item()
-    for form in ("edges", "dense"):
-        loaders.test.form = form
+    for edge_format in ("edges", "dense"):
+        loaders.test.edge_format = edge_format
         found = trainer.tester.test(trainer.best_model(), loaders.test)["loss_avg"].item()
         assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_run_goes_on_in_another_form(make_config, open_data):
     whole = train(make_config(name="whole"), open_data)[2]
-    for form, num_epochs in (("csr", 1), ("dense", 3), ("edges", 4)):
-        config = make_config(training={"message_passing": form, "num_epochs": num_epochs})
+    for edge_format, num_epochs in (("csr", 1), ("dense", 3), ("edges", 4)):
+        config = make_config(training={"message_passing": edge_format, "num_epochs": num_epochs})
         _, loaders, training, _ = train(config, open_data)
-        assert loaders.train.form == form
+        assert loaders.train.edge_format == edge_format
     assert training["loss_avg"].tolist() == pytest.approx(whole["loss_avg"].tolist(), rel=1e-3)
     assert (
         len({path.parent for path in Path(config["training"]["path"]).rglob("tiny/**/last.pt")})
@@ -64,12 +64,12 @@ def test_a_run_goes_on_in_another_form(make_config, open_data):
     )
 
 
-@pytest.mark.parametrize("form", ["edges", "csr", "dense"])
-def test_graphs_on_the_device_train_as_those_in_memory(make_config, open_data, form):
+@pytest.mark.parametrize("edge_format", ["edges", "csr", "dense"])
+def test_graphs_on_the_device_train_as_those_in_memory(make_config, open_data, edge_format):
     results = []
     for residency in ("memory", "mmap", "device"):
         config = make_config(
-            name=residency, data={"residency": residency}, training={"message_passing": form}
+            name=residency, data={"residency": residency}, training={"message_passing": edge_format}
         )
         _, _, training, validation = train(config, open_data)
         results.append([*training["loss_avg"], *validation["loss_avg"]])
@@ -91,7 +91,7 @@ def test_the_form_that_auto_chose_is_logged_once(make_config, open_data, caplog)
     config = make_config(training={"num_epochs": 1})
     with caplog.at_level(logging.INFO):
         _, loaders, *_ = train(config, open_data)
-    assert loaders.train.form == "edges"
+    assert loaders.train.edge_format == "edges"
     said = [record.getMessage() for record in caplog.records]
     message = "message passing: edges (5 edges a graph, 22.9 % of all pairs of nodes, on cpu)"
     assert said.count(message) == 1
@@ -100,7 +100,7 @@ def test_the_form_that_auto_chose_is_logged_once(make_config, open_data, caplog)
 def test_who_calls_the_model_himself_gives_it_edge_index(make_config, open_data):
     config = make_config(apply_model=call_plainly, training={"num_epochs": 1})
     _, loaders, *_ = train(config, open_data)
-    assert loaders.train.form == "edges"
+    assert loaders.train.edge_format == "edges"
 
 
 def test_a_criterion_may_look_at_the_edges(make_config, open_data):
@@ -116,11 +116,13 @@ def test_a_loader_of_another_kind_stays_as_it_is(make_config, make_batches):
     config = make_config()
     loader = make_batches([0, 1, 2], 2)
     suit([loader, None], Trainer(config).model, config, CPU)
-    assert not hasattr(loader, "form")
+    assert not hasattr(loader, "edge_format")
 
 
-@pytest.mark.parametrize("form", ["csr", "dense"])
-def test_a_translated_model_trains_as_it_is_written(make_config, open_data, form, monkeypatch):
+@pytest.mark.parametrize("edge_format", ["csr", "dense"])
+def test_a_translated_model_trains_as_it_is_written(
+    make_config, open_data, edge_format, monkeypatch
+):
     monkeypatch.setattr(
         torch.nn.Module,
         "compile",
@@ -132,6 +134,6 @@ def test_a_translated_model_trains_as_it_is_written(make_config, open_data, form
     )
     losses = []
     for compiled in (False, True):
-        options = {"message_passing": form, "compile": compiled, "num_epochs": 2}
+        options = {"message_passing": edge_format, "compile": compiled, "num_epochs": 2}
         losses.append(train(make_config(training=options), open_data)[2]["loss_avg"].tolist())
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from qgpipe import paths
-from qgpipe.logs import LINES, SHOWING, SHOWN
+from qgpipe.system.logs import LINES, SHOWING, SHOWN
 from qgpipe.training import progress
 from qgpipe.training.progress import Progress
 
@@ -73,7 +73,7 @@ def test_a_job_of_a_workflow_draws_no_bar_and_names_its_run(on, monkeypatch, cap
 def test_a_job_leaves_its_epochs_to_the_display_of_the_workflow(showing, lines, tmp_path):
     script = f"""
 from pathlib import Path
-from qgpipe.logs import stage
+from qgpipe.system.logs import stage
 from qgpipe.training.progress import Progress
 
 folder = Path({str(tmp_path)!r})

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import torch
 
-from qgpipe import tensor_files
+from qgpipe.system import tensor_files
 from qgpipe.training.randomness import (
     deterministic_algorithms,
     restore_rng,

@@ -10,12 +10,12 @@ import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, r2_score
 from torch.nn.functional import cross_entropy
 
-from qgpipe import tensor_files
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
-from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.errors import ConfigError, DataError, DivergenceError
 from qgpipe.models import load_model, read_model_file
+from qgpipe.system import tensor_files
 from qgpipe.training import run
 from qgpipe.training.loaders import open_loaders
 from qgpipe.training.trainer import Trainer

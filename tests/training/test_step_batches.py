@@ -33,12 +33,12 @@ def test_steps_of_any_other_loader_are_the_same(loader):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-@pytest.mark.parametrize("form", ["edges", "csr", "dense"])
-def test_no_batch_is_kept_after_its_use(open_data, make_config, num_workers, form):
+@pytest.mark.parametrize("edge_format", ["edges", "csr", "dense"])
+def test_no_batch_is_kept_after_its_use(open_data, make_config, num_workers, edge_format):
     """On a GPU all batches of a step would take memory at once."""
-    options = {"batch_size": 6, "num_workers": num_workers, "message_passing": form}
+    options = {"batch_size": 6, "num_workers": num_workers, "message_passing": edge_format}
     loader = open_data(make_config(training=options)).train
-    loader.form = form
+    loader.edge_format = edge_format
     (step,) = in_steps(loader, 1, 0, 7)
     earlier = []
     for batch in step:

@@ -11,8 +11,8 @@ from sklearn.metrics import accuracy_score
 from torch.nn.functional import cross_entropy
 
 from qgpipe.errors import ConfigError, DivergenceError, TrainingError
-from qgpipe.lock import FolderInUse, writing
 from qgpipe.models import load_model, read_model_file
+from qgpipe.system.lock import FolderInUse, writing
 from qgpipe.training.early_stopping import DefaultEarlyStopping
 from qgpipe.training.interruption import Interrupted
 from qgpipe.training.trainer import Trainer

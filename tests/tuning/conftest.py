@@ -8,7 +8,7 @@ import torch
 
 from qgpipe import paths
 from qgpipe.config import load_config
-from qgpipe.config.runs import expand_runs
+from qgpipe.sweeps.expansion import expand_runs
 from qgpipe.training.prepare import prepare_data
 from qgpipe.tuning.trials import run_trials
 

@@ -10,9 +10,9 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from qgpipe.config.runs import expand_runs
 from qgpipe.errors import ConfigError, TrainingError
-from qgpipe.report import style, tuning_figures
+from qgpipe.report.figures import style, tuning_figures
+from qgpipe.sweeps.expansion import expand_runs
 from qgpipe.tuning import strategies
 from qgpipe.tuning.results import best_trial, importances, write_study
 

@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 
 from qgpipe.config.dump import to_yaml
-from qgpipe.config.runs import expand_runs
-from qgpipe.config.tuned import trial_config
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.lock import FolderLock
+from qgpipe.sweeps.expansion import expand_runs
+from qgpipe.sweeps.tuned import trial_config
+from qgpipe.system.lock import FolderLock
 from qgpipe.training.loaders import open_loaders
 from qgpipe.training.trainer import Trainer
 from qgpipe.tuning.results import trials_table
@@ -297,7 +297,7 @@ def test_every_strategy_is_built_and_judges(raw, sampler, pruner):
 def test_a_trial_is_resolved_from_what_was_written(raw):
     raw["model"]["encoder_kwargs"]["layers"][2][1][0] = {"!reference": {"target": WIDTH}}
     del raw["tune"]["parameters"][WIDTH]["also"]
-    from qgpipe.config.tuned import parameters_of
+    from qgpipe.sweeps.tuned import parameters_of
 
     parameters = parameters_of(expand_runs(raw)[0].config)
     config = trial_config(raw, parameters, {WIDTH: 24, LR: math.pi})

@@ -12,10 +12,6 @@ from pathlib import Path
 import snakemake.api
 import snakemake.cli
 
-import qgpipe.report.figures
-import qgpipe.workflow
-import qgpipe.workflow_lock  # noqa: F401
-
 sys.path[0] = str(Path.cwd())  # as of ``python -m snakemake``
 for line in sys.stdin:
     call = json.loads(line)

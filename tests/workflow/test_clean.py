@@ -12,8 +12,8 @@ import pytest
 from qgpipe.cli import main
 from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
-from qgpipe.lock import writing
-from qgpipe.process import HOST
+from qgpipe.system.lock import writing
+from qgpipe.system.process import HOST
 
 pytestmark = pytest.mark.slow
 

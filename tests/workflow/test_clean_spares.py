@@ -13,7 +13,7 @@ import pytest
 from qgpipe.cli import main
 from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
-from qgpipe.lock import FolderLock, writing
+from qgpipe.system.lock import FolderLock, writing
 
 pytestmark = pytest.mark.slow
 

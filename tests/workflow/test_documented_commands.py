@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import snakemake.cli
 
-from qgpipe.causets.stores import generate_store
+from qgpipe.causets.writers.generate import generate_store
 from qgpipe.cli import COMMANDS, command_line, main
 from qgpipe.config import resolve_config
 

@@ -11,9 +11,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from qgpipe.data.manifest import write_dataset
-from qgpipe.data.packing import pack
-from qgpipe.data.parts import write_part
+from qgpipe.data.graphs.from_pyg import pack
+from qgpipe.data.storage.manifest import write_dataset
+from qgpipe.data.storage.part_file import write_part
 
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {
@@ -71,7 +71,7 @@ import {modules}
 
 READ = """
 import numpy as np
-from qgpipe.data.dataset import PackedDataset
+from qgpipe.data.loading.dataset import PackedDataset
 for form in ("edges", "csr", "dense"):
     assert PackedDataset({path!r}).batch(np.arange(2), form).num_edges == 3
 """

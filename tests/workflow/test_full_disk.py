@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from qgpipe.causets.stores import generate_store
+from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.resolve import resolve_config
-from qgpipe.data.preprocess import preprocess_part, write_dataset
-from qgpipe.data.split_file import write_split
+from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
+from qgpipe.data.splits.split_file import write_split
 from qgpipe.errors import DiskFullError
-from qgpipe.files import read_json, write_json
-from qgpipe.report.figures import plot_run
-from qgpipe.report.page import write_page
+from qgpipe.report.figures.run_figures import plot_run
+from qgpipe.report.page.page import write_page
+from qgpipe.system.files import read_json, write_json
 from qgpipe.training.run import test_run as run_test
 from qgpipe.training.run import train_run
 

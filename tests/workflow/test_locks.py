@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from qgpipe.lock import FolderLock, writing
-from qgpipe.process import HOST
+from qgpipe.system.lock import FolderLock, writing
+from qgpipe.system.process import HOST
 
 pytestmark = pytest.mark.slow
 

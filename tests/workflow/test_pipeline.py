@@ -9,7 +9,7 @@ import pytest
 
 from qgpipe.config import load_config, resolve_config
 from qgpipe.provenance.record import find_record
-from qgpipe.report.figures import FIGURES
+from qgpipe.report.figures.run_figures import FIGURES
 from qgpipe.training.prepare import prepare_data
 
 pytestmark = pytest.mark.slow

@@ -17,12 +17,12 @@ import torch
 from qgpipe.cli import main
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
-from qgpipe.data.preprocess import write_dataset
-from qgpipe.data.split_file import write_split
+from qgpipe.data.preprocessing.part import write_dataset
+from qgpipe.data.splits.split_file import write_split
 from qgpipe.errors import QgpipeError
 from qgpipe.models import load_model
-from qgpipe.report.figures import plot_run
-from qgpipe.report.page import write_page
+from qgpipe.report.figures.run_figures import plot_run
+from qgpipe.report.page.page import write_page
 from qgpipe.training.prepare import prepare_data
 from qgpipe.training.run import test_run as run_test
 from qgpipe.training.run import train_run

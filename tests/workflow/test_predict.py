@@ -22,7 +22,7 @@ from snakemake.cli import main as snakemake
 from torch_geometric.data import Batch, Data
 
 from qgpipe import GraphLoader, PackedDataset
-from qgpipe.causets.stores import generate_store
+from qgpipe.causets.writers.generate import generate_store
 from qgpipe.cli import main
 from qgpipe.config import resolve_config
 from qgpipe.models import load_model
@@ -316,7 +316,7 @@ def test_a_killed_command_leaves_no_table_and_can_be_given_again(here, tmp_path,
 
 def test_clean_names_left_overs_and_tables_that_are_not_asked_for(predicted, tmp_path, monkeypatch):
     from qgpipe.config import expand_runs, load_config
-    from qgpipe.stale import find_stale
+    from qgpipe.workflow.cleanup import find_stale
 
     copy = shutil.copytree(predicted.folder, tmp_path / "copy")
     monkeypatch.chdir(copy)
@@ -387,7 +387,7 @@ def test_an_export_does_not_replace_that_of_another_run(here, tmp_path, capsys):
 
 def test_an_export_of_an_earlier_model_is_stale(predicted, tmp_path, monkeypatch):
     from qgpipe.config import expand_runs
-    from qgpipe.stale import find_stale
+    from qgpipe.workflow.cleanup import find_stale
 
     monkeypatch.chdir(shutil.copytree(predicted.folder, tmp_path / "copy"))
     assert main(["export", str(RUN)]) == 0

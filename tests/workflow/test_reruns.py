@@ -18,8 +18,9 @@ import pytest
 import zarr
 from snakemake.cli import main as snakemake
 
-from qgpipe.config import load_config, sections
+from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
+from qgpipe.stages import settings
 
 pytestmark = pytest.mark.slow
 
@@ -213,8 +214,8 @@ def base(tmp_path_factory) -> Tree:
 
 @pytest.fixture(autouse=True)
 def _formats_as_they_were(monkeypatch):
-    for stage, number in sections.FORMATS.items():
-        monkeypatch.setitem(sections.FORMATS, stage, number)
+    for stage, number in settings.FORMATS.items():
+        monkeypatch.setitem(settings.FORMATS, stage, number)
 
 
 @pytest.fixture
@@ -312,7 +313,7 @@ def shuffle_and_draw(tree: Tree) -> None:
 
 
 def set_format(stage: str) -> Callable[[Tree], None]:
-    return lambda tree: sections.FORMATS.update({stage: 99})
+    return lambda tree: settings.FORMATS.update({stage: 99})
 
 
 def configure(key: str, value: object) -> Callable[[Tree], None]:

@@ -156,7 +156,7 @@ def test_the_commands_know_a_study(study, monkeypatch, capsys):
 
 
 def test_clean_names_studies_of_other_settings(study, monkeypatch):
-    from qgpipe.stale import find_stale
+    from qgpipe.workflow.cleanup import find_stale
 
     monkeypatch.chdir(study.folder)
     (used,) = (RUN / "tune/studies").iterdir()

@@ -1,0 +1,104 @@
+"""The classes of causal sets that a configuration asks for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qgpipe.causets.causal_set import CausalSet
+from qgpipe.causets.generators.registry import import_generator
+from qgpipe.causets.order import order_violation
+from qgpipe.config.objects import dotted_name, import_objects
+from qgpipe.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CausalSetClass:
+    """A class of causal sets: its name, the function that makes one, the key that asks for it."""
+
+    name: str
+    function: Callable[..., Any]
+    kwargs: dict[str, Any]
+    key: str
+
+    def generate(self, rng: np.random.Generator, n: int) -> CausalSet:
+        """A causal set of n elements, checked to be a partial order in a natural labelling.
+
+        Raises ``ConfigError`` with the key of the class if the function fails, or returns anything
+        else than such a causal set or its relation matrix (n, n).
+        """
+        try:
+            result = self.function(rng, n, **self.kwargs)
+            made = result if isinstance(result, CausalSet) else CausalSet(np.asarray(result) != 0)
+        except ConfigError as error:
+            if error.key is None:
+                error.key = f"{self.key}.kwargs"
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"'{self.name}' failed for n = {n}: {type(error).__name__}: {error}", key=self.key
+            ) from error
+        if made.relations.shape != (n, n) or made.relations.dtype != np.bool_:
+            raise ConfigError(
+                f"'{self.name}' returned {made.relations.dtype} of shape {made.relations.shape} "
+                f"for n = {n}",
+                key=self.key,
+                remedy="return the relation matrix, bool of shape (n, n)",
+            )
+        violation = order_violation(made.relations)
+        if violation:
+            raise ConfigError(
+                f"'{self.name}' returned no partial order for n = {n}: {violation}",
+                key=self.key,
+                remedy="number elements from past to future, and close the matrix with "
+                "qgpipe.causets.order.transitive_closure",
+            )
+        return made
+
+
+def resolve_classes(classes: Sequence[Any], key: str = "generate.classes") -> list[CausalSetClass]:
+    """The classes in ``generate.classes`` with their functions imported; their code is the index.
+
+    An entry is a generator (see :func:`~qgpipe.causets.generators.registry.import_generator`), or a mapping
+    with ``type``, ``name`` and ``kwargs``. A class is called by its name, or else by its
+    generator. Raises ``ConfigError`` with the key of the entry whose generator is unknown or
+    cannot take the arguments, or whose name is taken.
+    """
+    resolved: dict[str, CausalSetClass] = {}
+    for i, entry in enumerate(classes):
+        found = _resolve(entry, f"{key}[{i}]")
+        if found.name in resolved:
+            raise ConfigError(
+                f"two classes are called '{found.name}'",
+                key=found.key,
+                remedy="give each a 'name' of its own",
+            )
+        resolved[found.name] = found
+    return list(resolved.values())
+
+
+def _resolve(entry: Any, key: str) -> CausalSetClass:
+    mapping = entry if isinstance(entry, Mapping) else {"type": entry}
+    function = import_generator(mapping["type"], key)
+    name = mapping.get("name") or _generator_name(mapping["type"])
+    kwargs = import_objects(dict(mapping.get("kwargs") or {}), f"{key}.kwargs")
+    try:
+        inspect.signature(function).bind(None, 1, **kwargs)
+    except TypeError as error:
+        accepted = list(inspect.signature(function).parameters)[2:]
+        raise ConfigError(
+            f"'{name}' cannot be called as f(rng, n, **kwargs): {error}",
+            key=f"{key}.kwargs",
+            remedy=f"its keyword arguments are {', '.join(accepted) or 'none'}",
+        ) from None
+    return CausalSetClass(name, function, kwargs, key)
+
+
+def _generator_name(generator: Any) -> str:
+    if isinstance(generator, str):
+        return dotted_name(generator).rpartition(".")[2]
+    return getattr(generator, "__name__", type(generator).__name__)

@@ -1,0 +1,42 @@
+"""Random orders: the transitive closure of a random directed acyclic graph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qgpipe.causets.causal_set import CausalSet
+from qgpipe.causets.generators.parameters import RealParameter, draw_real
+from qgpipe.causets.order import transitive_closure
+
+TOLERANCE = 0.01
+
+
+def random_order(
+    rng: np.random.Generator, n: int, connectivity: RealParameter = (0.1, 1.0)
+) -> CausalSet:
+    """The closure of a random graph, with a given share of all pairs related.
+
+    ``connectivity`` is relations / (n (n-1) / 2), met within 0.01 (for n < 11, where shares are
+    coarser than that, as closely as n allows). Pairs join the graph in random order; closing
+    only adds relations, so the number of pairs that gives the wanted share is found by
+    bisection. Where a single pair jumps over it, another random order of pairs is taken.
+    """
+    goal = draw_real(rng, connectivity, "connectivity", 0.0, 1.0)
+    past, future = np.triu_indices(n, 1)
+    pairs = len(past)
+    tolerance = max(TOLERANCE, 0.5 / max(1, pairs))
+    while True:
+        order = rng.permutation(pairs)
+        fewest, most = 0, pairs
+        while fewest <= most:
+            chosen = order[: (fewest + most) // 2]
+            relations = np.zeros((n, n), np.bool_)
+            relations[past[chosen], future[chosen]] = True
+            relations = transitive_closure(relations)
+            reached = np.count_nonzero(relations) / max(1, pairs)
+            if pairs == 0 or abs(reached - goal) <= tolerance:
+                return CausalSet(relations)
+            if reached < goal:
+                fewest = len(chosen) + 1
+            else:
+                most = len(chosen) - 1

@@ -1,0 +1,1 @@
+"""Generated causal sets as zarr stores: one module a layout."""

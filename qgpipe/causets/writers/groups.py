@@ -1,0 +1,62 @@
+"""Grouped layout: a group ``cset_1``, ``cset_2``, … for each causal set, nothing padded.
+
+This is what QuantumGrav.jl writes: matrices transposed (column-major), so that in Python
+``adj[j, i] = 1`` for i ≺ j, lower triangular; single values in arrays of shape (1,).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qgpipe.causets.writers.samples import Sample, SampleSource
+from qgpipe.causets.writers.zarr_v2 import create_group, write_array
+
+_CHUNK_BYTES = 1e6
+
+
+class GroupStore:
+    """Writes the samples of ``source`` as groups into ``folder``."""
+
+    block = 64
+
+    def __init__(self, folder: Path, source: SampleSource):
+        self._folder = folder
+        self._source = source
+        self._with_curvature = source.gives_curvature()
+
+    def create(self, attributes: Mapping[str, Any]) -> None:
+        """Make the store without its samples."""
+        create_group(self._folder, attributes)
+
+    def write_block(self, start: int) -> None:
+        """Make and write samples ``start`` … ``start + block``, fewer at the end of the store."""
+        for index in range(start, min(start + self.block, self._source.num_samples)):
+            sample = self._source.sample(index, self._with_curvature)
+            group = self._folder / f"cset_{index + 1}"
+            create_group(group)
+            for name, values in _arrays(sample).items():
+                write_array(group / name, values, _chunks(values))
+
+
+def _arrays(sample: Sample) -> dict[str, NDArray[Any]]:
+    """The arrays of a causal set's group."""
+    return {
+        "adj": sample.causal_set.relations.T.astype(np.uint8),
+        "linkmat": sample.links.T.astype(np.uint8),
+        "manifold_like": np.array([sample.causal_set.manifold_like]),
+        "cset_type": np.array([sample.class_code], np.int64),
+        **sample.node_arrays,
+        **{name: np.atleast_1d(values) for name, values in sample.graph_arrays.items()},
+    }
+
+
+def _chunks(values: NDArray[Any]) -> tuple[int, ...]:
+    """Cubes of about a megabyte, as QuantumGrav.jl cuts its arrays."""
+    side = math.ceil((_CHUNK_BYTES / values.itemsize) ** (1 / values.ndim))
+    return tuple(min(size, side) for size in values.shape)

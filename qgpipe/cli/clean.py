@@ -1,0 +1,53 @@
+"""``qgpipe clean run.yaml``."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+
+from qgpipe import paths
+from qgpipe.cli.configuration import add_config, runs_of
+from qgpipe.system.lock import writing
+
+HELP = "list what a configuration no longer uses in its output folders, and delete it if asked to"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A configuration, and whether to delete."""
+    add_config(parser)
+    parser.add_argument("--yes", action="store_true", help="delete what is listed")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List what is stale with its size; with ``--yes`` delete it, unless a run is going on."""
+    from qgpipe.workflow.cleanup import find_stale, remove
+
+    configs = [run.config for run in runs_of(arguments.config)]
+    locks = [path(config) for path in (paths.data_lock, paths.run_lock) for config in configs]
+    locks = [lock for lock in dict.fromkeys(locks) if lock.parent.exists()]
+    trainings = (paths.training_lock(paths.run_folder(config)) for config in configs)
+    locks += [lock for lock in trainings if lock.exists()]
+    if not locks:
+        print("there is nothing yet")
+        return 0
+    with ExitStack() as stack:
+        for lock in locks:
+            stack.enter_context(writing(lock))
+        found = find_stale(configs, arguments.config)
+        for stale in found:
+            print(f"{_size(stale.size)}  {stale.path}: {stale.why}")
+        if not found:
+            print("nothing is stale")
+            return 0
+        print(f"{_size(sum(stale.size for stale in found))}  in all")
+        if not arguments.yes:
+            print("nothing was deleted: add --yes")
+            return 0
+        for stale in found:
+            remove(stale)
+    print("deleted")
+    return 0
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:10,.3f} MB"

@@ -1,0 +1,186 @@
+"""Adjacency as bits, as index pairs or as lists of neighbours, and the ways between them.
+
+Every function works on many graphs at once. The forms are described in
+:mod:`qgpipe.data.graphs.packed`; ``sizes`` are the numbers of nodes of the graphs, int64 [N].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qgpipe.data.graphs.chunked import in_runs
+from qgpipe.data.graphs.packed import (
+    BLOCK,
+    WORD,
+    BitAdjacency,
+    BitRows,
+    EdgePairs,
+    Edges,
+    NeighborLists,
+    offsets,
+    ranges,
+)
+
+
+def smaller_form(adjacency: BitAdjacency, sizes: np.ndarray) -> BitAdjacency | EdgePairs:
+    """The same edges as pairs if these take fewer bytes, else as bits."""
+    if len(adjacency.bits) <= pair_bytes(int(adjacency.num_edges.sum()), sizes):
+        return adjacency
+    return as_pairs(adjacency, sizes)
+
+
+def as_pairs(edges: Edges, sizes: np.ndarray) -> EdgePairs:
+    """The same edges, in the same order, as pairs of local indices."""
+    if isinstance(edges, EdgePairs):
+        return edges
+    dtype = index_dtype(sizes)
+    runs = in_runs(edges, sizes) if isinstance(edges, BitAdjacency) else [(edges, sizes)]
+    local = [_local_pairs(some, of_some).astype(dtype) for some, of_some in runs]
+    return EdgePairs(np.concatenate(local, axis=1), offsets(edges.num_edges))
+
+
+def _local_pairs(edges: Edges, sizes: np.ndarray) -> np.ndarray:
+    """Edges as local indices, int64 [2, E]."""
+    return edge_index(edges, sizes) - np.repeat(offsets(sizes)[:-1], edge_counts(edges))
+
+
+def pairs_to_bits(pairs: EdgePairs, sizes: np.ndarray) -> BitAdjacency:
+    """The same edges as bits; they must be sorted and without duplicates (not checked)."""
+    bits = [_bits(some, of_some) for some, of_some in in_runs(pairs, sizes)]
+    return BitAdjacency(np.concatenate(bits), bit_offsets(sizes), np.diff(pairs.edge_ptr))
+
+
+def _bits(pairs: EdgePairs, sizes: np.ndarray) -> np.ndarray:
+    """``bits`` of :func:`pairs_to_bits`."""
+    counts = np.diff(pairs.edge_ptr)
+    ptr = bit_offsets(sizes)
+    source, target = pairs.edge_index.astype(np.int64)
+    row = np.repeat(ptr[:-1], counts) + source * np.repeat(row_bytes(sizes), counts)
+    unpacked = np.zeros(int(ptr[-1]) * 8, bool)
+    unpacked[row * 8 + target] = True
+    return np.packbits(unpacked, bitorder="little")
+
+
+def as_bit_rows(edges: BitAdjacency | EdgePairs, sizes: np.ndarray, largest: int) -> BitRows:
+    """The same edges as rows of bits, as long as a graph of ``largest`` nodes needs them.
+
+    They must be sorted and without duplicates.
+    """
+    packed = pairs_to_bits(edges, sizes) if isinstance(edges, EdgePairs) else edges
+    widths = row_bytes(sizes)
+    filled = sizes * widths
+    runs = np.stack([filled, np.diff(packed.ptr) - filled], axis=1).ravel()
+    in_rows = np.repeat(np.arange(len(runs)) % 2 == 0, runs)
+    bits = np.zeros((int(sizes.sum()), -(-largest // 8)), np.uint8)
+    bits[np.arange(bits.shape[1]) < np.repeat(widths, sizes)[:, None]] = packed.bits[in_rows]
+    return BitRows(bits, packed.num_edges)
+
+
+def sorted_by_source(pairs: EdgePairs) -> bool:
+    """Whether within each graph the sources never decrease."""
+    falls = np.flatnonzero(np.diff(pairs.edge_index[0].astype(np.int64)) < 0) + 1
+    return bool(np.isin(falls, pairs.edge_ptr).all())
+
+
+def sorted_and_unique(pairs: EdgePairs) -> bool:
+    """Whether within each graph the pairs increase strictly, by source, then target."""
+    key = pairs.edge_index[0].astype(np.int64) << 32 | pairs.edge_index[1]
+    return bool(np.isin(np.flatnonzero(np.diff(key) <= 0) + 1, pairs.edge_ptr).all())
+
+
+def edge_index(edges: Edges, sizes: np.ndarray) -> np.ndarray:
+    """Edges of the disjoint union of the graphs, int64 [2, E].
+
+    Node ``k`` of graph ``i`` gets the index ``sum(sizes[:i]) + k``.
+    """
+    node_ptr = offsets(sizes)
+    if isinstance(edges, EdgePairs):
+        start = np.repeat(node_ptr[:-1], np.diff(edges.edge_ptr))
+        return edges.edge_index + start
+    if isinstance(edges, NeighborLists):
+        out_degree = edges.degrees[:, 0]
+        return _expand(out_degree, node_ptr[:-1], edges.num_edges, _without_padding(edges))
+    if isinstance(edges, BitRows):
+        source, target = np.nonzero(np.unpackbits(edges.bits, axis=1, bitorder="little"))
+        return np.stack([source, target + np.repeat(node_ptr[:-1], edges.num_edges)])
+    counts = _row_counts(edges, sizes)
+    columns = np.repeat(node_ptr[:-1], sizes) - 8 * _first_bytes(edges.ptr, sizes)
+    set_bits = np.flatnonzero(np.unpackbits(edges.bits, bitorder="little").view(bool))
+    return _expand(counts, columns, counts, set_bits)
+
+
+def edge_counts(edges: Edges) -> np.ndarray:
+    """Number of edges of each graph, int64 [N]."""
+    return np.diff(edges.edge_ptr) if isinstance(edges, EdgePairs) else edges.num_edges
+
+
+def _expand(
+    out_degree: np.ndarray, shifts: np.ndarray, repeats: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    """Both rows of an edge index in one allocation and two passes, for speed.
+
+    ``out_degree`` says how often each node is a source; ``shifts`` [K], each one
+    ``repeats`` times, are what is to be added to ``targets`` [E].
+    """
+    rows = np.concatenate([np.arange(len(out_degree)), shifts])
+    result = np.repeat(rows, np.concatenate([out_degree, repeats])).reshape(2, len(targets))
+    result[1] += targets
+    return result
+
+
+def _without_padding(edges: NeighborLists) -> np.ndarray:
+    """Local targets of all edges, [E]."""
+    return edges.lists[:, 0][filled_entries(edges.num_edges, edges.ptr)]
+
+
+def filled_entries(num_edges: np.ndarray, ptr: np.ndarray) -> np.ndarray:
+    """Which entries of the rows of ``NeighborLists`` are edges, not padding, bool [R, 64].
+
+    ``num_edges``: int64 [N] and ``ptr``: int64 [N+1], as there.
+    """
+    used = np.repeat(num_edges + BLOCK * ptr[:-1], np.diff(ptr))
+    used -= BLOCK * np.arange(len(used))
+    filled = np.minimum(used, BLOCK).astype(np.uint8)
+    return np.arange(BLOCK, dtype=np.uint8) < filled[:, None]
+
+
+def _row_counts(adjacency: BitAdjacency, sizes: np.ndarray) -> np.ndarray:
+    """Number of edges that start at each node, int64 [V]."""
+    counts = np.bitwise_count(adjacency.bits)
+    return np.add.reduceat(counts, _first_bytes(adjacency.ptr, sizes), dtype=np.int64)
+
+
+def _first_bytes(ptr: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Byte at which each node's row of bits starts, int64 [V]."""
+    row = ranges(np.zeros(len(sizes), np.int64), sizes)
+    return np.repeat(ptr[:-1], sizes) + row * np.repeat(row_bytes(sizes), sizes)
+
+
+def row_bytes(sizes: np.ndarray) -> np.ndarray:
+    """Bytes of one row of the adjacency bits of graphs with ``sizes`` nodes."""
+    return (sizes + 7) // 8
+
+
+def bit_offsets(sizes: np.ndarray) -> np.ndarray:
+    """Byte offsets of the adjacency bits of graphs with ``sizes`` nodes, int64 [N+1]."""
+    return _word_offsets(sizes * row_bytes(sizes))
+
+
+def _word_offsets(lengths: np.ndarray) -> np.ndarray:
+    return offsets(-(-lengths // WORD) * WORD)
+
+
+def index_dtype(sizes: np.ndarray) -> np.dtype:
+    """The smaller of uint16 and uint32 that holds every local node index."""
+    return np.dtype(np.uint16 if np.max(sizes, initial=0) <= 1 << 16 else np.uint32)
+
+
+def pair_bytes(num_edges: int, sizes: np.ndarray) -> int:
+    """Bytes that the edges take as pairs."""
+    return 2 * index_dtype(sizes).itemsize * num_edges
+
+
+def count_bits(bits: np.ndarray, ptr: np.ndarray) -> np.ndarray:
+    """Number of ones between ``ptr[i]`` and ``ptr[i+1]`` (byte offsets), int64 [N]."""
+    running = offsets(np.bitwise_count(bits.view(np.uint64)))
+    return np.diff(running[ptr // WORD])

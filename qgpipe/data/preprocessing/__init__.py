@@ -1,0 +1,1 @@
+"""The parts of a data set: planned, and made of raw stores."""

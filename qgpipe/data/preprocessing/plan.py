@@ -1,0 +1,244 @@
+"""Which parts a data set has: planned from metadata, before any chunk is read.
+
+Runs while the Snakefile is parsed, so it imports neither numpy nor zarr.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from qgpipe import paths
+from qgpipe.config.objects import dotted_name
+from qgpipe.config.resolve import data_sources
+from qgpipe.config.spec import check_keywords
+from qgpipe.data.raw.columns import Columns, check_names, choose_columns
+from qgpipe.data.raw.fingerprint import identity, is_state, observe
+from qgpipe.data.raw.naming import did_you_mean
+from qgpipe.data.raw.stores import StoreInfo, open_store
+from qgpipe.errors import ConfigError
+
+MOST_PARTS = 100_000  # of a store: each is a job and a file
+READER_NAMES = {
+    f"qgpipe.{module}CausalSetReader" for module in ("", "data.reader.", "data.readers.reader.")
+}
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """The samples ``start:stop`` of a store, which become one part file.
+
+    ``name``: ``<store>-<start>``, the file's stem. ``store``: the store's unique name.
+    ``role``: ``all``, ``train``, ``validation`` or ``test``. ``num_samples``: of the whole
+    store; if the store has an array that says how many samples it holds, parts beyond that
+    stay empty. ``source``: a name for what these samples are, which changes when the store is
+    replaced; empty for a store that is generated. ``sample_bytes``: what the arrays of one
+    sample decode to, about; in a store of groups, those of the first.
+    """
+
+    name: str
+    store: str
+    path: Path
+    layout: str
+    num_samples: int
+    role: str
+    start: int
+    stop: int
+    generated: bool
+    source: str
+    sample_bytes: int
+
+    def describe_store(self) -> dict[str, Any]:
+        """The store's entry in ``dataset.json``."""
+        return {
+            "name": self.store,
+            "path": str(self.path),
+            "layout": self.layout,
+            "num_samples": self.num_samples,
+            "role": self.role,
+        }
+
+
+def plan_parts(config: Mapping[str, Any]) -> list[PartPlan]:
+    """The parts of all data sets of a resolved configuration, in reading order.
+
+    Generated stores come first, then ``data.files``, then the stages' own data. With the
+    built-in reader the arrays that it will read are checked, too.
+
+    Raises ``ConfigError`` if there is no data, ``DataError`` if a store cannot be read.
+    """
+    taken: set[str] = set()
+    parts: list[PartPlan] = []
+    for role, source in data_sources(config):
+        if role == "all" and config.get("generate"):
+            parts += _generated(config, source["chunksize"], taken)
+        for file in source["files"]:
+            parts += _existing(Path(file), role, source, taken)
+    if not parts:
+        raise ConfigError(
+            "no data", key="data.files", remedy="name zarr stores, or give a 'generate' section"
+        )
+    return parts
+
+
+def store_identity(source: str) -> str:
+    """The name for what a whole store holds, from the ``source`` of one of its parts."""
+    return source.partition("-")[0]
+
+
+def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> list[PartPlan]:
+    section = config["generate"]
+    if (group_by := config["data"].get("group_by")) is not None:
+        _check_generated(group_by)
+    total = section["num_samples"]
+    sample_bytes = 2 * max(section["size"]) ** 2  # two matrices; all the rest is small
+    parts = []
+    for store in section["stores"]:
+        name, path = unique_name(store, taken), paths.raw_store(config, store)
+        parts += [
+            PartPlan(
+                name=f"{name}-{start:09d}",
+                store=name,
+                path=path,
+                layout=section["layout"],
+                num_samples=total,
+                role="all",
+                start=start,
+                stop=stop,
+                generated=True,
+                source="",
+                sample_bytes=sample_bytes,
+            )
+            for start, stop in _ranges(total, chunksize, store)
+        ]
+    return parts
+
+
+def _existing(
+    file: Path, role: str, source: Mapping[str, Any], taken: set[str]
+) -> Iterator[PartPlan]:
+    store = open_store(file)
+    built_in, group_by = columns_of(store, source["reader"]) is not None, source.get("group_by")
+    if built_in and group_by is not None and group_by not in store.arrays:
+        _refuse_group(group_by, str(store.path), store.arrays)
+    name = unique_name(file.name, taken)
+    ranges = _ranges(store.num_samples, source["chunksize"], str(store.path))
+    files = [paths.part({"data": source}, f"{name}-{start:09d}") for start, _ in ranges]
+    known = list(recorded_states(files))
+    sample_bytes = store.sample_bytes()
+    contents = identity(observe(store, next(iter(known), None)), known)
+    for start, stop in ranges:
+        yield PartPlan(
+            name=f"{name}-{start:09d}",
+            store=name,
+            path=file,
+            layout=store.layout,
+            num_samples=store.num_samples,
+            role=role,
+            start=start,
+            stop=stop,
+            generated=False,
+            source=contents + _numbering(store.groups[start:stop], start),
+            sample_bytes=sample_bytes,
+        )
+
+
+def recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
+    """How the last part of a store, then the first, saw it when they were made."""
+    for file in dict.fromkeys((files[-1], files[0])):
+        try:
+            state = json.loads(paths.provenance(file).read_bytes())["store"]
+        except (OSError, ValueError, KeyError, TypeError):  # never made, or its record was lost
+            continue
+        if is_state(state):
+            yield state
+
+
+def _numbering(groups: tuple[int, ...], start: int) -> str:
+    """Nothing for consecutive groups from 1 on, else what tells their numbers from others."""
+    if groups == tuple(range(start + 1, start + 1 + len(groups))):
+        return ""
+    return f"-{hashlib.sha256(repr(groups).encode()).hexdigest()[:16]}"
+
+
+def _ranges(total: int, step: int, store: str) -> list[tuple[int, int]]:
+    """``total`` samples of ``store`` in parts of ``step``."""
+    starts = range(0, total, step)
+    if len(starts) > MOST_PARTS:
+        raise ConfigError(
+            f"{store} has {total:,} samples, which makes {len(starts):,} parts of {step:,}",
+            key="data.chunksize",
+            remedy=f"raise it, so that there are at most {MOST_PARTS:,} parts",
+        )
+    return [(start, min(start + step, total)) for start in starts]
+
+
+def unique_name(name: str, taken: set[str]) -> str:
+    """A name for files, made of letters, digits, dots, dashes and underscores."""
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".zarr")).strip(".-") or "store"
+    result, number = base, 1
+    while result in taken:
+        number += 1
+        result = f"{base}-{number}"
+    taken.add(result)
+    return result
+
+
+def columns_of(store: StoreInfo, reader: Any) -> Columns | None:
+    """The arrays that ``reader``, as the configuration names it, will read of ``store``.
+
+    None if it is a reader of the user's. Raises ``DataError`` if there is no such array.
+    """
+    arguments = built_in_arguments(reader)
+    return None if arguments is None else choose_columns(store, **arguments)
+
+
+def built_in_arguments(reader: Any) -> dict[str, Any] | None:
+    """The arguments by name of the built-in reader, as the configuration gives it.
+
+    None if it is a reader of the user's. Raises ``ConfigError`` for an argument of another name.
+    """
+    if isinstance(reader, Mapping):
+        parts = [reader.get("type"), reader.get("args"), reader.get("kwargs")]
+    elif isinstance(reader, list | tuple):
+        parts = [*reader, None, None]
+    else:
+        parts = [reader, None, None]
+    kind, args, kwargs = parts[:3]
+    if isinstance(kind, str):
+        name = dotted_name(kind)
+    else:
+        name = f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
+    if name not in READER_NAMES:
+        return None
+    check_keywords(choose_columns, kwargs or {}, "data.reader.kwargs", 1, "CausalSetReader")
+    try:
+        bound = inspect.signature(choose_columns).bind(None, *(args or ()), **(kwargs or {}))
+    except TypeError as error:
+        raise ConfigError(f"CausalSetReader: {error}", key="data.reader") from None
+    arguments = {name: value for name, value in bound.arguments.items() if name != "store"}
+    check_names(arguments)
+    return arguments
+
+
+def _check_generated(group_by: str) -> None:
+    """Whether generated stores have an array ``group_by``."""
+    from qgpipe.causets.observables import GRAPH_OBSERVABLES  # imports numpy: only if asked for
+
+    arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_OBSERVABLES]
+    if group_by not in arrays:
+        _refuse_group(group_by, "generated stores", arrays)
+
+
+def _refuse_group(group_by: str, where: str, arrays: Iterable[str]) -> NoReturn:
+    raise ConfigError(
+        f"there is no array '{group_by}' in {where}",
+        key="data.group_by",
+        remedy=did_you_mean(group_by, arrays),
+    )

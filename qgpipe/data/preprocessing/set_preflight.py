@@ -1,0 +1,113 @@
+"""Whether the samples suffice for the sets they are split into, as far as can be told beforehand.
+
+Where it cannot be told without reading causal sets (a reader of the user's, a group for each causal
+set, a filter), that is left to the split.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qgpipe.data.preprocessing.plan import PartPlan, columns_of
+from qgpipe.data.raw import naming
+from qgpipe.data.raw.stores import open_store
+from qgpipe.data.splits.sizes import (
+    STAGES,
+    require_batches,
+    require_filled,
+    require_folds,
+    require_graphs,
+    share_size,
+    split_sizes,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BLOCK = 2**20  # classes read at once, or those of a chunk
+
+
+def check_sets(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> None:
+    """Raise ``ConfigError`` if a set would be empty, or a fold lack samples, or one of a class.
+
+    So would be one that does not fill a batch, if batches that are not full are left out.
+    """
+    data = config["data"]
+    num_samples = sum(part.num_samples for part in _stores(parts) if part.role == "all")
+    if num_samples == 0:
+        return  # every set has data of its own
+    folds = data["folds"]
+    if folds:
+        require_graphs(num_samples, folds)
+    if folds and data["split_method"] == "stratified":
+        counts = class_counts(config, parts)
+        if counts is not None:
+            require_folds(counts, folds)
+    may_be_fewer = data["pre_filter"] is not None or data["on_bad_sample"] == "skip"
+    if data["split_method"] not in ("random", "stratified") or folds or may_be_fewer:
+        return
+    drawn = num_samples if data["subset"] is None else share_size(num_samples, data["subset"])
+    sizes = split_sizes(drawn, data["split"])
+    require_filled(sizes, data["split"])
+    if len(sizes) == len(STAGES):
+        require_batches(config, sizes)
+
+
+def class_counts(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Counter[int] | None:
+    """How many samples of each class there are, in the data that is split; None if unknown."""
+    counts: Counter[int] = Counter()
+    for part in _stores(parts):
+        if part.role != "all":
+            continue
+        found = _generated(config) if part.generated else _stored(part, config["data"]["reader"])
+        if found is None:
+            return None
+        counts.update(found)
+    return counts
+
+
+def _stores(parts: Iterable[PartPlan]) -> Iterable[PartPlan]:
+    """A part of each store."""
+    return {part.store: part for part in parts}.values()
+
+
+def _generated(config: Mapping[str, Any]) -> Counter[int] | None:
+    """Classes take turns in a generated store."""
+    reader = config["data"]["reader"]
+    kwargs = reader.get("kwargs") if isinstance(reader, Mapping) else None
+    if (kwargs or {}).get("target") not in (None, naming.TARGET[0]):
+        return None
+    section = config["generate"]
+    return Counter(i % len(section["classes"]) for i in range(section["num_samples"]))
+
+
+def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
+    """The classes in the target array, if it is one array of integers."""
+    store = open_store(part.path)
+    columns = columns_of(store, reader)
+    if columns is None or not columns.stacked or len(columns.target) != 1:
+        return None
+    from qgpipe.data.raw.arrays import aligned, decoding_context, read_columns
+    from qgpipe.data.raw.bad_samples import BadSamples
+
+    target = columns.target[0]
+    bad = BadSamples(store, skip=True)  # what cannot be read is said when it is
+    context = decoding_context(1)
+    counts: Counter[int] = Counter()
+    for first, last in aligned(
+        0, part.num_samples, -(-BLOCK // target.chunks[0]) * target.chunks[0]
+    ):
+        values = read_columns([target], bad, context, range(first, last))[target.name]
+        if values.dtype.kind not in "biu" or values.size != last - first:
+            return None
+        counts.update(_counted(values))
+    return counts
+
+
+def _counted(values: np.ndarray) -> dict[int, int]:
+    import numpy as np
+
+    classes, counts = np.unique(values, return_counts=True)
+    return dict(zip(classes.tolist(), counts.tolist(), strict=True))

@@ -1,0 +1,226 @@
+"""Raw arrays through TensorStore, which decodes chunks on its own threads."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import tensorstore
+
+from qgpipe.data.raw.bad_samples import MEND, BadSamples
+from qgpipe.data.raw.chunk_files import chunk_format
+from qgpipe.data.raw.reading_errors import remedy_for, says_of_system
+from qgpipe.data.raw.store_files import memory, read_file, require_plain
+from qgpipe.data.raw.stores import ArrayInfo, StoreInfo
+from qgpipe.errors import DataError, ReadingError, shown
+
+T = TypeVar("T")
+
+NEEDED = "every causal set needs this array: write it, or leave it out of the reader's kwargs"
+MOST_CHUNKS = 10**6  # of an array that are read for a part
+READS_IN_FLIGHT = 8  # files read at once: hides the latency of a network file system
+
+
+def decoding_context(threads: int) -> tensorstore.Context:
+    """A TensorStore context that decodes on ``threads`` threads and caches nothing."""
+    return tensorstore.Context(
+        {
+            "data_copy_concurrency": {"limit": threads},
+            "file_io_concurrency": {"limit": max(READS_IN_FLIGHT, threads)},
+            "cache_pool": {"total_bytes_limit": 0},
+        }
+    )
+
+
+def open_array(path: str, zarr_format: int, context: tensorstore.Context) -> tensorstore.Future:
+    """Begin to open the array in the folder ``path`` (absolute), for reading."""
+    spec = {
+        "driver": "zarr" if zarr_format == 2 else "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path}/"},
+    }
+    return tensorstore.open(spec, open=True, read=True, context=context)
+
+
+def open_arrays(
+    store: StoreInfo, arrays: Sequence[ArrayInfo], context: tensorstore.Context
+) -> dict[str, tensorstore.TensorStore]:
+    """``arrays`` of ``store`` by name, opened all at once.
+
+    Raises ``DataError`` if one cannot be opened, or if memory cannot hold a chunk of it.
+    """
+    for array in arrays:
+        require_memory(store, array, array.chunks)
+    futures = [open_array(str(a.path.absolute()), a.zarr_format, context) for a in arrays]
+    opened = {}
+    for array, future in zip(arrays, futures, strict=True):
+        with reading(store, array.name):
+            opened[array.name] = future.result()
+    return opened
+
+
+def read_columns(
+    arrays: Sequence[ArrayInfo], bad: BadSamples, context: tensorstore.Context, samples: range
+) -> dict[str, np.ndarray]:
+    """The rows of ``samples`` of stacked arrays by name, all read at once.
+
+    Rows that lie in a damaged chunk are reported to ``bad``; they are zero.
+    Raises ``DataError`` if an array cannot be opened.
+    """
+    window = slice(samples.start, samples.stop)
+    for info in arrays:
+        require_memory(bad.store, info, (len(samples), *info.shape[1:]))
+        require_chunks(bad.store, info, samples)
+    opened = open_arrays(bad.store, arrays, context)
+    started = {name: array[window].read() for name, array in opened.items()}
+    values = {}
+    for info in arrays:
+        try:
+            values[info.name] = started[info.name].result()
+        except ValueError:
+            values[info.name] = _undamaged_rows(opened[info.name], info, bad, samples)
+    return values
+
+
+def require_memory(store: StoreInfo, array: ArrayInfo, shape: Sequence[int]) -> None:
+    """Raise ``DataError`` if values of ``array`` of this ``shape`` are more than memory holds."""
+    needed, there = array.item_bytes * math.prod(shape), memory()
+    if needed > there:
+        raise DataError(
+            f"{shown(tuple(shape))} values take {needed / 1e9:,.0f} GB, more than the memory "
+            f"({there / 1e9:,.0f} GB)",
+            store=str(store.path),
+            array=array.name,
+            remedy="lower data.chunksize, or write the store again in smaller chunks",
+        )
+
+
+def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int = 0) -> None:
+    """Raise ``DataError`` if in place of a chunk that is read there is no file but a FIFO, say.
+
+    TensorStore would wait for it. Of ``array`` the rows of ``samples`` are read, of each what lies
+    within ``side`` on all axes (0: all). Raises it, too, if they are cut into too many chunks.
+    """
+    lengths = [min(n, side or n) for n in array.shape[1:]]
+    counts = [-(-n // c) for n, c in zip(lengths, array.grid[1:], strict=True)]
+    rows = [range(samples.start // n, -(-samples.stop // n)) for n in array.grid[:1]]
+    number = math.prod([*map(len, rows), *counts])
+    if number > MOST_CHUNKS:
+        raise DataError(
+            f"{len(samples):,} samples are cut into {number:,} chunks of shape {array.grid}",
+            store=str(store.path),
+            array=array.name,
+            remedy="write the array again in larger chunks, or lower data.chunksize",
+        )
+    with reading(store, array.name):
+        for file in array.chunk_files([*rows, *map(range, counts)]):
+            require_plain(file)
+
+
+def _undamaged_rows(
+    array: tensorstore.TensorStore, info: ArrayInfo, bad: BadSamples, samples: range
+) -> np.ndarray:
+    """What can be read of the rows of ``samples``, chunk by chunk."""
+    values = np.zeros((len(samples), *array.shape[1:]), array.dtype.numpy_dtype)
+    for first, last in aligned(samples.start, samples.stop, info.chunks[0]):
+        try:
+            values[first - samples.start : last - samples.start] = array[first:last].read().result()
+        except ValueError as error:
+            problem, remedy = describe(error)
+            for index in range(first, last):
+                bad.report(index, problem, info.name, remedy)
+    return values
+
+
+def count_samples(store: StoreInfo) -> int:
+    """The number of samples: what the store's count array says, else what its arrays hold.
+
+    A store whose arrays were made larger than what has been written so far has fewer samples
+    than its sample axis is long. Raises ``DataError`` if it claims to have more.
+    """
+    if store.count is None:
+        return store.num_samples
+    values = _read_first(store, store.count)
+    is_number = values.size > 0 and values.dtype.kind in "iuf" and np.isfinite(values.flat[0])
+    count = int(values.flat[0]) if is_number else -1
+    if not 0 <= count <= store.num_samples:
+        said = count if is_number else "no number of"
+        raise DataError(
+            f"says {said} samples, but there are {store.num_samples}",
+            store=str(store.path),
+            array=store.count.name,
+            remedy="write the store again",
+        )
+    return count
+
+
+def _read_first(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
+    """The first row of an array, or all if it has no rows.
+
+    Without TensorStore if that is possible, as processes may be forked.
+    """
+    require_memory(store, array, (1, *array.shape[1:]))
+    with reading(store, array.name):
+        form = chunk_format(read_file(array.metadata_file) or b"", array.zarr_format)
+        if form is not None and form.shape:
+            return form.read_rows(str(array.path), 0, min(1, form.shape[0]))
+        require_plain(*array.chunk_files([range(1)] * len(array.shape)))
+        opened = open_arrays(store, [array], decoding_context(1))[array.name]
+        return (opened[:1] if opened.rank else opened).read().result()
+
+
+@contextmanager
+def reading(store: StoreInfo, array: str) -> Iterator[None]:
+    """Turn what TensorStore says about a damaged file into a ``DataError``."""
+    try:
+        yield
+    except ValueError as error:
+        problem, remedy = describe(error)
+        raise DataError(problem, store=str(store.path), array=array, remedy=remedy) from error
+
+
+def describe(error: ValueError) -> tuple[str, str]:
+    """What TensorStore says about a file, as problem and remedy.
+
+    Raises ``ReadingError`` if that is no fault of the file's.
+    """
+    code = says_of_system(str(error))
+    text = re.sub(r"\s*\[(tensorstore_spec|source locations)=.*", "", str(error), flags=re.S)
+    text = re.sub(r"^[A-Z_]+: ", "", text.strip())
+    if code is not None:
+        raise ReadingError(f"cannot be read: {text}", remedy=remedy_for(code)) from error
+    return f"cannot be read: {text}", _remedy(text)
+
+
+def _remedy(text: str) -> str:
+    if "does not exist" in text:
+        return NEEDED
+    if "Error opening" in text:
+        return (
+            "write the array again, compressed with blosc, zstd or gzip and without filters; "
+            "a reader of your own can read whatever zarr can"
+        )
+    return f"the file is damaged: {MEND}"
+
+
+def ahead(items: Iterable[T], number: int) -> Iterator[T]:
+    """The same items, of which the next ``number`` are made while one is being worked on."""
+    made: deque[T] = deque()
+    for item in items:
+        made.append(item)
+        if len(made) > number:
+            yield made.popleft()
+    yield from made
+
+
+def aligned(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
+    """``start:stop`` cut at the multiples of ``step``."""
+    first = start
+    while first < stop:
+        last = min(stop, (first // step + 1) * step)
+        yield first, last
+        first = last

@@ -1,0 +1,258 @@
+"""Which arrays of a store become adjacency, node features, graph features and targets.
+
+Decided from metadata alone, so that a misspelt name is found while the workflow is planned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, NoReturn
+
+from qgpipe.data.raw import naming
+from qgpipe.data.raw.stores import ArrayInfo, StoreInfo
+from qgpipe.errors import ConfigError, DataError, shown
+
+ONE_NAME = ("adjacency", "size")  # arguments of the reader; the others may be lists
+_NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
+_RESERVED = {
+    "x", "y", "edge_index", "edge_attr", "graph_features", "batch", "ptr", "num_nodes",
+    "num_graphs", "sample_position",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The arrays that are read from a store.
+
+    ``size`` is None where every causal set fills its adjacency matrix. ``class_names`` are the
+    names of the classes of the target, by index, where they are known. ``kept`` become attributes
+    of the graphs under their own names.
+    """
+
+    adjacency: ArrayInfo
+    size: ArrayInfo | None
+    node: tuple[ArrayInfo, ...]
+    graph: tuple[ArrayInfo, ...]
+    target: tuple[ArrayInfo, ...]
+    class_names: tuple[str, ...] | None = None
+    kept: tuple[ArrayInfo, ...] = ()
+
+    @property
+    def arrays(self) -> tuple[ArrayInfo, ...]:
+        """Everything but the adjacency, each array once."""
+        size = (self.size,) if self.size else ()
+        return tuple(dict.fromkeys((*size, *self.node, *self.of_graphs)))
+
+    @property
+    def of_graphs(self) -> tuple[ArrayInfo, ...]:
+        """What has a value, or a row, for each causal set, each array once."""
+        return tuple(dict.fromkeys((*self.graph, *self.target, *self.kept)))
+
+    @property
+    def node_features(self) -> list[str]:
+        """A name for each column of ``x``."""
+        return _column_names(self.node, own_axes=2 if self.stacked else 1)
+
+    @property
+    def graph_features(self) -> list[str]:
+        """A name for each column of ``graph_features``."""
+        return _column_names(self.graph, own_axes=1 if self.stacked else 0)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the arrays have a sample axis."""
+        return len(self.adjacency.shape) == 3
+
+
+def check_names(given: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` if an argument of the reader is not a name, or a list of names.
+
+    ``given``: arguments by name.
+    """
+    for key, value in given.items():
+        if value is None or (isinstance(value, str) and key != "class_names"):
+            continue
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        kinds = (str, int) if key == "class_names" else str
+        if key in ONE_NAME or not is_list or not all(isinstance(name, kinds) for name in value):
+            expected = "the name of an array" if key != "class_names" else "a list of names"
+            also = ", or a list of names" if key not in (*ONE_NAME, "class_names") else ""
+            raise ConfigError(
+                f"expected {expected}{also}, got {shown(value)}",
+                key=f"data.reader.kwargs.{key}",
+                remedy="name the classes in the order of their numbers"
+                if key == "class_names"
+                else "give it as it stands in the store",
+            )
+
+
+def choose_columns(
+    store: StoreInfo,
+    node_features: str | Sequence[str] | None = None,
+    graph_features: str | Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
+    adjacency: str | None = None,
+    size: str | None = None,
+    class_names: Sequence[str] | None = None,
+    keep: str | Sequence[str] | None = None,
+) -> Columns:
+    """The arrays with the given names; for None, those with the usual names.
+
+    An empty list means none of the kind. Graph features and what is to be kept are never taken
+    unasked.
+
+    Raises ``DataError`` for a name that the store does not have (with the nearest one), for
+    an array whose shape or type does not fit its part, and if no usual name is found.
+    """
+    relations = store.adjacency(adjacency)
+    _check_number(store, relations)
+    chosen = Columns(
+        adjacency=relations,
+        size=_size(store, size),
+        node=tuple(store.array(name) for name in _node_names(store, node_features)),
+        graph=tuple(store.array(name) for name in _listed(graph_features or ())),
+        target=tuple(store.array(name) for name in _target_names(store, target)),
+        kept=tuple(_kept(store, name) for name in dict.fromkeys(_listed(keep or ()))),
+    )
+    for array in chosen.arrays:
+        _check_number(store, array)
+    if store.layout == "stacked":
+        _check_stacked(store, chosen)
+    return replace(chosen, class_names=_class_names(store, chosen.target, class_names))
+
+
+def is_integer(array: ArrayInfo) -> bool:
+    """Whether the values are integers or booleans."""
+    return array.dtype.startswith(("bool", "int", "uint"))
+
+
+def _size(store: StoreInfo, name: str | None) -> ArrayInfo | None:
+    """The sizes of padded causal sets; a group holds its causal set without padding."""
+    name = name or next((usual for usual in naming.SIZE if usual in store.arrays), None)
+    if name is None:
+        return None
+    array = store.array(name)
+    if not is_integer(array):
+        _refuse(store, array, f"sizes have to be integers, not {array.dtype}", "size")
+    return array if store.layout == "stacked" else None
+
+
+def _listed(given: str | Sequence[str]) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def _node_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequence[str]:
+    if given is not None:
+        return _listed(given)
+    for usual in naming.NODE_FEATURES:
+        if all(name in store.arrays for name in usual):
+            return usual
+    raise DataError(
+        f"there are no node features ({', '.join(naming.NODE_FEATURES[0])})",
+        store=str(store.path),
+        remedy="name them with 'node_features' in the reader's kwargs: "
+        f"{naming.did_you_mean(naming.NODE_FEATURES[0][0], store.arrays)}",
+    )
+
+
+def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequence[str]:
+    if given is not None:
+        return _listed(given)
+    for usual in naming.TARGET:
+        if usual in store.arrays:
+            return [usual]
+    raise DataError(
+        f"there is no target ({', '.join(naming.TARGET)})",
+        store=str(store.path),
+        remedy="name it with 'target' in the reader's kwargs ([] for none): "
+        f"{naming.did_you_mean(naming.TARGET[0], store.arrays)}",
+    )
+
+
+def _kept(store: StoreInfo, name: str) -> ArrayInfo:
+    array = store.array(name)
+    if name in _RESERVED:
+        _refuse(store, array, "a graph has an attribute of this name already", "keep")
+    return array
+
+
+def _class_names(
+    store: StoreInfo, target: tuple[ArrayInfo, ...], given: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Names by class index: as given, else from the target's ``class_names`` attribute.
+
+    An attribute of the whole store names the classes of ``cset_type``.
+    """
+    if len(target) != 1 or not is_integer(target[0]):
+        if given:
+            raise DataError(
+                "class names need one integer target",
+                store=str(store.path),
+                remedy="leave class_names out of the reader's kwargs, or name another target",
+            )
+        return None
+    stored = target[0].attributes.get("class_names")
+    if stored is None and target[0].name == naming.TARGET[0]:
+        stored = store.attributes.get("class_names")
+    if stored is not None and not (
+        isinstance(stored, list) and all(isinstance(name, str | int) for name in stored)
+    ):
+        problem = f"the attribute class_names is no list of names: {shown(stored)}"
+        _refuse(store, target[0], problem, None)
+    chosen = given if given is not None else stored
+    return tuple(map(str, chosen)) if chosen else None
+
+
+def _check_stacked(store: StoreInfo, columns: Columns) -> None:
+    samples, nodes = columns.adjacency.shape[:2]
+    for array in columns.arrays:
+        if array.shape and array.shape[0] != samples:
+            raise DataError(
+                f"'{columns.adjacency.name}' has {samples} samples, '{array.name}' has "
+                f"{array.shape[0]}",
+                store=str(store.path),
+                remedy="write the store again with as many samples in each array",
+            )
+    for array in columns.node:
+        if len(array.shape) not in (2, 3) or array.shape[1] != nodes:
+            problem = f"expected shape ({samples}, {nodes}) or ({samples}, {nodes}, k)"
+            _refuse(store, array, f"{problem}, got {array.shape}", "node_features")
+    if columns.size and prod(columns.size.shape) != samples:
+        _refuse(store, columns.size, f"expected ({samples},), got {columns.size.shape}", "size")
+    of_graphs = {
+        "graph_features": columns.graph, "target": columns.target, "keep": columns.kept
+    }  # fmt: skip
+    for key, arrays in of_graphs.items():
+        for array in arrays:
+            if len(array.shape) not in (1, 2):
+                problem = f"expected shape ({samples},) or ({samples}, k), got {array.shape}"
+                _refuse(store, array, problem, key)
+
+
+def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
+    if _NUMBERS.fullmatch(array.dtype):
+        return
+    is_text = re.search(r"utf|string|bytes|^[|<>]?[US]\d", array.dtype)
+    raise DataError(
+        f"expected numbers, got {'text' if is_text else f'the type {array.dtype}'}",
+        store=str(store.path),
+        array=array.name,
+        remedy="store a number for each, integers for classes",
+    )
+
+
+def _refuse(store: StoreInfo, array: ArrayInfo, problem: str, key: str | None) -> NoReturn:
+    remedy = f"name another array with '{key}' in the reader's kwargs" if key else None
+    raise DataError(problem, store=str(store.path), array=array.name, remedy=remedy)
+
+
+def _column_names(arrays: tuple[ArrayInfo, ...], own_axes: int) -> list[str]:
+    """``name``, or ``name[0], name[1], …`` for an array with several columns."""
+    result = []
+    for array in arrays:
+        width = prod(array.shape[own_axes:])
+        result += [array.name] if width == 1 else [f"{array.name}[{i}]" for i in range(width)]
+    return result

@@ -1,0 +1,148 @@
+"""Whether a raw store is still the one that its parts were read from.
+
+Looked at are the metadata of every array, and of each the one chunk that holds the first
+sample: its size and date, and only if these are not as they were its bytes (the first MiB). So
+a store that was touched, copied or moved is known again; one that was replaced or whose arrays
+were written anew is not, even if its metadata is the same; and one that only has more samples
+goes on being the same. A single value that is changed far from the first sample is not seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from qgpipe.data.raw.store_files import read_file
+from qgpipe.data.raw.stores import ArrayInfo, StoreInfo
+from qgpipe.errors import DataError
+
+READ_BYTES = 2**20
+
+
+def observe(store: StoreInfo, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The state of ``store`` as JSON values.
+
+    ``num_samples``; ``metadata``: digest of all metadata that more samples leave alone;
+    ``files``: for each array of the file with its first chunk the size in bytes, date in ns,
+    digest, and the number of samples that it has room for (null: any). Digests of files whose
+    size and date are as in the earlier state ``known`` are taken from there.
+    """
+    earlier = (known or {}).get("files", {})
+    arrays = dict(store.arrays)
+    rooms: dict[str, int | None] = {
+        name: array.grid[0] if _has_samples(store, array) else 0 for name, array in arrays.items()
+    }
+    if store.count:
+        arrays[store.count.name], rooms[store.count.name] = store.count, None
+    return {
+        "num_samples": store.num_samples,
+        "metadata": _digest(_metadata(store)),
+        "files": {
+            name: {"room": rooms[name], **_file(array, earlier.get(name, {}))}
+            for name, array in arrays.items()
+        },
+    }
+
+
+def identity(state: Mapping[str, Any], earlier: Iterable[Mapping[str, Any]] = ()) -> str:
+    """A name for what the store holds: that of the first of ``earlier`` which it continues.
+
+    ``earlier`` are states with their ``identity``, as parts have recorded them.
+    """
+    for known in earlier:
+        if continues(state, known):
+            return known["identity"]
+    contents = {name: file["digest"] for name, file in state["files"].items()}
+    return _digest([state["metadata"], contents])
+
+
+def is_state(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether ``value`` is a state with its identity, as a record that is not damaged holds it."""
+    return (
+        isinstance(value, Mapping)
+        and value.keys() >= {"identity", "num_samples", "metadata", "files"}
+        and isinstance(value["num_samples"], int)
+        and isinstance(value["files"], Mapping)
+        and all(isinstance(f, Mapping) and "digest" in f for f in value["files"].values())
+    )
+
+
+def continues(state: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
+    """Whether the samples of ``earlier`` are still there, as far as can be seen.
+
+    A chunk that had room for more samples may differ if there are more now.
+    """
+    grown = state["num_samples"] > earlier["num_samples"]
+    if state["metadata"] != earlier["metadata"] or state["files"].keys() != earlier["files"].keys():
+        return False
+    for name, file in state["files"].items():
+        room = file["room"]
+        may_differ = grown and (room is None or room > earlier["num_samples"])
+        if file["digest"] != earlier["files"][name]["digest"] and not may_differ:
+            return False
+    return True
+
+
+def _has_samples(store: StoreInfo, array: ArrayInfo) -> bool:
+    """Whether axis 0 of ``array`` counts the samples."""
+    return store.layout == "stacked" and array.shape[:1] == (store.num_samples,)
+
+
+def _metadata(store: StoreInfo) -> list[Any]:
+    arrays = [
+        [
+            array.name,
+            array.dtype,
+            array.shape[1:] if _has_samples(store, array) else array.shape,
+            array.grid,
+            array.chunks,
+            array.attributes,
+        ]
+        for _, array in sorted(store.arrays.items())
+    ]
+    return [store.layout, store.zarr_format, store.attributes, arrays]
+
+
+def _file(array: ArrayInfo, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What is seen of the file with the first chunk; nulls if there is none: all is fill value."""
+    for path in _first_chunk(array):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        seen = {"bytes": stat.st_size, "date": stat.st_mtime_ns}
+        unchanged = seen.items() <= known.items()
+        return {**seen, "digest": known["digest"] if unchanged else _digest_of(path, array)}
+    return {"bytes": None, "date": None, "digest": None}
+
+
+def _first_chunk(array: ArrayInfo) -> list[Path]:
+    """Where the first chunk may be, by the naming schemes of both formats, the usual one first."""
+    zeros = ["0"] * len(array.shape)
+    keys = [".".join(zeros), "/".join(zeros)] if zeros else ["0"]
+    if array.zarr_format == 3:
+        keys = ["/".join(["c", *zeros]), ".".join(["c", *zeros]), *keys]
+    return [array.path / key for key in dict.fromkeys(keys)]
+
+
+def _digest_of(path: Path, array: ArrayInfo) -> str:
+    try:
+        content = read_file(path, READ_BYTES)
+    except ValueError as error:
+        raise DataError(
+            str(error),
+            store=str(array.path.parent),
+            array=array.name,
+            remedy="write the array again",
+        ) from None
+    digest = hashlib.sha256(content or b"")
+    digest.update(str(path.stat().st_size).encode())
+    return digest.hexdigest()[:16]
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

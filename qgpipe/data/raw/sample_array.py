@@ -1,0 +1,125 @@
+"""A stacked array that is read sample by sample and decoded block by block."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+from typing import Any
+
+import numpy as np
+import zarr
+
+from qgpipe.data.raw.bad_samples import MEND
+from qgpipe.data.raw.chunk_files import chunk_format
+from qgpipe.data.raw.plain_files import PlainFiles
+from qgpipe.data.raw.store_files import read_file
+from qgpipe.data.raw.stores import ArrayInfo
+from qgpipe.errors import DataError
+
+BLOCK_BYTES = 16 << 20  # decoded and kept, unless a chunk is larger
+
+
+class SampleArray:
+    """One stacked array. ``array[i]`` and ``array[i, ...]`` are copies from the block around it.
+
+    Whatever else it is asked for is what zarr's own array answers.
+    """
+
+    def __init__(self, info: ArrayInfo):
+        self.info = info
+        self._array: zarr.Array | None = None
+        self._form = chunk_format(read_file(info.metadata_file) or b"", info.zarr_format)
+        self._block = np.empty(0)
+        self._start = 0
+        self._damaged: set[int] = set()
+        chunk = info.chunks[0]
+        sample_bytes = 8 * math.prod(info.shape[1:])
+        self._samples = max(1, BLOCK_BYTES // sample_bytes // chunk) * chunk
+
+    def __getitem__(self, key: Any) -> Any:
+        first, *rest = key if isinstance(key, tuple) else (key,)
+        try:
+            index = self._index(operator.index(first))
+        except TypeError:
+            return self._opened()[key]
+        return self.sample(index)[tuple(rest)].copy()
+
+    def __len__(self) -> int:
+        return self.info.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._opened()[...], dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opened(), name)
+
+    @property
+    def needs_zarr(self) -> bool:
+        """Whether only zarr can read the chunks."""
+        return self._form is None
+
+    def sample(self, index: int) -> np.ndarray:
+        """The values of one sample, which are not to be changed.
+
+        Raises ``DataError`` if they cannot be read.
+        """
+        if not self._start <= index < self._start + len(self._block):
+            self._load(index)
+        return self._block[index - self._start]
+
+    def _load(self, index: int) -> None:
+        """Decode the block of a sample, or the sample alone if the block is damaged."""
+        start = index // self._samples * self._samples
+        if start not in self._damaged:
+            try:
+                self._block = self._rows(start, min(start + self._samples, len(self)))
+                self._start = start
+                return
+            except Exception:  # zarr and its codecs have many kinds
+                self._damaged.add(start)
+        try:
+            self._block, self._start = self._rows(index, index + 1), index
+        except Exception as error:
+            raise DataError(
+                f"cannot be read: {error}",
+                store=str(self.info.path.parent),
+                sample=index,
+                array=self.info.name,
+                remedy=f"the file is damaged: {MEND}",
+            ) from error
+
+    def _rows(self, first: int, last: int) -> np.ndarray:
+        if self._form is not None:
+            return self._form.read_rows(str(self.info.path), first, last)
+        return np.asarray(self._opened()[first:last], np.dtype(self.info.dtype))
+
+    def sample_of(self, chunk_key: str) -> int:
+        """The sample that ``chunk_key`` of the metadata below stands for."""
+        separator = "." if self.info.zarr_format == 2 else "/"
+        return int(chunk_key.removeprefix("c/").split(separator)[0])
+
+    def metadata(self) -> bytes:
+        """The array's metadata as if each sample were an uncompressed chunk."""
+        node = json.loads(read_file(self.info.metadata_file) or b"")
+        chunks = [1, *self.info.shape[1:]]
+        if self.info.zarr_format == 2:
+            plain = {"compressor": None, "filters": None, "order": "C", "dimension_separator": "."}
+            kind = np.dtype(self.info.dtype).str
+            node |= {"chunks": chunks, "dtype": kind, **plain}
+        else:
+            grid = {"name": "regular", "configuration": {"chunk_shape": chunks}}
+            keys = {"name": "default", "configuration": {"separator": "/"}}
+            codecs = [{"name": "bytes", "configuration": {"endian": "little"}}]
+            node |= {"chunk_grid": grid, "chunk_key_encoding": keys, "codecs": codecs}
+        return json.dumps(node).encode()
+
+    def _index(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"'{self.info.name}' has {len(self)} samples, there is no {index}")
+        return index % len(self)
+
+    def _opened(self) -> zarr.Array:
+        if self._array is None:
+            self._array = zarr.open_array(PlainFiles(self.info.path, read_only=True), mode="r")
+        return self._array

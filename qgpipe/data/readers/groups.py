@@ -1,0 +1,156 @@
+"""Reading a range of causal sets that have a group each, many small arrays at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from qgpipe.data.graphs.adjacency import bit_offsets, count_bits
+from qgpipe.data.graphs.packed import BitAdjacency
+from qgpipe.data.graphs.relation_bits import adjacency_rows, block_side, mark_relations, write_bits
+from qgpipe.data.raw.columns import is_integer
+from qgpipe.data.raw.stores import ArrayInfo
+from qgpipe.data.readers.group_files import Group, GroupFiles
+from qgpipe.data.readers.samples import Samples
+from qgpipe.data.readers.validation import Checks
+
+BLOCK_BYTES = 4 << 20  # of a block of relations: near a core's cache
+
+
+def read_groups(checks: Checks, start: int, stop: int, threads: int) -> Samples:
+    """The samples ``start:stop`` of a store with a group for each, in the order of their numbers.
+
+    ``threads``: how many decode and pack batches of causal sets; the result does not depend
+    on it. The files of two batches are read ahead.
+
+    Samples with an array that is missing, damaged or of a wrong shape, and those whose
+    relations are none, are reported to ``checks.bad``; what is returned of them has no meaning.
+    """
+    columns = checks.columns
+    names = [array.name for array in (columns.adjacency, *columns.arrays)]
+    results = list(_in_order(checks, GroupFiles(checks.bad, names), range(start, stop), threads))
+    sizes = np.concatenate([np.empty(0, np.int64), *(sizes for sizes, _, _ in results)])
+    bits = np.concatenate([np.empty(0, np.uint8), *(bits for _, bits, _ in results)])
+    ptr = bit_offsets(sizes)
+    return Samples(
+        index=np.arange(start, stop, dtype=np.int64),
+        sizes=sizes,
+        edges=BitAdjacency(bits, ptr, count_bits(bits, ptr)),
+        node={array.name: _join(array, results, array.shape[1:]) for array in columns.node},
+        graph={array.name: _join(array, results, array.shape) for array in columns.of_graphs},
+    )
+
+
+Packed = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
+
+
+def _in_order(checks: Checks, files: GroupFiles, samples: range, threads: int) -> Iterator[Packed]:
+    """Sizes, adjacency bits and arrays by name of each batch, packed on several threads."""
+    pool = ThreadPoolExecutor(threads)
+    working: deque[Future[Packed]] = deque()
+    try:
+        for batch, groups in files.batches(samples):
+            working.append(pool.submit(_pack_batch, checks, files, batch, groups))
+            if len(working) > threads:
+                yield working.popleft().result()
+        while working:
+            yield working.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _pack_batch(
+    checks: Checks, files: GroupFiles, samples: range, groups: Sequence[Group]
+) -> Packed:
+    columns = checks.columns
+    values = files.decode(samples, groups)
+    matrices = values.pop(columns.adjacency.name)
+    for k, matrix in enumerate(matrices):
+        if matrix is not None and matrix.dtype.kind not in "biuf":
+            problem = f"expected numbers, got {matrix.dtype}"
+            checks.bad.report(samples[k], problem, columns.adjacency.name)
+            matrices[k] = None
+    expected = [_side(checks, samples[k], matrix) for k, matrix in enumerate(matrices)]
+    joined: dict[str, list[np.ndarray]] = {}
+    for array in columns.arrays:
+        is_node = array in columns.node
+        joined[array.name] = found = []
+        for k, value in enumerate(values[array.name]):
+            shape = (expected[k], *array.shape[1:]) if is_node else array.shape
+            if value is not None and value.shape != shape and expected[k]:
+                problem = f"expected shape {shape}, got {value.shape}"
+                checks.bad.report(samples[k], problem, array.name)
+            if value is not None and (misfit := _misfit(value, array)) is not None:
+                checks.bad.report(samples[k], misfit, array.name)
+                value = None
+            if value is None or value.shape != shape:
+                value = np.zeros(shape, array.dtype)
+            found.append(value)
+    sizes, bits = [], []
+    side = block_side(max(expected))
+    step = max(1, BLOCK_BYTES // side**2)
+    for first in range(0, len(matrices), step):
+        some = np.array(expected[first : first + step], np.int64)
+        sizes.append(some)
+        bits.append(_pack(checks, matrices[first : first + step], some, samples[first]))
+    arrays = {
+        array.name: np.concatenate(joined[array.name])
+        if array in columns.node
+        else np.stack(joined[array.name])
+        for array in columns.arrays
+    }
+    return np.concatenate(sizes), np.concatenate(bits), arrays
+
+
+def _misfit(value: np.ndarray, array: ArrayInfo) -> str | None:
+    """Why ``value``, of one group, is nothing like ``array``, as the first group has it."""
+    if value.dtype.kind not in "biuf":
+        return f"expected numbers, got {value.dtype}"
+    if is_integer(array) and value.dtype.kind == "f" and not (value == np.trunc(value)).all():
+        return f"expected integers, as in the first causal set ({array.dtype}), got {value.dtype}"
+    return None
+
+
+def _side(checks: Checks, sample: int, matrix: np.ndarray | None) -> int:
+    """The number of elements, 0 if there is no square matrix."""
+    if matrix is None:
+        return 0
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        problem = f"expected shape (n, n), got {matrix.shape}"
+        checks.bad.report(sample, problem, checks.columns.adjacency.name)
+        return 0
+    return len(matrix)
+
+
+def _pack(
+    checks: Checks, matrices: Sequence[np.ndarray | None], sizes: np.ndarray, first_sample: int
+) -> np.ndarray:
+    """The adjacency bits of relation matrices; those of size 0 are left out."""
+    side = block_side(int(sizes.max()))
+    block = np.zeros((len(sizes), side, side), np.uint8)
+    for place, (matrix, n) in enumerate(zip(matrices, sizes.tolist(), strict=True)):
+        if not n or matrix is None:
+            continue
+        inside = block[place, :n, :n]
+        if matrix.dtype.kind in "biu" and matrix.dtype.itemsize == 1:
+            inside[:] = matrix.view(np.uint8)
+            if inside.max() <= 1:
+                continue
+        if not mark_relations(matrix, inside) and checks.values:
+            one = slice(place, place + 1)
+            checks.entries(matrix[None], sizes[one], first_sample + place)
+    rows = adjacency_rows(block, sizes)
+    checks.relations(block, rows, first_sample)
+    bits = np.empty(int(bit_offsets(sizes)[-1]), np.uint8)
+    write_bits(rows, sizes, bits)
+    return bits
+
+
+def _join(array: ArrayInfo, results: Sequence[Packed], columns: tuple[int, ...]) -> np.ndarray:
+    """The array's rows of all batches."""
+    if not results:
+        return np.empty((0, *columns), array.dtype)
+    return np.concatenate([arrays[array.name] for _, _, arrays in results])

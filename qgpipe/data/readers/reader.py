@@ -1,0 +1,203 @@
+"""The built-in reader: whole blocks of causal sets, straight into packed arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from qgpipe.config.objects import TAG
+from qgpipe.data.graphs.adjacency import smaller_form
+from qgpipe.data.graphs.packed import Attribute, BitAdjacency, Packed, offsets
+from qgpipe.data.graphs.select import select
+from qgpipe.data.raw import naming
+from qgpipe.data.raw.bad_samples import BadSamples
+from qgpipe.data.raw.columns import Columns, check_names, choose_columns, is_integer
+from qgpipe.data.raw.stores import ArrayInfo, StoreInfo
+from qgpipe.data.readers.groups import read_groups
+from qgpipe.data.readers.samples import Samples
+from qgpipe.data.readers.stacked import read_stacked
+from qgpipe.data.readers.validation import Checks
+from qgpipe.errors import ConfigError
+
+
+class CausalSetReader:
+    """Reads causal sets of either layout, and never goes through them one by one.
+
+    ``node_features``: names of arrays with a value (or a row) for each element; they become the
+    columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set;
+    the columns of ``graph_features``. ``target``: the array, or arrays, of ``y``. ``adjacency``,
+    ``size``: the arrays of relations and of numbers of elements. ``class_names``: the names of
+    the classes, by class index; by default what the store says. ``keep``: arrays with a value (or
+    a row) for each causal set that become attributes of the graphs under their own names.
+
+    What is not given is found if the store uses a usual name; graph features are only taken
+    when asked for, and an empty list means none.
+    """
+
+    def __init__(
+        self,
+        node_features: str | Sequence[str] | None = None,
+        graph_features: str | Sequence[str] | None = None,
+        target: str | Sequence[str] | None = None,
+        adjacency: str | None = None,
+        size: str | None = None,
+        class_names: Sequence[str] | None = None,
+        keep: str | Sequence[str] | None = None,
+    ):
+        self.names: dict[str, Any] = {
+            "node_features": node_features,
+            "graph_features": graph_features,
+            "target": target,
+            "adjacency": adjacency,
+            "size": size,
+            "class_names": class_names,
+            "keep": keep,
+        }
+        check_names(self.names)
+        self.names["keep"] = [keep] if isinstance(keep, str) else [*(keep or ())]
+
+    def keeping(self, name: str | None) -> CausalSetReader:
+        """A reader that keeps the array ``name``, too, if there is one to keep."""
+        if name is None:
+            return self
+        return CausalSetReader(**{**self.names, "keep": [*self.names["keep"], name]})
+
+    def columns(self, store: StoreInfo) -> Columns:
+        """The arrays of ``store`` that are read; ``DataError`` if there is no such array."""
+        return choose_columns(store, **self.names)
+
+    def describe(self, store: StoreInfo) -> dict[str, Any]:
+        """Names of features, target and classes, as a part's description holds them."""
+        columns = self.columns(store)
+        targets = [array.name for array in columns.target]
+        return {
+            "node_features": columns.node_features,
+            "graph_features": columns.graph_features,
+            "target": targets[0] if len(targets) == 1 else targets or None,
+            "class_names": list(columns.class_names) if columns.class_names else None,
+        }
+
+    def read(
+        self,
+        store: StoreInfo,
+        start: int,
+        stop: int,
+        float_type: Any = "float32",
+        int_type: Any = "int64",
+        validate: bool = True,
+        threads: int = 1,
+        validate_order: bool = False,
+        bad: BadSamples | None = None,
+    ) -> Packed:
+        """The samples ``start:stop`` of ``store`` as packed graphs.
+
+        ``x`` [V, F] and ``graph_features`` [N, F'] have ``float_type``; ``y`` [N], or [N, T] for
+        several targets, has ``int_type`` if all targets are integers or booleans, else
+        ``float_type``; what is kept, [N] or [N, k], has the type that it is stored with. Edges run
+        from past to future. NaN in path lengths becomes 0.
+
+        ``threads``: how many decode, and how many pack; the result does not depend on it.
+        ``validate_order``: check that the relations are transitive, too.
+        ``bad``: leaves bad samples out if it says so.
+
+        Raises ``DataError`` if an array cannot be opened, and for the first sample that is
+        damaged or (``validate``) holds what no causal set can have.
+        """
+        columns = self.columns(store)
+        bad = bad or BadSamples(store)
+        checks = Checks(columns, bad, validate, validate_order)
+        read = read_stacked if columns.stacked else read_groups
+        samples = read(checks, start, stop, threads)
+        reals = numpy_type(float_type, "data.float_type")
+        checks.samples(samples, reals)
+        attributes = {}
+        if columns.node:
+            attributes["x"] = Attribute(_node_features(columns, samples, reals), "node")
+        if columns.target:
+            attributes["y"] = _target(
+                columns, samples, reals, numpy_type(int_type, "data.int_type")
+            )
+        if columns.graph:
+            features = _beside(columns.graph, samples, reals)
+            attributes["graph_features"] = Attribute(features, "graph")
+        for array in columns.kept:
+            attributes[array.name] = _kept(array, samples)
+        packed = Packed(
+            samples.index,
+            offsets(samples.sizes),
+            samples.edges,
+            attributes,
+            explicit_num_nodes=not columns.node,
+        )
+        if bad.reasons:
+            packed = select(packed, np.flatnonzero(bad.keep(samples.index)))
+        if isinstance(packed.edges, BitAdjacency):
+            packed.edges = smaller_form(packed.edges, packed.sizes)
+        return packed
+
+
+def numpy_type(value: Any, key: str) -> np.dtype:
+    """The numpy type of a torch type, or of its name: ``torch.float32``, ``float32``.
+
+    Raises ``ConfigError`` with ``key`` if there is none, as for bfloat16.
+    """
+    name = str(value).removeprefix(TAG).removeprefix("torch.")
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.kind not in "iuf":
+        raise ConfigError(
+            f"'{value}' is no type of numbers that a part file holds",
+            key=key,
+            remedy="use torch.float32 and torch.int64, for instance",
+        )
+    return dtype
+
+
+def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.ndarray:
+    """``x`` [V, F]."""
+    x = np.empty((int(samples.sizes.sum()), len(columns.node_features)), reals)
+    column = 0
+    for array in columns.node:
+        values = _as_columns(samples.node[array.name])
+        filled = x[:, column : column + values.shape[1]]
+        filled[:] = values
+        if array.name.startswith(naming.PATH_LENGTH_PREFIX):
+            filled[np.isnan(filled)] = 0
+        column += values.shape[1]
+    return x
+
+
+def _target(columns: Columns, samples: Samples, reals: np.dtype, integers: np.dtype) -> Attribute:
+    """``y``: one number a graph, or a row of several."""
+    dtype = integers if all(map(is_integer, columns.target)) else reals
+    values = _beside(columns.target, samples, dtype)
+    if values.shape[1] == 1:
+        return Attribute(values[:, 0], "graph", scalar=True)
+    return Attribute(values, "graph")
+
+
+def _kept(array: ArrayInfo, samples: Samples) -> Attribute:
+    """An array as it is, one number or a row a graph."""
+    values = _as_columns(samples.graph[array.name])
+    return (
+        Attribute(values[:, 0], "graph", scalar=True)
+        if values.shape[1] == 1
+        else (Attribute(values, "graph"))
+    )
+
+
+def _beside(arrays: tuple[ArrayInfo, ...], samples: Samples, dtype: np.dtype) -> np.ndarray:
+    """The columns of graph-level arrays, [N, F]."""
+    return np.concatenate([_as_columns(samples.graph[a.name]) for a in arrays], axis=1).astype(
+        dtype
+    )
+
+
+def _as_columns(values: np.ndarray) -> np.ndarray:
+    """``values`` [R, ...] as [R, columns]."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))

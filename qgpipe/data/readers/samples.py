@@ -1,0 +1,24 @@
+"""Samples as they come from a store, before they become features and targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qgpipe.data.graphs.packed import BitAdjacency
+
+
+@dataclass(eq=False)
+class Samples:
+    """``N`` causal sets with ``V`` elements in all.
+
+    ``index``: int64 [N], places in the store. ``sizes``: int64 [N]. ``edges``: the relations.
+    ``node``: arrays [V, ...] by name. ``graph``: arrays [N, ...] by name.
+    """
+
+    index: np.ndarray
+    sizes: np.ndarray
+    edges: BitAdjacency
+    node: dict[str, np.ndarray]
+    graph: dict[str, np.ndarray]

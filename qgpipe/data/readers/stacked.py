@@ -1,0 +1,40 @@
+"""Reading a range of samples from stacked arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qgpipe.data.raw.arrays import decoding_context, read_columns
+from qgpipe.data.readers.samples import Samples
+from qgpipe.data.readers.stacked_relations import read_relations
+from qgpipe.data.readers.validation import Checks
+
+
+def read_stacked(checks: Checks, start: int, stop: int, threads: int) -> Samples:
+    """The samples ``start:stop`` of a stacked store.
+
+    ``threads``: how many decode, and how many pack. The result does not depend on it.
+
+    Samples whose sizes do not fit, whose relations are none or which cannot be read are
+    reported to ``checks.bad``; what is returned of them has no meaning.
+    Raises ``DataError`` if an array cannot be opened.
+    """
+    columns = checks.columns
+    context = decoding_context(threads)
+    samples = range(start, stop)
+    arrays = read_columns(columns.arrays, checks.bad, context, samples)
+    largest = columns.adjacency.shape[1]
+    if columns.size is None:
+        sizes = np.full(len(samples), largest, np.int64)
+    else:
+        sizes = arrays[columns.size.name].reshape(-1).astype(np.int64)
+    sizes = checks.sizes(sizes, start)
+    edges = read_relations(checks, sizes, start, threads, context)
+    inside = np.arange(largest) < sizes[:, None]
+    return Samples(
+        index=np.arange(start, stop, dtype=np.int64),
+        sizes=sizes,
+        edges=edges,
+        node={array.name: arrays[array.name][inside] for array in columns.node},
+        graph={array.name: arrays[array.name] for array in columns.of_graphs},
+    )

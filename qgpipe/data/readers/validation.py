@@ -1,0 +1,167 @@
+"""Checks of samples while they are read: all at once, naming the samples that fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qgpipe.data.graphs.relation_bits import contradictions, intransitive
+from qgpipe.data.raw import naming
+from qgpipe.data.raw.bad_samples import BadSamples
+from qgpipe.data.raw.columns import Columns
+from qgpipe.data.raw.stores import StoreInfo
+from qgpipe.data.readers.samples import Samples
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is checked of the samples that are read from ``columns``.
+
+    ``bad``: where samples are reported that fail. ``values``: check values and relations;
+    sizes are checked in any case. ``order``: check that relations are transitive, too.
+    """
+
+    columns: Columns
+    bad: BadSamples
+    values: bool = True
+    order: bool = False
+
+    @property
+    def store(self) -> StoreInfo:
+        """The store that is read."""
+        return self.bad.store
+
+    def sizes(self, sizes: np.ndarray, first_sample: int) -> np.ndarray:
+        """``sizes`` (int64 [N]) with a zero for each sample without 1 to n elements.
+
+        n is the side of the adjacency matrices.
+        """
+        columns = self.columns
+        largest = columns.adjacency.shape[-1]
+        wrong = (sizes < 1) | (sizes > largest)
+        for place in np.flatnonzero(wrong):
+            self.bad.report(
+                first_sample + int(place),
+                f"a size of {sizes[place]} does not fit an adjacency of {largest} x {largest}",
+                columns.size.name if columns.size else columns.adjacency.name,
+                "sizes are from 1 to n; name the array of sizes with 'size' in the reader's "
+                "kwargs, or set data.on_bad_sample to skip",
+            )
+        return np.where(wrong, 0, sizes)
+
+    def entries(
+        self, values: np.ndarray, sizes: np.ndarray, first_sample: int, first_target: int = 0
+    ) -> None:
+        """Report samples with an entry that is neither zero nor one.
+
+        ``values``: [B, targets, sources], of which the targets begin at ``first_target``; what
+        lies beyond a causal set's size (``sizes``: [B]) may be anything.
+        """
+        place, target, source = np.nonzero((values != 0) & (values != 1))
+        target = target + first_target
+        inside = (target < sizes[place]) & (source < sizes[place])
+        place, target, source = place[inside], target[inside], source[inside]
+        for k in _first_of_each(place):
+            value = values[place[k], target[k] - first_target, source[k]]
+            self._report_relations(
+                first_sample + int(place[k]),
+                f"a relation is 0 or 1, but the entry [{target[k]}, {source[k]}] is {value:g}",
+            )
+
+    def relations(self, block: np.ndarray, rows: np.ndarray, first_sample: int) -> None:
+        """Report samples whose relations are no partial order.
+
+        ``rows``: what :func:`qgpipe.data.graphs.relation_bits.adjacency_rows` made of ``block``.
+        """
+        if self.values:
+            found = contradictions(block, rows)
+            for place, source, target in found[_first_of_each(found[:, 0])].tolist():
+                self._report_disorder(first_sample + place, both_ways(source, target))
+        if self.order:
+            for place, *chain in intransitive(rows).tolist():
+                self._report_disorder(first_sample + place, not_transitive(*chain))
+
+    def samples(self, samples: Samples, reals: np.dtype | None = None) -> None:
+        """Report values that are not finite, also as ``reals``, and classes without a name.
+
+        Path lengths may hold NaN, which is read as 0.
+        """
+        if not self.values:
+            return
+        ends = np.cumsum(samples.sizes)
+        for array in self.columns.node:
+            values = samples.node[array.name]
+            if array.name.startswith(naming.PATH_LENGTH_PREFIX) and values.dtype.kind == "f":
+                values = np.where(np.isnan(values), 0, values)
+            self._finite(array.name, values, samples.index, ends, reals)
+        for array in self.columns.of_graphs:
+            becomes = None if array in self.columns.kept else reals
+            self._finite(array.name, samples.graph[array.name], samples.index, None, becomes)
+        if self.columns.class_names:
+            self._classes(samples)
+
+    def _finite(
+        self,
+        name: str,
+        values: np.ndarray,
+        index: np.ndarray,
+        ends: np.ndarray | None,
+        reals: np.dtype | None,
+    ) -> None:
+        """``ends``: of the samples' rows [N], or None for one row a sample."""
+        if values.dtype.kind != "f" or not len(values):
+            return
+        if reals is not None and values.dtype.itemsize > reals.itemsize and reals.kind == "f":
+            finite = np.abs(values) <= np.finfo(reals).max
+        else:
+            finite = np.isfinite(values)
+        if finite.all():
+            return
+        flat = values.reshape(len(values), -1)
+        row, column = np.nonzero(~finite.reshape(flat.shape))
+        place = row if ends is None else np.searchsorted(ends, row, side="right")
+        for k in _first_of_each(place):
+            value = flat[row[k], column[k]]
+            problem = (
+                f"the value {value} is not finite{f' as {reals}' if np.isfinite(value) else ''}"
+            )
+            self.bad.report(int(index[place[k]]), problem, name)
+
+    def _classes(self, samples: Samples) -> None:
+        (target,) = self.columns.target
+        if not len(samples.index):
+            return
+        classes = samples.graph[target.name].reshape(len(samples.index), -1).astype(np.int64)
+        known = len(self.columns.class_names or ())
+        place, column = np.nonzero((classes < 0) | (classes >= known))
+        for k in _first_of_each(place):
+            self.bad.report(
+                int(samples.index[place[k]]),
+                f"class {classes[place[k], column[k]]} has no name; there are {known} names",
+                target.name,
+                "name every class in 'class_names' of the reader's kwargs",
+            )
+
+    def _report_disorder(self, index: int, problem: str) -> None:
+        self._report_relations(index, f"this is no partial order: {problem}")
+
+    def _report_relations(self, index: int, problem: str) -> None:
+        self.bad.report(index, problem, self.columns.adjacency.name)
+
+
+def both_ways(source: int, target: int) -> str:
+    """What is wrong with elements that precede each other, or with one that precedes itself."""
+    if source == target:
+        return f"element {source} precedes itself"
+    return f"elements {source} and {target} precede each other"
+
+
+def not_transitive(first: int, second: int, third: int) -> str:
+    """What is wrong with a chain whose ends are not related."""
+    return f"element {first} precedes {second}, which precedes {third}, but {first} does not"
+
+
+def _first_of_each(places: np.ndarray) -> list[int]:
+    """Where each value of ``places`` (ascending) occurs first."""
+    return np.unique(places, return_index=True)[1].tolist()

@@ -1,0 +1,1 @@
+"""Training, validation and test set: methods, sizes, ``split.json``."""

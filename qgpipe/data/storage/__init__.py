@@ -1,0 +1,1 @@
+"""Part files, and ``dataset.json``, which lists them."""

@@ -1,0 +1,143 @@
+"""A batch's edges as they come from the loader: small, and spelt out only on the device.
+
+Named tuples, which PyG moves, pins and copies with the batch. ``ptr`` is int64 ``[B + 1]``,
+where the nodes of each graph start.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qgpipe.message_passing.adjacency import Adjacency
+from qgpipe.message_passing.csr import CsrAdjacency
+from qgpipe.message_passing.dense import DenseAdjacency
+from qgpipe.message_passing.grouping import Grouping
+
+
+class NeighborListBatch(NamedTuple):
+    """Edges sorted by source, as lists of neighbours.
+
+    ``lists``: ``[R, 2, width]`` of a small integer type: targets of the edges in their order,
+    and sources of the same edges sorted by target, both as indices within their graph. Each
+    graph fills rows of its own, the last of them up with zeros.
+    ``degrees``: int32 ``[V, 4]``, edges that start at each node, that end, that do both, and zero.
+    ``num_edges``: int64 ``[B]``, edges of each graph; ``total`` is their sum.
+    """
+
+    lists: Tensor
+    degrees: Tensor
+    ptr: Tensor
+    num_edges: Tensor
+    total: int
+
+    def expand(self, dtype: torch.dtype, edge_index: Tensor | None = None) -> Adjacency:
+        """The adjacency that layers work with; ``edge_index`` is made from it if not given."""
+        make = self.edge_index if edge_index is None else lambda: edge_index
+        graph, _, used = self._rows()
+        rows, _, width = self.lists.shape
+        values = torch.ones(rows, width, device=self.ptr.device)
+        counts = self.degrees[:, :2].clone()
+        if rows:
+            blocks = self._blocks()
+            last = (blocks.cumsum(0) - 1).clamp(min=0)
+            entries = torch.arange(width, device=self.ptr.device)
+            values[last] = (entries < used[last].unsqueeze(1)).float()
+            padding = (blocks * width - self.num_edges).int()
+            final_node = (self.ptr[1:] - 1).clamp(min=0)
+            counts.index_add_(0, final_node, padding.unsqueeze(1).expand(-1, 2))
+        # Cast first, then add in place: adding different types copies one of them.
+        ends = self.lists.transpose(0, 1).to(torch.int32, memory_format=torch.contiguous_format)
+        targets, sources = ends.add_(self.ptr[graph].int().unsqueeze(1)).flatten(1)
+        out_ptr, in_ptr = (_running_sum(counts[:, end]) for end in (0, 1))
+        return CsrAdjacency(
+            in_ptr, sources, out_ptr, targets, values.reshape(-1), self.degrees, make
+        )
+
+    def edge_index(self) -> Tensor:
+        """The edges as int64 ``[2, E]``."""
+        graph = _repeated(self.num_edges, self.total)
+        _, first, _ = self._rows()
+        before = self.num_edges.cumsum(0) - self.num_edges
+        width = self.lists.shape[2]
+        entry = torch.arange(self.total, device=self.ptr.device)
+        entry = entry + (first * width - before)[graph]
+        target = self.lists[:, 0].reshape(-1)[entry] + self.ptr[graph]
+        return torch.stack([_repeated(self.degrees[:, 0].long(), self.total), target])
+
+    def _blocks(self) -> Tensor:
+        """Rows that each graph fills, ``[B]``."""
+        width = self.lists.shape[2]
+        return (self.num_edges + width - 1) // width
+
+    def _rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The graph of each row ``[R]``, the first row of each graph ``[B]``, and how many
+        entries there are from the start of each row on ``[R]``."""
+        blocks = self._blocks()
+        rows, _, width = self.lists.shape
+        graph = _repeated(blocks, rows)
+        first = blocks.cumsum(0) - blocks
+        row = torch.arange(rows, device=self.ptr.device)
+        return graph, first, self.num_edges[graph] - width * (row - first[graph])
+
+
+class BitEdgeBatch(NamedTuple):
+    """Edges without duplicates, sorted by source and target, as bits.
+
+    ``bits``: uint8 ``[V, W]``, lowest bit first; bit ``j`` of row ``v`` says that an edge runs
+    from ``v`` to node ``j`` of the same graph.
+    ``sizes``: numbers of nodes of the graphs, int64 ``[B]``, in the host's memory.
+    ``total`` is the number of edges.
+    """
+
+    bits: Tensor
+    ptr: Tensor
+    sizes: np.ndarray
+    total: int
+
+    def expand(self, dtype: torch.dtype, edge_index: Tensor | None = None) -> Adjacency:
+        """The adjacency that layers work with, to be multiplied in ``dtype``."""
+        make = self.edge_index if edge_index is None else lambda: edge_index
+        groups = Grouping(self.sizes, self.ptr)
+        bytes_of_slot = self.bits.index_select(0, groups.filler) * groups.taken.unsqueeze(1)
+        table = _bytes_as_numbers(dtype, self.bits.device)
+        blocks = []
+        for start, graphs, size in groups.extents:
+            part = bytes_of_slot[start : start + graphs * size, : size // 8]
+            blocks.append(table.index_select(0, part.reshape(-1).int()).view(graphs, size, size))
+        return DenseAdjacency(blocks, groups.slot, groups.filler, make)
+
+    def edge_index(self) -> Tensor:
+        """The edges as int64 ``[2, E]``."""
+        table = _bytes_as_numbers(torch.bool, self.bits.device)
+        ones = table.index_select(0, self.bits.reshape(-1).int()).view(len(self.bits), -1)
+        edges = torch.nonzero_static(ones, size=self.total)
+        source, target = edges.unbind(1)
+        sizes = self.ptr.diff()
+        start = torch.repeat_interleave(self.ptr[:-1], sizes, output_size=len(self.bits))
+        return torch.stack([source, target + start[source]])
+
+
+EdgeBatch = NeighborListBatch | BitEdgeBatch
+
+
+def _repeated(counts: Tensor, total: int) -> Tensor:
+    """0, 1, … each as often as ``counts`` says, ``total`` in all."""
+    return torch.repeat_interleave(counts, output_size=total)
+
+
+def _running_sum(counts: Tensor) -> Tensor:
+    result = torch.zeros(len(counts) + 1, dtype=torch.int32, device=counts.device)
+    torch.cumsum(counts, 0, dtype=torch.int32, out=result[1:])
+    return result
+
+
+@functools.cache
+def _bytes_as_numbers(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A table ``[256, 8]``: the bits of every byte, as zeros and ones."""
+    byte = torch.arange(256, device=device).unsqueeze(1)
+    return (byte >> torch.arange(8, device=device) & 1).to(dtype)

@@ -1,0 +1,86 @@
+"""Which form of the adjacency suits a model, its data and a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from qgpipe.errors import ConfigError
+from qgpipe.message_passing.density import Density
+from qgpipe.message_passing.edge_format import EdgeFormat
+from qgpipe.message_passing.layers import SUPPORTED
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A form, and why it."""
+
+    edge_format: EdgeFormat
+    reason: str
+
+
+# Of edges a graph: below it another form takes as long to be made as it saves. This number and
+# the next are from benchmarks/results/step.md.
+FEW_EDGES = 300
+
+# Of all pairs of nodes: above it dense products win over sparse ones on a CPU.
+DENSE_ON_CPU = 0.4
+
+# From arithmetic, not measured: dense products run at some 40 TFLOP/s in single precision, sparse
+# ones at under 1, which their irregular reads allow.
+DENSE_ELSEWHERE = 0.02
+
+
+def choose(
+    requested: EdgeFormat | Literal["auto"],
+    model: nn.Module,
+    takes_adjacency: bool,
+    density: Density,
+    device_type: str,
+    deterministic: bool = False,
+) -> Choice:
+    """The form for ``training.message_passing``.
+
+    ``requested`` is its value; ``takes_adjacency``: whether the model, as it is called, can
+    be given one; ``deterministic``: whether results must be the same to the bit. The answer
+    depends on these alone, so that a run that goes on goes on alike.
+
+    Raises ``ConfigError`` for ``csr`` where it cannot be deterministic: cuSPARSE adds products of
+    the algorithm that torch asks for in any order.
+    """
+    sums_in_order = device_type == "cpu" or not deterministic
+    if requested == "csr" and not sums_in_order:
+        raise ConfigError(
+            "sparse products on a GPU are not the same to the bit each time",
+            key="training.message_passing",
+            remedy="set it to auto, dense or edges, or training.deterministic to false",
+        )
+    choice = _choose(requested, model, takes_adjacency, density, device_type)
+    if choice.edge_format == "csr" and not sums_in_order:
+        return Choice("edges", f"{choice.reason}, and deterministic")
+    return choice
+
+
+def _choose(
+    requested: EdgeFormat | Literal["auto"],
+    model: nn.Module,
+    takes_adjacency: bool,
+    density: Density,
+    device_type: str,
+) -> Choice:
+    if requested == "edges":
+        return Choice("edges", "as configured")
+    if not takes_adjacency:
+        return Choice("edges", "the model is called with edge_index")
+    if not any(isinstance(module, SUPPORTED) for module in model.modules()):
+        names = ", ".join(kind.__name__ for kind in SUPPORTED)
+        return Choice("edges", f"no layer is one of {names}")
+    if requested != "auto":
+        return Choice(requested, "as configured")
+    reason = f"{density}, on {device_type}"
+    if density.edges < FEW_EDGES * density.graphs:
+        return Choice("edges", reason)
+    least = DENSE_ON_CPU if device_type == "cpu" else DENSE_ELSEWHERE
+    return Choice("dense" if density.share >= least else "csr", reason)

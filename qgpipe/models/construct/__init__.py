@@ -1,0 +1,1 @@
+"""From specs in a configuration to modules, and their arguments; model files."""

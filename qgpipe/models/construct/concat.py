@@ -1,0 +1,48 @@
+"""Joining several tensors, one row a graph: pooled vectors, or pooled vectors and features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from qgpipe.models.construct.build_module import construct
+from qgpipe.models.construct.function import Function
+
+# Where a torch function acts when its args and kwargs do not say so, as to keep one row a graph.
+_DEFAULT_DIM = {torch.cat: -1, torch.concat: -1, torch.concatenate: -1, torch.stack: 1}
+_REDUCTIONS = (torch.sum, torch.mean, torch.prod, torch.amax, torch.amin)
+
+
+class Reduction(Function):
+    """A torch reduction over a list of tensors of the same shape, stacked in a new first dim."""
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """``function(stacked)`` of one list of tensors."""
+        return super().forward(torch.stack(inputs[0]), **named)
+
+
+def build_join(
+    kind: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, name: str
+) -> nn.Module:
+    """The module that joins a list of tensors ``[B, F_i]`` to one tensor with ``B`` rows.
+
+    - ``None``, ``torch.cat``: the features side by side, ``[B, F_1 + F_2 + …]``;
+    - ``torch.stack``: ``[B, number of tensors, F]``;
+    - ``torch.sum``, ``mean``, ``prod``, ``amax``, ``amin``: element by element, ``[B, F]``;
+    - any other function or module gets the list as it is.
+
+    ``args`` and ``kwargs`` follow the list in the call of a function, so ``dim`` can be set;
+    for the reductions it counts in ``[number of tensors, B, F]``. ``name`` begins the keys,
+    as in ``construct``. Raises ``ConfigError``.
+    """
+    module = construct(torch.cat if kind is None else kind, args, kwargs, name=name)
+    if not isinstance(module, Function):
+        return module
+    reduces = any(module.function is f for f in _REDUCTIONS)
+    dim = 0 if reduces else next((d for f, d in _DEFAULT_DIM.items() if f is module.function), None)
+    if dim is not None and not module.args and "dim" not in module.kwargs:
+        module.kwargs["dim"] = dim
+    return Reduction(module.function, module.args, module.kwargs) if reduces else module

@@ -1,0 +1,57 @@
+"""A function as a module, so that it can stand wherever a layer can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
+from typing import Any
+
+from torch import nn
+
+from qgpipe.models.construct.bind_arguments import callable_parameters
+
+# What a function gets by position before its own arguments: x, and batch or edge_index.
+MOST_TENSORS = 2
+
+
+class Function(nn.Module):
+    """``function(*inputs, *args, **kwargs)``: its args follow the tensors of the call."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.function = function
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs or {})
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return getattr(self.function, "__name__", repr(self.function))
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """Call the function."""
+        return self.function(*inputs, *self.args, **self.kwargs, **named)
+
+    def forward_parameters(self) -> list[Parameter] | None:
+        """The function's parameters that its own args and kwargs leave open."""
+        parameters = callable_parameters(self.function)
+        if parameters is None:
+            return None
+        names = [p.name for p in parameters]
+        reached = min((names.index(name) for name in self.kwargs if name in names), default=None)
+        positional = [p for p in parameters[:reached] if p.kind is not Parameter.KEYWORD_ONLY]
+        if self.args:
+            return positional[: max(1, min(MOST_TENSORS, len(positional) - len(self.args)))]
+        # Past one that is set by keyword, no other can be given by position.
+        rest = [p for p in parameters[len(positional) :] if p.name not in self.kwargs]
+        return [*positional, *(p.replace(kind=Parameter.KEYWORD_ONLY) for p in rest)]
+
+    def extra_repr(self) -> str:
+        """The call as it is written."""
+        given = [*map(repr, self.args), *(f"{k}={v!r}" for k, v in self.kwargs.items())]
+        return f"{self.name}({', '.join(['...', *given])})"

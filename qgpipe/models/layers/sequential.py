@@ -1,0 +1,144 @@
+"""Layers in turn, each with named inputs and outputs."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from qgpipe.config.spec import as_spec
+from qgpipe.errors import ConfigError
+from qgpipe.message_passing.layers import call
+from qgpipe.models.construct.bind_arguments import forward_parameters, named_parameters
+from qgpipe.models.construct.build_module import build_module, construct, under
+from qgpipe.models.construct.configurable import Configurable
+from qgpipe.models.layers.signatures import (
+    Signature,
+    default_signature,
+    parse_names,
+    parse_signature,
+)
+from qgpipe.models.layers.skip_connection import SkipConnection
+
+log = logging.getLogger(__name__)
+
+
+class Sequential(Configurable):
+    """Layers called in turn on values with names, as in ``torch_geometric.nn.Sequential``.
+
+    ``layers`` are specs ``[type, args, kwargs, signature]``. A signature
+    ``"x, edge_index -> h"`` names what the layer takes and gives; without an arrow it gives
+    ``x``. Without a signature a layer takes the result before it, and ``edge_index`` and
+    ``batch`` if its ``forward`` names them next. ``forward_signature`` names the inputs;
+    ``batch`` may be left out of a call (one graph). ``with_skip`` adds
+    ``SkipConnection(*skip_args, **skip_kwargs)`` from the first input to the result.
+
+    PyG's own class is not used: it writes its ``forward`` to a module named by Python's
+    random state, so that two models built from the same seed get the same ``forward``.
+
+    Raises ``ConfigError`` for a layer that cannot be constructed, or whose signature names a
+    value that nothing before it gives.
+    """
+
+    definition = "sequential"
+
+    def __init__(
+        self,
+        layers: Sequence[Any],
+        forward_signature: str = "x, edge_index, batch",
+        with_skip: bool = False,
+        skip_args: Sequence[Any] | None = None,
+        skip_kwargs: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(locals())
+        with under("forward_signature"):
+            self.inputs = parse_names(forward_signature.partition("->")[0])
+        self.layers = nn.ModuleList()
+        self.signatures: list[Signature] = []
+        known = set(self.inputs)
+        for i, value in enumerate(layers):
+            with under(f"layers[{i}]"):
+                self._append(i, value, known)
+            known.update(self.signatures[-1].outputs)
+        self.skip: nn.Module | None = None
+        if with_skip:
+            if len(self.signatures[-1].outputs) > 1:
+                raise ConfigError("the last layer gives several values", key="with_skip")
+            self.skip = construct(
+                SkipConnection, skip_args, skip_kwargs, name="skip", type_key="skip_args"
+            )
+
+    def _append(self, i: int, value: Any, known: set[str]) -> None:
+        layer = build_module(value)
+        text = None if isinstance(value, nn.Module) else as_spec(value).signature
+        if text is None:
+            previous = self.signatures[-1].outputs if self.signatures else self.inputs[:1]
+            signature = default_signature(layer, previous, known)
+        else:
+            signature = parse_signature(text)
+        unknown = [name for name in signature.inputs if name not in known]
+        if unknown:
+            raise ConfigError(
+                f"its signature takes '{unknown[0]}', which nothing before it gives",
+                remedy=f"there are: {', '.join(sorted(known))}",
+            )
+        if "batch" in known:
+            _warn_of_mixed_graphs(i, layer, signature)
+        self.layers.append(layer)
+        self.signatures.append(signature)
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor | tuple[Any, ...]:
+        """The result of the last layer: one value, or a tuple where its signature names several.
+
+        The inputs are those of ``forward_signature``, by position or by name; usually ``x``
+        float ``[N, F]``, ``edge_index`` int64 ``[2, E]`` and ``batch`` int64 ``[N]``.
+        """
+        values = self._bind(inputs, named)
+        first = values[self.inputs[0]]
+        result: Any = None
+        for layer, signature in zip(self.layers, self.signatures, strict=True):
+            result = call(layer, *[values[name] for name in signature.inputs])
+            if len(signature.outputs) == 1:
+                values[signature.outputs[0]] = result
+            else:
+                values.update(zip(signature.outputs, result, strict=True))
+        return result if self.skip is None else self.skip(first, result)
+
+    def _bind(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        values: dict[str, Any] = {"batch": None, **dict(zip(self.inputs, inputs, strict=False))}
+        values.update(named)
+        missing = [name for name in self.inputs if name not in values]
+        if missing or len(inputs) > len(self.inputs) or not named.keys() <= set(self.inputs):
+            raise TypeError(
+                f"forward takes ({', '.join(self.inputs)}), got {len(inputs)} by "
+                f"position and ({', '.join(named)}) by name"
+            )
+        return values
+
+    def forward_parameters(self) -> list[inspect.Parameter]:
+        """The inputs as parameters; ``batch`` may be left out."""
+        required = [name for name in self.inputs if name != "batch"]
+        return named_parameters(required, [name for name in self.inputs if name == "batch"])
+
+    def child_keys(self) -> dict[str, tuple[str, str]]:
+        """Config keys of the layers and of the skip connection."""
+        keys = {
+            f"layers.{i}": (f"layers[{i}]", f"layers[{i}].kwargs") for i in range(len(self.layers))
+        }
+        return {**keys, "skip": ("skip_args", "skip_args")}
+
+
+def _warn_of_mixed_graphs(i: int, layer: nn.Module, signature: Signature) -> None:
+    """Say so if a layer that tells graphs apart by ``batch`` is not given it."""
+    names = [parameter.name for parameter in forward_parameters(layer) or []]
+    by_node = getattr(layer, "mode", None) == "node"  # PyG's LayerNorm
+    if "batch" in names and len(signature.inputs) <= names.index("batch") and not by_node:
+        log.warning(
+            "layers[%d]: %s gets no batch and so takes all graphs of a batch for one; "
+            "add 'batch' to its signature",
+            i,
+            type(layer).__name__,
+        )

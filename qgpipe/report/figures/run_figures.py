@@ -1,0 +1,109 @@
+"""The figures of a run: their names, captions and places in the report.
+
+Drawing code, and matplotlib with it, is imported when a figure is drawn: the Snakefile reads
+this module to declare its outputs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qgpipe.errors import ConfigError
+from qgpipe.system.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from qgpipe.report.tables.results import RunResults
+
+
+@dataclass(frozen=True)
+class FigureDescription:
+    """One figure: what draws it, and under what ``snakemake --report`` shows it.
+
+    ``drawn_by`` is the dotted name of a function ``RunResults -> matplotlib Figure``. The
+    caption is ``rules/captions/<name>.rst``.
+    """
+
+    title: str
+    category: str
+    drawn_by: str
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The figure's entries in the columns of the report's table."""
+        return {"figure": self.title}
+
+    @property
+    def function(self) -> Callable[[RunResults], Figure]:
+        """The function that draws the figure, imported now."""
+        module, _, name = self.drawn_by.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+
+FIGURES: dict[str, FigureDescription] = {
+    "loss": FigureDescription("Loss", "Training", "qgpipe.report.figures.curves.loss"),
+    "metrics": FigureDescription("Metrics", "Training", "qgpipe.report.figures.curves.metrics"),
+    "learning_rate": FigureDescription(
+        "Learning rate", "Training", "qgpipe.report.figures.curves.learning_rate"
+    ),
+    "prediction": FigureDescription(
+        "Predictions", "Test", "qgpipe.report.figures.prediction.prediction"
+    ),
+    "reliability": FigureDescription(
+        "Reliability", "Test", "qgpipe.report.figures.reliability.reliability"
+    ),
+    "scores_by_size": FigureDescription(
+        "Scores by size", "Test", "qgpipe.report.figures.reliability.scores_by_size"
+    ),
+    "targets": FigureDescription(
+        "Targets", "Data", "qgpipe.report.figures.dataset_figures.targets"
+    ),
+    "sizes": FigureDescription("Sizes", "Data", "qgpipe.report.figures.dataset_figures.sizes"),
+}
+
+
+def draw(name: str, results: RunResults) -> bytes:
+    """The figure ``name`` of a run as SVG; equal results give equal bytes.
+
+    Raises ``ConfigError`` for a name that is not in ``FIGURES``, and ``DataError`` for a
+    result file that is missing, damaged or lacks what the figure shows.
+    """
+    if name not in FIGURES:
+        raise ConfigError(f"no figure '{name}'", remedy=f"there are {', '.join(FIGURES)}")
+    from qgpipe.report.figures import style
+
+    with style.applied():
+        return style.to_svg(FIGURES[name].function(results), FIGURES[name].title)
+
+
+def plot(name: str, results: RunResults, output: str | Path) -> None:
+    """Draw the figure ``name`` of a run into the file ``output`` (SVG), atomically.
+
+    Raises what ``draw`` raises.
+    """
+    _write(Path(output), draw(name, results))
+
+
+def plot_run(run_folder: Path, dataset_json: Path, split_json: Path, output_folder: Path) -> None:
+    """Draw every figure of a run into ``output_folder``, as ``<name>.svg`` for each of ``FIGURES``.
+
+    ``run_folder`` holds ``history.csv``, ``summary.json``, ``test/metrics.json`` and
+    ``test/predictions.csv``. All figures are drawn before the first is written. Raises
+    ``DataError`` for a file that is missing, damaged or lacks what a figure shows.
+    """
+    from qgpipe.report.tables.results import RunResults
+
+    results = RunResults(run_folder, dataset_json, split_json)
+    drawn = {name: draw(name, results) for name in FIGURES}
+    for name, svg in drawn.items():
+        _write(Path(output_folder) / f"{name}.svg", svg)
+
+
+def _write(output: Path, svg: bytes) -> None:
+    with atomic_path(output) as temporary:
+        temporary.write_bytes(svg)

@@ -1,0 +1,136 @@
+"""The report of a run: one HTML file that opens anywhere, without a network and without scripts."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import qgpipe
+from qgpipe.report.figures import style
+from qgpipe.report.figures.prediction import MOST_CLASSES
+from qgpipe.report.figures.run_figures import FIGURES
+from qgpipe.report.page.inline import inline_svg
+from qgpipe.report.page.provenance_summary import origin
+from qgpipe.report.tables.results import RunResults
+from qgpipe.report.page.target_summary import judge
+from qgpipe.system.files import write_text
+from qgpipe.workflow_folder import workflow_folder
+
+_PACKAGE = files("qgpipe.report.page")
+_SKIPPED = 20  # bad samples that are listed
+_STORES = 50
+_NAMES = 200  # features that are listed
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A figure of the page."""
+
+    svg: Markup
+    caption: str
+
+
+def write_page(run_folder: Path, dataset_json: Path, split_json: Path, output: Path) -> None:
+    """Write the report of a run to the file ``output``, atomically.
+
+    ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
+    and ``test/predictions.csv``; the parts that ``dataset_json`` lists have the tested graphs.
+    Where they came from is told by the records beside them, if there are any. Raises ``DataError``
+    for a file that is missing, damaged or lacks what the report shows.
+    """
+    results = RunResults(run_folder, dataset_json, split_json)
+    write_text(output, render(results))
+
+
+def render(results: RunResults) -> str:
+    """The report of a run as HTML. Raises what ``write_page`` raises."""
+    environment = _environment()
+    run = str(results.test["run"])
+    found = origin(results.run_folder / "test" / "metrics.json")
+    return environment.get_template("page.html.jinja").render(
+        run=run,
+        version=qgpipe.__version__,
+        css=Markup((_PACKAGE / "page.css").read_text(encoding="utf-8")),
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
+        test=results.test,
+        summary=results.summary,
+        dataset=results.dataset,
+        split=results.split,
+        sets={name: len(results.split[name] or []) for name in style.SETS},
+        set_names=style.SET_NAMES,
+        class_name=results.class_name,
+        judgements=judge(results),
+        figures=_figures(results, run, environment),
+        origin=found,
+        config=results.config_text,
+        most=SimpleNamespace(classes=MOST_CLASSES, skipped=_SKIPPED, stores=_STORES, names=_NAMES),
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (_PACKAGE / name).read_text(encoding="utf-8")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=_number, share=_share, duration=_duration, date=_date, exact=_exact
+    )
+    return environment
+
+
+def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> dict[str, _Shown]:
+    """Every figure by name, with the caption of Snakemake's report; it need not tell all cases."""
+    captions = workflow_folder() / "rules" / "captions"
+    known: dict[str, Any] = {"snakemake": SimpleNamespace(wildcards=SimpleNamespace(run=run))}
+    if results.test["task"] in ("classification", "regression"):
+        known["task"] = results.test["task"]
+    shown = {}
+    with style.applied():
+        for name, figure in FIGURES.items():
+            caption = environment.from_string((captions / f"{name}.rst").read_text()).render(known)
+            svg = inline_svg(figure.function(results), name, f"{figure.title} of run {run}")
+            shown[name] = _Shown(svg, Markup(caption))
+    return shown
+
+
+def _number(value: Any) -> str:
+    """Four significant digits; counts with thousands marked; a dash for what is not there."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def _exact(value: Any) -> str:
+    """All digits, as in the result files."""
+    return json.dumps(value)
+
+
+def _share(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.1%}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 99.5:
+        return f"{seconds:.1f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _date(text: str) -> str:
+    """A date in ISO 8601 for a person, in UTC."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,139 @@
+"""What the page says of the answers to one target: confusion, scores, worst errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from qgpipe.report.figures.hasse import Diagram, diagram, to_svg
+from qgpipe.report.tables.graphs import graph_sizes, graphs
+from qgpipe.report.tables.predictions import Answers, ClassAnswers, answers
+from qgpipe.report.tables.results import RunResults
+from qgpipe.report.tables.scores import ClassScore, calibration, class_scores, size_scores
+
+_WORST = 12  # graphs that are shown, all targets together
+_WORST_OF_EACH = 3  # even if there are many targets
+
+
+@dataclass(frozen=True)
+class WorstError:
+    """A test graph of the worst answers: its id, both answers in words, and its picture.
+
+    ``picture`` is an ``svg`` element, or None, and then ``missing`` says why.
+    """
+
+    id: str
+    true: str
+    predicted: str
+    elements: int
+    links: int | None
+    picture: Markup | None
+    missing: str | None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The answers to one target.
+
+    ``left_out``: test graphs whose answers are not finite numbers. For classes, ``classes``: names
+    by code, ``confusion``: counts by true (row) and predicted class, ``class_scores``,
+    ``calibration_error`` and ``scale``: what the probabilities are made from; else None.
+    ``sizes``: rows of smallest and largest size, graphs, score and its interval.
+    """
+
+    name: str
+    graphs: int
+    left_out: int
+    score: str
+    classes: list[str] | None
+    confusion: NDArray[np.int64] | None
+    class_scores: list[ClassScore] | None
+    calibration_error: float | None
+    scale: str | None
+    sizes: list[tuple[Any, ...]]
+    worst: list[WorstError]
+
+
+def judge(results: RunResults) -> list[Judgement]:
+    """The judgement of the answers to each target.
+
+    Raises ``DataError`` if a tested graph is in no part file.
+    """
+    found = answers(results)
+    ids = results.predictions["id"].tolist()
+    sizes = graph_sizes(results, ids) if found else np.zeros(0, np.int64)
+    shown = max(_WORST_OF_EACH, _WORST // max(len(found), 1))
+    return [_judge(results, one, ids, sizes, shown, len(found) == 1) for one in found]
+
+
+def _judge(
+    results: RunResults,
+    one: Answers,
+    ids: list[str],
+    sizes: NDArray[np.int64],
+    shown: int,
+    alone: bool,
+) -> Judgement:
+    classes = confusion = scale = None
+    if isinstance(one, ClassAnswers):
+        number = one.probabilities.shape[1]
+        if alone:  # the names are those of the only target
+            number = max(number, len(results.dataset["class_names"] or []))
+        classes = [results.class_name(k) if alone else f"class {k}" for k in range(number)]
+        confusion = np.zeros((number, number), np.int64)
+        np.add.at(confusion, (one.target, one.predicted), 1)
+        scale = "outputs as they are" if one.are_probabilities else "softmax of the outputs"
+    by_size = size_scores(one, sizes[one.rows])
+    columns = (by_size.smallest, by_size.largest, by_size.count, by_size.score, by_size.low,
+               by_size.high)  # fmt: skip
+    return Judgement(
+        one.name,
+        len(one.rows),
+        len(ids) - len(one.rows),
+        "accuracy" if isinstance(one, ClassAnswers) else "mean absolute error",
+        classes,
+        confusion,
+        None if confusion is None else class_scores(confusion),
+        calibration(one).error if isinstance(one, ClassAnswers) else None,
+        scale,
+        list(zip(*(column.tolist() for column in columns), strict=True)),
+        _worst(results, one, classes, ids, shown),
+    )
+
+
+def _worst(
+    results: RunResults, one: Answers, classes: list[str] | None, ids: list[str], shown: int
+) -> list[WorstError]:
+    """Wrong answers, the worst first."""
+    order = np.argsort(-one.error, kind="stable")[:shown]
+    chosen = order[one.error[order] > 0]
+    names = [ids[row] for row in one.rows[chosen]]
+    return [
+        _shown(name, *_in_words(one, place, classes), diagram(graph), graph.num_nodes)
+        for name, place, graph in zip(names, chosen, graphs(results, names), strict=True)
+    ]
+
+
+def _in_words(one: Answers, place: int, classes: list[str] | None) -> tuple[str, str]:
+    if isinstance(one, ClassAnswers) and classes is not None:
+        true, predicted = int(one.target[place]), int(one.predicted[place])
+        shares = one.probabilities[place]
+        return (
+            f"{classes[true]} ({shares[true]:.1%})",
+            f"{classes[predicted]} ({shares[predicted]:.1%})",
+        )
+    values = (one.target[place], one.predicted[place])
+    return f"{values[0]:.4g}".replace("-", "−"), f"{values[1]:.4g}".replace("-", "−")
+
+
+def _shown(name: str, true: str, predicted: str, drawn: Diagram | str, elements: int) -> WorstError:
+    if isinstance(drawn, str):
+        return WorstError(name, true, predicted, elements, None, None, drawn)
+    links = drawn.links.shape[1]
+    kind = "Sprinkling" if drawn.sprinkled else "Hasse diagram"
+    picture = to_svg(drawn, f"{kind} of {name}: {elements} elements, {links} links")
+    return WorstError(name, true, predicted, elements, links, picture, None)

@@ -1,0 +1,115 @@
+"""Tables over several runs: the points of a sweep, the folds of a cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from qgpipe import paths
+from qgpipe.config.load import load_config
+from qgpipe.report.tables.result_files import read_metrics, read_summary
+from qgpipe.sweeps.run_names import value_name
+
+Places = Mapping[str, Mapping[str, Any]]
+
+MEAN, DEVIATION = "mean", "deviation"
+VALIDATION = "val_"  # what the columns of the history begin with
+
+
+def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | None]:
+    """A row for each run of ``places`` (see ``config.runs.Run.place``), in ``folder``.
+
+    Columns: ``run``, ``label``, ``fold``, then what was reached: ``best_epoch``, ``epochs``, the
+    score on the validation set under its name, ``test_loss_avg``, ``test_<metric>`` …
+
+    The second is the name of the score's column; None if runs watch different ones. Raises
+    ``DataError`` if a result file is missing or damaged.
+    """
+    summaries, rows = {}, []
+    for name in places:
+        config = {"training": {"path": str(folder)}}
+        summaries[name] = read_summary(paths.summary(config, name))
+        metrics = read_metrics(paths.metrics(config, name))
+        rows.append(
+            {
+                "run": name,
+                "label": places[name]["label"],
+                "fold": places[name]["fold"],
+                "best_epoch": summaries[name]["best_epoch"],
+                "epochs": summaries[name]["epochs"],
+                summaries[name]["metric"]: summaries[name]["best_score"],
+                "test_loss_avg": metrics["loss"]["loss_avg"],
+                **{f"test_{key}": value for key, value in metrics["metrics"].items()},
+            }
+        )
+    watched = {summary["metric"] for summary in summaries.values()}
+    table = pd.DataFrame(rows)
+    reached = table.columns[3:]
+    table[reached] = table[reached].apply(pd.to_numeric)
+    return table, watched.pop() if len(watched) == 1 else None
+
+
+def sweep_table(folder: Path, places: Places) -> pd.DataFrame:
+    """A row for each point of a sweep: its settings, what was reached, and its ``rank``.
+
+    With several folds what was reached is the mean over them, beside it ``<column>_deviation``.
+    Rank 1 is the best by the score on the validation set; the test set has no say. Raises
+    ``DataError`` if a result file is missing or damaged.
+    """
+    results, score = results_table(folder, places)
+    by_label = results.groupby("label", sort=False)
+    points = {place["label"]: {**place["point"], **place["along"]} for place in places.values()}
+    settings = pd.DataFrame([{k: _cell(v) for k, v in p.items()} for p in points.values()])
+    reached = results.columns[3:]
+    has_folds = by_label.size().max() > 1
+    of_points = by_label[list(reached)]
+    means = (of_points.mean() if has_folds else of_points.first()).reset_index(drop=True)
+    table = pd.concat([settings, means], axis=1)
+    if has_folds:
+        deviations = of_points.std().reset_index(drop=True)
+        table = pd.concat([table, deviations.add_suffix(f"_{DEVIATION}")], axis=1)
+    table.insert(0, "run", [_point_name(places[run]) for run in by_label["run"].first()])
+    if score is not None:
+        ascending = _lower_is_better(folder / next(iter(places)), score)
+        ranks = table[score].rank(method="first", ascending=ascending)
+        table.insert(1, "rank", ranks.astype("Int64"))
+    return table
+
+
+def cross_validation_table(folder: Path, places: Places) -> pd.DataFrame:
+    """A row for each fold, and one each for mean and standard deviation (of the sample) over them.
+
+    In a sweep that is so for each point, which ``run`` names. Raises ``DataError`` if a result
+    file is missing or damaged.
+    """
+    results, _ = results_table(folder, places)
+    tables = []
+    for _, folds in results.groupby("label", sort=False):
+        reached = folds.drop(columns=["run", "label", "fold"])
+        summary = pd.DataFrame({MEAN: reached.mean(), DEVIATION: reached.std()}).T
+        table = pd.concat([reached, summary])
+        table.insert(0, "fold", [*map(str, folds["fold"]), MEAN, DEVIATION])
+        table.insert(0, "run", _point_name(places[folds["run"].iloc[0]]))
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _cell(value: Any) -> Any:
+    """A setting in a table: numbers as they are, other things by a short name."""
+    return value if isinstance(value, int | float) else value_name(value)
+
+
+def _point_name(place: Mapping[str, Any]) -> str:
+    """The name of the runs of a point, without the fold."""
+    return "-".join(filter(None, [place["base"], place["label"]]))
+
+
+def _lower_is_better(run_folder: Path, score: str) -> bool:
+    """Whether a lower ``score`` is better: as early stopping says if it watches it, else yes."""
+    config = load_config(run_folder / "config.yaml")
+    tasks: dict[str, Any] = (config.get("early_stopping") or {}).get("tasks") or {}
+    modes = [task["mode"] for task in tasks.values() if f"{VALIDATION}{task['metric']}" == score]
+    return "max" not in modes

@@ -1,0 +1,155 @@
+"""What the model answered on the test set, target by target, in numbers that can be judged."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from qgpipe.probabilities import are_probabilities, probabilities
+from qgpipe.report.tables.results import RunResults
+
+
+@dataclass(frozen=True)
+class ClassAnswers:
+    """Answers to one target that is a class.
+
+    ``name``: of the target. ``rows``: the rows of ``predictions.csv`` with finite outputs, int64
+    [M], which the arrays follow. ``target``, ``predicted``: int64 [M]. ``probabilities``: float64
+    [M, C]. ``are_probabilities``: the outputs were that already; else these are their softmax,
+    or the logistic function of a single logit.
+    """
+
+    name: str
+    rows: NDArray[np.int64]
+    target: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    are_probabilities: bool
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """Probability of the predicted class, float64 [M]."""
+        return _of_class(self.probabilities, self.predicted)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the predicted class is the true one, bool [M]."""
+        return self.predicted == self.target
+
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """One minus the probability of the true class, float64 [M]; 0 where it was predicted."""
+        return np.where(self.correct, 0.0, 1 - _of_class(self.probabilities, self.target))
+
+
+@dataclass(frozen=True)
+class ValueAnswers:
+    """Answers to one real target: ``name``, ``rows`` as above, ``target``, ``predicted`` [M]."""
+
+    name: str
+    rows: NDArray[np.int64]
+    target: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+
+    @property
+    def residual(self) -> NDArray[np.float64]:
+        """Prediction minus target, float64 [M]."""
+        return self.predicted - self.target
+
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """The size of the residual, float64 [M]."""
+        return np.abs(self.residual)
+
+
+Answers = ClassAnswers | ValueAnswers
+
+
+def answers(results: RunResults) -> list[Answers]:
+    """The answers to each target that an output of the model belongs to; none for other tasks."""
+    task = results.test["task"]
+    if task == "classification":
+        return _class_answers(results)
+    return _value_answers(results) if task == "regression" else []
+
+
+def paired_columns(targets: list[str], columns: list[str]) -> list[tuple[str, str]]:
+    """Each target with the output that predicts it: output j of one head, or head j of several.
+
+    A single target is that of all heads: the first that there is predicts it.
+    """
+    heads = [name for name in columns if re.fullmatch(r"task\d+_output_0", name)]
+    if len(targets) == 1 and heads:
+        return [(targets[0], heads[0])]
+    return [
+        (target, output)
+        for place, target in enumerate(targets)
+        for output in (f"output_{place}", f"task{place}_output_0")
+        if output in columns
+    ]
+
+
+def _value_answers(results: RunResults) -> list[Answers]:
+    table = results.predictions
+    found: list[Answers] = []
+    for target, output in paired_columns(results.target_columns, list(table.columns)):
+        known = _numbers(table, [target, output])
+        rows = np.flatnonzero(np.isfinite(known).all(axis=1))
+        name = _target_name(results, target)
+        found.append(ValueAnswers(name, rows, known[rows, 0], known[rows, 1]))
+    return found
+
+
+def _class_answers(results: RunResults) -> list[Answers]:
+    table = results.predictions
+    found: list[Answers] = []
+    for predicted in map(str, table):
+        match = re.fullmatch(r"(?:task(\d+)_)?predicted(?:_(\d+))?", predicted)
+        if match is None:
+            continue
+        head, column = match[1], match[2]
+        own = f"target_{column or head}"
+        target = own if own in table else "target"
+        outputs = _outputs(list(table.columns), head, column)
+        if target not in table or not outputs:
+            continue
+        known = _numbers(table, [target, predicted, *outputs])
+        rows = np.flatnonzero(np.isfinite(known).all(axis=1))
+        labels = known[rows, :2].astype(np.int64)
+        given = are_probabilities(known[rows, 2:])
+        shares = probabilities(known[rows, 2:], given)
+        if len(rows) and (labels.min() < 0 or labels.max() >= shares.shape[1]):
+            continue
+        name = _target_name(results, target) + (f", head {head}" if head else "")
+        found.append(ClassAnswers(name, rows, labels[:, 0], labels[:, 1], shares, given))
+    return found
+
+
+def _outputs(columns: list[str], head: str | None, column: str | None) -> list[str]:
+    """The output columns of a head, or of one of its logits if it answers several questions."""
+    prefix = f"task{head}_output_" if head else "output_"
+    if column is not None:
+        return [name for name in columns if name == f"{prefix}{column}"]
+    return [name for name in columns if re.fullmatch(rf"{prefix}\d+", name)]
+
+
+def _target_name(results: RunResults, column: str) -> str:
+    """What the data calls the target in ``column``."""
+    named = results.dataset["target"]
+    names = [named] if isinstance(named, str) else named or []
+    columns = results.target_columns
+    return names[columns.index(column)] if len(names) == len(columns) else column
+
+
+def _numbers(table: pd.DataFrame, columns: list[str]) -> NDArray[np.float64]:
+    return table[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+
+
+def _of_class(
+    probabilities: NDArray[np.float64], classes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    return np.take_along_axis(probabilities, classes[:, None], axis=1)[:, 0]

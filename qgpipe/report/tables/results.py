@@ -1,0 +1,137 @@
+"""The result files of a run, read when a figure asks for them."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from qgpipe.errors import DataError
+from qgpipe.report.tables.result_files import (
+    DATASET,
+    SPLIT,
+    Kind,
+    read_metrics,
+    read_summary,
+    read_table,
+    require_epochs,
+    rerun,
+)
+from qgpipe.system.json_shapes import read_shaped
+
+_HISTORY = ("epoch", "train_loss_avg", "train_loss_min", "train_loss_max", "lr")
+_PREDICTED = re.compile(r"(task\d+_)?(target|output|predicted)(_\d+)?")
+_VALIDATION = ("val_loss_avg", "val_loss_min", "val_loss_max")
+
+
+class RunResults:
+    """What training and testing left in ``run_folder``, and the data they saw.
+
+    Every property raises ``DataError``, which names the file, if the file is missing, damaged
+    or lacks a column or key that the figures need.
+    """
+
+    def __init__(self, run_folder: str | Path, dataset_json: str | Path, split_json: str | Path):
+        self.run_folder = Path(run_folder)
+        self.dataset_json = Path(dataset_json)
+        self.split_json = Path(split_json)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """A row an epoch: ``epoch``, training losses, ``lr`` and any ``val_`` columns, as numbers.
+
+        What a validator of the user's gave as text is NaN. Where there are validation losses there
+        are their mean, lowest and highest.
+        """
+        path = self.run_folder / "history.csv"
+        table = read_table(path, "train_run", _HISTORY, _kind_in_history)
+        if (some := [name for name in _VALIDATION if name in table]) and len(some) < 3:
+            missing = next(name for name in _VALIDATION if name not in table)
+            raise DataError(f"{path} has no column '{missing}'", remedy=rerun("train_run"))
+        require_epochs(table, path, self.summary["epochs"])
+        return table.apply(pd.to_numeric, errors="coerce")
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """``summary.json``."""
+        return read_summary(self.run_folder / "summary.json")
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights are the run's model; None if the run chose none."""
+        return self.summary["best_epoch"]
+
+    @cached_property
+    def config_text(self) -> str:
+        """``config.yaml``, the resolved configuration of the run."""
+        path = self.run_folder / "config.yaml"
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise DataError(f"no such file: {path}", remedy=rerun("train_run")) from None
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be read: {error.strerror}", remedy=rerun("train_run")
+            ) from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is damaged: {error}", remedy=rerun("train_run")) from None
+
+    @cached_property
+    def test(self) -> dict[str, Any]:
+        """``test/metrics.json``."""
+        return read_metrics(self.run_folder / "test" / "metrics.json")
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """A row a test graph: ``id`` (text), targets and outputs."""
+        path = self.run_folder / "test" / "predictions.csv"
+        table = read_table(path, "test_run", ("id",), _kind_in_predictions)
+        _require_ids(table["id"], path)
+        if len(table) != self.test["num_graphs"]:
+            raise DataError(
+                f"{path} has {len(table)} graphs, metrics.json says {self.test['num_graphs']}",
+                remedy=rerun("test_run"),
+            )
+        return table
+
+    @property
+    def target_columns(self) -> list[str]:
+        """The columns of ``predictions`` that hold targets: ``target``, or ``target_0`` and on."""
+        return [name for name in map(str, self.predictions) if re.fullmatch(r"target(_\d+)?", name)]
+
+    @cached_property
+    def dataset(self) -> dict[str, Any]:
+        """``dataset.json``."""
+        return read_shaped(self.dataset_json, DATASET, rerun("gather_dataset"))
+
+    def class_name(self, code: int) -> str:
+        """What the data calls the class ``code``, else ``class <code>``."""
+        return dict(enumerate(self.dataset["class_names"] or [])).get(code, f"class {code}")
+
+    @cached_property
+    def split(self) -> dict[str, Any]:
+        """``split.json``."""
+        return read_shaped(self.split_json, SPLIT, rerun("split_samples"))
+
+
+def _kind_in_history(column: str) -> Kind:
+    return "known" if column in _HISTORY else "uniform"
+
+
+def _kind_in_predictions(column: str) -> Kind:
+    return "number" if _PREDICTED.fullmatch(column) else "text"
+
+
+def _require_ids(ids: pd.Series, path: Path) -> None:
+    """Raise ``DataError`` unless every graph has an id of its own, ``store/index``."""
+    bad = ~ids.astype(str).str.fullmatch(r".+/[0-9]{1,18}") | ids.duplicated()
+    if bad.any():
+        place = int(bad.to_numpy().argmax())
+        why = "there twice" if ids.duplicated().iloc[place] else "no id of a graph"
+        raise DataError(
+            f"{path}, line {place + 2}: {str(ids.iloc[place])[:40]!r} is {why}",
+            remedy=rerun("test_run"),
+        )

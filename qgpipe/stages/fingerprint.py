@@ -1,0 +1,72 @@
+"""Fingerprints of configurations: which training state belongs to which trajectory."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from qgpipe.config.dump import to_plain
+from qgpipe.config.resolve import data_source
+from qgpipe.errors import ConfigError
+from qgpipe.stages.session_code import live_code
+from qgpipe.stages.settings import stage_section
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """All that shapes the weights after each epoch, as three digests."""
+
+    config: str
+    data: str
+    split: str
+
+    @property
+    def name(self) -> str:
+        """Sixteen hex digits of the three, which name the folder of its checkpoints."""
+        return _digest(asdict(self))[:16]
+
+    def differences(self, other: Mapping[str, str]) -> list[str]:
+        """Which of ``config``, ``data`` and ``split`` are not as in ``other``."""
+        return [part for part, digest in asdict(self).items() if other.get(part) != digest]
+
+
+def trajectory(
+    config: Mapping[str, Any], data: str, split: str, folders: Iterable[Path] = ()
+) -> Trajectory:
+    """The trajectory of a resolved ``config`` on ``data`` and ``split``, the checksums of both.
+
+    The configuration counts with model, criterion, optimizer, schedule, seed, batch size,
+    evaluation, and the user's code that these name, found in ``folders``. The number of
+    epochs, the device, workers and logging do not count: a longer run continues.
+    """
+    section = stage_section(_nameable(config), "train", folders)
+    section["training"] = {k: v for k, v in section["training"].items() if k != "num_epochs"}
+    elsewhere = ("data", "testing", "predict", "training")
+    shaping = [value for key, value in config.items() if key not in elsewhere]
+    shaping.append({k: v for k, v in config["training"].items() if k != "loggers"})
+    transforms = [data_source(config, role)["transform"] for role in ("train", "validation")]
+    digest = _digest({"section": section, "live": live_code([shaping, transforms])})
+    return Trajectory(digest, data, split)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _nameable(value: Any) -> Any:
+    """``value`` with local functions under their qualified names, for runs started in Python."""
+    if isinstance(value, Mapping):
+        return {k: _nameable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_nameable(v) for v in value]
+    if isinstance(value, functools.partial):
+        return _nameable([value.func, value.args, value.keywords])
+    try:
+        return to_plain(value)
+    except ConfigError:
+        return getattr(value, "__qualname__", None) or type(value).__qualname__

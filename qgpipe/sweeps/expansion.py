@@ -1,0 +1,230 @@
+"""The runs that a configuration stands for: one, or one for each point of its sweeps and folds.
+
+Each run is exactly what a configuration with its values alone would be. Runs share what these
+values do not shape: raw stores, parts and split each have a folder of their own only where
+the settings that shape them differ, named for the swept keys that make the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qgpipe.config.dump import to_plain
+from qgpipe.config.key_path import Path, format_key
+from qgpipe.config.resolve import data_sources, resolve_config
+from qgpipe.config.sweep_values import MOST_RUNS
+from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
+from qgpipe.errors import ConfigError
+from qgpipe.stages.settings import FORMATS, stage_section
+from qgpipe.sweeps.run_names import point_name, short_keys
+from qgpipe.sweeps.tuned import check_tuning
+
+FOLD: Path = ("data", "fold")
+_LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
+COMPARING = ("sweep", "folds")  # the stages that make tables over several runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its resolved ``config``, whose ``name`` is the run's, and where it stands.
+
+    ``base``: the name that the user has given. ``point``: the values of the swept keys, by dotted
+    key; ``along``: of those that go along; ``fold``: which one of the folds is tested on.
+    ``label``: the name of the point without its fold.
+    """
+
+    config: dict[str, Any]
+    base: str
+    point: dict[str, Any]
+    along: dict[str, Any]
+    fold: int | None
+    label: str
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where the run stands among the others."""
+        names = ("base", "point", "along", "fold", "label")
+        return {name: getattr(self, name) for name in names}
+
+
+def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
+    """The runs of a configuration as ``load_config`` returns it; one if nothing is swept.
+
+    Raises ``ConfigError`` with ``file`` and the key: as ``resolve_config`` does for each run, for
+    a sweep that cannot be followed, for two runs of one name, and for a study that cannot be made.
+    """
+    try:
+        swept = dimensions(raw)
+        swept += _folds(raw, swept)
+        _refuse_many(swept)
+        places = list(points(swept))
+        values = [_values(swept, place) for place in places]
+        configs = [resolve_config(_with_values(raw, some)) for some in values]
+        _refuse_tuning(raw, swept)
+        if not swept:
+            config = configs[0]
+            if "tune" in config:
+                check_tuning(raw, config, _shared)
+            return [Run(config, config["name"], {}, {}, config["data"]["fold"], "")]
+        return _named(configs, swept, places, values)
+    except ConfigError as error:
+        error.file = error.file or file
+        raise
+
+
+def comparison_section(runs: Iterable[Run], stage: str) -> dict[str, Any]:
+    """What shapes the tables over ``runs``, which ``stage`` makes: where each of them stands."""
+    places = {run.config["name"]: to_plain(run.place) for run in runs}
+    return {"format": FORMATS[stage], "runs": places}
+
+
+def _folds(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> list[Dimension]:
+    """The folds as one more dimension, if they are asked for and none is chosen."""
+    data = raw.get("data")
+    if not isinstance(data, Mapping) or any(dimension.path == FOLD for dimension in swept):
+        return []
+    folds = data.get("folds")
+    if not isinstance(folds, int) or isinstance(folds, bool) or data.get("fold") is not None:
+        return []
+    return [Dimension(FOLD, list(range(1, folds + 1)))] if 1 < folds <= MOST_RUNS else []
+
+
+def _refuse_many(swept: Sequence[Dimension]) -> None:
+    counts = [len(dimension.values) for dimension in swept]
+    if (runs := math.prod(counts)) > MOST_RUNS:
+        keys = ", ".join(format_key(dimension.path) for dimension in swept)
+        raise ConfigError(
+            f"{' x '.join(map(str, counts))} values are {runs:,} runs; {MOST_RUNS:,} are the most",
+            key=keys,
+            remedy="take fewer values, or search with 'tune'",
+        )
+
+
+def _refuse_tuning(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> None:
+    if swept and raw.get("tune") is not None:
+        raise ConfigError(
+            f"a study tunes one run, and {format_key(swept[0].path)} makes several",
+            key="tune",
+            remedy="leave out one of the two",
+        )
+
+
+def _values(swept: Sequence[Dimension], place: tuple[int, ...]) -> dict[Path, Any]:
+    values: dict[Path, Any] = {}
+    for dimension, k in zip(swept, place, strict=True):
+        values |= dimension.at(k)
+    return values
+
+
+def _with_values(raw: Mapping[str, Any], values: Mapping[Path, Any]) -> dict[str, Any]:
+    """``raw`` at a point; of the swept keys only the fold may be one that it does not have."""
+    if FOLD in values:
+        raw = {**raw, "data": {**raw["data"], "fold": values[FOLD]}}
+    return substitute(raw, values)
+
+
+def _named(
+    configs: list[dict[str, Any]],
+    swept: Sequence[Dimension],
+    places: Sequence[tuple[int, ...]],
+    values: Sequence[Mapping[Path, Any]],
+) -> list[Run]:
+    keys, base = short_keys([dimension.path for dimension in swept]), configs[0]["name"]
+
+    def names(chosen: Sequence[int]) -> list[str]:
+        """A name for each run, of its values of the ``chosen`` dimensions."""
+        return [
+            point_name([keys[d] for d in chosen], [swept[d].values[place[d]] for d in chosen])
+            for place in places
+        ]
+
+    every = range(len(swept))
+    full, labels = names(every), names([d for d in every if swept[d].path != FOLD])
+    _refuse_equal(full, swept, places)
+    variants = {
+        kind: names(_that_shape(section, configs, places)) for kind, section in _SHARED.items()
+    }
+    runs = []
+    for i, config in enumerate(configs):
+        variant = {kind: of_runs[i] or None for kind, of_runs in variants.items()}
+        config["name"] = f"{base}-{full[i]}"
+        if len(config["name"]) > _LONGEST_NAME:
+            raise ConfigError(
+                f"the name '{config['name']}' of a run is too long for its files",
+                key="name",
+                remedy=f"make it {len(config['name']) - _LONGEST_NAME} characters shorter",
+            )
+        config["data"]["variant"] = variant if any(variant.values()) else None
+        point = {d.path: d.values[k] for d, k in zip(swept, places[i], strict=True)}
+        along = {format_key(path): v for path, v in values[i].items() if path not in point}
+        named = {format_key(path): v for path, v in point.items() if path != FOLD}
+        runs.append(Run(config, base, named, along, config["data"]["fold"], labels[i]))
+    return runs
+
+
+def _refuse_equal(
+    names: Sequence[str], swept: Sequence[Dimension], places: Sequence[tuple[int, ...]]
+) -> None:
+    seen: dict[str, tuple[int, ...]] = {}
+    for name, place in zip(names, places, strict=True):
+        other = seen.setdefault(name, place)
+        if other is not place:
+            which = next(d for d in range(len(swept)) if other[d] != place[d])
+            raise ConfigError(
+                f"two runs get the name '{name}'",
+                key=format_key(swept[which].path),
+                remedy="give each value once; objects are named by the last part of their names",
+            )
+
+
+def _that_shape(
+    section: Callable[[Mapping[str, Any]], Any],
+    configs: Sequence[Mapping[str, Any]],
+    places: Sequence[tuple[int, ...]],
+) -> list[int]:
+    """The dimensions on which ``section`` of the configurations depends."""
+    content = [json.dumps(section(config), sort_keys=True) for config in configs]
+    chosen = []
+    for d in range(len(places[0])):
+        found: dict[tuple[int, ...], str] = {}
+        alike = (
+            found.setdefault((*place[:d], *place[d + 1 :]), text) == text
+            for place, text in zip(places, content, strict=True)
+        )
+        if not all(alike):
+            chosen.append(d)
+    return chosen
+
+
+def _raw_stores(config: Mapping[str, Any]) -> Any:
+    return stage_section(config, "generate")
+
+
+def _parts(config: Mapping[str, Any]) -> Any:
+    """What shapes the parts and the list of them."""
+    sources = [
+        [role, source["files"], source["chunksize"], _reading(config, source)]
+        for role, source in data_sources(config)
+    ]
+    stores = (config.get("generate") or {}).get("stores")
+    return _raw_stores(config), stores, sources
+
+
+def _reading(config: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
+    return stage_section(config, "preprocess", source=source)
+
+
+def _split(config: Mapping[str, Any]) -> Any:
+    return stage_section(config, "split")
+
+
+_SHARED = {"raw": _raw_stores, "parts": _parts, "split": _split}
+
+
+def _shared(config: Mapping[str, Any]) -> Any:
+    """What shapes raw stores, parts and split."""
+    return [section(config) for section in _SHARED.values()]

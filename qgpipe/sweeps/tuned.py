@@ -1,0 +1,260 @@
+"""What a study tunes: keys of the configuration, and the values that they may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qgpipe.config.better import LOSSES, OWN, better, is_mean_loss
+from qgpipe.config.key_path import Path, format_key, parse_key, replace_at
+from qgpipe.config.resolve import resolve_config
+from qgpipe.errors import ConfigError
+from qgpipe.stages.settings import stage_section
+from qgpipe.sweeps.run_names import value_name
+
+Config = Mapping[str, Any]
+
+_GOLDEN = 0.618  # a share of a range at which no range of whole numbers has one
+_SCALARS = (str, bool, int, float, type(None))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A key with the values that it may take: from ``low`` to ``high``, or ``choices``.
+
+    ``paths``: of the key and of those that take the same value. ``along``: keys with a value for
+    each choice. ``step``: None between numbers that are not whole and have none.
+    """
+
+    key: str
+    paths: tuple[Path, ...]
+    low: float | None
+    high: float | None
+    log: bool
+    step: float | None
+    choices: tuple[Any, ...]
+    along: Mapping[Path, Sequence[Any]]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its numbers are integers."""
+        return all(isinstance(n, int) for n in (self.low, self.high, self.step or 0))
+
+    @property
+    def labels(self) -> list[Any]:
+        """The choices; lists and mappings by a short name, as they stand in tables."""
+        return [c if isinstance(c, _SCALARS) else value_name(c) for c in self.choices]
+
+    @property
+    def examples(self) -> list[Any]:
+        """Every choice's label, or the ends of the range and a number between them."""
+        if self.choices:
+            return self.labels
+        assert self.low is not None and self.high is not None
+        between = (
+            [] if self.is_whole or self.step else [self.low + _GOLDEN * (self.high - self.low)]
+        )
+        return [self.low, self.high, *between]
+
+    def settings(self, value: Any) -> dict[Path, Any]:
+        """What each key is set to when the parameter has ``value``, a number or a label."""
+        if not self.choices:
+            return dict.fromkeys(self.paths, value)
+        place = self.labels.index(value)
+        along = {path: values[place] for path, values in self.along.items()}
+        return dict.fromkeys(self.paths, self.choices[place]) | along
+
+    def __str__(self) -> str:
+        if self.choices:
+            text = ", ".join(value_name(choice) for choice in self.choices)
+        else:
+            text = f"{self.low:g} to {self.high:g}"
+            text += f" in steps of {self.step:g}" if self.step else ""
+            text += ", by order of magnitude" if self.log else ""
+        others = [format_key(path) for path in (*self.paths[1:], *self.along)]
+        return f"{self.key}: {text}" + (f" (with {', '.join(others)})" if others else "")
+
+
+def parameters_of(config: Config) -> list[Parameter]:
+    """The parameters in ``tune`` of a resolved configuration.
+
+    Raises ``ConfigError`` for a range without numbers in it, and a key that is given twice.
+    """
+    given = config["tune"]["parameters"]
+    parameters = [_parameter(text, values) for text, values in given.items()]
+    seen: dict[Path, str] = {}
+    for parameter in parameters:
+        for path in (*parameter.paths, *parameter.along):
+            for other, owner in seen.items():
+                shorter = min(len(path), len(other))
+                if path[:shorter] == other[:shorter]:
+                    raise ConfigError(
+                        f"'{format_key(path)}' is given a value by '{owner}' too",
+                        key=_key(parameter.key),
+                        remedy="name each key once",
+                    )
+            seen[path] = parameter.key
+    return parameters
+
+
+def with_values(raw: Config, parameters: Sequence[Parameter], values: Mapping[str, Any]) -> Any:
+    """``raw``, a configuration as it was read, with the ``values`` of some parameters by key.
+
+    ``tune`` is left out; tags and references stay. Raises ``ConfigError`` if there is no such key.
+    """
+    config = {key: value for key, value in raw.items() if key != "tune"}
+    for parameter in parameters:
+        if parameter.key not in values:
+            continue
+        for path, value in parameter.settings(values[parameter.key]).items():
+            try:
+                config = replace_at(config, path, value)
+            except KeyError:
+                raise ConfigError(
+                    f"there is no place '{format_key(path)}'",
+                    key=_key(parameter.key),
+                    remedy="write a whole path, model.encoder_kwargs.layers[0][1][1] for instance",
+                ) from None
+    return config
+
+
+def trial_config(
+    raw: Config, parameters: Sequence[Parameter], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The resolved configuration of a trial. Raises ``ConfigError`` if a value does not fit."""
+    return resolve_config(with_values(raw, parameters, values))
+
+
+def objective(config: Config) -> tuple[str, str]:
+    """The column of the validation results to improve, and ``min`` or ``max``.
+
+    Raises ``ConfigError`` if there is no such column, or nothing says what is better.
+    """
+    tune, tasks = config["tune"], _stopping_tasks(config)
+    if "validation" not in config:
+        raise ConfigError(
+            "there is no validation to judge trials by",
+            key="tune",
+            remedy="give a 'validation' section",
+        )
+    validator = config["validation"]["validator"]
+    given = {task["name"]: task for task in validator.get("evaluator_tasks", ())}
+    replacing = [name for name in LOSSES if name in given and not is_mean_loss(given[name])]
+    loss = f"{OWN}{LOSSES[0]}" if LOSSES[0] in replacing else LOSSES[0]
+    metric = tune["metric"] or next(iter(tasks), loss)
+    losses = [*LOSSES, *(f"{OWN}{name}" for name in replacing)]
+    columns = [*losses, *given]
+    if "type" not in validator and metric not in columns:
+        raise ConfigError(
+            f"the validation results have no column '{metric}'",
+            key="tune.metric",
+            remedy=f"the columns are {', '.join(dict.fromkeys(columns))}",
+        )
+    known = better(given[metric]["monitor"]) if metric in given else None
+    if metric in losses and metric not in replacing:
+        known = "min"
+    mode = tune["mode"] or tasks.get(metric) or known
+    if known not in (mode, None):
+        raise ConfigError(
+            f"{'more' if known == 'max' else 'less'} of '{metric}' is better, not '{mode}'",
+            key="tune.mode" if tune["mode"] else "early_stopping.tasks",
+            remedy=f"write {known}",
+        )
+    if mode is None:
+        raise ConfigError(
+            f"nothing says whether a lower or a higher '{metric}' is better",
+            key="tune.mode",
+            remedy="write min or max",
+        )
+    return metric, mode
+
+
+def check_tuning(raw: Config, config: Config, shared: Callable[[Config], Any]) -> None:
+    """Raise ``ConfigError`` if the study of ``raw``, resolved to ``config``, cannot be made.
+
+    Every parameter is tried at some of its values: they have to fit their keys, to shape the
+    training, and to leave ``shared`` of a configuration, the data and its split, as it is.
+    """
+    objective(config)
+    parameters = parameters_of(config)
+    base = shared(trial_config(raw, [], {}))
+    for parameter in parameters:
+        found = []
+        for value in parameter.examples:
+            changed = with_values(raw, [parameter], {parameter.key: value})
+            try:
+                found.append(resolve_config(changed))
+            except ConfigError as error:
+                error.problem += f" (a value of tune.parameters.{parameter.key})"
+                raise
+        if any(shared(one) != base for one in found):
+            raise ConfigError(
+                "it shapes the data or its split, which all trials share",
+                key=_key(parameter.key),
+                remedy="tune settings of model and training; !sweep makes runs on other data",
+            )
+        trained = [stage_section(one, "train") for one in found]
+        if all(section == trained[0] for section in trained):
+            raise ConfigError(
+                "it has no effect on the trained model",
+                key=_key(parameter.key),
+                remedy="tune settings of model and training",
+            )
+
+
+def _stopping_tasks(config: Config) -> dict[str, str]:
+    """The columns that early stopping watches, with their modes."""
+    tasks: Mapping[str, Any] = (config.get("early_stopping") or {}).get("tasks") or {}
+    modes: dict[str, str] = {}
+    for task in tasks.values():
+        modes.setdefault(task["metric"], task["mode"])
+    return modes
+
+
+def _parameter(text: str, given: Mapping[str, Any]) -> Parameter:
+    path = parse_key(text)
+    key = format_key(path)
+    also = tuple(parse_key(other) for other in given["also"])
+    along = {parse_key(other): values for other, values in given["along"].items()}
+    low, high, log, step = (given[name] for name in ("low", "high", "log", "step"))
+    choices = tuple(given["choices"] or ())
+    parameter = Parameter(key, (path, *also), low, high, log, step, choices, along)
+    for problem, remedy in _problems(parameter):
+        raise ConfigError(problem, key=_key(key), remedy=remedy)
+    return parameter
+
+
+def _problems(parameter: Parameter) -> Iterator[tuple[str, str]]:
+    """What is wrong with the values of a parameter, and what to do."""
+    low, high, choices = parameter.low, parameter.high, parameter.choices
+    if bool(choices) == (low is not None or high is not None):
+        yield "it needs either low and high, or choices", "write {low: 1e-4, high: 1e-2}"
+    elif choices:
+        labels = [repr(label) for label in parameter.labels]
+        if len(set(labels)) < len(labels):
+            yield "a choice is given twice", "give each once"
+        if parameter.log or parameter.step is not None:
+            yield "choices have no order, so no log and no step", "leave these out"
+        for path, values in parameter.along.items():
+            if len(values) != len(choices):
+                yield (
+                    f"{format_key(path)} has {len(values)} values for {len(choices)} choices",
+                    "give one for each",
+                )
+    elif low is None or high is None:
+        yield f"'{'low' if low is None else 'high'}' is missing", "give both ends of the range"
+    elif low >= high:
+        yield f"there is nothing between {low:g} and {high:g}", "low is below high"
+    elif parameter.log and low <= 0:
+        yield f"low is {low:g}, which has no order of magnitude", "low is above 0 with log: true"
+    elif parameter.log and parameter.step is not None:
+        yield "log and step do not go together", "leave one of them out"
+    elif parameter.step is not None and parameter.step > high - low:
+        yield f"no step of {parameter.step:g} fits in", "make it smaller"
+    elif parameter.along:
+        yield "along is for choices", "use also for keys that take the same number"
+
+
+def _key(key: str) -> str:
+    return f"tune.parameters.{key}"

@@ -1,0 +1,1 @@
+"""What records tell: the trace of an artifact, differences of runs, an RO-Crate."""

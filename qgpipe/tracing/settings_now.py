@@ -1,0 +1,123 @@
+"""Whether a configuration file still says what it said when a record was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.config.load import load_config
+from qgpipe.data.preprocessing.data_plan import DataPlan, plan_data
+from qgpipe.errors import QgpipeError
+from qgpipe.prediction.plan import plan_predictions, prediction_section
+from qgpipe.prediction.run_folder import code_folders
+from qgpipe.provenance.differences import Difference, differences
+from qgpipe.provenance.record import Record, as_recorded
+from qgpipe.stages.settings import stage_section
+from qgpipe.sweeps.expansion import COMPARING, comparison_section, expand_runs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the configuration file of a record says now.
+
+    ``problem``: why that cannot be told. ``changes``: what is another than was recorded, the
+    fingerprints of the user's code and the contents of raw stores included.
+    """
+
+    file: Path | None
+    problem: str | None = None
+    changes: tuple[Difference, ...] = ()
+
+
+class SettingsNow:
+    """Compares records with their configuration files, each of which is read once.
+
+    Stores are looked for from the working directory, as the pipeline does.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[Path, _ConfigFile] = {}
+
+    def of(self, record: Record) -> Settings:
+        """What the configuration file of ``record`` says now, compared with ``record``."""
+        file = record.config_file
+        if file is None:
+            return Settings(None, "written in Python")
+        try:
+            if file not in self._files:
+                self._files[file] = _ConfigFile(file)
+            section = self._files[file].section(record)
+        except QgpipeError as error:
+            return Settings(file, str(error))
+        if section is None:
+            return Settings(file, "it is no longer asked for")
+        now = as_recorded(section)
+        return Settings(file, None, tuple(differences(record.content["section"], now)))
+
+
+class _ConfigFile:
+    """A configuration file, resolved: its runs."""
+
+    def __init__(self, file: Path):
+        raw = load_config(file)
+        self.file = file
+        self.folders = code_folders(raw, file)
+        self.runs = {run.config["name"]: run for run in expand_runs(raw, str(file))}
+
+    def section(self, record: Record) -> dict[str, Any] | None:
+        """What shapes the outputs of ``record`` now; None for what is no longer planned."""
+        if record.stage in COMPARING:
+            return comparison_section(self.runs.values(), record.stage)
+        output = next(iter(record.outputs))
+        runs = {name: run.config for name, run in self.runs.items()}
+        named = (name for name, config in runs.items() if _makes(config, record.stage, output))
+        # The user may have given the run of the file another name since.
+        run = next(iter(runs)) if len(runs) == 1 else next(named, None)
+        if run is None:
+            return None
+        if record.stage == "preprocess":
+            return self._data[run].sections.get(output.stem)
+        if record.stage == "gather":
+            return self._data[run].section()
+        if record.stage == "predict":
+            return self._prediction(runs[run], record, output.stem)
+        return stage_section(runs[run], record.stage, self.folders)
+
+    def _prediction(
+        self, config: dict[str, Any], record: Record, store: str
+    ) -> dict[str, Any] | None:
+        """What shapes the table of ``store`` now; None if it is not asked for."""
+        model = next(path for path, checksum in record.inputs.items() if not _is_store(checksum))
+        if model.parent.resolve() == self.file.resolve().parent:  # asked for on a command line
+            files = [str(path) for path, checksum in record.inputs.items() if _is_store(checksum)]
+            config = {**config, "predict": {**record.content["section"]["predict"], "files": files}}
+        planned = plan_predictions(config, self.folders)
+        if store not in planned:
+            return None
+        return prediction_section(config, planned[store], self.folders)
+
+    @cached_property
+    def _data(self) -> dict[str, DataPlan]:
+        configs = {name: run.config for name, run in self.runs.items()}
+        return plan_data(configs, self.folders)
+
+
+def _is_store(checksum: str) -> bool:
+    return checksum.startswith("store:")
+
+
+def _makes(config: Mapping[str, Any], stage: str, output: Path) -> bool:
+    """Whether ``output`` of ``stage`` belongs to the run of ``config``."""
+    made = {
+        "generate": paths.raw_store(config, output.stem),
+        "preprocess": paths.part(config, output.stem),
+        "gather": paths.dataset(config),
+        "split": paths.split(config),
+    }
+    if stage in made:
+        return made[stage].resolve() == output.resolve()
+    return paths.run_folder(config).resolve() in output.resolve().parents

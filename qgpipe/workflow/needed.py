@@ -1,0 +1,152 @@
+"""What other configurations need of folders that they share with this one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.config.load import load_config
+from qgpipe.config.resolve import data_sources
+from qgpipe.data.preprocessing.plan import plan_parts, unique_name
+from qgpipe.errors import DataError, QgpipeError
+from qgpipe.prediction.plan import plan_predictions
+from qgpipe.provenance.record import Record, read_record
+from qgpipe.sweeps.expansion import expand_runs
+
+Config = Mapping[str, Any]
+
+PART = re.compile(r"(?P<store>.+)-\d{9}")  # <store>-<first sample>
+_RECORD = ".provenance.json"
+
+
+def recorded_artifacts(folder: Path) -> Iterator[tuple[Path, Record]]:
+    """Artifacts in ``folder`` with their records, each found by the record's name beside it.
+
+    What a record says of paths counts for nothing: it may be anything.
+    """
+    for file in sorted(folder.glob(f"*{_RECORD}")):
+        record = read_record(file) if file.is_file() else None
+        artifact = file.with_name(file.name.removesuffix(_RECORD))
+        if record is not None and artifact.name in record.content["outputs"]:
+            yield artifact, record
+
+
+def data_artifacts(config: Config) -> Iterator[tuple[Path, Record]]:
+    """Likewise all in the data folder of ``config``, that of points of sweeps included."""
+    top = paths.data_folder(config)
+    below = _folders(top)
+    for folder in (top, *below, *(deeper for one in below for deeper in _folders(one))):
+        yield from recorded_artifacts(folder)
+
+
+def needed_by_others(configs: Sequence[Config], file: Path | None = None) -> set[Path]:
+    """What configurations other than ``configs``, which are in ``file``, need; resolved paths.
+
+    The others are those of other runs below the same ``training.path``, and those that a record in
+    the folders of ``configs`` names, if they still exist. Of a configuration that no longer says
+    what it did, all is needed that was made by it.
+
+    Raises ``DataError`` if that of another run cannot be read.
+    """
+    own_runs = {paths.run_folder(config).resolve() for config in configs}
+    needed: set[Path] = set()
+    for parent in {Path(config["training"]["path"]) for config in configs}:
+        for folder in _folders(parent):
+            other = folder / "config.yaml"
+            if folder.resolve() in own_runs or not other.is_file():
+                continue
+            try:
+                needed |= _needed_by(other)
+            except QgpipeError as error:
+                raise DataError(
+                    f"{other} cannot be read, so there is no telling what it needs: {error}",
+                    remedy="mend it, or delete the run",
+                ) from None
+    for other, made in _made_by(configs).items():
+        if other.parent in own_runs or (file is not None and other == file.resolve()):
+            continue
+        try:
+            asked = _needed_by(other)
+        except QgpipeError:
+            asked = set()
+        needed |= asked if asked & made else made
+    return needed
+
+
+def raw_stores(config: Config) -> Iterator[Path]:
+    """The raw stores that ``config`` names, to train on or to predict."""
+    for _, source in data_sources(config):
+        yield from map(Path, source["files"])
+    yield from map(Path, (config.get("predict") or {}).get("files", []))
+
+
+def used_data(config: Config) -> Iterator[Path]:
+    """What ``config`` uses of its data folder, with records, logs and benchmarks."""
+    yield paths.dataset(config)
+    yield paths.split(config)
+    for name in (config.get("generate") or {}).get("stores", []):
+        yield paths.raw_store(config, name)
+    for name in _parts(config):
+        part = paths.part(config, name)
+        yield from (part, paths.provenance(part))
+        yield paths.data_log(config, "preprocess", name)
+        yield paths.data_benchmark(config, "preprocess", name)
+
+
+def _parts(config: Config) -> set[str]:
+    """The names of the parts; of a store that is missing, all that are there."""
+    try:
+        return {part.name for part in plan_parts(config)}
+    except QgpipeError:
+        taken: set[str] = set()
+        for name in (config.get("generate") or {}).get("stores", []):
+            unique_name(name, taken)
+        for _, source in data_sources(config):
+            for store in source["files"]:
+                unique_name(Path(store).name, taken)
+    there = (file.stem for file in paths.part(config, "_").parent.glob("*.safetensors"))
+    return {name for name in there if (m := PART.fullmatch(name)) and m["store"] in taken}
+
+
+def _needed_by(file: Path) -> set[Path]:
+    found: set[Path] = set()
+    for run in expand_runs(load_config(file), str(file)):
+        found |= {path.resolve() for path in (*used_data(run.config), *raw_stores(run.config))}
+        found |= {paths.predicted(run.config, None, s).resolve() for s in _predicted(run.config)}
+    return found
+
+
+def _predicted(config: Config) -> set[str]:
+    """The names of the stores to predict; of one that is missing, those of all tables."""
+    try:
+        return set(plan_predictions(config))
+    except QgpipeError:
+        return {table.stem for table in paths.predicted(config, None, "_").parent.glob("*.*")}
+
+
+def _made_by(configs: Sequence[Config]) -> dict[Path, set[Path]]:
+    """What the folders of ``configs`` hold by the configuration file that it was made by."""
+    found: dict[Path, set[Path]] = {}
+    folders = {paths.data_folder(config): config for config in configs}
+    records = [pair for config in folders.values() for pair in data_artifacts(config)]
+    for config in configs:
+        records += recorded_artifacts(paths.run_folder(config) / "predict")
+    for artifact, record in records:
+        if record.config_file is not None and record.config_file.is_file():
+            made = found.setdefault(record.config_file.resolve(), set())
+            made |= {path.resolve() for path in (artifact, *_beside(artifact))}
+    return found
+
+
+def _beside(part: Path) -> Iterator[Path]:
+    """Where log and benchmark of a part are, in the folder of its data."""
+    config = {"data": {"output": part.parent.parent}}
+    yield paths.data_log(config, "preprocess", part.stem)
+    yield paths.data_benchmark(config, "preprocess", part.stem)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.glob("*") if path.is_dir() and not path.is_symlink())

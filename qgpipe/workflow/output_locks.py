@@ -1,0 +1,67 @@
+"""Keeps two runs of the workflow out of the same output folders.
+
+The data folder and each run folder have a lock of their own, taken when jobs are about to
+start: alone where jobs write, shared where they only read. So different runs may train on
+the same data at the same time, and a dry run locks nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from qgpipe import paths
+from qgpipe.errors import QgpipeError
+from qgpipe.system.lock import FolderLock
+
+
+def lock_outputs(config: Mapping[str, Any], dag: Any) -> None:
+    """Lock the folders that the jobs of ``dag`` (Snakemake's) write to or read from.
+
+    The data folder is locked for writing only until its last file is written: another run
+    may then read it while this one trains. Raises ``WorkflowError``, naming the process, if
+    another run holds one of the folders, or why they cannot be written to.
+    """
+    writers, runs = _jobs_by_folder(dag)
+    data = FolderLock(paths.data_lock(config))
+    try:
+        if writers:
+            data.write()
+        elif runs:
+            data.read()
+        locks = [FolderLock(paths.run_lock(config, run)) for run in sorted(runs)]
+        for lock in locks:
+            lock.write()
+    except QgpipeError as error:
+        raise WorkflowError(str(error)) from None
+    except OSError as error:
+        raise WorkflowError(
+            f"{error.filename}: {error.strerror}; see data.output and training.path"
+        ) from None
+    for lock in (data, *locks):
+        atexit.register(lock.release)
+    if writers and runs:
+        threading.Thread(target=_share, args=(data, dag, writers), daemon=True).start()
+
+
+def _jobs_by_folder(dag: Any) -> tuple[list[Any], set[str]]:
+    """The jobs that write to the data folder, and the names of the runs that jobs work on."""
+    jobs = [job for job in dag.needrun_jobs() if job.output]
+    runs = {run for job in jobs if (run := _run(job)) is not None}
+    return [job for job in jobs if _run(job) is None], runs
+
+
+def _run(job: Any) -> str | None:
+    """The run that a job works on, or the sweep whose runs it compares."""
+    return getattr(job.wildcards, "run", None) or getattr(job.wildcards, "sweep", None)
+
+
+def _share(lock: FolderLock, dag: Any, writers: Iterable[Any]) -> None:
+    while not all(dag.finished(job) for job in writers):
+        time.sleep(1)
+    lock.share()

@@ -1,0 +1,267 @@
+"""``qgpipe check``: everything that can go wrong before a run, and what the run will do."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qgpipe import paths
+from qgpipe.causets.generators.classes import resolve_classes
+from qgpipe.causets.writers.generate import generate_store
+from qgpipe.config.dump import to_plain
+from qgpipe.config.objects import import_object, is_tagged
+from qgpipe.config.resolve import data_source, data_sources
+from qgpipe.data.loading.dataset import PackedDataset
+from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
+from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
+from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
+from qgpipe.data.raw.stores import open_store
+from qgpipe.data.splits.split_file import check_groups
+from qgpipe.errors import ConfigError, QgpipeError, TrainingError
+from qgpipe.models.build import call_model
+from qgpipe.models.summary import summarise
+from qgpipe.prediction.features import check_metadata
+from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
+from qgpipe.stages.module_code import find_code
+from qgpipe.stages.session_code import live_folders
+from qgpipe.stages.settings import stage_section
+from qgpipe.sweeps.expansion import Run
+from qgpipe.training.checks import check_fit
+from qgpipe.training.criterion import batch_loss, require_gradient
+from qgpipe.training.evaluator import replaced_text
+from qgpipe.training.loaders import transform_of
+from qgpipe.training.trainer import Trainer
+from qgpipe.tuning.check import check_study
+
+SAMPLE = 16
+
+
+def check_runs(runs: Sequence[Run], raw: Mapping[str, Any] | None = None) -> str:
+    """A summary of the first of some runs, and a list of all, each of which is checked.
+
+    With ``raw``, the configuration as it was read, trials of its study are checked too. Runs that
+    differ only in the split are not told apart. Raises the ``QgpipeError`` that a run would end
+    with, and says which run that is if they are several.
+    """
+    texts: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        samples = _Samples(Path(folder))
+        for run in runs:
+            which = _identity(run.config)
+            try:
+                texts[which] = texts.get(which) or _check(run.config, samples)
+            except QgpipeError as error:
+                if len(runs) > 1:
+                    error.problem += f" (in run {run.config['name']})"
+                raise
+        study = []
+        if raw is not None and "tune" in runs[0].config:
+            study = check_study(raw, runs[0].config, lambda config: _check(config, samples))
+    names = [run.config["name"] for run in runs]
+    lines = [f"runs      {len(runs)}: {names[0]}", *(f"          {name}" for name in names[1:])]
+    return "\n".join([next(iter(texts.values())), *study, *(lines if len(runs) > 1 else [])])
+
+
+def check(config: Mapping[str, Any]) -> str:
+    """A summary of the run of a resolved configuration, as text.
+
+    Imports every object that it names, plans the parts, reads a few samples, builds model,
+    loss, optimizer and evaluators, and passes the samples through. Nothing is left on disk.
+    Raises the ``QgpipeError`` that the run would end with.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        return _check(config, _Samples(Path(folder)))
+
+
+class _Samples:
+    """A few samples of the data of each run, which are read once, below ``folder``."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._known: dict[Path, PackedDataset] = {}
+
+    def of(self, config: Mapping[str, Any], part: PartPlan) -> PackedDataset:
+        """Samples of the first ``part`` of the data of ``config``."""
+        data = paths.dataset(config)
+        if data not in self._known:
+            folder = self.folder / f"data{len(self._known)}"
+            self._known[data] = _read_sample(config, part, folder)
+        return self._known[data]
+
+
+def _check(config: Mapping[str, Any], samples: _Samples) -> str:
+    for key, name in _objects(config, ""):
+        import_object(name, key)
+    if config.get("generate"):
+        resolve_classes(config["generate"]["classes"])
+    parts = plan_parts(config)
+    check_sets(config, parts)
+    trainer = Trainer(config, samples.folder)
+    dataset = samples.of(config, parts[0])
+    check_groups(config, dataset.description["attributes"])
+    dataset.transform = transform_of(config, parts[0].role)
+    lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
+    lines += _model_lines(trainer, dataset, _known_classes(config, parts))
+    lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
+    return "\n".join(lines)
+
+
+def _identity(config: Mapping[str, Any]) -> str:
+    """What is checked of a run, as text: not what says only how samples are split."""
+    shaped_by = [stage_section(config, stage) for stage in ("generate", "train", "test")]
+    reading = [
+        [source["files"], stage_section(config, "preprocess", source=source)]
+        for _, source in data_sources(config)
+    ]
+    return json.dumps(to_plain([shaped_by, reading]), sort_keys=True)
+
+
+def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Every tagged name in the configuration, with its key."""
+    if is_tagged(value):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _objects(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from _objects(inner, f"{key}[{i}]")
+
+
+def _read_sample(config: Mapping[str, Any], part: PartPlan, folder: Path) -> PackedDataset:
+    store, stop = part.path, min(part.stop, part.start + SAMPLE)
+    if part.generated:
+        store = folder / "sample.zarr"
+        generate_store({**config["generate"], "num_samples": SAMPLE}, part.store, store)
+        stop = SAMPLE
+    output = folder / "sample.safetensors"
+    kept = preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
+    if kept["num_graphs"] == 0 and not part.generated:  # the filter may keep later ones
+        stop = part.stop
+        preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
+    description = {**part.describe_store(), "path": str(store)}
+    write_dataset([output], [description], folder / "dataset.json")
+    return PackedDataset(folder / "dataset.json")
+
+
+def _data_lines(
+    config: Mapping[str, Any], parts: list[PartPlan], dataset: PackedDataset
+) -> Iterator[str]:
+    stores = {part.store: part for part in parts}
+    for role, source in data_sources(config):
+        chosen = [part for part in stores.values() if part.role == role]
+        samples = sum(part.num_samples for part in chosen)
+        name = "data" if role == "all" else f"{role} data"
+        made = ", generated" if any(part.generated for part in chosen) else ""
+        yield (
+            f"{name:<10}{samples:,} samples{made}; stores: "
+            f"{', '.join(part.store for part in chosen)}; parts: "
+            f"{sum(part.role == role for part in parts)} of up to {source['chunksize']}"
+        )
+    sizes = dataset.description["sizes"]
+    yield f"sample    {len(dataset)} graphs with {sizes['min']} to {sizes['max']} elements"
+    for name, names in (("x", dataset.node_features), ("graph_features", dataset.graph_features)):
+        if name in dataset.description["attributes"]:
+            width = (dataset.description["attributes"][name]["shape"] or [1])[-1]
+            listed = f": {', '.join(names)}" if names else ""
+            yield f"          {name}: {width} features{listed}"
+    if _runs_backwards(dataset):
+        yield "          relations run from higher to lower elements: if an adjacency is kept as"
+        yield "          [source, target] instead of [target, source], transpose it"
+    classes = dataset.class_names
+    yield (
+        f"          y: {dataset.description['target'] or 'as the reader gives it'}"
+        f"{', classes ' + ', '.join(classes) if classes else ''}"
+    )
+
+
+def _runs_backwards(dataset: PackedDataset) -> bool:
+    """Whether all edges go from an element with a higher number to one with a lower.
+
+    Elements are usually numbered along time.
+    """
+    source, target = dataset.batch(np.arange(len(dataset))).edge_index
+    return len(source) > 0 and bool((source > target).all())
+
+
+def _prediction_lines(config: Mapping[str, Any], dataset: PackedDataset) -> Iterator[str]:
+    """The stores that the model is to be applied to, which must have the features of the data."""
+    label = "predict"
+    for name, store in plan_predictions(config, live_folders()).items():
+        if not store.generated:
+            reader = reader_for(config, open_store(store.path, KEY), dataset.target_name)
+            check_metadata(data_source(config, "test"), reader, store.path, dataset.description)
+        yield f"{label:<10}{name}: {store.num_samples:,} samples"
+        label = ""
+
+
+def _known_classes(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Iterable[int]:
+    """Those of all samples, if the graphs certainly have the targets that the stores hold."""
+    changes = ("pre_filter", "pre_transform", "transform")
+    if any(config["data"][key] is not None for key in changes):
+        return ()
+    if config["data"]["on_bad_sample"] == "skip":
+        return ()
+    return class_counts(config, parts) or ()
+
+
+def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int]) -> Iterator[str]:
+    loader = GraphLoader(dataset, batch_size=SAMPLE)
+    check_fit(trainer.model, loader, trainer.apply_model, trainer.device, classes)
+    trainer.rehearse()
+    batch = next(iter(loader)).to(trainer.device)
+    loss = batch_loss(
+        trainer.criterion, call_model(trainer.model, batch, trainer.apply_model), batch
+    )
+    require_gradient(loss)
+    if not loss.isfinite():
+        raise TrainingError(
+            f"the loss of the first {batch.num_graphs} samples is {loss.item()}",
+            remedy="look at their features, and at the criterion",
+        )
+    rows = summarise(trainer.model)
+    total = sum(row.parameters for row in rows)
+    yield f"model     {type(trainer.model).__name__}, {total:,} parameters"
+    names = max(len(row.name) for row in rows)
+    types = max(len(row.type) for row in rows)
+    for row in rows:
+        yield f"          {row.name:<{names}}  {row.type:<{types}}  {row.parameters:>9,}"
+
+
+def _run_lines(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
+    training = config["training"]
+    arguments = ", ".join(f"{k}={v}" for k, v in (training["optimizer_kwargs"] or {}).items())
+    yield (
+        f"training  {training['num_epochs']} epochs at most, batches of "
+        f"{training['batch_size']}, {type(trainer.optimizer).__name__}({arguments}) "
+        f"on {trainer.device}"
+    )
+    for evaluator in (trainer.validator, trainer.tester):
+        for monitor in getattr(evaluator, "replacing", ()):
+            yield f"          {monitor.key}: {replaced_text(monitor)}"
+
+
+def _code_lines(config: Mapping[str, Any]) -> Iterator[str]:
+    """Files of the user's whose changes make stages run again, and those whose do not."""
+    try:
+        named = to_plain({k: v for k, v in config.items() if k not in ("name", "python_path")})
+    except ConfigError:  # written in Python, with objects that have no name to follow
+        return
+    code = find_code(named, live_folders())
+    label = "code"
+    for module, files in code.modules.items():
+        yield f"{label:<10}{module}: {', '.join(file.name for file in files) or 'not followed'}"
+        label = ""
+    for file, why in code.not_followed.items():
+        yield f"          {file} is {why}: changes in it are not noticed, use --forcerun"
+
+
+def _output_lines(config: Mapping[str, Any]) -> Iterator[str]:
+    yield f"outputs   {paths.dataset(config)}"
+    yield f"          {paths.run_folder(config)}/"

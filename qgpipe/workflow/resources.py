@@ -1,0 +1,122 @@
+"""What the jobs of the workflow ask a scheduler for, from the size of their data.
+
+Estimates from metadata, on the safe side: what a part decodes to, not what it takes packed.
+Stages that have to finish within one attempt ask for more in each further one. Training goes
+on where it was stopped, so it asks for the same again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qgpipe.data.preprocessing.plan import PartPlan
+from qgpipe.prediction.plan import PredictedStore
+from qgpipe.system.gpus import has_gpu
+
+MB = 1e6
+LARGEST_REQUEST = 64_000  # MB for training; more graphs than fit are read from disk as needed
+DECODED_PER_SECOND = 1e6  # bytes; the slowest readers measured reach seven times as much
+TESTED_PER_SECOND = 1_000 / 60  # graphs; a tenth of what a small model reaches on two cores
+
+
+class _ShellPath(str):
+    """A path for ``shell_exec``, which Snakemake 9.20 to 9.27 writes into scripts unquoted."""
+
+    def __format__(self, _: str) -> str:
+        return repr(str(self))
+
+    def __reduce__(self) -> tuple:
+        """Pickle as plain text: scripts need not import this module."""
+        return str, (str(self),)
+
+
+SCRIPT_SHELL = _ShellPath(Path(__file__).with_name("script_shell.sh"))
+
+
+def decoded_bytes(parts: Iterable[PartPlan]) -> int:
+    """Bytes of the raw arrays of the samples in ``parts``, decoded."""
+    return sum((part.stop - part.start) * part.sample_bytes for part in parts)
+
+
+def generate_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
+    """Time to make the samples of ``parts``: half an hour, and a minute for each 10 MB."""
+    return attempt * (30 + math.ceil(decoded_bytes(parts) / (10 * MB)))
+
+
+def preprocess_megabytes(part: PartPlan, attempt: int = 1) -> int:
+    """Memory to preprocess ``part``: 2 GB, and what its samples decode to.
+
+    The built-in reader needs a tenth of that; a reader that gives PyG's graphs, most of it.
+    """
+    return attempt * (2_000 + math.ceil(decoded_bytes([part]) / MB))
+
+
+def preprocess_minutes(part: PartPlan, attempt: int = 1) -> int:
+    """Time to preprocess ``part``: ten minutes, and what a slow reader needs."""
+    return attempt * (10 + math.ceil(decoded_bytes([part]) / DECODED_PER_SECOND / 60))
+
+
+def listing_megabytes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
+    """Memory to list ``parts`` or split their samples: 1 GB, 0.5 kB a sample, 0.1 MB a part."""
+    parts = list(parts)
+    samples = sum(part.stop - part.start for part in parts)
+    return attempt * (1_000 + math.ceil(0.0005 * samples + 0.1 * len(parts)))
+
+
+def listing_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
+    """Time to list ``parts`` or split their samples: ten minutes, and one for 500 parts."""
+    return attempt * (10 + math.ceil(len(list(parts)) / 500))
+
+
+def training_megabytes(parts: Iterable[PartPlan]) -> int:
+    """Memory to train or test on ``parts``: 6 GB, and a quarter of what they decode to."""
+    return min(6_000 + math.ceil(decoded_bytes(parts) / 4 / MB), LARGEST_REQUEST)
+
+
+def prediction_megabytes(store: PredictedStore, chunksize: int, attempt: int = 1) -> int:
+    """Memory to apply a model to ``store``: 4 GB, and what ``chunksize`` samples decode to."""
+    samples = min(chunksize, store.num_samples)
+    return attempt * (4_000 + math.ceil(samples * store.sample_bytes / MB))
+
+
+def prediction_minutes(store: PredictedStore, attempt: int = 1) -> int:
+    """Time to apply a model to ``store``: half an hour, and what slow reader and model need."""
+    read = store.num_samples * store.sample_bytes / DECODED_PER_SECOND
+    return attempt * (30 + math.ceil((read + store.num_samples / TESTED_PER_SECOND) / 60))
+
+
+def gpus(config: Mapping[str, Any], is_local: bool) -> int:
+    """One for a job that computes with a model, unless that is on the CPU.
+
+    ``is_local``: the job runs on this machine, so that ``auto`` means the CPU if there is no GPU.
+    Jobs that ask for none run side by side.
+    """
+    device = config["training"]["device"]
+    on_cpu = device == "cpu" or (device == "auto" and is_local and not has_gpu())
+    return 0 if on_cpu else 1
+
+
+def training_gpus(config: Mapping[str, Any], is_local: bool) -> int:
+    """As ``gpus``, for each process that trains."""
+    return gpus(config, is_local) * config.get("parallel", {"world_size": 1})["world_size"]
+
+
+def training_tasks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Nodes, and a task of Slurm for each process, where training is on several nodes.
+
+    ``mpi`` is how Snakemake's executor knows that the job starts its tasks by itself.
+    """
+    section = config.get("parallel", {"nodes": 1})
+    if section["nodes"] == 1:
+        return {}
+    request = {"nodes": section["nodes"], "tasks": section["world_size"], "mpi": "srun"}
+    return request | ({"tasks_per_gpu": 1} if gpus(config, is_local=False) else {})
+
+
+def evaluation_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
+    """Time to test on all samples of ``parts``: an hour, and what a slow model needs."""
+    samples = sum(part.stop - part.start for part in parts)
+    return attempt * (60 + math.ceil(samples / TESTED_PER_SECOND / 60))

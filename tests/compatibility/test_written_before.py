@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from qgpipe.causets.writers.generate import generate_store
 
 from qgpipe import PackedDataset, Trainer
+from qgpipe.causets.writers.generate import generate_store
 from qgpipe.cli import main
 from qgpipe.config import load_config, resolve_config
 from qgpipe.config.objects import import_object

@@ -63,8 +63,8 @@ class CausalSetClass:
 def resolve_classes(classes: Sequence[Any], key: str = "generate.classes") -> list[CausalSetClass]:
     """The classes in ``generate.classes`` with their functions imported; their code is the index.
 
-    An entry is a generator (see :func:`~qgpipe.causets.generators.registry.import_generator`), or a mapping
-    with ``type``, ``name`` and ``kwargs``. A class is called by its name, or else by its
+    An entry is a generator (see ``registry.import_generator``), or a mapping with ``type``,
+    ``name`` and ``kwargs``. A class is called by its name, or else by its
     generator. Raises ``ConfigError`` with the key of the entry whose generator is unknown or
     cannot take the arguments, or whose name is taken.
     """

@@ -45,7 +45,7 @@ def polynomial(
     """Sprinkle n points into a curved 2-d spacetime with a random polynomial conformal factor.
 
     ``order`` and ``decay`` (or ranges to draw them from) shape the factor, see
-    :func:`~qgpipe.causets.generators.curvature.random_conformal_factor`. The density of points is f² on
+    ``curvature.random_conformal_factor``. The density of points is f² on
     [-1, 1]²; the causal order is the flat one, as null rays do not see a conformal factor.
     """
     coefficients = random_conformal_factor(rng, order, decay)

@@ -55,8 +55,8 @@ def to_batch(packed: Packed, positions: np.ndarray, edge_format: EdgeFormat = "e
 
     ``positions``: int64 [B], stored as ``sample_position``.
     Has ``edge_index`` int64 [2, E], ``batch`` int64 [V], ``ptr`` int64 [B+1], the attributes,
-    and what ``to_data_list`` needs. Of another ``edge_format`` than ``edges`` it has ``edge_batch``,
-    and makes ``edge_index`` only if it is asked for it.
+    and what ``to_data_list`` needs. Of another ``edge_format`` than ``edges`` it has
+    ``edge_batch``, and makes ``edge_index`` only if it is asked for it.
     """
     packed = packed if edge_format == "edges" else in_edge_format(packed, edge_format)
     edges, sizes = packed.edges, packed.sizes

@@ -20,7 +20,7 @@ class DeviceGraphs:
     """Graphs from which batches are gathered on ``device``.
 
     The host works out only where the graphs of a batch lie, and sends that as a few numbers.
-    ``packed`` has its edges in the form of ``qgpipe.data.graphs.edge_formats`` for batches of ``edge_format``.
+    ``packed`` has its edges as ``graphs.edge_formats`` makes them for batches of ``edge_format``.
     """
 
     def __init__(self, packed: Packed, edge_format: EdgeFormat, device: torch.device):

@@ -37,8 +37,8 @@ class GraphLoader:
     ``seed``: the order of an epoch is a pure function of it and of the number of the epoch.
     ``bucket_by_size``: let a batch have graphs of like size; still shuffled, over the epoch.
 
-    ``edge_format`` is how the edges reach the model: as ``edge_index``, or as the layers of ``csr`` or
-    ``dense`` message passing work on them. Whoever knows the model sets it.
+    ``edge_format`` is how the edges reach the model: as ``edge_index``, or as the layers of
+    ``csr`` or ``dense`` message passing work on them. Whoever knows the model sets it.
     """
 
     def __init__(

@@ -20,8 +20,8 @@ from qgpipe.report.figures.prediction import MOST_CLASSES
 from qgpipe.report.figures.run_figures import FIGURES
 from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import origin
-from qgpipe.report.tables.results import RunResults
 from qgpipe.report.page.target_summary import judge
+from qgpipe.report.tables.results import RunResults
 from qgpipe.system.files import write_text
 from qgpipe.workflow_folder import workflow_folder
 

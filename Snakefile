@@ -3,8 +3,9 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
-from qgpipe import paths, resources
+from qgpipe import paths
 from qgpipe.report.figures.run_figures import FIGURES
+from qgpipe.workflow import resources
 from qgpipe.workflow.plan import plan_workflow
 from qgpipe.workflow.device import require_device
 from qgpipe.workflow.output_locks import lock_outputs

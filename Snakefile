@@ -5,6 +5,7 @@ min_version("9.20")
 
 from qgpipe import paths
 from qgpipe.report.figures.run_figures import FIGURES
+from qgpipe.stages.registry import TARGETS
 from qgpipe.workflow import resources
 from qgpipe.workflow.plan import plan_workflow
 from qgpipe.workflow.device import require_device
@@ -36,27 +37,15 @@ wildcard_constraints:
     worker="[0-9]+",
 
 
-include: "rules/generate.smk"
-include: "rules/preprocess.smk"
-include: "rules/split.smk"
-include: "rules/train.smk"
-include: "rules/test.smk"
-include: "rules/predict.smk"
-include: "rules/report.smk"
-include: "rules/sweep.smk"
-include: "rules/tune.smk"
+for target in TARGETS:
+
+    include: f"rules/{target}.smk"
 
 
 rule all:
     """The whole pipeline, from raw causal sets to metrics and figures."""
     default_target: True
     input:
-        rules.preprocess.input,
-        rules.split.input,
-        rules.train.input,
-        rules.test.input,
-        rules.predict.input,
-        rules.report.input,
-        rules.sweep.input,
-        rules.tune.input,
+        # Generated stores may be deleted once parts are made of them.
+        [getattr(rules, target).input for target in TARGETS if target != "generate"],
     localrule: True

@@ -13,6 +13,8 @@ from typing import Any
 
 Config = Mapping[str, Any]
 
+STORE_ATTRIBUTES = ".zattrs"
+
 
 def data_folder(config: Config) -> Path:
     """Folder of the preprocessed data."""
@@ -40,7 +42,7 @@ def raw_store(config: Config, store: str) -> Path:
 
 def store_attributes(store: Path) -> Path:
     """Attributes of a generated store: where they are, the store is complete."""
-    return store / ".zattrs"
+    return store / STORE_ATTRIBUTES
 
 
 def part(config: Config, part: str) -> Path:

@@ -25,6 +25,7 @@ rule generate_store:
     params:
         section=plan.section("generate"),
         context=plan.context,
+        store=plan.generated_store,
     message:
         "generate {wildcards.store}"
     script:

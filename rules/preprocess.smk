@@ -31,6 +31,7 @@ rule preprocess_part:
         section=plan.part_section,
         context=plan.context,
         samples=plan.samples,
+        store=plan.part_store,
     message:
         "preprocess {wildcards.part}"
     script:
@@ -40,13 +41,13 @@ rule preprocess_part:
 rule gather_dataset:
     """Gather the parts: counts, checksums, feature and class names."""
     input:
-        parts=plan.parts,
+        part_files=plan.parts,
     output:
         paths.dataset(settings),
     log:
-        paths.data_log(settings, "dataset"),
+        paths.data_log(settings, "gather"),
     benchmark:
-        paths.data_benchmark(settings, "dataset")
+        paths.data_benchmark(settings, "gather")
     conda:
         "../envs/preprocess.yaml"
     threads: 1

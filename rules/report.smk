@@ -25,9 +25,9 @@ rule plot_run:
             for name, figure in FIGURES.items()
         ],
     log:
-        paths.run_log(settings, "{run}", "report"),
+        paths.run_log(settings, "{run}", "plot"),
     benchmark:
-        paths.run_benchmark(settings, "{run}", "report")
+        paths.run_benchmark(settings, "{run}", "plot")
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -36,7 +36,7 @@ rule plot_run:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 30,
     params:
-        section=plan.section("report"),
+        section=plan.section("plot"),
         context=plan.context,
     message:
         "draw the figures of {wildcards.run}"
@@ -61,9 +61,9 @@ rule report_run:
             labels={"run": "{run}"},
         ),
     log:
-        paths.run_log(settings, "{run}", "page"),
+        paths.run_log(settings, "{run}", "report"),
     benchmark:
-        paths.run_benchmark(settings, "{run}", "page")
+        paths.run_benchmark(settings, "{run}", "report")
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -72,7 +72,7 @@ rule report_run:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 30,
     params:
-        section=plan.section("page"),
+        section=plan.section("report"),
         context=plan.context,
     message:
         "write the report of {wildcards.run}"

@@ -32,4 +32,4 @@ rule split_samples:
     message:
         "split the samples"
     script:
-        "../scripts/split.py"
+        "../scripts/split_samples.py"

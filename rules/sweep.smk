@@ -5,7 +5,7 @@ rule sweep:
     localrule: True
 
 
-rule compare_runs:
+rule sweep_table:
     """Gather settings and results of all runs in a table and a figure."""
     input:
         summaries=plan.files(paths.summary),
@@ -40,10 +40,10 @@ rule compare_runs:
     message:
         "compare the runs of {wildcards.sweep}"
     script:
-        "../scripts/compare_runs.py"
+        "../scripts/sweep_table.py"
 
 
-rule compare_folds:
+rule folds_table:
     """Gather the results of all folds, with mean and deviation."""
     input:
         summaries=plan.files(paths.summary),
@@ -62,9 +62,9 @@ rule compare_folds:
             labels={"run": "{sweep}", "figure": "Folds"},
         ),
     log:
-        paths.run_log(settings, "{sweep}", "cross_validation"),
+        paths.run_log(settings, "{sweep}", "folds"),
     benchmark:
-        paths.run_benchmark(settings, "{sweep}", "cross_validation")
+        paths.run_benchmark(settings, "{sweep}", "folds")
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -78,4 +78,4 @@ rule compare_folds:
     message:
         "compare the folds of {wildcards.sweep}"
     script:
-        "../scripts/compare_folds.py"
+        "../scripts/folds_table.py"

@@ -35,7 +35,7 @@ rule tune_trials:
         "../scripts/tune_trials.py"
 
 
-rule tune_study:
+rule study_trials:
     """Write the best configuration of a study, a table and figures of its trials."""
     input:
         unpack(plan.prepared),
@@ -78,4 +78,4 @@ rule tune_study:
     message:
         "gather the study of {wildcards.run}"
     script:
-        "../scripts/tune_study.py"
+        "../scripts/study_trials.py"

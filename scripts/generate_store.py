@@ -8,6 +8,6 @@ with job(snakemake, "generate") as config:
     generate_store(
         config["generate"],
         snakemake.wildcards.store,
-        Path(snakemake.output[0]).parent,
+        Path(snakemake.params.store),
         workers=snakemake.threads,
     )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from qgpipe.workflow.job import job
 
-with job(snakemake, "report"):
+with job(snakemake, "plot"):
     from qgpipe.report.figures.run_figures import plot_run
 
     plot_run(

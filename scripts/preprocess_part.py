@@ -7,6 +7,7 @@ with job(snakemake, "preprocess") as config:
 
     preprocess_part(
         config,
+        snakemake.params.store,
         output=Path(snakemake.output[0]),
         processes=snakemake.threads,
         **snakemake.params.samples,

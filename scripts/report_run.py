@@ -2,7 +2,7 @@ from pathlib import Path
 
 from qgpipe.workflow.job import job
 
-with job(snakemake, "page"):
+with job(snakemake, "report"):
     from qgpipe.report.page.page import write_page
 
     write_page(

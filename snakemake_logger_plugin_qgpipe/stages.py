@@ -1,30 +1,18 @@
-"""The stages of the workflow, by the rules that do their work."""
+"""The stage of a rule, and the order of stages; rules of other workflows are their own stage."""
 
 from __future__ import annotations
 
-RULES = {
-    "generate": ("generate_store",),
-    "preprocess": ("preprocess_part",),
-    "dataset": ("gather_dataset",),
-    "split": ("split_samples",),
-    "train": ("train_run",),
-    "test": ("test_run",),
-    "tune": ("tune_trials", "tune_study"),
-    "predict": ("predict_store",),
-    "report": ("plot_run", "report_run"),
-    "compare": ("compare_runs", "compare_folds"),
-}
-TARGETS = {
-    "all", "generate", "preprocess", "split", "train", "test", "predict", "report", "sweep", "tune",
-}  # fmt: skip
-TRAINING = "train_run"
-_STAGE_OF = {rule: stage for stage, rules in RULES.items() for rule in rules}
-_ORDER = list(RULES)
+from qgpipe.stages.registry import BY_RULE, STAGES, TARGETS
+
+TRAINING = STAGES["train"].rule
+_ORDER = list(STAGES)
 
 
 def stage_of(rule: str) -> str | None:
     """The stage that ``rule`` belongs to, ``None`` for a target; a foreign rule is its own."""
-    return None if rule in TARGETS else _STAGE_OF.get(rule, rule)
+    if rule in BY_RULE:
+        return BY_RULE[rule].name
+    return None if rule == "all" or rule in TARGETS else rule
 
 
 def in_order(stages: list[str]) -> list[str]:

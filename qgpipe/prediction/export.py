@@ -14,7 +14,7 @@ from qgpipe.models import load_model, read_model_file
 from qgpipe.models.program import CannotExport, write_program
 from qgpipe.prediction.run_folder import RunFolder
 from qgpipe.provenance.record import Job, read_record, recorded
-from qgpipe.stages.settings import stage_section
+from qgpipe.stages.registry import stage_section
 from qgpipe.system.files import atomic_path, read_json, require_folder, sha256, write_json
 
 FORMAT = 1

@@ -19,7 +19,7 @@ from qgpipe.data.raw.fingerprint import identity, observe
 from qgpipe.data.raw.stores import StoreInfo, open_store
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.prediction.targets import with_target_if_there
-from qgpipe.stages.settings import stage_section
+from qgpipe.stages.registry import stage_section
 
 KEY = "predict.files"
 

@@ -18,7 +18,7 @@ from qgpipe.provenance.record import (
     unreadable,
     unreadable_record,
 )
-from qgpipe.stages.settings import FORMATS
+from qgpipe.stages.registry import position
 
 State = Literal["holds", "changed", "missing", "remade", "unrecorded"]
 
@@ -101,7 +101,7 @@ def _without_record(path: Path) -> DataError:
 
 def _rank(link: Link) -> int:
     """Later stages first, raw data of the user's last."""
-    return 1 if link.record is None else -list(FORMATS).index(link.record.stage)
+    return 1 if link.record is None else -position(link.record.stage)
 
 
 def _note(record: Record, links: Mapping[Path, Link]) -> None:

@@ -22,14 +22,16 @@ from qgpipe.errors import DataError
 from qgpipe.provenance import environment
 from qgpipe.provenance.checksums import checksum, status
 from qgpipe.provenance.signature import is_signed_here, signed
-from qgpipe.stages.settings import FORMATS
+from qgpipe.stages.registry import STAGES
 from qgpipe.system.files import read_json, write_json
 from qgpipe.system.json_shapes import misfit
 
-FORMAT = 1
+FORMAT = 2
+# Names that stages have had in records of format 1.
+_EARLIER = {stage.earlier_name: name for name, stage in STAGES.items() if stage.earlier_name}
 _SHAPE = {
     "format": int,
-    "stage": set(FORMATS),
+    "stage": {*STAGES, *_EARLIER},
     "outputs": {str: str},
     "inputs": {str: str},
     "store": (None, {}),
@@ -48,7 +50,7 @@ _SHAPE = {
 class Job:
     """What is about to be made.
 
-    ``stage``: its name in ``config.sections.FORMATS``. ``section``: what shapes the outputs, with
+    ``stage``: its name in ``stages.registry.STAGES``. ``section``: what shapes the outputs, with
     code fingerprints; None if that cannot be named. ``store``: the raw store that is read or
     written, and the name of what it holds. ``config_file``: None if the configuration was written
     in Python. ``device``: the setting ``training.device`` if the stage heeds it.
@@ -78,7 +80,8 @@ class Record:
     @property
     def stage(self) -> str:
         """The stage that made the artifacts."""
-        return self.content["stage"]
+        name = self.content["stage"]
+        return _EARLIER.get(name, name) if self.content["format"] == 1 else name
 
     @property
     def outputs(self) -> dict[Path, str]:
@@ -143,6 +146,8 @@ def recorded(job: Job) -> Iterator[None]:
         "seconds": round(time.perf_counter() - clock, 3),
     }
     write_json(job.record_file, signed(content, folder))
+    if (earlier := STAGES[job.stage].earlier_name) and len(job.outputs) > 1:
+        paths.stage_provenance(folder, earlier).unlink(missing_ok=True)
 
 
 def read_record(file: Path) -> Record | None:
@@ -151,7 +156,7 @@ def read_record(file: Path) -> Record | None:
         content = read_json(file)
     except (DataError, OSError):
         return None
-    if misfit(content, _SHAPE) is not None or content["format"] != FORMAT:
+    if misfit(content, _SHAPE) is not None or content["format"] not in (1, FORMAT):
         return None
     if not _is_date(content["started"]) or any("\0" in name for name in _files_in(content)):
         return None
@@ -235,7 +240,7 @@ def _record_files(artifact: Path) -> list[Path]:
     """Where the record of ``artifact`` may be; nowhere for ``.`` and ``/``, which have no name."""
     if not artifact.name:
         return []
-    shared = (paths.stage_provenance(artifact.parent, stage) for stage in FORMATS)
+    shared = (paths.stage_provenance(artifact.parent, stage) for stage in STAGES)
     return [paths.provenance(artifact), *shared]
 
 

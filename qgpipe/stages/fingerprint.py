@@ -13,8 +13,8 @@ from typing import Any
 from qgpipe.config.dump import to_plain
 from qgpipe.config.resolve import data_source
 from qgpipe.errors import ConfigError
+from qgpipe.stages.registry import stage_section
 from qgpipe.stages.session_code import live_code
-from qgpipe.stages.settings import stage_section
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,19 @@
-"""Which keys of the configuration shape the result of which stage.
+"""Which keys of the configuration shape the result of which stage: a function for each.
 
-A stage's section goes into its rule's ``params``: when it changes, the stage runs again.
-Keys that change only how the work is done (device, workers, logging, where files lie) are
-in no section.
+They are given the resolved configuration and the data section that is read, and return values that
+may hold objects. Keys that change only how the work is done (device, workers, logging, where files
+lie) are in none.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from qgpipe.config.dump import to_plain
 from qgpipe.config.objects import dotted_name, is_tagged
 from qgpipe.config.resolve import data_source
-from qgpipe.stages.module_code import code_fingerprints
-
-# Raised by hand when the code of a stage changes what it writes.
-FORMATS = {
-    "generate": 1, "preprocess": 2, "gather": 2, "split": 1, "train": 1, "test": 2, "predict": 2,
-    "export": 1, "report": 2, "page": 1, "sweep": 1, "folds": 1, "tune": 1, "study": 1,
-}  # fmt: skip
 
 HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
@@ -39,34 +31,20 @@ _READ_KEYS = (
 )  # fmt: skip
 
 
-def stage_section(
-    config: Mapping[str, Any],
-    stage: str,
-    folders: Iterable[Path] = (),
-    source: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """What shapes the result of ``stage``: plain values in canonical key order.
-
-    ``source`` is the data section that a preprocessing job reads (default: the top-level
-    one). ``folders`` are the user's; the fingerprints of the code in them that the section
-    names are under ``code``.
-    """
-    chosen = to_plain(_SECTIONS[stage](config, source or config["data"]))
-    section = {"format": FORMATS[stage], **chosen, "code": code_fingerprints(chosen, folders)}
-    return _canonical(section)
-
-
-def _generate(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def generate(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``generate`` section; not how many stores there are of it."""
     section = config.get("generate") or {}
     return {"generate": {k: v for k, v in section.items() if k != "stores"}}
 
 
-def _preprocess(_: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+def preprocess(_: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """How samples are read."""
     kept = {"group_by": source["group_by"]} if source.get("group_by") else {}
     return {"data": {**{k: source.get(k) for k in _READ_KEYS}, **kept}}
 
 
-def _split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """How samples are divided, and the seed."""
     stages = {stage: config.get(stage, {}).get("data") or {} for stage in _STAGES}
     data = config["data"]
     more = {k: data[k] for k in _MORE_SPLIT_KEYS if data[k] is not None}
@@ -80,7 +58,8 @@ def _split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _train(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def train(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """The model, its loss, and how it is trained and validated."""
     return {
         **{k: config.get(k) for k in ("model", "criterion", "apply_model", "early_stopping")},
         "transform": _transforms(config, "train", "validation"),
@@ -89,7 +68,8 @@ def _train(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _test(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def test(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """How outputs are judged."""
     return {
         **{k: config.get(k) for k in ("criterion", "apply_model")},
         "transform": _transforms(config, "test"),
@@ -97,7 +77,8 @@ def _test(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _predict(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def predict(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """How samples are read, and what is written of outputs."""
     source, asked = data_source(config, "test"), config.get("predict") or {}
     return {
         "apply_model": config.get("apply_model"),
@@ -107,41 +88,29 @@ def _predict(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tune(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def tune(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """A training, and how the study searches."""
     tune = config.get("tune") or {}
-    return {**_train(config, {}), "tune": {k: v for k, v in tune.items() if k != "jobs"}}
+    return {**train(config, {}), "tune": {k: v for k, v in tune.items() if k != "jobs"}}
 
 
-def _study(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def study(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     """All of the configuration, which is written out with the best values: as one text.
 
     Its code need not count, which is in the sections of what it is called by.
     """
     kept = {k: v for k, v in config.items() if k != "log_level"}
-    return {"config": json.dumps(_canonical(to_plain(kept)))}
+    return {"config": json.dumps(canonical(to_plain(kept)))}
 
 
-def _export(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def export(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """How the model is called."""
     return {"apply_model": config.get("apply_model")}
 
 
-def _report(_config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def nothing(_config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+    """The result follows from the inputs alone."""
     return {}
-
-
-_SECTIONS = {
-    "generate": _generate,
-    "preprocess": _preprocess,
-    "split": _split,
-    "train": _train,
-    "test": _test,
-    "predict": _predict,
-    "export": _export,
-    "report": _report,
-    "page": _report,
-    "tune": _tune,
-    "study": _study,
-}
 
 
 def _transforms(config: Mapping[str, Any], *roles: str) -> dict[str, Any]:
@@ -162,12 +131,12 @@ def _what(section: Any) -> Any:
     }
 
 
-def _canonical(value: Any) -> Any:
-    """Keys in order; an object by its name, whether that was tagged or not."""
+def canonical(value: Any) -> Any:
+    """``value`` with keys in order, and an object by its name, whether that was tagged or not."""
     if is_tagged(value):
         return dotted_name(value)
     if isinstance(value, Mapping):
-        return {k: _canonical(value[k]) for k in sorted(value, key=str)}
+        return {k: canonical(value[k]) for k in sorted(value, key=str)}
     if isinstance(value, list | tuple):
-        return [_canonical(v) for v in value]
+        return [canonical(v) for v in value]
     return value

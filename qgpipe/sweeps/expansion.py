@@ -19,13 +19,12 @@ from qgpipe.config.resolve import data_sources, resolve_config
 from qgpipe.config.sweep_values import MOST_RUNS
 from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
 from qgpipe.errors import ConfigError
-from qgpipe.stages.settings import FORMATS, stage_section
+from qgpipe.stages.registry import STAGES, stage_section
 from qgpipe.sweeps.run_names import point_name, short_keys
 from qgpipe.sweeps.tuned import check_tuning
 
 FOLD: Path = ("data", "fold")
 _LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
-COMPARING = ("sweep", "folds")  # the stages that make tables over several runs
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
 def comparison_section(runs: Iterable[Run], stage: str) -> dict[str, Any]:
     """What shapes the tables over ``runs``, which ``stage`` makes: where each of them stands."""
     places = {run.config["name"]: to_plain(run.place) for run in runs}
-    return {"format": FORMATS[stage], "runs": places}
+    return {"format": STAGES[stage].format, "runs": places}
 
 
 def _folds(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> list[Dimension]:

@@ -10,7 +10,7 @@ from qgpipe.config.better import LOSSES, OWN, better, is_mean_loss
 from qgpipe.config.key_path import Path, format_key, parse_key, replace_at
 from qgpipe.config.resolve import resolve_config
 from qgpipe.errors import ConfigError
-from qgpipe.stages.settings import stage_section
+from qgpipe.stages.registry import stage_section
 from qgpipe.sweeps.run_names import value_name
 
 Config = Mapping[str, Any]

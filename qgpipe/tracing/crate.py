@@ -20,6 +20,7 @@ from qgpipe.errors import DataError
 from qgpipe.provenance.chain import Link
 from qgpipe.provenance.record import Record
 from qgpipe.stages.module_code import find_code
+from qgpipe.stages.registry import STAGES
 from qgpipe.system.files import atomic_path
 from qgpipe.tracing.settings_now import SettingsNow
 from qgpipe.workflow_folder import workflow_folder
@@ -28,21 +29,6 @@ PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
-}
-SCRIPTS = {
-    "generate": "generate_store",
-    "preprocess": "preprocess_part",
-    "gather": "gather_dataset",
-    "split": "split",
-    "train": "train_run",
-    "test": "test_run",
-    "predict": "predict_store",
-    "report": "plot_run",
-    "page": "report_run",
-    "sweep": "compare_runs",
-    "folds": "compare_folds",
-    "tune": "tune_trials",
-    "study": "tune_study",
 }
 LARGE = ("generate", "preprocess")
 BINARY = "application/octet-stream"
@@ -125,8 +111,12 @@ class _Crate:
         for file in sorted(folder.glob("rules/*.smk")):
             self._add_file(file, f"workflow/rules/{file.name}")
         scripts = {}
-        files = {stage: folder / "scripts" / f"{name}.py" for stage, name in SCRIPTS.items()}
-        files["export"] = Path(qgpipe.__file__).parent / "cli" / "export.py"
+        commands = Path(qgpipe.__file__).parent / "cli"
+        files = {
+            stage.name: folder / "scripts" / f"{stage.rule}.py" if stage.rule
+            else commands / f"{stage.name}.py"
+            for stage in STAGES.values()
+        }  # fmt: skip
         for stage, file in files.items():
             facts = {"@type": ["File", "SoftwareSourceCode"], "name": f"{stage} of qgpipe"}
             scripts[stage] = self._add_file(

@@ -16,8 +16,8 @@ from qgpipe.prediction.plan import plan_predictions, prediction_section
 from qgpipe.prediction.run_folder import code_folders
 from qgpipe.provenance.differences import Difference, differences
 from qgpipe.provenance.record import Record, as_recorded
-from qgpipe.stages.settings import stage_section
-from qgpipe.sweeps.expansion import COMPARING, comparison_section, expand_runs
+from qgpipe.stages.registry import STAGES, stage_section
+from qgpipe.sweeps.expansion import comparison_section, expand_runs
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class _ConfigFile:
 
     def section(self, record: Record) -> dict[str, Any] | None:
         """What shapes the outputs of ``record`` now; None for what is no longer planned."""
-        if record.stage in COMPARING:
+        if STAGES[record.stage].target == "sweep":
             return comparison_section(self.runs.values(), record.stage)
         output = next(iter(record.outputs))
         runs = {name: run.config for name, run in self.runs.items()}
@@ -112,12 +112,6 @@ def _is_store(checksum: str) -> bool:
 
 def _makes(config: Mapping[str, Any], stage: str, output: Path) -> bool:
     """Whether ``output`` of ``stage`` belongs to the run of ``config``."""
-    made = {
-        "generate": paths.raw_store(config, output.stem),
-        "preprocess": paths.part(config, output.stem),
-        "gather": paths.dataset(config),
-        "split": paths.split(config),
-    }
-    if stage in made:
-        return made[stage].resolve() == output.resolve()
+    if (artifact := STAGES[stage].artifact) is not None:
+        return artifact(config, output.stem).resolve() == output.resolve()
     return paths.run_folder(config).resolve() in output.resolve().parents

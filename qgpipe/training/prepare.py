@@ -26,8 +26,8 @@ from qgpipe.data.splits.split_file import write_split
 from qgpipe.errors import ConfigError
 from qgpipe.provenance.record import Job, is_up_to_date, recorded
 from qgpipe.provenance.same_stores import require_same_stores
+from qgpipe.stages.registry import stage_section
 from qgpipe.stages.session_code import live_code, live_folders
-from qgpipe.stages.settings import stage_section
 from qgpipe.system.lock import FolderLock
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from qgpipe import paths
 from qgpipe.config.dump import to_plain
 from qgpipe.errors import DataError, DiskFullError
-from qgpipe.stages.settings import stage_section
+from qgpipe.stages.registry import stage_section
 from qgpipe.sweeps.run_names import short_keys, value_name
 from qgpipe.sweeps.tuned import Parameter, objective, parameters_of, trial_config
 from qgpipe.system.files import read_json, sha256

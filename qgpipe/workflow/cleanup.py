@@ -18,6 +18,7 @@ from qgpipe.errors import DataError, QgpipeError
 from qgpipe.prediction.plan import plan_predictions
 from qgpipe.provenance.checksums import checksum
 from qgpipe.provenance.record import Record, read_record
+from qgpipe.stages.registry import STAGES
 from qgpipe.system.files import is_leftover, read_json
 from qgpipe.system.lock import is_locked
 from qgpipe.workflow.needed import (
@@ -30,13 +31,8 @@ from qgpipe.workflow.needed import (
 )
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
-# Where the data stages put their artifacts, below a folder of their own for points of a sweep.
-_MADE = {
-    "generate": re.compile(r"([^/]+/)?raw/[^/]+\.zarr"),
-    "preprocess": re.compile(r"([^/]+/)?parts/[^/]+-\d{9}\.safetensors"),
-    "gather": re.compile(r"([^/]+/)?dataset\.json"),
-    "split": re.compile(r"([^/]+/)?(split|splits/[^/]+)\.json"),
-}
+# How the stages of the data name their artifacts, below the folder of the data.
+_MADE = {name: re.compile(stage.pattern) for name, stage in STAGES.items() if stage.pattern}
 _CHECKPOINTS = r"(last|previous|best|epoch_\d+)\.(pt|damaged)"
 # What qgpipe writes into folders, by a part of their path.
 _INSIDE = {

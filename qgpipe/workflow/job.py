@@ -11,14 +11,14 @@ from typing import Any
 from qgpipe.config.objects import search_path
 from qgpipe.data.preprocessing.part_sections import generated_identity
 from qgpipe.data.preprocessing.plan import store_identity
+from qgpipe.paths import STORE_ATTRIBUTES
 from qgpipe.provenance.record import Job, recorded
 from qgpipe.stages.module_code import find_code
+from qgpipe.stages.registry import STAGES
 from qgpipe.system.gpus import own_gpus
 from qgpipe.system.logs import stage
 
 logger = logging.getLogger(__name__)
-
-_ON_DEVICE = ("train", "test", "predict", "tune")
 
 
 @contextmanager
@@ -45,36 +45,35 @@ def _title(name: str, log: str) -> str:
 
 def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) -> Job:
     named = dict(snakemake.input.items())
-    parts = named.pop("parts", [])  # read by later stages too, but recorded with dataset.json
+    named.pop("parts", None)  # recorded with dataset.json
     single = [file for file in named.values() if isinstance(file, str)]
     several = [file for files in named.values() if not isinstance(files, str) for file in files]
-    inputs = [*single, *several, *(parts if name == "gather" else [])]
+    inputs = [*single, *several]
     return Job(
         stage=name,
-        outputs=_outputs(snakemake, name),
+        outputs=_outputs(snakemake),
         inputs=[Path(file) for file in inputs],
         section=section,
-        store=_store(snakemake, name, section),
+        store=_store(snakemake, section),
         config_file=context["file"],
-        device=context["config"]["training"]["device"] if name in _ON_DEVICE else "cpu",
+        device=context["config"]["training"]["device"] if STAGES[name].uses_device else "cpu",
     )
 
 
-def _outputs(snakemake: Any, name: str) -> list[Path]:
+def _outputs(snakemake: Any) -> list[Path]:
     """What the job makes; a store is declared by its attributes, which a complete one has."""
-    files = [Path(file) for file in snakemake.output]
-    return [file.parent for file in files] if name == "generate" else files
+    files = map(Path, snakemake.output)
+    return [file.parent if file.name == STORE_ATTRIBUTES else file for file in files]
 
 
-def _store(snakemake: Any, name: str, section: dict[str, Any]) -> tuple[Path, str] | None:
-    """The raw store that the job reads or writes, and the name of what it holds."""
-    if name == "preprocess":
-        return Path(snakemake.params.samples["store_path"]), store_identity(section["store"])
-    if name == "predict":
-        return Path(snakemake.params.store), section["store"]
-    if name == "generate":
-        return _outputs(snakemake, name)[0], generated_identity(section)
-    return None
+def _store(snakemake: Any, section: dict[str, Any]) -> tuple[Path, str] | None:
+    """The raw store that the job reads or writes, and a name of what it holds."""
+    path = getattr(snakemake.params, "store", None)
+    if path is None:
+        return None
+    if "store" in section:  # it is read
+        return Path(path), store_identity(section["store"])
+    return Path(path), generated_identity(section)
 
 
 def _name_what_is_not_followed(section: dict[str, Any]) -> None:

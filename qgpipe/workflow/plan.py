@@ -23,7 +23,7 @@ from qgpipe.data.preprocessing.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
 from qgpipe.prediction.origin import require_no_other
 from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
-from qgpipe.stages.settings import stage_section
+from qgpipe.stages.registry import stage_section
 from qgpipe.sweeps.expansion import Run, comparison_section, expand_runs
 from qgpipe.system.files import os_error_of_user
 
@@ -171,6 +171,14 @@ class Plan:
         config = self._run(wildcards).config
         return prediction_section(config, self.predicted_store(wildcards), self.folders)
 
+    def generated_store(self, wildcards: Any, output: Any) -> Path:
+        """Where the store lies that a job generates."""
+        return paths.raw_store(self._run(wildcards).config, wildcards.store)
+
+    def part_store(self, wildcards: Any, output: Any) -> Path:
+        """Where the store lies from which a job makes a part."""
+        return self.planned_part(wildcards).path
+
     def store_path(self, wildcards: Any, output: Any) -> Path:
         """Where the store of a job that applies a model lies."""
         return self.predicted_store(wildcards).path
@@ -204,7 +212,6 @@ class Plan:
         """Arguments of ``preprocess_part`` that say which samples a part holds."""
         planned = self.planned_part(wildcards)
         return {
-            "store_path": planned.path,
             "store_name": planned.store,
             "start": planned.start,
             "stop": planned.stop,

@@ -29,8 +29,8 @@ from qgpipe.models.summary import summarise
 from qgpipe.prediction.features import check_metadata
 from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
 from qgpipe.stages.module_code import find_code
+from qgpipe.stages.registry import stage_section
 from qgpipe.stages.session_code import live_folders
-from qgpipe.stages.settings import stage_section
 from qgpipe.sweeps.expansion import Run
 from qgpipe.training.checks import check_fit
 from qgpipe.training.criterion import batch_loss, require_gradient

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+# The stage that is shown as an example is not there; tests/workflow/test_new_stage.py adds it.
+TEXT = re.sub(r"^```.*?^```$", "", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.M | re.S)
+EXAMPLE = "calibrat"
 # A path in backticks or plain: with a folder, or a file of the root.
 PATHS = set(
     re.findall(r"(?<![\w./])(?:[\w.-]+/)+(?:[\w.-]+\w)?|\bSnakefile\b|pyproject\.toml", TEXT)
@@ -16,7 +18,7 @@ def test_it_names_paths():
 
 
 def test_every_path_exists():
-    missing = [path for path in PATHS if not (ROOT / path).exists()]
+    missing = [path for path in PATHS if not (ROOT / path).exists() and EXAMPLE not in path]
     assert not missing
 
 

@@ -31,7 +31,7 @@ def test_a_run_line_by_line(narrator, records, clock):
         records.plan(generate_store=1, preprocess_part=2, gather_dataset=1, preprocess=1, all=1),
         records.start(3, "generate_store", ".zattrs", message="generate causets", store="causets"),
     )
-    assert start == ["to do: generate 1, preprocess 2, dataset 1", "generate causets"]
+    assert start == ["to do: generate 1, preprocess 2, gather 1", "generate causets"]
     clock.now += 65
     assert said(
         told,

@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from qgpipe.config import resolve_config
-from qgpipe.stages.settings import stage_section
+from qgpipe.stages.registry import stage_section
 
 STAGES = ("preprocess", "split", "train", "test")
 

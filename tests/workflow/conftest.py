@@ -16,11 +16,9 @@ import yaml
 
 from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
+from qgpipe.stages.registry import BY_RULE
 
 ROOT = Path(__file__).parents[2]
-TARGETS = {
-    "all", "generate", "preprocess", "split", "train", "test", "predict", "report", "sweep", "tune",
-}  # fmt: skip
 
 
 @dataclass
@@ -94,7 +92,7 @@ def job_counts(text: str) -> dict[str, int]:
     if table is None:
         return {}
     counts = dict(line.split() for line in table[1].splitlines())
-    return {rule: int(n) for rule, n in counts.items() if rule not in TARGETS}
+    return {rule: int(n) for rule, n in counts.items() if rule in BY_RULE}
 
 
 def tiny() -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import shutil
@@ -20,23 +21,12 @@ from snakemake.cli import main as snakemake
 
 from qgpipe.config import load_config
 from qgpipe.config.dump import to_yaml
-from qgpipe.stages import settings
+from qgpipe.stages.registry import BY_RULE, STAGES
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ("Snakefile", "rules", "scripts", "profiles", "envs")
-STAGES = {
-    "gather_dataset": "list",
-    "split_samples": "split",
-    "train_run": "train",
-    "test_run": "test",
-    "plot_run": "report",
-    "report_run": "report",
-    "generate_store": "generate",
-    "tune_trials": "tune",
-    "tune_study": "tune",
-}
 CODE = {
     "reading.py": "import qgpipe\nfrom helper import FACTOR\n\n"
     "try:\n    import draft, fast\nexcept ImportError:\n    pass\n\n\n"
@@ -166,11 +156,11 @@ class Tree:
                 store, _, start = Path(file).stem.rpartition("-")
                 parts.add(f"{store}-{int(start)}")
             else:
-                stages.add(STAGES[rule])
+                stages.add(BY_RULE[rule].name)
         order = [*ALL_PARTS, *sorted(parts - set(ALL_PARTS), key=lambda name: (len(name), name))]
         return Plan(
             tuple(part for part in order if part in parts),
-            tuple(stage for stage in dict.fromkeys(STAGES.values()) if stage in stages),
+            tuple(stage for stage in STAGES if stage in stages),
         )
 
     def configure(self, key: str, value: object) -> None:
@@ -214,8 +204,8 @@ def base(tmp_path_factory) -> Tree:
 
 @pytest.fixture(autouse=True)
 def _formats_as_they_were(monkeypatch):
-    for stage, number in settings.FORMATS.items():
-        monkeypatch.setitem(settings.FORMATS, stage, number)
+    for name, stage in STAGES.items():
+        monkeypatch.setitem(STAGES, name, stage)
 
 
 @pytest.fixture
@@ -313,7 +303,7 @@ def shuffle_and_draw(tree: Tree) -> None:
 
 
 def set_format(stage: str) -> Callable[[Tree], None]:
-    return lambda tree: settings.FORMATS.update({stage: 99})
+    return lambda tree: STAGES.update({stage: dataclasses.replace(STAGES[stage], format=99)})
 
 
 def configure(key: str, value: object) -> Callable[[Tree], None]:
@@ -328,11 +318,11 @@ def delete(pattern: str) -> Callable[[Tree], None]:
     return lambda tree: tree.delete(pattern)
 
 
-FROM_LIST = ("list", "split", "train", "test", "report")
-FROM_SPLIT, FROM_TRAIN, FROM_TEST = FROM_LIST[1:], FROM_LIST[2:], FROM_LIST[3:]
-REPORT = ("report",)
+FROM_GATHER = ("gather", "split", "train", "test", "plot", "report")
+FROM_SPLIT, FROM_TRAIN, FROM_TEST = FROM_GATHER[1:], FROM_GATHER[2:], FROM_GATHER[3:]
+PLOT, REPORT = ("plot",), ("report",)
 NOTHING = Plan((), ())
-EVERYTHING = Plan(ALL_PARTS, FROM_LIST)
+EVERYTHING = Plan(ALL_PARTS, FROM_GATHER)
 OF_A = ALL_PARTS[:3]
 
 CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
@@ -384,14 +374,14 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "a module that nothing names": (edit("unused.py", "1", "2"), NOTHING),
     # raw data
     "a raw store written again, the same": (rewrite_alike, NOTHING),
-    "a raw store replaced, its metadata the same": (replace, Plan(OF_A, FROM_LIST)),
-    "an array of a raw store written anew": (relabel, Plan(OF_A, FROM_LIST)),
-    "a raw store grown": (grow, Plan(("a-10", "a-15"), FROM_LIST)),
-    "a raw store added": (add_store, Plan(("c-0", "c-5"), FROM_LIST)),
-    "a raw store left out": (configure("data.files", ["a.zarr"]), Plan((), FROM_LIST)),
+    "a raw store replaced, its metadata the same": (replace, Plan(OF_A, FROM_GATHER)),
+    "an array of a raw store written anew": (relabel, Plan(OF_A, FROM_GATHER)),
+    "a raw store grown": (grow, Plan(("a-10", "a-15"), FROM_GATHER)),
+    "a raw store added": (add_store, Plan(("c-0", "c-5"), FROM_GATHER)),
+    "a raw store left out": (configure("data.files", ["a.zarr"]), Plan((), FROM_GATHER)),
     "the order of the raw stores": (
         configure("data.files", ["b.zarr", "a.zarr"]),
-        Plan((), FROM_LIST),
+        Plan((), FROM_GATHER),
     ),
     "a raw store's path, whole instead of relative": (respell, NOTHING),
     "a raw store moved": (move, NOTHING),
@@ -406,7 +396,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`data.validate_data`": (configure("data.validate_data", False), EVERYTHING),
     "`data.chunksize`": (
         configure("data.chunksize", 6),
-        Plan(("a-0", "b-0", "a-6", "b-6"), FROM_LIST),
+        Plan(("a-0", "b-0", "a-6", "b-6"), FROM_GATHER),
     ),
     "`data.split`, two shares swapped": (
         configure("data.split", [0.2, 0.6, 0.2]),
@@ -444,20 +434,20 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`name`": (configure("name", "other"), Plan((), FROM_TRAIN)),
     "`tune`": (
         configure("tune", {"parameters": {"training.batch_size": {"choices": [2, 4]}}}),
-        Plan((), ("tune",)),
+        Plan((), ("tune", "study")),
     ),
     # artifacts
     "a part deleted": (
         delete("results/data/parts/a-000000005.safetensors"),
-        Plan(("a-5",), FROM_LIST),
+        Plan(("a-5",), FROM_GATHER),
     ),
-    "a part damaged": (damage, Plan((), FROM_LIST)),
-    "`dataset.json` deleted": (delete("results/data/dataset.json"), Plan((), FROM_LIST)),
+    "a part damaged": (damage, Plan((), FROM_GATHER)),
+    "`dataset.json` deleted": (delete("results/data/dataset.json"), Plan((), FROM_GATHER)),
     "`split.json` deleted": (delete("results/data/split.json"), Plan((), FROM_SPLIT)),
     "`model.pt` deleted": (delete("results/runs/tiny/model.pt"), Plan((), FROM_TRAIN)),
     "`history.csv` deleted": (delete("results/runs/tiny/history.csv"), Plan((), FROM_TRAIN)),
     "`metrics.json` deleted": (delete("results/runs/tiny/test/metrics.json"), Plan((), FROM_TEST)),
-    "a figure deleted": (delete("results/runs/tiny/figures/loss.svg"), Plan((), REPORT)),
+    "a figure deleted": (delete("results/runs/tiny/figures/loss.svg"), Plan((), PLOT)),
     "`.snakemake` deleted": (delete(".snakemake"), NOTHING),
     "the report deleted": (delete("results/runs/tiny/report.html"), Plan((), REPORT)),
     "checkpoints, logs and records deleted": (
@@ -473,28 +463,28 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     ),
     # qgpipe
     "qgpipe's format of parts": (set_format("preprocess"), EVERYTHING),
-    "qgpipe's format of the list": (set_format("gather"), Plan((), FROM_LIST)),
+    "qgpipe's format of the list": (set_format("gather"), Plan((), FROM_GATHER)),
     "qgpipe's format of the split": (set_format("split"), Plan((), FROM_SPLIT)),
     "qgpipe's format of training": (set_format("train"), Plan((), FROM_TRAIN)),
     "qgpipe's format of the test": (set_format("test"), Plan((), FROM_TEST)),
-    "qgpipe's format of the figures": (set_format("report"), Plan((), REPORT)),
+    "qgpipe's format of the figures": (set_format("plot"), Plan((), PLOT)),
 }
 
 
 GENERATED: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`generate`, any key but `stores`": (
         configure("generate.seed", 7),
-        Plan(("causets-0", "causets-20", "causets-40"), (*FROM_LIST, "generate")),
+        Plan(("causets-0", "causets-20", "causets-40"), ("generate", *FROM_GATHER)),
     ),
     "`generate.stores`, one added": (
         configure("generate.stores", ["causets", "more"]),
-        Plan(("more-0", "more-20", "more-40"), (*FROM_LIST, "generate")),
+        Plan(("more-0", "more-20", "more-40"), ("generate", *FROM_GATHER)),
     ),
     "a generated store touched": (lambda tree: touch(tree, "results/data/raw/*/**/*"), NOTHING),
     "a generated store deleted": (delete("results/data/raw/causets.zarr"), NOTHING),
     "qgpipe's format of generated stores": (
         set_format("generate"),
-        Plan(("causets-0", "causets-20", "causets-40"), (*FROM_LIST, "generate")),
+        Plan(("causets-0", "causets-20", "causets-40"), ("generate", *FROM_GATHER)),
     ),
 }
 

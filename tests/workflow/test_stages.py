@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qgpipe.stages.registry import TARGETS
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -126,15 +128,13 @@ def test_training_is_forced_from_its_last_checkpoint_or_without_one_from_the_sta
 def test_each_rule_describes_itself_in_a_sentence(finished):
     lines = finished.snakemake("--list-rules").stdout.splitlines()
     described = dict(re.fullmatch(r"(\w+) \((.+\.)\)", line).groups() for line in lines)
-    stages = {"generate", "preprocess", "split", "train", "test", "predict", "report", "sweep"}
-    stages |= {"tune"}
-    others = {"compare_runs", "compare_folds", "predict_store", "tune_trials", "tune_study"}
-    assert set(described) == {*FOLLOWS, *stages, *others}
+    others = {"sweep_table", "folds_table", "predict_store", "tune_trials", "study_trials"}
+    assert set(described) == {*FOLLOWS, *TARGETS, *others}
     assert max(map(len, lines)) < 100
     assert all(text[0].isupper() for text in described.values())
     targets = finished.snakemake("--list-target-rules").stdout
     assert {line.split()[0] for line in targets.splitlines()} == {
-        *stages, "all", "split_samples", "gather_dataset",
+        *TARGETS, "all", "split_samples", "gather_dataset",
     }  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def test_a_value_that_is_added_trains_only_its_own_runs(sweep):
     more = replace(sweep, config=swept(sweep.config, [16, 12, 8]))
     more.save("more.yaml")
     assert more.rules_to_run("sweep", "train", config="more.yaml") == {
-        "train_run": 2, "test_run": 2, "compare_runs": 1, "compare_folds": 1,
+        "train_run": 2, "test_run": 2, "sweep_table": 1, "folds_table": 1,
     }  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def test_a_value_that_is_taken_away_trains_nothing(sweep):
     fewer = replace(sweep, config=swept(sweep.config, [8]))
     fewer.save("fewer.yaml")
     assert fewer.rules_to_run("sweep", "train", config="fewer.yaml") == {
-        "compare_runs": 1, "compare_folds": 1,
+        "sweep_table": 1, "folds_table": 1,
     }  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def test_what_a_sweep_of_the_data_makes_lies_apart_and_the_rest_is_shared(projec
     project.save()
     assert project.rules_to_run("sweep") == {
         "generate_store": 1, "preprocess_part": 6, "gather_dataset": 2, "split_samples": 4,
-        "train_run": 4, "test_run": 4, "compare_runs": 1,
+        "train_run": 4, "test_run": 4, "sweep_table": 1,
     }  # fmt: skip
     result = project.snakemake("split")
     assert result.returncode == 0, result.stdout + result.stderr

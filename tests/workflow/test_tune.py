@@ -126,7 +126,7 @@ def test_the_best_configuration_runs_as_it_is_and_reaches_the_same(study):
 
 def test_nothing_is_to_be_done_afterwards_and_what_is_after_a_change(study):
     assert study.rules_to_run("tune", config=CONFIG) == {}
-    gather = {"tune_study": 1}
+    gather = {"study_trials": 1}
     for key, value, jobs in (("trials", 6, {"tune_trials": 2}), ("jobs", 3, {"tune_trials": 1}),
                              ("jobs", 1, {})):  # fmt: skip
         changed = replace(study, config={**study.config, "tune": {**study.config["tune"]}})

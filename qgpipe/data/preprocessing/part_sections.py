@@ -10,7 +10,7 @@ from typing import Any
 
 from qgpipe.config.resolve import data_sources
 from qgpipe.data.preprocessing.plan import PartPlan
-from qgpipe.stages.settings import FORMATS, stage_section
+from qgpipe.stages.registry import STAGES, stage_section
 
 
 def part_sections(
@@ -37,7 +37,7 @@ def part_sections(
 def dataset_section(parts: Iterable[PartPlan]) -> dict[str, Any]:
     """What shapes the list of the parts, beside the parts: the stores, wherever they lie."""
     stores = [{k: v for k, v in s.items() if k != "path"} for s in described_stores(parts)]
-    return {"format": FORMATS["gather"], "stores": stores}
+    return {"format": STAGES["gather"].format, "stores": stores}
 
 
 def described_stores(parts: Iterable[PartPlan]) -> list[dict[str, Any]]:

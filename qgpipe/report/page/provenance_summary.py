@@ -10,7 +10,7 @@ from typing import Any
 from qgpipe.errors import DataError
 from qgpipe.provenance.chain import Link, collect
 from qgpipe.provenance.record import Record
-from qgpipe.stages.settings import FORMATS
+from qgpipe.stages.registry import position
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _stages(records: Sequence[Record]) -> list[Stage]:
         Stage(name, len(made), min(c["started"] for c in made), sum(c["seconds"] for c in made))
         for name, made in jobs.items()
     ]
-    return sorted(stages, key=lambda stage: list(FORMATS).index(stage.name))
+    return sorted(stages, key=lambda stage: position(stage.name))
 
 
 def _stage(link: Link) -> str:

@@ -26,23 +26,23 @@ def comparison_text(runs: Sequence[Run]) -> str:
     lines = [f"{base}: {len(runs)} runs"]
     if any(run.point for run in runs):
         file = paths.sweep_table(config, base)
-        table = _read(file, "compare_runs", ("run",))
+        table = _read(file, "sweep", ("run",))
         lines += [*_ranking(table), f"  table    {file}"]
         lines.append(f"  figure   {paths.sweep_figure(config, base)}")
     if len({run.fold for run in runs}) > 1:
         file = paths.folds_table(config, base)
-        table = _read(file, "compare_folds", ("run", "fold"))
+        table = _read(file, "folds", ("run", "fold"))
         lines += [*_folds(table), f"  table    {file}"]
         lines.append(f"  figure   {paths.folds_figure(config, base)}")
     return "\n".join(lines)
 
 
-def _read(file: Path, rule: str, required: Sequence[str]) -> pd.DataFrame:
+def _read(file: Path, stage: str, required: Sequence[str]) -> pd.DataFrame:
     if not file.exists():
         raise DataError(f"{file} is not there yet", remedy="run the pipeline first")
-    table = read_table(file, rule, required, _kind)
+    table = read_table(file, stage, required, _kind)
     if table.empty:
-        raise DataError(f"{file} has no runs", remedy=rerun(rule))
+        raise DataError(f"{file} has no runs", remedy=rerun(stage))
     return table
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from qgpipe.errors import DataError
+from qgpipe.stages.registry import STAGES
 from qgpipe.system.json_shapes import read_shaped
 
 SUMMARY = {
@@ -74,38 +75,38 @@ SPLIT = {
 Kind = Literal["number", "known", "uniform", "text"]
 
 
-def rerun(rule: str) -> str:
-    """The remedy for a file that ``rule`` makes."""
-    return f"make it again with --forcerun {rule}"
+def rerun(stage: str) -> str:
+    """The remedy for a file that ``stage`` makes."""
+    return f"make it again with --forcerun {STAGES[stage].rule}"
 
 
 def read_summary(path: str | Path) -> dict[str, Any]:
     """A ``summary.json``. Raises ``DataError`` if it is missing or damaged."""
-    summary = read_shaped(path, SUMMARY, rerun("train_run"))
+    summary = read_shaped(path, SUMMARY, rerun("train"))
     best, epochs = summary["best_epoch"], summary["epochs"]
     if best is not None and not 1 <= best <= epochs:
         raise DataError(
-            f"{path} is damaged: the best of {epochs} epochs is {best}", remedy=rerun("train_run")
+            f"{path} is damaged: the best of {epochs} epochs is {best}", remedy=rerun("train")
         )
     return summary
 
 
 def read_metrics(path: str | Path) -> dict[str, Any]:
     """A ``metrics.json``. Raises ``DataError`` if it is missing or damaged."""
-    metrics = read_shaped(path, TEST, rerun("test_run"))
+    metrics = read_shaped(path, TEST, rerun("test"))
     matrix = metrics["confusion_matrix"] or []
     if any(len(row) != len(matrix) for row in matrix):
         raise DataError(
             f"{path} is damaged: 'confusion_matrix' has not one row and column a class",
-            remedy=rerun("test_run"),
+            remedy=rerun("test"),
         )
     return metrics
 
 
 def read_table(
-    path: str | Path, rule: str, required: Sequence[str], kind: Callable[[str], Kind]
+    path: str | Path, stage: str, required: Sequence[str], kind: Callable[[str], Kind]
 ) -> pd.DataFrame:
-    """A table of ours, made by ``rule``, that has the columns ``required``.
+    """A table of ours, made by the stage ``stage``, that has the columns ``required``.
 
     ``kind``: of a column, by its name. Raises ``DataError`` with line and column if the file is
     missing or damaged.
@@ -113,12 +114,12 @@ def read_table(
 
     def damaged(problem: str, line: int | None = None) -> DataError:
         where = f"{path}, line {line}" if line else f"{path}"
-        return DataError(f"{where}: {problem}", remedy=rerun(rule))
+        return DataError(f"{where}: {problem}", remedy=rerun(stage))
 
     try:
         text = Path(path).read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise DataError(f"no such file: {path}", remedy=rerun(rule)) from None
+        raise DataError(f"no such file: {path}", remedy=rerun(stage)) from None
     except OSError as error:
         raise damaged(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -186,10 +187,10 @@ def require_epochs(table: pd.DataFrame, path: str | Path, epochs: int) -> None:
         if epoch != place + 1 or math.isnan(epoch):
             raise DataError(
                 f"{path}, line {place + 2}: epoch {epoch:g} where {place + 1} was to come",
-                remedy=rerun("train_run"),
+                remedy=rerun("train"),
             )
     if len(table) != epochs:
         raise DataError(
             f"{path} has {len(table)} epochs, summary.json says {epochs}",
-            remedy=rerun("train_run"),
+            remedy=rerun("train"),
         )

@@ -47,10 +47,10 @@ class RunResults:
         are their mean, lowest and highest.
         """
         path = self.run_folder / "history.csv"
-        table = read_table(path, "train_run", _HISTORY, _kind_in_history)
+        table = read_table(path, "train", _HISTORY, _kind_in_history)
         if (some := [name for name in _VALIDATION if name in table]) and len(some) < 3:
             missing = next(name for name in _VALIDATION if name not in table)
-            raise DataError(f"{path} has no column '{missing}'", remedy=rerun("train_run"))
+            raise DataError(f"{path} has no column '{missing}'", remedy=rerun("train"))
         require_epochs(table, path, self.summary["epochs"])
         return table.apply(pd.to_numeric, errors="coerce")
 
@@ -71,13 +71,13 @@ class RunResults:
         try:
             return path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise DataError(f"no such file: {path}", remedy=rerun("train_run")) from None
+            raise DataError(f"no such file: {path}", remedy=rerun("train")) from None
         except OSError as error:
             raise DataError(
-                f"{path} cannot be read: {error.strerror}", remedy=rerun("train_run")
+                f"{path} cannot be read: {error.strerror}", remedy=rerun("train")
             ) from None
         except UnicodeDecodeError as error:
-            raise DataError(f"{path} is damaged: {error}", remedy=rerun("train_run")) from None
+            raise DataError(f"{path} is damaged: {error}", remedy=rerun("train")) from None
 
     @cached_property
     def test(self) -> dict[str, Any]:
@@ -88,12 +88,12 @@ class RunResults:
     def predictions(self) -> pd.DataFrame:
         """A row a test graph: ``id`` (text), targets and outputs."""
         path = self.run_folder / "test" / "predictions.csv"
-        table = read_table(path, "test_run", ("id",), _kind_in_predictions)
+        table = read_table(path, "test", ("id",), _kind_in_predictions)
         _require_ids(table["id"], path)
         if len(table) != self.test["num_graphs"]:
             raise DataError(
                 f"{path} has {len(table)} graphs, metrics.json says {self.test['num_graphs']}",
-                remedy=rerun("test_run"),
+                remedy=rerun("test"),
             )
         return table
 
@@ -105,7 +105,7 @@ class RunResults:
     @cached_property
     def dataset(self) -> dict[str, Any]:
         """``dataset.json``."""
-        return read_shaped(self.dataset_json, DATASET, rerun("gather_dataset"))
+        return read_shaped(self.dataset_json, DATASET, rerun("gather"))
 
     def class_name(self, code: int) -> str:
         """What the data calls the class ``code``, else ``class <code>``."""
@@ -114,7 +114,7 @@ class RunResults:
     @cached_property
     def split(self) -> dict[str, Any]:
         """``split.json``."""
-        return read_shaped(self.split_json, SPLIT, rerun("split_samples"))
+        return read_shaped(self.split_json, SPLIT, rerun("split"))
 
 
 def _kind_in_history(column: str) -> Kind:
@@ -133,5 +133,5 @@ def _require_ids(ids: pd.Series, path: Path) -> None:
         why = "there twice" if ids.duplicated().iloc[place] else "no id of a graph"
         raise DataError(
             f"{path}, line {place + 2}: {str(ids.iloc[place])[:40]!r} is {why}",
-            remedy=rerun("test_run"),
+            remedy=rerun("test"),
         )

@@ -1,0 +1,7 @@
+"""``python -m qgpipe.cli``."""
+
+import sys
+
+from qgpipe.cli import main
+
+sys.exit(main())

@@ -1,0 +1,163 @@
+"""The stages: everything that lists them reads it here.
+
+A stage is one kind of job. Its name is the first word of its rule, and stands in records, in logs
+and benchmarks, and on the display.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.config.dump import to_plain
+from qgpipe.stages import settings
+from qgpipe.stages.module_code import code_fingerprints
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage.
+
+    ``rule``: of Snakemake, which runs ``scripts/<rule>.py`` and is in ``rules/<target>.smk``;
+    ``target``: the rule that asks for the results of all its jobs. Both are None for what only a
+    command does. ``title``: what it does, in a few words. ``format``: raised by hand when its code
+    changes what it writes. ``settings``: what of a configuration shapes the result, see
+    ``qgpipe.stages.settings``; None if several runs or a plan shape it. ``artifact``: of a stage of
+    the data its path by its name, as ``pattern`` has it below ``data.output``; the artifacts of
+    other stages are in the folder of a run. ``uses_device``: whether ``training.device`` is heeded.
+    ``earlier_name``: in records of format 1.
+    """
+
+    name: str
+    title: str
+    rule: str | None
+    target: str | None
+    format: int = 1
+    settings: Callable[[Config, Config], dict[str, Any]] | None = None
+    artifact: Callable[[Config, str], Path] | None = None
+    pattern: str | None = None
+    uses_device: bool = False
+    earlier_name: str | None = None
+
+
+_STAGES = (
+    Stage(
+        "generate",
+        "make raw causal sets",
+        "generate_store",
+        "generate",
+        settings=settings.generate,
+        artifact=paths.raw_store,
+        pattern=r"([^/]+/)?raw/[^/]+\.zarr",
+    ),
+    Stage(
+        "preprocess",
+        "read, check and pack samples",
+        "preprocess_part",
+        "preprocess",
+        format=2,
+        settings=settings.preprocess,
+        artifact=paths.part,
+        pattern=r"([^/]+/)?parts/[^/]+-\d{9}\.safetensors",
+    ),
+    Stage(
+        "gather",
+        "list the parts",
+        "gather_dataset",
+        "preprocess",
+        format=2,
+        artifact=lambda config, _: paths.dataset(config),
+        pattern=r"([^/]+/)?dataset\.json",
+    ),
+    Stage(
+        "split",
+        "divide samples into training, validation and test set",
+        "split_samples",
+        "split",
+        settings=settings.split,
+        artifact=lambda config, _: paths.split(config),
+        pattern=r"([^/]+/)?(split|splits/[^/]+)\.json",
+    ),
+    Stage("train", "train", "train_run", "train", settings=settings.train, uses_device=True),
+    Stage(
+        "test",
+        "evaluate the best model on the test set",
+        "test_run",
+        "test",
+        format=2,
+        settings=settings.test,
+        uses_device=True,
+    ),
+    Stage(
+        "predict",
+        "apply the best model to a store",
+        "predict_store",
+        "predict",
+        format=2,
+        settings=settings.predict,
+        uses_device=True,
+    ),
+    Stage("export", "write the model for others", None, None, settings=settings.export),
+    Stage(
+        "plot",
+        "draw the figures of a run",
+        "plot_run",
+        "report",
+        format=2,
+        settings=settings.nothing,
+        earlier_name="report",
+    ),
+    Stage(
+        "report",
+        "write the page of a run",
+        "report_run",
+        "report",
+        settings=settings.nothing,
+        earlier_name="page",
+    ),
+    Stage("sweep", "compare the runs of a sweep", "sweep_table", "sweep"),
+    Stage("folds", "compare the folds of a cross-validation", "folds_table", "sweep"),
+    Stage(
+        "tune",
+        "train the trials of a study",
+        "tune_trials",
+        "tune",
+        settings=settings.tune,
+        uses_device=True,
+    ),
+    Stage("study", "gather the trials of a study", "study_trials", "tune", settings=settings.study),
+)
+
+STAGES = {stage.name: stage for stage in _STAGES}  # in the order of the pipeline
+TARGETS = tuple(dict.fromkeys(stage.target for stage in _STAGES if stage.target))
+BY_RULE = {stage.rule: stage for stage in _STAGES if stage.rule}
+
+
+def stage_section(
+    config: Config, stage: str, folders: Iterable[Path] = (), source: Config | None = None
+) -> dict[str, Any]:
+    """What shapes the result of ``stage``: plain values in canonical key order.
+
+    It goes into ``params`` of the rule: when it changes, the stage runs again. ``source`` is the
+    data section that a preprocessing job reads (default: the top-level one). ``folders`` are the
+    user's; the fingerprints of the code in them that the section names are under ``code``.
+    """
+    shape = STAGES[stage].settings
+    assert shape is not None, stage
+    chosen = to_plain(shape(config, source or config["data"]))
+    section = {
+        "format": STAGES[stage].format,
+        **chosen,
+        "code": code_fingerprints(chosen, folders),
+    }
+    return settings.canonical(section)
+
+
+def position(stage: str) -> int:
+    """Where ``stage`` stands in the order of the pipeline."""
+    return list(STAGES).index(stage)

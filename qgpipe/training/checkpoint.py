@@ -7,13 +7,14 @@ A checkpoint is one dict of tensors and plain values, read without running any c
 ``fingerprints``  of ``config``, ``data`` and ``split``, of which the training is one
 ``epoch``         completed epochs
 ``step``          completed steps of the epoch in progress
-``sampler``       where the loader stands: its ``seed``, the ``epoch`` whose order it
-                  follows, and the ``batch`` that comes next
 ``parts``         ``state_dict`` of model, optimizer, scheduler, loss scale, average of
                   the weights, early stopping, history, best model so far, losses of
                   the epoch in progress
 ``rng``           states of the random number generators
 ================  ==================================================================
+
+Where the loader stands follows from ``epoch`` and ``step``. Older files say it in an entry
+``sampler``, which is not read.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from qgpipe.stages.fingerprint import Trajectory
 from qgpipe.system import tensor_files
 from qgpipe.system.files import atomic_path
 from qgpipe.system.json_shapes import misfit
+from qgpipe.training.process_group import ALONE, Processes
+from qgpipe.training.synchronization import PeriodicMax
 
 FORMAT = 2
 _SHAPE = {"fingerprints": {str: str}, "epoch": int, "step": int, "parts?": {}, "rng?": {}}
@@ -45,7 +48,8 @@ class CheckpointFolder:
     """The checkpoints of one trajectory: ``last.pt``, ``previous.pt``, ``epoch_NNNN.pt``.
 
     ``previous.pt`` is the one before the last, in case the last is damaged. At any moment the
-    newest of them that is whole is a state to go on from.
+    newest of them that is whole is a state to go on from. Of several ``processes`` rank 0 writes
+    and reads, when it finds a checkpoint due.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class CheckpointFolder:
         trajectory: Trajectory,
         every_steps: int | None = None,
         keep_epochs: int | None = None,
+        processes: Processes = ALONE,
     ):
         """``every_steps``: of an epoch are saved, ``None`` for a rhythm that costs little.
 
@@ -67,6 +72,8 @@ class CheckpointFolder:
         self.position: tuple[int, int] | None = None  # epoch and step of the newest one
         self._every_steps = every_steps
         self._keep_epochs = keep_epochs
+        self._processes = processes
+        self._largest = PeriodicMax(processes)
         self._began = self._since = time.perf_counter()  # ``_since``: the last was written
         self._spent = 0.0  # seconds, on all of them
 
@@ -75,6 +82,11 @@ class CheckpointFolder:
 
         Raises ``DiskFullError`` if there is no room; the checkpoints are then as they were.
         """
+        if self._processes.rank == 0:
+            self._write(state, keep)
+        self.position = state["epoch"], state["step"]
+
+    def _write(self, state: dict[str, Any], keep: bool) -> None:
         fingerprints = asdict(self.trajectory)
         data = tensor_files.to_bytes({"format": FORMAT, "fingerprints": fingerprints, **state})
         if keep:  # before the last: who goes on from that would not write this again
@@ -86,7 +98,6 @@ class CheckpointFolder:
                 self.last.replace(self.previous)
         if keep:
             self._prune(state["epoch"])
-        self.position = state["epoch"], state["step"]
 
     @contextmanager
     def at_cost(self) -> Iterator[None]:
@@ -105,6 +116,11 @@ class CheckpointFolder:
         """
         if step and self._every_steps is not None:
             return step % self._every_steps == 0
+        mine = int(self._processes.rank == 0 and self._is_cheap(step))
+        return bool(self._largest.after_step(mine) if step else self._largest.now(mine))
+
+    def _is_cheap(self, step: int) -> bool:
+        """Whether the rhythm that costs little, by the clock of this process, has one now."""
         if self.position is None and not step:
             return True
         now = time.perf_counter()
@@ -118,6 +134,12 @@ class CheckpointFolder:
         Damaged files are put aside with a warning. Raises ``DataError`` for a file of another
         format version or one that holds code, ``TrainingError`` for one of another trajectory.
         """
+        state = self._processes.run_on_rank0(lambda: self._read(num_epochs))
+        if state is not None:
+            self.position = state["epoch"], state["step"]
+        return state
+
+    def _read(self, num_epochs: int) -> dict[str, Any] | None:
         for path in self._newest_first():
             try:
                 state = tensor_files.load(path, FORMAT, "checkpoint")
@@ -133,9 +155,7 @@ class CheckpointFolder:
                     f"{path} belongs to another training, with another {' and '.join(different)}",
                     remedy="move it away; training then starts anew",
                 )
-            position = state["epoch"], state["step"]
-            if position <= (num_epochs, 0):
-                self.position = position
+            if (state["epoch"], state["step"]) <= (num_epochs, 0):
                 return state
         return None
 

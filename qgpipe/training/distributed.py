@@ -12,44 +12,44 @@ import torch
 import torch.distributed as dist
 
 from qgpipe.errors import ConfigError
-from qgpipe.training.alone import Alone
-from qgpipe.training.group import Group
+from qgpipe.training.process_group import ALONE, Processes, ProcessGroup
 
 FIRST_PORT, PORTS = 15000, 15000  # a Slurm job takes one by its number
 
 
-def group_of(config: Mapping[str, Any]) -> Alone:
-    """The group that this process belongs to, or itself alone. Raises what ``join`` raises."""
-    if join(config) == 1:
-        return Alone()
-    return Group((config.get("parallel") or {}).get("find_unused_parameters", False))
-
-
 def is_to_launch(config: Mapping[str, Any]) -> bool:
-    """Whether the processes that ``parallel`` asks for have to be started."""
-    return join(config) == 1 and (config.get("parallel") or {"world_size": 1})["world_size"] > 1
+    """Whether the processes that ``parallel`` asks for have to be started.
+
+    They have not if this is one of them. Raises ``ConfigError`` if ``srun`` has started another
+    number of tasks.
+    """
+    section = config.get("parallel")
+    if section is None or section["world_size"] == 1:
+        return False
+    started = dist.get_world_size() if dist.is_initialized() else _world_size(_environment(section))
+    return started == 1
 
 
-def join(config: Mapping[str, Any]) -> int:
-    """Join the group that this process was started for; returns the number of its ranks.
+def join_process_group(config: Mapping[str, Any]) -> Processes:
+    """Join the group that this process was started for, if it was; returns what it is part of.
 
     It is joined already, or its ranks were started by ``torchrun``, by ``launch``, or by
-    ``srun`` with as many tasks as ``parallel.world_size``. A process without one is alone.
-    Raises ``ConfigError`` if there are others than ``parallel.world_size``.
+    ``srun`` with as many tasks as ``parallel.world_size``. Raises ``ConfigError`` if there are
+    others than ``parallel.world_size``.
     """
     section = config.get("parallel")
     if not dist.is_initialized():
-        environment = _slurm_environment(section) if "RANK" not in os.environ else {}
+        environment = _environment(section)
+        if _world_size(environment) == 1:
+            return ALONE
         os.environ.update(environment)
-        if int(os.environ.get("WORLD_SIZE", 1)) < 2 or "RANK" not in os.environ:
-            return 1
-        _require_size(section, int(os.environ["WORLD_SIZE"]))  # before any rank waits for others
+        _require_size(section, _world_size(environment))  # before any rank waits for others
         _require_gpu(config)
         dist.init_process_group(backend_of(config))
         atexit.register(_leave)
     size = dist.get_world_size()
     _require_size(section, size)
-    return size
+    return ALONE if size == 1 else ProcessGroup()
 
 
 def _require_size(section: Mapping[str, Any] | None, size: int) -> None:
@@ -101,6 +101,16 @@ def _require_gpu(config: Mapping[str, Any]) -> None:
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     require_gpus(config, int(os.environ.get("LOCAL_WORLD_SIZE", local_rank + 1)))
     torch.cuda.set_device(local_rank)
+
+
+def _environment(section: Mapping[str, Any] | None) -> dict[str, str]:
+    """The environment, with what torch reads in it of the ranks that were started."""
+    return {**os.environ, **({} if "RANK" in os.environ else _slurm_environment(section))}
+
+
+def _world_size(environment: Mapping[str, str]) -> int:
+    """The ranks that were started, of which this process is one; 1 if it is none."""
+    return max(1, int(environment.get("WORLD_SIZE", 1))) if "RANK" in environment else 1
 
 
 def _slurm_environment(section: Mapping[str, Any] | None) -> dict[str, str]:

@@ -19,14 +19,15 @@ from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import Spec, as_spec
 from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.models.build import call_model
-from qgpipe.training.alone import Alone
 from qgpipe.training.criterion import Criterion, batch_loss, build_criterion
 from qgpipe.training.device import on_device, resolve_device
 from qgpipe.training.loss_log import LossLog
 from qgpipe.training.monitors import Collected, Monitor, build_monitors
 from qgpipe.training.outputs import as_heads, count_tasks
 from qgpipe.training.predictions import undecided_graphs
+from qgpipe.training.process_group import ALONE, Processes
 from qgpipe.training.progress import shown
+from qgpipe.training.sharding import gather_batches, shard_batches
 from qgpipe.training.training_pass import named_samples
 from qgpipe.training.trouble import memory_for
 
@@ -64,13 +65,13 @@ class Evaluator:
     The losses of a row are ``loss_avg``, the mean over samples (a batch's loss counts as often
     as it has graphs), ``loss_min`` and ``loss_max``, over batches. ``data`` holds a row an
     evaluation, ``collected`` what the latest saw, ``undecided`` the places in it of graphs whose
-    outputs are not finite: with any, metrics of outputs are NaN. The ranks of ``group`` share the
-    batches, and get the same results.
+    outputs are not finite: with any, metrics of outputs are NaN. ``processes`` share the batches,
+    and get the same results.
     """
 
     title = "Evaluation"
     keeps_outputs = False
-    group = Alone()
+    processes: Processes = ALONE
 
     def __init__(
         self,
@@ -146,8 +147,8 @@ class Evaluator:
         num_tasks = 0
         targets: list[Tensor] = []
         positions: list[Tensor] = []
-        mine = [self._see(model, batch) for batch in self.group.share_of_batches(loader)]
-        for seen in self.group.gathered(mine):
+        mine = [self._see(model, batch) for batch in shard_batches(loader, self.processes)]
+        for seen in gather_batches(mine, self.processes):
             log.add(seen.loss, seen.num_graphs)
             num_tasks = max(num_tasks, seen.num_tasks)
             for task, head in seen.heads.items():

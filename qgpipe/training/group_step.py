@@ -1,9 +1,10 @@
-"""A step of training of which every rank computes a share."""
+"""A step of training of which every rank computes a shard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,50 +12,54 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from qgpipe.training.process_group import Processes
 from qgpipe.training.randomness import seed_everything
-from qgpipe.training.shares import Share
+from qgpipe.training.sharding import BatchShard
 from qgpipe.training.step_batches import StepBatches
 from qgpipe.training.training_step import Taken, TrainingStep
 
 
+@dataclass(kw_only=True)
 class GroupStep(TrainingStep):
     """Takes the same step on all ranks: gradients of the mean loss over the graphs of all.
 
     ``DistributedDataParallel`` averages gradients over the ranks, each of which has the mean
     over its own graphs. So a rank with g of the G graphs of the step counts with size · g / G, and
-    the average is that of a single process up to rounding, also where shares differ.
+    the average is that of a single process up to rounding, also where shards differ.
 
     Random numbers (dropout) are drawn from states that depend on seed, rank and step alone:
     ranks draw different ones, and a training that is taken up again the same as before.
     """
 
-    def join(self, rank: int, size: int, find_unused_parameters: bool) -> None:
-        """Become the step of ``rank`` in the default process group of ``size`` ranks."""
-        self._rank, self._size = rank, size
+    processes: Processes
+    find_unused_parameters: bool = False
+
+    def __post_init__(self) -> None:
         self._shared = DistributedDataParallel(
             _Loss(self.model, self.criterion, super()._loss),
-            find_unused_parameters=find_unused_parameters,
+            find_unused_parameters=self.find_unused_parameters,
         )
 
     def __call__(self, batches: StepBatches) -> Taken:
-        """Take a step on shares of ``batches``, which count as one batch."""
+        """Take a step on shards of ``batches``, which count as one batch."""
         self.optimizer.zero_grad()
         losses, positions = [], []
-        for number, share in enumerate(batches, 1):
+        for number, shard in enumerate(batches, 1):
             if number == 1:
-                self._seed(share)
+                self._seed(shard)
             with nullcontext() if number == batches.number else self._shared.no_sync():
-                losses.append(self._backward(share.batch, share.graphs / batches.num_graphs))
-            if share.graphs and "sample_position" in share.batch:
-                positions.append(share.batch.sample_position)
+                losses.append(self._backward(shard.batch, shard.graphs / batches.num_graphs))
+            if shard.graphs and "sample_position" in shard.batch:
+                positions.append(shard.batch.sample_position)
         return self._taken(losses, batches.num_graphs, positions)
 
-    def _seed(self, share: Share) -> None:
-        words = np.random.SeedSequence((*share.step, self._rank)).generate_state(1)
+    def _seed(self, shard: BatchShard) -> None:
+        words = np.random.SeedSequence((*shard.step, self.processes.rank)).generate_state(1)
         seed_everything(int(words[0]))
 
     def _backward(self, batch: Any, share: float) -> Tensor:
-        return super()._backward(batch, share * self._size) / self._size
+        size = self.processes.size
+        return super()._backward(batch, share * size) / size
 
     def _loss(self, batch: Any) -> Tensor:
         return self._shared(batch)

@@ -10,6 +10,8 @@ from types import FrameType
 from typing import Any
 
 from qgpipe.system.logs import SIGNALS, TRY_AGAIN
+from qgpipe.training.process_group import ALONE, Processes
+from qgpipe.training.synchronization import PeriodicMax
 
 
 class Interrupted(SystemExit):
@@ -31,11 +33,14 @@ class SignalWatch:
     """Remembers the first SIGTERM, SIGINT or SIGUSR1 that arrives within the ``with`` block.
 
     Further signals change nothing, so that saving is never cut short. Outside the main
-    thread, where Python delivers no signals, it watches none.
+    thread, where Python delivers no signals, it watches none. A signal to any of several
+    ``processes`` stops all of them, after the same step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, processes: Processes = ALONE) -> None:
         self.received: str | None = None
+        self._processes = processes
+        self._largest = PeriodicMax(processes)
         self._raising = False
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -50,19 +55,29 @@ class SignalWatch:
         self._previous = {}
 
     def raise_if_received(self) -> None:
-        """Raise ``Interrupted`` if a signal has arrived."""
-        if self.received is not None:
-            raise Interrupted(self.received)
+        """Raise ``Interrupted`` if a signal has arrived, and it is time to ask the other ranks."""
+        self._raise(self._largest.after_step(self._number()))
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """A block that a signal leaves at once, by ``Interrupted``."""
-        self.raise_if_received()
-        self._raising = True
+        """A block that a signal leaves at once, by ``Interrupted``.
+
+        Of several processes none may leave alone: a signal within the block has to wait.
+        """
+        self._raise(self._largest.now(self._number()))
+        self._raising = self._processes.size == 1
         try:
             yield
         finally:
             self._raising = False
+
+    def _number(self) -> int:
+        return 0 if self.received is None else signal.Signals[self.received].value
+
+    def _raise(self, number: int) -> None:
+        if number:
+            self.received = signal.Signals(number).name
+            raise Interrupted(self.received)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is None:

@@ -23,6 +23,7 @@ from qgpipe.errors import DataError
 from qgpipe.message_passing.format_choice import choose
 from qgpipe.models.build import takes_adjacency
 from qgpipe.training.device import resolve_device
+from qgpipe.training.outputs import is_binary
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ _LOADER_KEYS = (
     "batch_size", "num_workers", "pin_memory", "drop_last", "prefetch_factor",
     "persistent_workers", "shuffle",
 )  # fmt: skip
+
+NAMES = ("node_features", "graph_features", "class_names", "target_name", "attributes")
 
 
 class Loaders(NamedTuple):
@@ -76,6 +79,16 @@ def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | Non
         return torch.from_numpy(dataset.all_targets if of_all_sets else dataset.targets())
     except DataError:  # there are none, or they belong to nodes
         return None
+
+
+def data_names(dataset: Any) -> dict[str, Any]:
+    """What is kept with a model of the ``dataset`` that it was trained on: names, kinds of targets.
+
+    Of a data set that is not packed, what it has of them.
+    """
+    targets = graph_targets(dataset)
+    names = {name: getattr(dataset, name, None) for name in NAMES}
+    return {**names, "binary_target": None if targets is None else is_binary(targets).tolist()}
 
 
 def suit(

@@ -13,9 +13,9 @@ from qgpipe.config.objects import import_objects
 from qgpipe.config.spec import Spec, as_spec
 from qgpipe.errors import ConfigError, DiskFullError, QgpipeError, TrainingError
 from qgpipe.system.user_code import line_of_user
-from qgpipe.training.alone import Alone
 from qgpipe.training.csv_log import CsvLogger
 from qgpipe.training.interruption import Interrupted
+from qgpipe.training.process_group import Processes
 from qgpipe.training.randomness import restore_rng, rng_state
 from qgpipe.training.tensorboard import TensorBoardLogger
 
@@ -74,6 +74,24 @@ class Loggers:
                 ) from error
             self._started.append((key, logger))
 
+    @contextmanager
+    def running(self, rows: list[dict[str, Any]], processes: Processes) -> Iterator[None]:
+        """A block in which loggers are told of each epoch, by rank 0 of ``processes`` alone.
+
+        They are started with ``rows``, the epochs that are done, and in the end told how the block
+        was left. Raises ``TrainingError`` for one that does not start.
+        """
+        processes.run_on_rank0(lambda: self.start(rows))
+        outcome = "failed"
+        try:
+            yield
+            outcome = "finished"
+        except Interrupted:
+            outcome = "stopped"
+            raise
+        finally:
+            self.finish(outcome)
+
     def log(self, row: Mapping[str, Any]) -> None:
         """Tell all loggers of the epoch whose ``row`` has been added to the history."""
         self._tell("log", row)
@@ -95,32 +113,6 @@ class Loggers:
                     f"warning: {key}: {_failure(type(logger), method, error)}; training goes on "
                     "without it"
                 )
-
-
-@contextmanager
-def telling(
-    config: Mapping[str, Any],
-    folder: Path,
-    rows: list[dict[str, Any]],
-    group: Alone,
-    say: Callable[[str], None],
-) -> Iterator[Loggers]:
-    """A block in which loggers are told of each epoch, by the first rank alone.
-
-    They are started with ``rows``, the epochs that are done, and in the end told how the block was
-    left. Raises ``TrainingError`` for one that does not start.
-    """
-    loggers = Loggers(config, folder, say)
-    group.first(lambda: loggers.start(rows))
-    outcome = "failed"
-    try:
-        yield loggers
-        outcome = "finished"
-    except Interrupted:
-        outcome = "stopped"
-        raise
-    finally:
-        loggers.finish(outcome)
 
 
 def logger_specs(config: Mapping[str, Any]) -> list[Spec]:

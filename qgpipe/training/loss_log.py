@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from qgpipe.training.process_group import ALONE, Processes
 
 SETTLE_EVERY = 50  # steps between two device synchronisations
 
@@ -28,10 +31,12 @@ class LossLog:
     """Loss and number of graphs of each batch or step.
 
     Losses stay on their device, so that adding one costs no synchronisation, and come to the
-    host together in :meth:`settle`.
+    host together in :meth:`settle`. Those of ``processes`` are of shards of the same batches, and
+    are added up to those of the batches.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, processes: Processes = ALONE) -> None:
+        self._processes = processes
         self.values: list[float] = []
         self.sizes: list[int] = []
         self._pending: list[tuple[Tensor, Tensor | None, list[Tensor]]] = []
@@ -56,21 +61,23 @@ class LossLog:
         return len(self._pending) >= SETTLE_EVERY
 
     def settle(self) -> Bad | None:
-        """Bring what is waiting to the host; returns the first that is not finite."""
+        """Bring what is waiting to the host; returns the first that is not finite, of all ranks."""
         if not self._pending:
             return None
         pending, self._pending = self._pending, []
         start = len(self.values)
         losses, norms, positions = zip(*pending, strict=True)
-        new = _on_host(losses)
+        new = self._processes.all_sum(torch.stack(losses).double().cpu()).tolist()
         self.values += new
-        known = iter(_on_host([norm for norm in norms if norm is not None]))
+        given = [norm for norm in norms if norm is not None]
+        known = iter(torch.stack(given).double().tolist() if given else [])
         for i, loss in enumerate(new):
             norm = 0.0 if norms[i] is None else next(known)
             for what, value in (("loss", loss), ("norm of the gradients", norm)):
                 if not math.isfinite(value):
-                    samples = torch.cat(positions[i]).tolist() if positions[i] else []
-                    return Bad(start + i, what, value, samples)
+                    mine = torch.cat(positions[i]).tolist() if positions[i] else []
+                    samples = itertools.chain.from_iterable(self._processes.all_gather(mine))
+                    return Bad(start + i, what, value, list(samples))
         return None
 
     @property
@@ -107,7 +114,3 @@ class LossLog:
         """Take over what :meth:`state_dict` returned."""
         self.values, self.sizes = state["values"].tolist(), state["sizes"].tolist()
         self._pending = []
-
-
-def _on_host(scalars: Sequence[Tensor]) -> list[float]:
-    return torch.stack(list(scalars)).double().tolist() if scalars else []

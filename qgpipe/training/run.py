@@ -48,7 +48,7 @@ def train_run(
     trainer = Trainer(config, run_folder)
     loaders = open_loaders(config, dataset_json, split_json)
     trainer.run_training(loaders.train, loaders.validation)
-    if not trainer.group.is_first:
+    if trainer.processes.rank != 0:
         return None
     write_text(run_folder / "config.yaml", text)
     write_text(run_folder / "history.csv", trainer.history.to_csv())
@@ -111,6 +111,7 @@ def _note(row: Mapping[str, Any], loader: Any) -> None:
 
 
 def _summary(trainer: Trainer) -> dict[str, Any]:
+    assert trainer.checkpoints is not None
     rows = trainer.history.rows
     seconds = sum(row["seconds"] for row in rows)
     graphs = sum(row["seconds"] * row["graphs_per_second"] for row in rows)

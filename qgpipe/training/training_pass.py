@@ -9,6 +9,7 @@ from typing import Any
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.training.loss_log import LossLog
+from qgpipe.training.process_group import ALONE, Processes
 from qgpipe.training.step_batches import in_steps
 from qgpipe.training.training_step import TrainingStep
 from qgpipe.training.trouble import explained
@@ -19,10 +20,10 @@ NAMED_SAMPLES = 8  # in a message
 class TrainingPass:
     """The epoch in progress: its steps done, their losses, the seconds they took."""
 
-    def __init__(self, accumulate: int = 1, losses: LossLog | None = None) -> None:
-        """``accumulate``: batches that make a step; ``losses``: an empty log for theirs."""
+    def __init__(self, accumulate: int = 1, processes: Processes = ALONE) -> None:
+        """``accumulate``: batches that make a step, of which ``processes`` compute shards."""
         self.step = 0
-        self.losses = LossLog() if losses is None else losses
+        self.losses = LossLog(processes)
         self._accumulate = accumulate
         self._earlier_seconds = 0.0
         self._started: float | None = None

@@ -36,6 +36,7 @@ from qgpipe.training.checks import check_fit
 from qgpipe.training.criterion import batch_loss, require_gradient
 from qgpipe.training.evaluator import replaced_text
 from qgpipe.training.loaders import transform_of
+from qgpipe.training.rehearsal import rehearse
 from qgpipe.training.trainer import Trainer
 from qgpipe.tuning.check import check_study
 
@@ -214,7 +215,7 @@ def _known_classes(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Iter
 def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int]) -> Iterator[str]:
     loader = GraphLoader(dataset, batch_size=SAMPLE)
     check_fit(trainer.model, loader, trainer.apply_model, trainer.device, classes)
-    trainer.rehearse()
+    rehearse(trainer.optimizer, trainer.config["training"])
     batch = next(iter(loader)).to(trainer.device)
     loss = batch_loss(
         trainer.criterion, call_model(trainer.model, batch, trainer.apply_model), batch

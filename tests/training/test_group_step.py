@@ -15,7 +15,7 @@ torch.nn.Module.compile = partialmethod(torch.nn.Module.compile, backend="aot_ea
 trainer = Trainer(config, folder)
 before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
 trainer.run_training(open_loaders(config, *data).train)
-if trainer.group.is_first:
+if trainer.processes.rank == 0:
     after = dict(trainer.model.named_parameters())
     torch.save({name: before[name] - after[name].detach() for name in before}, folder / "gradient")
 """

@@ -128,7 +128,7 @@ def test_a_signal_to_the_job_ends_it_with_code_75_and_a_whole_checkpoint(
     config["training"]["num_epochs"] = 1  # older than the checkpoint: nothing to do but to finish
     config["parallel"]["world_size"] = 1
     trainer = Trainer(config, tmp_path / "run")
-    assert trainer.group.size == 1
+    assert trainer.processes.size == 1
     [last] = tmp_path.rglob("last.pt")
     assert torch.load(last, weights_only=True)["epoch"] >= 1
 

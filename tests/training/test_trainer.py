@@ -73,6 +73,22 @@ def test_there_is_nothing_to_test_before_training(make_config, open_data):
         Trainer(config).run_test(open_data(config).test)
 
 
+def test_there_is_nothing_to_save_before_training(make_config, tmp_path):
+    with pytest.raises(TrainingError, match="no trained model yet; call run_training first"):
+        Trainer(make_config()).save_best_model(tmp_path / "model.pt")
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_a_training_leaves_a_trainer_no_attribute_that_it_had_not_before(make_config, open_data):
+    config = make_config(training={"ema_decay": 0.9})
+    trainer, loaders = Trainer(config), open_data(config)
+    before = set(vars(trainer))
+    assert trainer.checkpoints is None
+    trainer.run_training(loaders.train, loaders.validation)
+    assert set(vars(trainer)) == before
+    assert trainer.checkpoints.last.exists()
+
+
 def test_the_best_model_is_in_a_file_that_rebuilds_it(make_config, train, open_data):
     trainer, *_ = train(make_config())
     model = load_model(trainer.checkpoints.best)

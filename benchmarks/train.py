@@ -31,9 +31,9 @@ from torch_geometric.loader import DataLoader
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.training.losses import cross_entropy as our_criterion
-from qgpipe.training.precision import Precision
-from qgpipe.training.training_pass import TrainingPass
-from qgpipe.training.training_step import TrainingStep
+from qgpipe.training.steps.batch_pass import TrainingPass
+from qgpipe.training.steps.precision import Precision
+from qgpipe.training.steps.training_step import TrainingStep
 
 PACKAGES = ("torch", "torch-geometric")
 BATCH_SIZE = 32

@@ -21,9 +21,9 @@ _ATTRIBUTES = {
     "SkipConnection": "qgpipe.models",
     "GPSTransformer": "qgpipe.models",
     "Trainer": "qgpipe.training.trainer",
-    "Evaluator": "qgpipe.training.evaluator",
-    "Validator": "qgpipe.training.evaluator",
-    "Tester": "qgpipe.training.evaluator",
+    "Evaluator": "qgpipe.training.evaluation.evaluator",
+    "Validator": "qgpipe.training.evaluation.evaluator",
+    "Tester": "qgpipe.training.evaluation.evaluator",
     "DefaultEarlyStopping": "qgpipe.training.early_stopping",
 }
 _SUBPACKAGES = {"causets", "config", "data", "models", "report", "training"}

@@ -32,6 +32,7 @@ _appended: set[str] = set()  # to sys.path, here, now or before
 # Where modules are now of which configurations may name objects: of the first version.
 _MOVED = {
     "qgpipe.data.reader": "qgpipe.data.readers.reader",
+    "qgpipe.training.evaluator": "qgpipe.training.evaluation.evaluator",
     **{
         f"qgpipe.models.{name}": f"qgpipe.models.layers.{name}"
         for name in (

@@ -23,15 +23,15 @@ from qgpipe.prediction.chunks import read_chunks
 from qgpipe.prediction.embeddings import kept_embeddings, only_embeddings
 from qgpipe.prediction.table import PredictionTable
 from qgpipe.prediction.writers import open_table
+from qgpipe.system.device import resolve_device
 from qgpipe.system.files import atomic_path, scratch_folder
 from qgpipe.system.logs import NOTES
-from qgpipe.training.device import resolve_device
-from qgpipe.training.evaluator import SMALLER_EVALUATED
+from qgpipe.system.rng import deterministic_algorithms
+from qgpipe.training.evaluation.evaluator import SMALLER_EVALUATED
+from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.loaders import suit, transform_of
-from qgpipe.training.monitors import Collected
-from qgpipe.training.outputs import as_heads, count_tasks
-from qgpipe.training.randomness import deterministic_algorithms
-from qgpipe.training.trouble import memory_for
+from qgpipe.training.steps.outputs import as_heads, count_tasks
+from qgpipe.training.steps.user_errors import memory_for
 
 _LOADER_KEYS = ("batch_size", "num_workers", "pin_memory", "prefetch_factor")
 

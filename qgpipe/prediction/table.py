@@ -13,8 +13,12 @@ from torch import Tensor
 
 from qgpipe.data.readers.reader import numpy_type
 from qgpipe.probabilities import are_probabilities, probabilities
-from qgpipe.training.monitors import Collected
-from qgpipe.training.predictions import numbered_columns, predictions_table, undecided_graphs
+from qgpipe.training.evaluation.metrics import Collected
+from qgpipe.training.evaluation.predictions_table import (
+    numbered_columns,
+    predictions_table,
+    undecided_graphs,
+)
 
 
 class PredictionTable:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qgpipe.config.better import LOSSES, OWN, better, is_mean_loss
 from qgpipe.config.key_path import Path, format_key, parse_key, replace_at
+from qgpipe.config.metric_mode import LOSSES, OWN, better, is_mean_loss
 from qgpipe.config.resolve import resolve_config
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import stage_section

@@ -22,8 +22,8 @@ from qgpipe.data.splits.split_file import read_split
 from qgpipe.errors import DataError
 from qgpipe.message_passing.format_choice import choose
 from qgpipe.models.build import takes_adjacency
-from qgpipe.training.device import resolve_device
-from qgpipe.training.outputs import is_binary
+from qgpipe.system.device import resolve_device
+from qgpipe.training.steps.outputs import is_binary
 
 logger = logging.getLogger(__name__)
 

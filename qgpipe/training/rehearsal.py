@@ -13,9 +13,9 @@ from torch.nn.parameter import is_lazy
 
 from qgpipe.errors import ConfigError
 from qgpipe.system import tensor_files
+from qgpipe.system.rng import restore_rng, rng_state
 from qgpipe.system.user_code import line_of_user
-from qgpipe.training.optimisation import build_optimizer, build_scheduler, step_scheduler
-from qgpipe.training.randomness import restore_rng, rng_state
+from qgpipe.training.optimizer import build_optimizer, build_scheduler, step_scheduler
 
 _MOST_EPOCHS = 10_000  # of which a schedule is tried
 

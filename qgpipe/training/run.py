@@ -16,19 +16,25 @@ import torch_geometric
 import qgpipe
 from qgpipe.config.dump import to_yaml
 from qgpipe.models import load_model, read_model_file
+from qgpipe.system.device import on_device, resolve_device
 from qgpipe.system.files import atomic_path, write_json, write_text
 from qgpipe.system.logs import NOTES
-from qgpipe.training.baseline import evaluate_baseline
-from qgpipe.training.criterion import build_criterion, load_criterion
-from qgpipe.training.device import on_device, resolve_device
-from qgpipe.training.distributed import is_to_launch
-from qgpipe.training.evaluator import Evaluator, Tester, build_evaluator, last_row, require_decided
-from qgpipe.training.launch import launch
+from qgpipe.system.rng import deterministic_algorithms
+from qgpipe.training.distributed.join import is_to_launch
+from qgpipe.training.distributed.launch import launch
+from qgpipe.training.evaluation.baseline import evaluate_baseline
+from qgpipe.training.evaluation.evaluator import (
+    Evaluator,
+    Tester,
+    build_evaluator,
+    last_row,
+    require_decided,
+)
+from qgpipe.training.evaluation.metrics import Collected
+from qgpipe.training.evaluation.predictions_table import predictions_table
+from qgpipe.training.evaluation.test_report import metrics_content
 from qgpipe.training.loaders import Loaders, graph_targets, left_out_text, open_loaders, suit
-from qgpipe.training.metrics import metrics_content
-from qgpipe.training.monitors import Collected
-from qgpipe.training.predictions import predictions_table
-from qgpipe.training.randomness import deterministic_algorithms
+from qgpipe.training.steps.criterion import build_criterion, load_criterion
 from qgpipe.training.trainer import Trainer
 
 SUMMARY_FORMAT = 1

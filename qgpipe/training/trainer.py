@@ -20,34 +20,34 @@ from qgpipe.config.schema import schema as config_schema
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import TrainingError
 from qgpipe.models import build_model, save_model
+from qgpipe.system.device import resolve_device
 from qgpipe.system.lock import writing
 from qgpipe.system.logs import NOTES
-from qgpipe.training.average import WeightAverage
-from qgpipe.training.checkpoint import CheckpointFolder
-from qgpipe.training.checks import check_fit
-from qgpipe.training.criterion import build_criterion, in_state
-from qgpipe.training.device import resolve_device
-from qgpipe.training.distributed import is_to_launch, join_process_group
+from qgpipe.system.rng import deterministic_algorithms, seed_everything
+from qgpipe.training.checkpoints.checkpoint import CheckpointFolder
+from qgpipe.training.checkpoints.lost_weights import warn_of_lost_weights, weight_marks
+from qgpipe.training.distributed.join import is_to_launch, join_process_group
+from qgpipe.training.distributed.launch import launch
 from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_stopping
-from qgpipe.training.evaluator import (
+from qgpipe.training.evaluation.evaluator import (
     Evaluator,
     Validator,
     build_evaluator,
     last_row,
     require_decided,
 )
-from qgpipe.training.history import History
-from qgpipe.training.launch import launch
 from qgpipe.training.loaders import Loaders, data_names, left_out_text, open_loaders, suit
-from qgpipe.training.loggers import logger_specs
-from qgpipe.training.lost_weights import warn_of_lost_weights, weight_marks
-from qgpipe.training.optimisation import build_optimizer, build_scheduler, require_plateau_mode
-from qgpipe.training.precision import Precision
-from qgpipe.training.randomness import deterministic_algorithms, seed_everything
+from qgpipe.training.loggers.history import History
+from qgpipe.training.loggers.loggers import logger_specs
+from qgpipe.training.model_selection import Selection
+from qgpipe.training.optimizer import build_optimizer, build_scheduler, require_plateau_mode
+from qgpipe.training.preflight import check_fit
 from qgpipe.training.rehearsal import rehearse
-from qgpipe.training.selection import Selection
+from qgpipe.training.steps.batch_pass import TrainingPass
+from qgpipe.training.steps.criterion import build_criterion, in_state
+from qgpipe.training.steps.ema import WeightAverage
+from qgpipe.training.steps.precision import Precision
 from qgpipe.training.training_loop import TrainingLoop, Watch
-from qgpipe.training.training_pass import TrainingPass
 
 
 class Trainer:

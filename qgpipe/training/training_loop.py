@@ -10,21 +10,21 @@ from qgpipe import paths
 from qgpipe.errors import TrainingError
 from qgpipe.stages.fingerprint import trajectory
 from qgpipe.stages.session_code import live_folders
-from qgpipe.training.checkpoint import CheckpointFolder
-from qgpipe.training.checks import require_finite
-from qgpipe.training.evaluator import Evaluator, last_row, undecided_text
-from qgpipe.training.group_step import GroupStep
-from qgpipe.training.interruption import Interrupted, SignalWatch
+from qgpipe.system.rng import restore_rng, rng_state, seed_everything
+from qgpipe.training.checkpoints.checkpoint import CheckpointFolder
+from qgpipe.training.distributed.sharding import shard_loader
+from qgpipe.training.distributed.signals import Interrupted, SignalWatch
+from qgpipe.training.distributed.synchronization import sync_buffers
+from qgpipe.training.evaluation.evaluator import Evaluator, last_row, undecided_text
 from qgpipe.training.loaders import fingerprint_data, fingerprint_split, left_out_text
-from qgpipe.training.loggers import Loggers
-from qgpipe.training.optimisation import step_scheduler
-from qgpipe.training.progress import NoProgress, Progress
-from qgpipe.training.randomness import restore_rng, rng_state, seed_everything
-from qgpipe.training.sharding import shard_loader
-from qgpipe.training.step_batches import can_resume_within_epoch
-from qgpipe.training.synchronization import sync_buffers
-from qgpipe.training.training_pass import TrainingPass
-from qgpipe.training.training_step import TrainingStep
+from qgpipe.training.loggers.loggers import Loggers
+from qgpipe.training.optimizer import step_scheduler
+from qgpipe.training.preflight import require_finite
+from qgpipe.training.steps.batch_pass import TrainingPass
+from qgpipe.training.steps.group_step import GroupStep
+from qgpipe.training.steps.progress import NoProgress, Progress
+from qgpipe.training.steps.step_batches import can_resume_within_epoch
+from qgpipe.training.steps.training_step import TrainingStep
 
 if TYPE_CHECKING:
     from qgpipe.training.trainer import Trainer
@@ -221,7 +221,7 @@ class TrainingLoop:
         self._best_written = self.trainer.selection.epoch
 
     def _state(self) -> dict[str, Any]:
-        """Where training stands, as ``qgpipe.training.checkpoint`` describes it."""
+        """Where training stands, as ``qgpipe.training.checkpoints.checkpoint`` describes it."""
         return {
             "epoch": self.trainer.epoch,
             "step": self.trainer.training_pass.step,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qgpipe.errors import ConfigError
-from qgpipe.training.history import VALIDATION
+from qgpipe.training.loggers.history import VALIDATION
 from qgpipe.tuning.study import PRUNED_AT
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ def require_device(config: Mapping[str, Any], dag: Any, is_local: bool) -> None:
         return
     if not any(job.resources.get("gpu", 0) for job in dag.needrun_jobs()):
         return
-    from qgpipe.training.device import resolve_device  # takes seconds, and torch knows for certain
+    from qgpipe.system.device import resolve_device  # takes seconds, and torch knows for certain
 
     try:
         resolve_device(config["training"]["device"])

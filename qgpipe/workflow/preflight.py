@@ -32,11 +32,11 @@ from qgpipe.stages.module_code import find_code
 from qgpipe.stages.registry import stage_section
 from qgpipe.stages.session_code import live_folders
 from qgpipe.sweeps.expansion import Run
-from qgpipe.training.checks import check_fit
-from qgpipe.training.criterion import batch_loss, require_gradient
-from qgpipe.training.evaluator import replaced_text
+from qgpipe.training.evaluation.evaluator import replaced_text
 from qgpipe.training.loaders import transform_of
+from qgpipe.training.preflight import check_fit
 from qgpipe.training.rehearsal import rehearse
+from qgpipe.training.steps.criterion import batch_loss, require_gradient
 from qgpipe.training.trainer import Trainer
 from qgpipe.tuning.check import check_study
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qgpipe.prediction.table import PredictionTable
-from qgpipe.training.monitors import Collected
+from qgpipe.training.evaluation.metrics import Collected
 
 LOGITS = torch.log(torch.tensor([[1.0, 2.0, 1.0], [8.0, 1.0, 1.0]]))
 CLASSES = {"attributes": {"y": {"kind": "graph", "dtype": "int64", "shape": []}}}

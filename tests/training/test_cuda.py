@@ -8,14 +8,14 @@ from torch_geometric.data import Batch, Data
 
 from qgpipe.errors import TrainingError
 from qgpipe.models import load_model
-from qgpipe.training.average import WeightAverage
-from qgpipe.training.interruption import Interrupted
-from qgpipe.training.loss_log import LossLog
-from qgpipe.training.precision import Precision
-from qgpipe.training.randomness import restore_rng, rng_state
-from qgpipe.training.step_batches import StepBatches
+from qgpipe.system.rng import restore_rng, rng_state
+from qgpipe.training.distributed.signals import Interrupted
+from qgpipe.training.steps.ema import WeightAverage
+from qgpipe.training.steps.loss_buffer import LossLog
+from qgpipe.training.steps.precision import Precision
+from qgpipe.training.steps.step_batches import StepBatches
+from qgpipe.training.steps.training_step import TrainingStep
 from qgpipe.training.trainer import Trainer
-from qgpipe.training.training_step import TrainingStep
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 from torch_geometric.loader import DataLoader
 
 from qgpipe.errors import DataError, DiskFullError, TrainingError
-from qgpipe.training import checkpoint
-from qgpipe.training.interruption import Interrupted
+from qgpipe.training.checkpoints import checkpoint
+from qgpipe.training.distributed.signals import Interrupted
 from qgpipe.training.loaders import open_loaders
 from qgpipe.training.trainer import Trainer
 

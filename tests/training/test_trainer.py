@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 from qgpipe.errors import ConfigError, DivergenceError, TrainingError
 from qgpipe.models import load_model, read_model_file
 from qgpipe.system.lock import FolderInUse, writing
+from qgpipe.training.distributed.signals import Interrupted
 from qgpipe.training.early_stopping import DefaultEarlyStopping
-from qgpipe.training.interruption import Interrupted
 from qgpipe.training.trainer import Trainer
 
 

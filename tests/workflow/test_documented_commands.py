@@ -31,7 +31,7 @@ NOT_HERE = {
     "snakemake --workflow-profile profiles/slurm": "needs a cluster; tests/slurm has one",
     "snakemake --snakefile $(qgpipe snakefile)": "needs the wheel; test_wheel.py installs one",
     "srun ": "needs a cluster; tests/training/test_group.py sets the environment of its tasks",
-    "tensorboard ": "serves pages until it is stopped; tests/training/test_loggers.py reads "
+    "tensorboard ": "serves pages until it is stopped; tests/training/loggers reads "
     "the same files with its library",
     "source .venv/bin/activate": "changes the shell that it is typed into",
 }

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from qgpipe.config.better import OWN
+from qgpipe.config.metric_mode import OWN
 from qgpipe.report.figures import style
 from qgpipe.report.tables.results import RunResults
 

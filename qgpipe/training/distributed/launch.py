@@ -1,0 +1,196 @@
+"""Processes that a training starts: on this machine by torch's elastic launch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import types
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from qgpipe.config.objects import add_search_path
+from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.stages.session_code import live_folders
+from qgpipe.system import logs
+from qgpipe.system.process import end_with_parent
+from qgpipe.training.distributed.join import require_gpus
+from qgpipe.training.distributed.rank_errors import first_error, write_error
+from qgpipe.training.distributed.signals import Interrupted
+from qgpipe.training.distributed.slurm_tasks import is_for_nodes, run_tasks
+
+STANDARD_ERROR = 2
+SECONDS_TO_SAVE = "600"  # after a signal; schedulers give less
+
+
+def launch(function: Callable[..., None], config: Mapping[str, Any], *arguments: Any) -> None:
+    """Call ``function(config, *arguments)`` in ``parallel.world_size`` processes of a group.
+
+    They are on this machine, or on ``parallel.nodes`` of the Slurm job that this process is in.
+    Raises what the first to fail raises, if a user can mend it; ``RuntimeError`` with its
+    traceback if not; ``Interrupted`` after a signal, when the ranks have saved their state.
+    """
+    section = config["parallel"]
+    add_search_path(*live_folders())  # in the environment: the processes find the same modules
+    payload = _pickled(function, config, *arguments)
+    if is_for_nodes(config):
+        return run_tasks(config, payload)
+    require_gpus(config, section["world_size"])
+    with tempfile.TemporaryDirectory(prefix="qgpipe-ranks-") as folder, _signals_kept():
+        setup = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=section["world_size"],
+            run_id=uuid.uuid4().hex,
+            max_restarts=0,  # Snakemake or Slurm tries again, from the last checkpoint
+            local_addr="localhost",
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            signals_to_handle=",".join(number.name for number in logs.SIGNALS),
+            **_meeting_point(section),
+        )
+        os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
+        try:
+            with _main_kept_out(payload):
+                elastic_launch(setup, _rank)(_Terminal(), _levels(), payload)
+        except SignalException as error:
+            raise Interrupted(error.sigval.name) from None
+        except ChildFailedError as error:
+            raise _cause(error, Path(folder)) from None
+        except dist.DistNetworkError as error:
+            raise ConfigError(
+                f"the processes cannot meet at port {section['master_port']} "
+                f"({str(error).splitlines()[0].rpartition('message: ')[2]})",
+                key="parallel.master_port",
+                remedy="leave it out: then any free port is taken",
+            ) from None
+
+
+def _meeting_point(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the processes find each other: on this machine, where all of them are."""
+    if section["master_port"] is None:
+        return {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
+    return {
+        "rdzv_backend": "static",
+        "rdzv_endpoint": f"localhost:{section['master_port']}",
+        "rdzv_configs": {"rank": 0},
+    }
+
+
+def _rank(
+    terminal: _Terminal,
+    levels: tuple[int, int],
+    payload: bytes,
+) -> None:
+    """What each process does."""
+    end_with_parent(signal.SIGTERM)
+    terminal.take_over()
+    first = os.environ["RANK"] == "0"
+    logs.configure(levels[0] if first else max(logging.WARNING, levels[0]))
+    torch.set_num_threads(max(1, levels[1] // int(os.environ["LOCAL_WORLD_SIZE"])))
+    try:
+        function, *arguments = pickle.loads(payload)
+        function(*arguments)
+    except Exception as error:  # written before the others notice that this one is gone
+        write_error(Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent, os.environ["RANK"], error)
+        raise
+    finally:
+        if dist.is_initialized() and sys.exc_info()[0] is None:
+            dist.destroy_process_group()
+
+
+def _pickled(*function_and_arguments: Any) -> bytes:
+    try:
+        return pickle.dumps(function_and_arguments)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"the configuration or a loader cannot be sent to other processes: {error}",
+            key="parallel",
+            remedy="define its functions and classes at the top of a module, not in a function",
+        ) from None
+
+
+@contextmanager
+def _main_kept_out(payload: bytes) -> Iterator[None]:
+    """Processes that start in this block do not import the running script, unless they need it.
+
+    ``multiprocessing`` lets each do so; the script of a job of the workflow would start it again.
+    """
+    if b"__main__" in payload:
+        yield
+        return
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """After this block signals do what they did before: elastic launch has handlers of its own."""
+    before = {number: signal.getsignal(number) for number in logs.SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _levels() -> tuple[int, int]:
+    """The log level, and the threads that torch uses here."""
+    return logging.getLogger("qgpipe").getEffectiveLevel(), torch.get_num_threads()
+
+
+class _Terminal:
+    """The stream that a person watches, for another process that is being started."""
+
+    def __init__(self, descriptor: Any = None):
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple:
+        try:
+            descriptor = logs.terminal().fileno()
+        except (OSError, AttributeError):  # a notebook shows what it is sent, not a stream
+            descriptor = STANDARD_ERROR
+        return _Terminal, (DupFd(descriptor),)
+
+    def take_over(self) -> None:
+        """Let it be what a person watches here."""
+        logs.set_terminal(os.fdopen(self._descriptor.detach(), "w", buffering=1))
+
+
+def _cause(failed: ChildFailedError, folder: Path) -> BaseException:
+    """What ended the ranks: the first error, of which all others follow."""
+    _, failure = failed.get_first_failure()
+    if failure.exitcode == logs.TRY_AGAIN:
+        return Interrupted("a signal")
+    error = first_error(folder)
+    if failure.exitcode < 0 or error is None:
+        return TrainingError(
+            f"process {failure.local_rank} ended: {_message(failure)}",
+            where="parallel",
+            remedy="if it was killed, memory may be short; the same command goes on from the "
+            "last checkpoint",
+        )
+    return error
+
+
+def _message(failure: ProcessFailure) -> str:
+    """What elastic launch knows of a process that did not come as far as to train."""
+    known: Any = failure.message
+    return known["message"] if isinstance(known, dict) else known

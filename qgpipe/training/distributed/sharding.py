@@ -1,0 +1,120 @@
+"""How the graphs of a batch, and the batches of a set, are shared out among ranks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+
+from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.errors import TrainingError
+from qgpipe.training.distributed.process_group import Processes
+
+T = TypeVar("T")
+
+
+class OnHost(Protocol):
+    """What was computed of a batch, and may be sent to other ranks."""
+
+    def on_host(self) -> Self:
+        """The same, with its tensors in the memory of the host."""
+
+
+S = TypeVar("S", bound=OnHost)
+
+
+@dataclass(frozen=True)
+class BatchShard:
+    """What a rank computes of a batch: ``graphs`` of its graphs, in ``batch``.
+
+    A rank for which there is none has one graph in ``batch`` all the same, of weight zero: all
+    ranks have to take each step together. ``step`` (seed, epoch, number of the batch) is what
+    random numbers are a function of.
+    """
+
+    batch: Any
+    graphs: int
+    step: tuple[int, int, int]
+
+
+def shard_of_batch(positions: np.ndarray, rank: int, size: int) -> np.ndarray:
+    """The graphs of a batch, at ``positions`` int64 [B], that ``rank`` of ``size`` computes.
+
+    Every ``size``-th: the numbers differ by one at most, and where a batch is sorted by size,
+    all ranks have large and small graphs.
+    """
+    return positions[rank::size]
+
+
+def interleaved(shards: Sequence[Sequence[T]]) -> list[T]:
+    """Items in their order, of which ``shards[rank]`` are every ``len(shards)``-th from ``rank``.
+
+    The inverse of taking ``items[rank::size]`` for each rank.
+    """
+    longest = max(map(len, shards), default=0)
+    return [shard[i] for i in range(longest) for shard in shards if i < len(shard)]
+
+
+class ShardLoader:
+    """The shards of ``rank`` in the batches of ``loader``, whose order stays as it is."""
+
+    def __init__(self, loader: GraphLoader, rank: int, size: int):
+        self.loader = loader
+        self.dataset = loader.dataset
+        self.seed = loader.seed
+        self._rank = rank
+        self._size = size
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch, which is that of any rank."""
+        return len(self.loader)
+
+    def num_graphs(self, start: int, stop: int) -> int:
+        """Graphs of these batches, of all ranks."""
+        return self.loader.num_graphs(start, stop)
+
+    def iterate(self, epoch: int, start_batch: int = 0) -> Iterator[BatchShard]:
+        """The shards in the batches of ``epoch``, from number ``start_batch`` on."""
+        wholes = self.loader.batches(epoch, start_batch)
+        shards = [shard_of_batch(positions, self._rank, self._size) for positions in wholes]
+        computed = [s if len(s) else w[:1] for s, w in zip(shards, wholes, strict=True)]
+        batches = self.loader.load(epoch, computed)
+        numbered = enumerate(zip(batches, shards, strict=True), start_batch)
+        for number, (batch, shard) in numbered:
+            yield BatchShard(batch, len(shard), (self.seed, epoch, number))
+
+
+def shard_loader(loader: Any, processes: Processes) -> Any:
+    """A loader of what this process trains on: of shards, if there are several.
+
+    Raises ``TrainingError`` for a loader whose batches cannot be shared out.
+    """
+    if processes.size == 1:
+        return loader
+    if not isinstance(loader, GraphLoader):
+        raise TrainingError(
+            f"a {type(loader).__name__} cannot be shared out among {processes.size} processes",
+            where="parallel.world_size",
+            remedy="train with the loaders of prepare_dataloaders",
+        )
+    return ShardLoader(loader, processes.rank, processes.size)
+
+
+def shard_batches(loader: Iterable, processes: Processes) -> Iterable:
+    """The batches of ``loader`` that this process evaluates, whole: every ``size``-th."""
+    if processes.size == 1:
+        return loader
+    if not isinstance(loader, GraphLoader):
+        return itertools.islice(loader, processes.rank, None, processes.size)
+    batches = loader.batches(loader.epoch)
+    return loader.load(loader.epoch, batches[processes.rank :: processes.size])
+
+
+def gather_batches(mine: list[S], processes: Processes) -> list[S]:
+    """What all ranks made of their batches of ``shard_batches``, in the order of the batches."""
+    if processes.size == 1:
+        return mine  # stays on its device
+    return interleaved(processes.all_gather([item.on_host() for item in mine]))

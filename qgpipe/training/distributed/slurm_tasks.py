@@ -1,0 +1,115 @@
+"""Processes of a training on several nodes of a Slurm job: tasks of a step of ``srun``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.system import logs
+from qgpipe.system.files import scratch_folder
+from qgpipe.training.distributed.rank_errors import first_error, write_error
+from qgpipe.training.distributed.signals import Interrupted
+
+_STOPPED = "stopped"
+
+
+def is_for_nodes(config: Mapping[str, Any]) -> bool:
+    """Whether ``parallel`` asks for several nodes, and this is a job of Slurm, which has some."""
+    return config["parallel"]["nodes"] > 1 and "SLURM_JOB_ID" in os.environ
+
+
+def run_tasks(config: Mapping[str, Any], payload: bytes) -> None:
+    """Run what is pickled in ``payload``, a function and its arguments, in a task for each rank.
+
+    The tasks are those of a step of the Slurm job that this process is in. Raises what the
+    first to fail raises, and ``Interrupted`` after a signal, when the ranks have saved their
+    state.
+    """
+    if b"__main__" in payload:
+        raise ConfigError(
+            "the tasks on other nodes cannot import the script that was started",
+            key="parallel.nodes",
+            remedy="define its functions and classes in a module, or start the script with srun",
+        )
+    shared = Path(config["training"]["path"], f"slurm-job-{os.environ['SLURM_JOB_ID']}")
+    with scratch_folder(shared.absolute()) as folder:
+        level = logging.getLogger("qgpipe").getEffectiveLevel()
+        task = pickle.dumps((folder, level, torch.get_num_threads(), payload))
+        command = _command(config["parallel"])
+        step = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=logs.terminal())
+        forwarded = _forward_signals(step)
+        try:
+            step.communicate(task)
+        finally:
+            for number, handler in forwarded.items():
+                signal.signal(number, handler)
+        if (folder / _STOPPED).exists():
+            raise Interrupted("a signal")
+        if step.returncode == 0:
+            return
+        raise first_error(folder) or TrainingError(
+            f"srun has ended with exit code {step.returncode}",
+            where="parallel",
+            remedy="it says why above; if a process was killed, memory may be short; the same "
+            "command goes on from the last checkpoint",
+        )
+
+
+def _command(section: Mapping[str, Any]) -> list[str]:
+    return [
+        "srun",
+        f"--nodes={section['nodes']}",
+        f"--ntasks={section['world_size']}",
+        f"--cpus-per-task={torch.get_num_threads()}",
+        "--wait=0",
+        "--kill-on-bad-exit=1",  # the others would wait for the one that is gone
+        sys.executable,
+        "-m",
+        "qgpipe.training.distributed.slurm_tasks",
+    ]
+
+
+def _forward_signals(step: subprocess.Popen) -> dict[signal.Signals, Any]:
+    """Let signals to this process reach the tasks; returns the handlers they had before.
+
+    As SIGUSR1, which srun hands on; at SIGTERM it kills the tasks.
+    """
+
+    def forward(_number: int, _: FrameType | None) -> None:
+        step.send_signal(signal.SIGUSR1)
+
+    return {number: signal.signal(number, forward) for number in logs.SIGNALS}
+
+
+def _run_task() -> None:
+    """What each task does."""
+    folder, level, threads, payload = pickle.load(sys.stdin.buffer)
+    terminal = os.dup(2)  # srun shows errors to a person; the rest goes to the log
+    os.dup2(1, 2)
+    logs.set_terminal(os.fdopen(terminal, "w", buffering=1))
+    rank = os.environ["SLURM_PROCID"]
+    logs.configure(level if rank == "0" else max(logging.WARNING, level))
+    torch.set_num_threads(threads)
+    try:
+        function, *arguments = pickle.loads(payload)
+        function(*arguments)
+    except Interrupted:
+        (folder / _STOPPED).touch()  # and end well: others may still be saving
+    except Exception as error:
+        write_error(folder, rank, error)
+        raise
+
+
+if __name__ == "__main__":
+    _run_task()

@@ -1,0 +1,1 @@
+"""Validation and test of a model: outputs, metrics, predictions, the baseline."""

@@ -1,0 +1,98 @@
+"""What a predictor scores that always gives the same answer."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from qgpipe.errors import TrainingError
+from qgpipe.probabilities import are_probabilities
+from qgpipe.training.evaluation.evaluator import Evaluator
+from qgpipe.training.evaluation.metrics import Collected
+from qgpipe.training.steps.outputs import kind_of_task, target_of_task
+
+logger = logging.getLogger(__name__)
+
+
+class ConstantPredictor(torch.nn.Module):
+    """Answers with the same outputs for every graph."""
+
+    def __init__(self, heads: dict[int, Tensor], num_tasks: int):
+        """``heads``: by task, the outputs of one graph, of any shape; none of the other tasks."""
+        super().__init__()
+        self.heads = heads
+        self.active_tasks = {task: task in heads for task in range(num_tasks)}
+
+    def forward(self, batch: Any) -> dict[int, Tensor]:
+        """By task, the outputs repeated for each graph of ``batch``."""
+        rows = batch.num_graphs
+        return {
+            task: head.to(batch.batch.device).expand(rows, *head.shape)
+            for task, head in self.heads.items()
+        }
+
+
+def constant_heads(
+    heads: dict[int, Tensor], num_tasks: int, targets: Tensor
+) -> dict[int, Tensor] | None:
+    """The best constant outputs for training ``targets`` (M,) or (M, T).
+
+    ``heads`` are outputs of a model with ``num_tasks``, (N, C) or (N,), for their shapes.
+    Classes: the logarithms of their shares in the training set, each counted once more than it
+    occurs, so that the most frequent class has the largest output, and their softmax is the
+    share; the shares themselves if the outputs are probabilities. Values: their mean. ``None`` if
+    the shapes of outputs and targets say neither.
+    """
+    constants = {}
+    for task, head in heads.items():
+        try:
+            constant = _constant(head, target_of_task(targets, task, num_tasks))
+        except IndexError:
+            return None
+        if constant is None:
+            return None
+        constants[task] = constant
+    return constants
+
+
+def evaluate_baseline(
+    tester: Evaluator, collected: Collected, targets: Tensor, loader: Any
+) -> pd.DataFrame | None:
+    """The row of ``tester`` for the best constant answer, ``None`` if there is none.
+
+    ``collected``: what the model put out; ``targets``: of the training set.
+    """
+    constants = constant_heads(collected.heads, collected.num_tasks, targets)
+    if constants is None:
+        return None
+    other = copy.copy(tester)
+    other.apply_model = lambda model, batch: model(batch)
+    try:
+        return other.evaluate(ConstantPredictor(constants, collected.num_tasks), loader)
+    except TrainingError as error:
+        logger.warning("no baseline: %s", error)
+        return None
+
+
+def _constant(head: Tensor, target: Tensor) -> Tensor | None:
+    kind, shape = kind_of_task(head, target), head.shape[1:]
+    one_each = shape.numel() == target.shape[1:].numel()
+    if kind == "regression":
+        return target.double().mean(dim=0).float().reshape(shape) if one_each else None
+    if kind == "other":
+        return None
+    if one_each:
+        positive = (target > 0).sum(dim=0) + 1
+        share = positive.double() / (len(target) + 2)
+        return torch.logit(share).float().reshape(shape)
+    if target.min() < 0:
+        return None
+    columns = shape.numel()
+    counts = torch.bincount(target.long(), minlength=columns)[:columns] + 1
+    shares = counts / counts.sum()
+    return shares if are_probabilities(head.double().numpy()) else shares.log()

@@ -1,0 +1,225 @@
+"""Metrics of an evaluation: how a monitor is called is decided by what it is.
+
+- A class is constructed once with ``args`` and ``kwargs``, then called; a torchmetrics metric
+  is reset, updated and computed.
+- A function keeps ``args`` and ``kwargs`` as keyword arguments of the call.
+- Parameters ``y_true``, ``y_pred``: scikit-learn's order, class labels for integer targets and raw
+  values for real ones. ``y_score`` or ``y_proba`` instead of ``y_pred``: probabilities.
+- One required parameter (``numpy.mean``): the losses of the samples, float64 (N,).
+- Two otherwise: (predictions, targets), as tensors on the CPU.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qgpipe.config.metric_mode import LOSSES, OWN, better, is_mean_loss
+from qgpipe.config.objects import import_objects
+from qgpipe.config.schema import validate
+from qgpipe.config.spec import Spec, as_spec, check_keywords
+from qgpipe.errors import ConfigError, QgpipeError, TrainingError
+from qgpipe.system.user_code import line_of_user
+from qgpipe.training.steps.outputs import (
+    labels,
+    match_shape,
+    probabilities,
+    target_of_task,
+    target_table,
+)
+
+_SCORES = ("y_score", "y_proba", "y_prob")
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
+
+
+@dataclass
+class Collected:
+    """What an evaluation saw of N graphs, on the CPU.
+
+    ``heads`` are the concatenated outputs by task, of ``num_tasks`` that the model has, as
+    ``count_tasks`` says; ``targets`` the concatenated ``y``;
+    ``losses`` float64 (N,), each graph with the loss of its batch; ``positions`` int64 (N,) in the
+    dataset. ``None`` where the data has none.
+    """
+
+    num_graphs: int
+    losses: np.ndarray
+    heads: dict[int, Tensor]
+    num_tasks: int
+    targets: Tensor | None = None
+    positions: Tensor | None = None
+
+    def pair(self, task: int) -> tuple[Tensor, Tensor]:
+        """Outputs and targets of ``task``. Raises ``TrainingError`` if either is missing."""
+        if task not in self.heads:
+            there = ", ".join(map(str, self.heads)) or "none"
+            raise TrainingError(f"the model has no output for task {task} (there are: {there})")
+        if self.targets is None:
+            raise TrainingError("the data has no targets 'y'")
+        head = self.heads[task]
+        table = target_table(self.targets, self.num_graphs, len(head))
+        try:
+            target = target_of_task(table, task, self.num_tasks)
+        except IndexError:
+            raise TrainingError(
+                f"task {task} has no target: 'y' has {table.shape[1]} columns"
+            ) from None
+        return match_shape(head, target), target
+
+
+class Monitor:
+    """A named metric, computed from what an evaluation collected.
+
+    ``better``: whether lower (``min``) or higher (``max``) is, if that is known. ``replaces_loss``:
+    it takes the place of a loss, and is another number. ``sees_losses``: it is called with the
+    losses of the samples, not with outputs.
+    """
+
+    def __init__(self, task: Mapping[str, Any], key: str = "evaluator_tasks"):
+        """``task`` holds ``name``, ``monitor`` and optionally ``args``, ``kwargs``, ``task``.
+
+        Raises ``ConfigError`` with ``key`` if it cannot be constructed or called.
+        """
+        task = validate(task, "monitor", key)
+        self.name: str = task["name"]
+        self.replaces_loss = self.name in LOSSES and not (
+            self.name == LOSSES[0] and is_mean_loss(task)
+        )
+        self.task: int = task["task"]
+        self.key = key
+        self.better = better(task["monitor"])
+        spec = as_spec([task[part] for part in ("monitor", "args", "kwargs")], f"{key}.monitor")
+        self._call = self._prepare(
+            spec.type,
+            import_objects(list(spec.args), f"{key}.args"),
+            import_objects(spec.kwargs, f"{key}.kwargs"),
+        )
+
+    def __call__(self, collected: Collected) -> float:
+        """The value of the metric. Raises ``TrainingError`` naming the monitor if it fails."""
+        try:
+            return _as_number(self._call(collected))
+        except QgpipeError as error:
+            raise self._failure(error.problem) from error
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}{line_of_user(error)}"
+            raise self._failure(problem) from error
+
+    def _failure(self, problem: str) -> TrainingError:
+        return TrainingError(
+            f"monitor '{self.name}' failed: {problem}",
+            where=self.key,
+            remedy=f"it is called with ({self._given_to}), and has to return one number",
+        )
+
+    def _prepare(
+        self, monitor: Any, args: list[Any], kwargs: dict[str, Any]
+    ) -> Callable[[Collected], Any]:
+        """How to compute the metric from what was collected."""
+        if inspect.isclass(monitor):
+            monitor = Spec(monitor, tuple(args), kwargs, key=f"{self.key}.monitor").build()
+            higher = getattr(monitor, "higher_is_better", None)  # as metrics of torchmetrics say
+            self.better = self.better if higher is None else "max" if higher else "min"
+            args, kwargs = [], {}
+        self._given_to, self.sees_losses = "predictions, targets", False
+        if _is_metric(monitor):
+            return lambda collected: _compute_metric(monitor, *collected.pair(self.task))
+        check_keywords(monitor, kwargs, f"{self.key}.kwargs")
+        parameters = _parameters(monitor)
+        names = {p.name for p in parameters}
+        score = next((name for name in _SCORES if name in names), "y_pred")
+        if {"y_true", score} <= names:
+            given = {**self._named(parameters, ("y_true", score), args), **kwargs}
+            predict = labels if score == "y_pred" else probabilities
+            self._given_to = f"y_true, {score}"
+
+            def call_by_name(collected: Collected) -> Any:
+                prediction, target = collected.pair(self.task)
+                by_name = {"y_true": target.numpy(), score: predict(prediction, target)}
+                return monitor(**by_name, **given)
+
+            return call_by_name
+        if len([p for p in parameters if _is_required(p) and p.name not in kwargs]) == 1:
+            given = {**self._named(parameters, (parameters[0].name,), args), **kwargs}
+            self._given_to, self.sees_losses = "losses of the samples", True
+            return lambda collected: monitor(collected.losses, **given)
+        data = tuple(p.name for p in parameters if p.kind in _POSITIONAL)[:2]
+        given = {**self._named(parameters, data, args), **kwargs}
+        return lambda collected: monitor(*collected.pair(self.task), **given)
+
+    def _named(
+        self, parameters: list[inspect.Parameter], data: tuple[str, ...], args: list[Any]
+    ) -> dict[str, Any]:
+        """``args`` under the names of the parameters that do not take data, in their order."""
+        free = [p.name for p in parameters if p.name not in data and p.kind in _NAMED]
+        if len(args) > len(free):
+            raise ConfigError(
+                f"'{self.name}' takes no {len(args)} arguments beside the data",
+                key=f"{self.key}.args",
+                remedy="use kwargs",
+            )
+        return dict(zip(free, args, strict=False))
+
+
+def build_monitors(tasks: Iterable[Mapping[str, Any]] | None, key: str) -> list[Monitor]:
+    """The monitors of the list ``evaluator_tasks`` at ``key``.
+
+    Raises ``ConfigError`` if two have the same name or one cannot be constructed.
+    """
+    monitors = [Monitor(task, f"{key}[{i}]") for i, task in enumerate(tasks or ())]
+    seen: set[str] = set()
+    taken = {"epoch", *(f"{OWN}{name}" for name in LOSSES)}
+    for monitor in monitors:
+        if monitor.name in seen | taken:
+            why = "is there twice" if monitor.name in seen else "is a column already"
+            raise ConfigError(
+                f"'{monitor.name}' {why}", key=f"{monitor.key}.name", remedy="choose another name"
+            )
+        seen.add(monitor.name)
+    return monitors
+
+
+def _is_metric(monitor: Any) -> bool:
+    """Whether ``monitor`` accumulates like a torchmetrics ``Metric``."""
+    return all(callable(getattr(monitor, name, None)) for name in ("reset", "update", "compute"))
+
+
+def _compute_metric(metric: Any, prediction: Tensor, target: Tensor) -> Any:
+    metric.reset()
+    metric.update(prediction, target)
+    value = metric.compute()
+    metric.reset()
+    return value
+
+
+def _parameters(monitor: Any) -> list[inspect.Parameter]:
+    """The parameters of a call; none are known of some functions written in C."""
+    if isinstance(monitor, torch.nn.Module):
+        monitor = monitor.forward  # __call__ hides the names
+    try:
+        return list(inspect.signature(monitor).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind in _POSITIONAL
+
+
+def _as_number(value: Any) -> float:
+    """``value`` as a float. Raises ``TrainingError`` if it is not a single number."""
+    if isinstance(value, Tensor | np.ndarray):
+        if math.prod(value.shape) != 1:
+            raise TrainingError(f"it returned an array of shape {tuple(value.shape)}, not a number")
+        return float(value.item())
+    if isinstance(value, bool | int | float | np.generic):
+        return float(value)
+    raise TrainingError(f"it returned {type(value).__name__}, not a number")

@@ -1,0 +1,90 @@
+"""A row for each graph of the test set: id, target, outputs, predicted class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from qgpipe.errors import QgpipeError
+from qgpipe.training.evaluation.metrics import Collected
+from qgpipe.training.steps.outputs import kind_of_task, labels, target_table, undecided
+
+
+def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
+    """The table behind ``predictions.csv``.
+
+    Columns: ``id``; ``target``, or ``target_0`` … if there are several; ``output_0`` … of the only
+    task, or ``task0_output_0`` …; of classes ``predicted``, or ``task0_predicted`` …. What
+    has no row for each graph is left out.
+    """
+    columns: dict[str, Any] = {"id": ids}
+    rows = len(ids)
+    if collected.targets is not None:
+        table = target_table(collected.targets, rows, rows)
+        columns |= _columns("target", table, rows, always_numbered=False)
+    several = collected.num_tasks > 1
+    for task, head in collected.heads.items():
+        prefix = f"task{task}_" if several else ""
+        columns |= numbered_columns(f"{prefix}output", head, rows)
+        predicted = predicted_classes(collected, task)
+        if predicted is not None:
+            columns |= _named(f"{prefix}predicted", predicted, undecided(*collected.pair(task)))
+    return pd.DataFrame(columns)
+
+
+def undecided_graphs(collected: Collected) -> np.ndarray:
+    """The graphs that a head has no answer for, int64: their places in ``collected``.
+
+    Outputs that do not belong to graphs count as one if any of them is none.
+    """
+    found = torch.zeros(collected.num_graphs, dtype=torch.bool)
+    for task, head in collected.heads.items():
+        try:
+            bad = undecided(*collected.pair(task))
+        except QgpipeError:  # there is no target
+            bad = undecided(head, None)
+        bad = bad[:, None].flatten(1).any(dim=1)
+        found |= bad if bad.shape == found.shape else bad.any()
+    return np.flatnonzero(found.numpy())
+
+
+def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
+    """Class labels that the outputs of ``task`` say, if it tells classes of graphs apart."""
+    try:
+        prediction, target = collected.pair(task)
+    except QgpipeError:
+        return None
+    if len(target) != collected.num_graphs or kind_of_task(prediction, target) != "classification":
+        return None
+    return labels(prediction, target)
+
+
+def numbered_columns(name: str, values: Tensor, rows: int) -> dict[str, Any]:
+    """Columns ``name_0`` … of ``values`` if they have a row for each of ``rows``, else none."""
+    return _columns(name, values, rows, always_numbered=True)
+
+
+def _columns(name: str, values: Tensor, rows: int, *, always_numbered: bool) -> dict[str, Any]:
+    if values.shape[:1] != (rows,):
+        return {}
+    flat = values.reshape(rows, -1).numpy()
+    if flat.shape[1] == 1 and not always_numbered:
+        return {name: flat[:, 0]}
+    return {f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
+
+
+def _named(name: str, labels: np.ndarray, none: Tensor) -> dict[str, Any]:
+    """Columns of ``labels`` (N,) or (N, T), empty where there is ``none``."""
+    if labels.ndim == 1:
+        return {name: _labels(labels, none.reshape(-1).numpy())}
+    return {
+        f"{name}_{i}": _labels(labels[:, i], none[:, i].numpy()) for i in range(labels.shape[1])
+    }
+
+
+def _labels(labels: np.ndarray, none: np.ndarray) -> Any:
+    return pd.arrays.IntegerArray(labels, none) if none.any() else labels

@@ -1,0 +1,95 @@
+"""What ``test/metrics.json`` says about a test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from qgpipe.config.metric_mode import LOSSES
+from qgpipe.errors import TrainingError
+from qgpipe.training.evaluation.metrics import Collected
+from qgpipe.training.evaluation.predictions_table import predicted_classes
+from qgpipe.training.steps.outputs import Kind, is_class_target, kind_of_task
+
+FORMAT = 1
+_MOST_CLASSES = 300  # in a confusion matrix, whose size grows with their square
+_BASELINES = {"classification": "majority class", "regression": "mean value"}
+
+
+def metrics_content(
+    run: str,
+    epoch: int | None,
+    results: Mapping[str, Any],
+    baseline: pd.DataFrame | None,
+    collected: Collected,
+    class_names: list[str] | None,
+) -> dict[str, Any]:
+    """Losses, metrics and baseline of a test as JSON values; what is not finite is null.
+
+    ``results`` is the tester's row. The baseline is scored on the test set like the model; it
+    always answers the most frequent class, or the mean value, of the training set.
+    """
+    kind = kind_of_test(collected)
+    return {
+        "format": FORMAT,
+        "run": run,
+        "epoch": epoch,
+        "num_graphs": collected.num_graphs,
+        "task": kind,
+        **_parted(results),
+        "baseline": None
+        if baseline is None
+        else {"method": _BASELINES.get(kind, "constant"), **_parted(baseline.iloc[-1].to_dict())},
+        "class_names": class_names if kind == "classification" else None,
+        "confusion_matrix": confusion(collected, class_names),
+    }
+
+
+def kind_of_test(collected: Collected) -> Kind:
+    """What the first head with a target is about, as ``kind_of_task`` says.
+
+    Without one the type of the targets decides; without targets it is ``other``.
+    """
+    if collected.targets is None:
+        return "other"
+    for task in collected.heads:
+        try:
+            return kind_of_task(*collected.pair(task))
+        except TrainingError:  # this head has no target
+            continue
+    return "classification" if is_class_target(collected.targets) else "regression"
+
+
+def confusion(collected: Collected, class_names: list[str] | None) -> list[list[int]] | None:
+    """Graphs of each class (row) that the first head gave each label (column).
+
+    ``None`` if it does not classify graphs, or tells too many classes apart.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    task = next(iter(collected.heads), None)
+    predicted = None if task is None else predicted_classes(collected, task)
+    if task is None or predicted is None or predicted.ndim > 1:
+        return None
+    prediction, target = collected.pair(task)
+    width = prediction.shape[1] if prediction.dim() == 2 else 2
+    classes = max(width, len(class_names or ()), int(target.max()) + 1)
+    if classes > _MOST_CLASSES:
+        return None
+    return confusion_matrix(target.numpy(), predicted, labels=range(classes)).tolist()
+
+
+def _parted(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Losses and metrics of an evaluator's row."""
+    values = {name: _finite(value) for name, value in row.items() if name != "epoch"}
+    return {
+        "loss": {name: values.get(name) for name in LOSSES},
+        "metrics": {name: value for name, value in values.items() if name not in LOSSES},
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

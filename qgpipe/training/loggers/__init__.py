@@ -1,0 +1,1 @@
+"""What is said of each epoch: history, CSV, TensorBoard, loggers of the user."""

@@ -1,0 +1,148 @@
+"""The loss: what a configuration names, and what it returned for a batch."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qgpipe.config.spec import build_object
+from qgpipe.errors import ConfigError, TrainingError, shown
+from qgpipe.models.construct.model_file import load_weights
+from qgpipe.system.user_code import line_of_user
+from qgpipe.training.steps.outputs import as_heads
+
+logger = logging.getLogger(__name__)
+
+Criterion = Callable[[Any, Any], Tensor]
+
+
+def build_criterion(value: Any, key: str = "criterion") -> Criterion:
+    """The criterion that ``value`` names: a function, an object, or the spec of a class.
+
+    Raises ``ConfigError`` with ``key`` if it cannot be constructed or called.
+    """
+    criterion = build_object(value, key)
+    if not callable(criterion):
+        raise ConfigError(
+            f"{shown(criterion)} cannot be called",
+            key=key,
+            remedy="name a function (outputs, data)",
+        )
+    return criterion
+
+
+def state_of(part: Any) -> dict[str, Any]:
+    """A copy of the ``state_dict`` of a model or criterion, on its device; empty if it has none."""
+    state = part.state_dict() if hasattr(part, "state_dict") else {}
+    return {
+        name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in state.items()
+    }
+
+
+@contextmanager
+def in_state(criterion: Any, state: Mapping[str, Any]) -> Iterator[None]:
+    """A block in which ``criterion`` is in ``state``, unless that is empty."""
+    before = state_of(criterion) if state else {}
+    if state:
+        criterion.load_state_dict(state)
+    try:
+        yield
+    finally:
+        if before:
+            criterion.load_state_dict(before)
+
+
+def load_criterion(criterion: Any, state: Mapping[str, Any] | None, path: Path) -> None:
+    """Give ``criterion`` the weights in ``state``, which the model file ``path`` keeps for it.
+
+    Raises ``DataError`` if they do not fit.
+    """
+    if state:
+        load_weights(criterion, state, path, "criterion")
+    elif isinstance(criterion, torch.nn.Module) and any(
+        weight.requires_grad for weight in criterion.parameters()
+    ):
+        logger.warning(
+            "%s does not keep the weights of the criterion: losses are those of an untrained one",
+            path,
+        )
+
+
+def batch_loss(criterion: Criterion, outputs: Any, batch: Any) -> Tensor:
+    """The loss of a batch, a tensor of shape ().
+
+    Raises ``TrainingError`` if the criterion fails or returns anything but one number.
+    """
+    name = getattr(criterion, "__name__", type(criterion).__name__)
+    try:
+        loss = criterion(outputs, batch)
+    except IndexError as error:
+        raise TrainingError(
+            f"criterion '{name}' failed: {error} ({_widths_and_targets(outputs, batch)})",
+            remedy="classes are numbered from 0, and the last layer needs an output for each",
+        ) from error
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"criterion '{name}' failed: {type(error).__name__}: {error}{line_of_user(error)}",
+            remedy=_remedy(error, outputs, batch),
+        ) from error
+    if not isinstance(loss, Tensor):
+        raise TrainingError(
+            f"criterion '{name}' returned {type(loss).__name__}", remedy="return a scalar tensor"
+        )
+    if loss.numel() != 1:
+        raise TrainingError(
+            f"criterion '{name}' returned a tensor of shape {tuple(loss.shape)}",
+            remedy="return the mean",
+        )
+    return loss.reshape(())
+
+
+def require_gradient(loss: Tensor) -> None:
+    """Raise ``TrainingError`` if no weight can be trained by ``loss``."""
+    if not loss.requires_grad:
+        raise TrainingError(
+            "the loss has no gradient", remedy="compute it from the outputs with torch"
+        )
+
+
+def _remedy(error: Exception, outputs: Any, batch: Any) -> str:
+    y = getattr(batch, "y", None)
+    if isinstance(y, Tensor) and y.is_floating_point() and "Long" in str(error):
+        return (
+            f"data.y is {y.dtype}, and classes are integers: store the target as integers, or "
+            "convert it with data.y.long() in the criterion or in data.pre_transform"
+        )
+    return f"it is called with (outputs, data), {_shapes(outputs, batch)}"
+
+
+def _shapes(outputs: Any, batch: Any) -> str:
+    """What the criterion was given, for a message."""
+    heads = {task: list(head.shape) for task, head in as_heads(outputs).items()}
+    edge_format = f"a tensor {heads[0]}" if isinstance(outputs, Tensor) else str(heads)
+    y = getattr(batch, "y", None)
+    target = f"data.y {list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else "no data.y"
+    return f"here {edge_format} and {target}"
+
+
+def _widths_and_targets(outputs: Any, batch: Any) -> str:
+    """Sizes of the heads and range of the targets, for a message."""
+    parts = [
+        f"task {task} has {head.shape[-1]} outputs"
+        for task, head in as_heads(outputs).items()
+        if head.dim() > 1
+    ]
+    y = getattr(batch, "y", None)
+    if isinstance(y, Tensor) and y.numel():
+        parts.append(f"targets are from {y.min().item()} to {y.max().item()}")
+    return ", ".join(parts) or "no outputs"

@@ -1,0 +1,100 @@
+"""What a person sees of a training: a bar on a terminal of its own, a line an epoch otherwise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from qgpipe.config.metric_mode import OWN
+from qgpipe.system.logs import EPOCHS, NOTES, PROGRESS, shares_terminal, terminal
+from qgpipe.training.steps.progress_file import Position
+
+_EXTREMES = [f"val_{own}loss_{which}" for own in ("", OWN) for which in ("min", "max")]
+
+
+class Progress:
+    """Progress of a run over epochs and steps.
+
+    In a job of a workflow other jobs write to the same terminal: there is no bar, and each line
+    begins with the name of the run.
+    """
+
+    def __init__(self, num_epochs: int, folder: Path):
+        self._num_epochs = num_epochs
+        self._position = Position(folder, num_epochs)
+        self._name = f"{folder.name}: " if shares_terminal() else ""
+        self._stream = terminal()
+        self._has_bar = self._stream.isatty() and not shares_terminal()
+        self._bar: tqdm | None = None
+
+    def start_epoch(self, epoch: int, step: int, num_steps: int) -> None:
+        """``epoch`` counts from 1; ``step`` of its ``num_steps`` are done already."""
+        self._position.start_epoch(epoch, step, num_steps)
+        if self._has_bar:
+            self._bar = tqdm(
+                desc=self._title(epoch),
+                initial=step,
+                total=num_steps,
+                unit="batch",
+                leave=False,
+                file=self._stream,
+            )
+
+    def step(self) -> None:
+        """A step is done."""
+        self._position.step()
+        if self._bar is not None:
+            self._bar.update()
+
+    def end_epoch(self, row: dict[str, Any]) -> None:
+        """An epoch is done; ``row`` is its line in the history."""
+        self.close()
+        kept = {k: v for k, v in row.items() if k == "train_loss_avg" or k.startswith("val_")}
+        values = shown({k: v for k, v in kept.items() if k not in _EXTREMES})
+        line = f"{self._title(row['epoch'])}: {values}, {row['graphs_per_second']:.0f} graphs/s"
+        self._tell(EPOCHS, line)
+
+    def say(self, message: str) -> None:
+        """Show ``message`` to whoever watches, and log it."""
+        self._tell(PROGRESS, message)
+
+    def note(self, message: str) -> None:
+        """Say what has to be known of the result, at once and in the end."""
+        self._tell(NOTES, message, logging.WARNING)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _tell(self, logger: logging.Logger, message: str, level: int = logging.INFO) -> None:
+        logger.log(level, "%s%s", self._name, message)
+        if self._has_bar:
+            tqdm.write(message, file=self._stream)
+
+    def _title(self, epoch: int) -> str:
+        return f"epoch {epoch}/{self._num_epochs}"
+
+
+class NoProgress(Progress):
+    """Progress that someone else shows."""
+
+    def start_epoch(self, epoch: int, step: int, num_steps: int) -> None:
+        """Nothing is shown."""
+
+    def step(self) -> None:
+        """Nothing is shown."""
+
+    def _tell(self, logger: logging.Logger, message: str, level: int = logging.INFO) -> None:
+        """Nothing is said."""
+
+
+def shown(values: Mapping[Any, Any]) -> str:
+    """``name value`` pairs on a line, numbers with five digits."""
+    texts = (f"{v:.5g}" if isinstance(v, float) else str(v) for v in values.values())
+    return ", ".join(f"{name} {text}" for name, text in zip(values, texts, strict=True))

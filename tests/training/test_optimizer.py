@@ -1,0 +1,101 @@
+import pytest
+import torch
+
+from qgpipe.config.schema import validate
+from qgpipe.errors import ConfigError
+from qgpipe.training.optimizer import build_optimizer, build_scheduler, step_scheduler
+
+
+def training(**keys):
+    return validate({"seed": 0, "num_epochs": 1, "batch_size": 1, **keys}, "training", "training")
+
+
+def parameters():
+    return [torch.nn.Parameter(torch.ones(1))]
+
+
+def sgd(**keys):
+    section = training(optimizer_type="torch.optim.SGD", optimizer_kwargs={"lr": 1.0}, **keys)
+    optimizer = build_optimizer(parameters(), section)
+    return optimizer, build_scheduler(optimizer, section)
+
+
+def rates(optimizer, scheduler, watched):
+    seen = []
+    for value in watched:
+        optimizer.step()
+        step_scheduler(scheduler, value)
+        seen.append(optimizer.param_groups[0]["lr"])
+    return seen
+
+
+def test_adam_is_the_default():
+    assert type(build_optimizer(parameters(), training())) is torch.optim.Adam
+
+
+def test_args_and_kwargs_reach_the_optimizer():
+    section = training(
+        optimizer_type=torch.optim.SGD, optimizer_args=[0.5], optimizer_kwargs={"momentum": 0.9}
+    )
+    (group,) = build_optimizer(parameters(), section).param_groups
+    assert (group["lr"], group["momentum"]) == (0.5, 0.9)
+
+
+def test_rates_may_be_written_as_yaml_reads_them():
+    section = training(optimizer_kwargs={"lr": "1e-4"})
+    assert build_optimizer(parameters(), section).param_groups[0]["lr"] == 1e-4
+
+
+def test_an_unknown_argument_is_an_error_that_lists_the_known():
+    section = training(optimizer_kwargs={"learning_rate": 0.1})
+    with pytest.raises(ConfigError) as caught:
+        build_optimizer(parameters(), section)
+    assert str(caught.value).startswith(
+        "training.optimizer_kwargs.learning_rate: Adam takes no 'learning_rate'; "
+        "it takes lr, betas, eps, weight_decay"
+    )
+
+
+def test_a_refused_value_is_an_error_with_its_key():
+    section = training(optimizer_kwargs={"lr": -1.0})
+    with pytest.raises(ConfigError, match=r"training\.optimizer_type: cannot construct Adam"):
+        build_optimizer(parameters(), section)
+
+
+def test_without_a_schedule_the_rate_stays():
+    optimizer, scheduler = sgd()
+    assert scheduler is None
+    assert rates(optimizer, scheduler, [1.0, 1.0]) == [1.0, 1.0]
+
+
+def test_a_schedule_takes_a_step_an_epoch():
+    optimizer, scheduler = sgd(
+        lr_scheduler_type="torch.optim.lr_scheduler.StepLR",
+        lr_scheduler_kwargs={"step_size": 2, "gamma": 0.5},
+    )
+    assert rates(optimizer, scheduler, [0.0] * 4) == [1.0, 0.5, 0.5, 0.25]
+
+
+def test_a_plateau_schedule_looks_at_the_watched_value():
+    optimizer, scheduler = sgd(
+        lr_scheduler_type=torch.optim.lr_scheduler.ReduceLROnPlateau,
+        lr_scheduler_kwargs={"patience": 0, "factor": 0.5},
+    )
+    assert rates(optimizer, scheduler, [3.0, 2.0, 2.0, 1.0, 5.0]) == [1.0, 1.0, 0.5, 0.5, 0.25]
+
+
+class OwnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
+    pass
+
+
+def test_so_does_a_subclass_of_it():
+    optimizer, scheduler = sgd(lr_scheduler_type=OwnPlateau, lr_scheduler_kwargs={"patience": 0})
+    assert rates(optimizer, scheduler, [1.0, 1.0]) == pytest.approx([1.0, 0.1])
+
+
+def test_a_tagged_function_in_kwargs_is_imported():
+    optimizer, scheduler = sgd(
+        lr_scheduler_type="torch.optim.lr_scheduler.LambdaLR",
+        lr_scheduler_kwargs={"lr_lambda": "!pyobject math.exp"},
+    )
+    assert rates(optimizer, scheduler, [0.0]) == pytest.approx([2.718281828])

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the configuration with a comment and the default for each key, or the page."""
+    from qgpipe.cli.reference_config import reference
     from qgpipe.cli.reference_page import reference_page
-    from qgpipe.config.reference import reference
 
     text = reference_page() if arguments.markdown else reference(resolved(arguments.config))
     print(text.rstrip("\n"))

@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from qgpipe.config.homes import spelt_out
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.tags import ConfigLoader
 from qgpipe.errors import ConfigError, shown
@@ -68,7 +67,7 @@ def user_folders(config: Mapping[str, Any], file: str | Path | None) -> tuple[Pa
     beside = Path(file).resolve().parent if file else Path.cwd()
     names = config.get("python_path")
     named = (
-        [beside / spelt_out(name) for name in names if isinstance(name, str)]
+        [beside / expand_home(name) for name in names if isinstance(name, str)]
         if isinstance(names, list)
         else []
     )
@@ -113,3 +112,15 @@ def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:
 def _key_column(line: str) -> int:
     """Column of the first character that is neither a space nor a list dash."""
     return len(line) - len(line.lstrip(" -"))
+
+
+def expand_home(path: str) -> str:
+    """``path`` with the home that it begins with, if it does. Raises ``ConfigError``."""
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise ConfigError(
+            f"'{path}' begins with the home of nobody", remedy="write the whole path"
+        ) from None

@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from qgpipe.config.homes import with_homes
 from qgpipe.config.key_path import format_key
+from qgpipe.config.load import expand_home
 from qgpipe.config.schema import validate
 from qgpipe.config.sweeps import dimensions, substitute
 from qgpipe.errors import ConfigError
 
 _SHARED_WITH_TRAINING = ("batch_size", "num_workers", "pin_memory")
-_ROLES = {"training": "train", "validation": "validation", "testing": "test"}
+ROLES = {"training": "train", "validation": "validation", "testing": "test"}
 
 
 def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str,
                 key=format_key(dimension.path),
                 remedy="take them one by one from qgpipe.config.expand_runs",
             )
-        config = with_homes(validate(_inherit(substitute(raw, {}))))
+        config = _with_homes(validate(_inherit(substitute(raw, {}))))
         _check_sources(config)
         _check_repetition(config)
         _check_split(config)
@@ -52,7 +52,7 @@ def data_sources(config: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """
     top = dict(config["data"])
     sources = [("all", top)] if top["files"] or config.get("generate") else []
-    for stage, role in _ROLES.items():
+    for stage, role in ROLES.items():
         own = config.get(stage, {}).get("data")
         if own:
             given = {key: value for key, value in own.items() if value is not None}
@@ -90,14 +90,14 @@ def _check_sources(config: dict[str, Any]) -> None:
             "no data", key="data.files", remedy="name zarr stores, or give a 'generate' section"
         )
     for stage in ("training", "validation"):
-        if "all" in roles and _ROLES[stage] in roles:
+        if "all" in roles and ROLES[stage] in roles:
             raise ConfigError(
                 "there is a top-level data set too",
                 key=f"{stage}.data",
                 remedy="beside data.files only testing.data may name a set of its own",
             )
     if "all" not in roles and roles != {"train", "validation", "test"}:
-        missing = [s for s, role in _ROLES.items() if role not in roles]
+        missing = [s for s, role in ROLES.items() if role not in roles]
         raise ConfigError(
             f"missing in {', '.join(missing)}",
             key="data.files",
@@ -122,7 +122,7 @@ def _check_repetition(config: dict[str, Any]) -> None:
 
 
 def _files_key(role: str) -> str:
-    stage = next((stage for stage, own in _ROLES.items() if own == role), None)
+    stage = next((stage for stage, own in ROLES.items() if own == role), None)
     return f"{stage}.data.files" if stage else "data.files"
 
 
@@ -207,3 +207,21 @@ def _check_log_level(level: str | int) -> None:
         raise ConfigError(
             f"unknown level '{level}'", key="log_level", remedy=f"use one of {', '.join(names)}"
         )
+
+
+def _with_homes(config: dict[str, Any]) -> dict[str, Any]:
+    """``config``, complete, with ``~`` and ``~user`` at the beginning of a path expanded.
+
+    No shell has done it: a folder called ``~`` would be made. Raises ``ConfigError`` if there is
+    no such user.
+    """
+    sections = [config["data"], *(config.get(stage, {}).get("data") for stage in ROLES)]
+    sections += [config["training"], config.get("predict")]
+    for section in filter(None, sections):
+        for key in ("files", "output", "path"):
+            value = section.get(key)
+            if isinstance(value, str):
+                section[key] = expand_home(value)
+            elif value is not None:
+                section[key] = [expand_home(file) for file in value]
+    return config

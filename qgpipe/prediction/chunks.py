@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from qgpipe.config.resolve import data_source
+from qgpipe.config.resolve import ROLES, data_source
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.raw.stores import open_store
@@ -18,8 +18,6 @@ from qgpipe.prediction.features import check_arrays, check_metadata, check_names
 from qgpipe.prediction.plan import reader_for
 
 logger = logging.getLogger(__name__)
-
-_STAGES = ("training", "validation", "testing")
 
 
 def read_chunks(
@@ -72,7 +70,7 @@ def _reading(config: Mapping[str, Any], path: Path, reader: Any) -> dict[str, An
     """A configuration whose only data is the store ``path``, read as the test set is."""
     stages = {
         stage: {key: value for key, value in config[stage].items() if key != "data"}
-        for stage in _STAGES
+        for stage in ROLES
         if stage in config
     }
     own = {"files": [str(path)], "reader": reader, "group_by": None, "compress": False}

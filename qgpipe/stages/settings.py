@@ -13,7 +13,7 @@ from typing import Any
 
 from qgpipe.config.dump import to_plain
 from qgpipe.config.objects import dotted_name, is_tagged
-from qgpipe.config.resolve import data_source
+from qgpipe.config.resolve import ROLES, data_source
 
 HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
@@ -22,7 +22,6 @@ HOW_NOT_WHAT = {
     "loggers",
 }  # fmt: skip
 
-_STAGES = ("training", "validation", "testing")
 _SPLIT_KEYS = ("split", "split_method", "shuffle", "subset")
 _MORE_SPLIT_KEYS = ("group_by", "folds", "fold")  # null has always been the same as absent
 _READ_KEYS = (
@@ -45,7 +44,7 @@ def preprocess(_: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any
 
 def split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     """How samples are divided, and the seed."""
-    stages = {stage: config.get(stage, {}).get("data") or {} for stage in _STAGES}
+    stages = {stage: config.get(stage, {}).get("data") or {} for stage in ROLES}
     data = config["data"]
     more = {k: data[k] for k in _MORE_SPLIT_KEYS if data[k] is not None}
     return {

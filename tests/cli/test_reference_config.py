@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from qgpipe.cli import main
+from qgpipe.cli.reference_config import reference
 from qgpipe.cli.reference_page import reference_page
 from qgpipe.config import load_config, resolve_config
-from qgpipe.config.reference import reference
 from qgpipe.config.schema import schema
 
 ROOT = Path(__file__).parents[2]

@@ -73,7 +73,7 @@ def _report(scale: Scale) -> Iterator[str]:
         f"Graphs a second: the median of {max(1, scale.rounds)} rounds in which all take turns; of "
         "processor time if there is one thread. "
         "`edges` gives `edge_index` (int64), as PyG does. `csr` and `dense` give what training "
-        "consumes: compact edges, which the step spells out on the device where it computes; the "
+        "consumes: compact edges, which the step expands on the device where it computes; the "
         "lines that say so include that, or the `edge_index` made of them. Copying alone copies "
         "all tensors of the finished batches of the same form, which no loader can avoid. First "
         "without workers, then with them. All contenders gave the same batches."
@@ -174,7 +174,7 @@ def _loads(graphs: Sequence[Data], files: GraphFiles, description: Path) -> dict
             loader.edge_format = edge_format
             result[f"{residency}, {edge_format}"] = lambda loader=loader: loader
             if residency == "memory" and edge_format != "edges":
-                result[f"memory, {edge_format}, spelt out"] = lambda loader=loader: map(
+                result[f"memory, {edge_format}, expanded"] = lambda loader=loader: map(
                     _expanded, loader
                 )
                 result[f"memory, {edge_format}, then edge_index"] = lambda loader=loader: map(
@@ -208,7 +208,7 @@ def _compare(graphs: Sequence[Data], loads: dict[str, Load]) -> None:
     """Whether all contenders that give batches give the same."""
     expected = list(DataLoader(list(graphs), BATCH_SIZE))
     for name, load in loads.items():
-        if name.endswith(("spelt out", "then edge_index")):
+        if name.endswith(("expanded", "then edge_index")):
             continue
         for found, wanted in zip(load(), expected, strict=True):
             for field in FIELDS:

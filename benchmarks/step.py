@@ -99,7 +99,7 @@ def _report(scale: Scale) -> Iterator[str]:
         yield (
             "Two layers, pooling and the rest; the floor is that of the layers. Each way starts "
             "from a batch as a loader gives it: `edge_index`, sorted for `EdgeIndex`, whose "
-            "pointers are then made; our compact edges, which are then spelt out."
+            "pointers are then made; our compact edges, which are then expanded."
         )
         widths = ((NODE_FEATURES, WIDTH), (WIDTH, WIDTH))
         yield _table(cases, scale, _model_both, hardware, widths)

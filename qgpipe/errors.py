@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one or two lines, without a traceback.
+"""Errors that a user can fix: one or two lines, without a traceback.
 
 Anything else that is raised is a bug and keeps its traceback.
 """
@@ -56,7 +56,7 @@ def one_line(text: str) -> str:
 
 
 class QgpipeError(Exception):
-    """Base of everything that a user can mend.
+    """Base of everything that a user can fix.
 
     ``where`` says what the message is about (a file, a config key, a store, a sample),
     ``problem`` what is wrong, ``remedy`` what to do. They are joined to one line, of ``LONGEST``

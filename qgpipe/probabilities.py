@@ -23,7 +23,7 @@ def are_probabilities(outputs: NDArray[np.floating]) -> bool:
 def probabilities(outputs: NDArray[np.floating], given: bool) -> NDArray[np.float64]:
     """Probabilities of the classes, float64 [M, C], for ``outputs`` [M, C].
 
-    ``given``: these are probabilities, of which rounding alone is mended: scikit-learn wants sums
+    ``given``: these are probabilities, of which rounding alone is fixed: scikit-learn wants sums
     of one. Otherwise they are logits: the result is their softmax; a single column is the logit
     of class 1, of two.
     """

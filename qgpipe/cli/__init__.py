@@ -45,7 +45,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 1 for what the user can mend."""
+    """Run one command; returns the exit code: 1 for what the user can fix."""
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -64,9 +64,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if (mendable := os_error_of_user(error)) is None:
+        if (user_error := os_error_of_user(error)) is None:
             raise
-        return _refused(chosen.command, mendable)
+        return _refused(chosen.command, user_error)
     return code
 
 

@@ -253,7 +253,7 @@ def _import_module(name: str, key: str | None, within: Any = None) -> Any:
         raise ConfigError(
             f"importing '{name}' failed: {type(error).__name__}: {error}{line_of_user(error)}",
             key=key,
-            remedy="mend it there",
+            remedy="fix it there",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A batch's edges as they come from the loader: small, and spelt out only on the device.
+"""A batch's edges as they come from the loader: small, and expanded only on the device.
 
 Named tuples, which PyG moves, pins and copies with the batch. ``ptr`` is int64 ``[B + 1]``,
 where the nodes of each graph start.

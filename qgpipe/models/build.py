@@ -133,7 +133,7 @@ def takes_adjacency(model: nn.Module) -> bool:
 
 
 def _adjacency(batch: Any) -> Adjacency:
-    """The edges of ``batch``, spelt out for the precision in which layers compute now."""
+    """The edges of ``batch``, expanded for the precision in which layers compute now."""
     kind = batch["batch"].device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
     return batch["edge_batch"].expand(dtype, batch.to_dict().get("edge_index"))

@@ -29,7 +29,7 @@ from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms
 from qgpipe.training.evaluation.evaluator import SMALLER_EVALUATED
 from qgpipe.training.evaluation.metrics import Collected
-from qgpipe.training.loaders import suit, transform_of
+from qgpipe.training.loaders import select_edge_format, transform_of
 from qgpipe.training.steps.outputs import as_heads, count_tasks
 from qgpipe.training.steps.user_errors import memory_for
 
@@ -125,7 +125,7 @@ class Predictor:
         if self._form is None:  # one for all graphs of a store
             if "attributes" not in self.trained:
                 self._check(loader)
-            suit([loader], self.model, self.config, self.device)
+            select_edge_format([loader], self.model, self.config, self.device)
             self._form = loader.edge_format
         loader.edge_format = self._form
         return loader

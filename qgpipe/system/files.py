@@ -109,20 +109,20 @@ def explained_disk_errors(path: str | Path) -> Iterator[None]:
 
 
 def os_error_of_user(error: Exception) -> QgpipeError | None:
-    """What a user can mend of ``error``: that a file which it names cannot be read or written.
+    """What a user can fix of ``error``: that a file which it names cannot be read or written.
 
     None if it is another error, a bug: that a file is missing where one should be, for instance.
     """
     if not isinstance(error, OSError) or error.errno not in REFUSED or error.filename is None:
         return None
     names = dict.fromkeys(map(os.fsdecode, filter(None, (error.filename, error.filename2))))
-    mended = QgpipeError(
+    fixed = QgpipeError(
         f"{os.strerror(error.errno)} ({errno.errorcode[error.errno]})",
         where=" → ".join(names),
         remedy=REFUSED[error.errno],
     )
-    mended.__cause__ = error
-    return mended
+    fixed.__cause__ = error
+    return fixed
 
 
 def require_folder(path: str | Path) -> None:

@@ -53,7 +53,7 @@ def stage(
 
     Standard output and error of this process and its children go to the file. Lines of the
     ``qgpipe.progress`` logger and errors show on the terminal too: one line for what a user
-    can mend, the traceback for a bug. Such a line begins with ``name``, or with that of the file.
+    can fix, the traceback for a bug. Such a line begins with ``name``, or with that of the file.
     An error ends the process with exit code 1; SIGINT, SIGTERM, SIGUSR1 and the death of the
     process that runs the workflow, with ``TRY_AGAIN``.
     """
@@ -72,8 +72,8 @@ def stage(
         _tell(error, name, path)
         raise SystemExit(1) from None
     except Exception as error:
-        if (mendable := os_error_of_user(error)) is not None:
-            _tell(mendable, name, path)
+        if (user_error := os_error_of_user(error)) is not None:
+            _tell(user_error, name, path)
             raise SystemExit(1) from None
         text = traceback.format_exc()
         print(text, file=_terminal)
@@ -93,7 +93,7 @@ def stage(
 
 
 def _tell(error: QgpipeError, name: str, log: Path) -> None:
-    """Say on the terminal what a user can mend, and in the ``log`` all that is known of it."""
+    """Say on the terminal what a user can fix, and in the ``log`` all that is known of it."""
     text, all_of_it = str(error), error.in_full()
     cut = "" if text == one_line(all_of_it) else f" (all of it is in {log})"
     print(f"\n{name}: {text}{cut}\n", file=_terminal)

@@ -91,7 +91,7 @@ def data_names(dataset: Any) -> dict[str, Any]:
     return {**names, "binary_target": None if targets is None else is_binary(targets).tolist()}
 
 
-def suit(
+def select_edge_format(
     loaders: Iterable[Any], model: nn.Module, config: Mapping[str, Any], device: torch.device
 ) -> None:
     """Let ``loaders`` give edges in the form in which ``model`` passes messages fastest.

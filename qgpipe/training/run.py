@@ -33,7 +33,13 @@ from qgpipe.training.evaluation.evaluator import (
 from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.evaluation.predictions_table import predictions_table
 from qgpipe.training.evaluation.test_report import metrics_content
-from qgpipe.training.loaders import Loaders, graph_targets, left_out_text, open_loaders, suit
+from qgpipe.training.loaders import (
+    Loaders,
+    graph_targets,
+    left_out_text,
+    open_loaders,
+    select_edge_format,
+)
 from qgpipe.training.steps.criterion import build_criterion, load_criterion
 from qgpipe.training.trainer import Trainer
 
@@ -72,7 +78,7 @@ def test_run(
     """Test the model in ``model_path`` as the resolved ``config`` says.
 
     Writes ``metrics.json`` and ``predictions.csv`` to ``output_folder``. Raises ``ConfigError``,
-    ``DataError`` or ``TrainingError`` for what a user can mend.
+    ``DataError`` or ``TrainingError`` for what a user can fix.
     """
     device = resolve_device(config["training"]["device"])
     criterion = on_device(build_criterion(config["criterion"]), device)
@@ -81,7 +87,7 @@ def test_run(
     content = read_model_file(model_path)
     load_criterion(criterion, content.get("criterion_state_dict"), model_path)
     model = load_model(model_path, device, section=config["model"])
-    suit([loaders.test], model, config, device)
+    select_edge_format([loaders.test], model, config, device)
     own = Tester(device, criterion, apply_model=config["apply_model"])
     with deterministic_algorithms(config["training"]["deterministic"]):
         results = tester.test(model, loaders.test)

@@ -36,7 +36,13 @@ from qgpipe.training.evaluation.evaluator import (
     last_row,
     require_decided,
 )
-from qgpipe.training.loaders import Loaders, data_names, left_out_text, open_loaders, suit
+from qgpipe.training.loaders import (
+    Loaders,
+    data_names,
+    left_out_text,
+    open_loaders,
+    select_edge_format,
+)
 from qgpipe.training.loggers.history import History
 from qgpipe.training.loggers.loggers import logger_specs
 from qgpipe.training.model_selection import Selection
@@ -118,7 +124,7 @@ class Trainer:
         is_second = bool(self.history.rows or self.training_pass.step)
         if is_second:
             self._build()
-        suit((train_loader, val_loader), self.model, self.config, self.device)
+        select_edge_format((train_loader, val_loader), self.model, self.config, self.device)
         with self._deterministic():
             self._check(train_loader, val_loader)
             self._complete(train_loader.dataset)
@@ -139,7 +145,7 @@ class Trainer:
 
         Raises ``TrainingError`` if there is no trained model yet.
         """
-        suit([test_loader], self.model, self.config, self.device)
+        select_edge_format([test_loader], self.model, self.config, self.device)
         best, criterion_weights = self.best_model(), self.selection.criterion_weights
         with self._deterministic(), in_state(self.criterion, criterion_weights):
             results = self.tester.test(best, test_loader)

@@ -63,7 +63,7 @@ def needed_by_others(configs: Sequence[Config], file: Path | None = None) -> set
             except QgpipeError as error:
                 raise DataError(
                     f"{other} cannot be read, so there is no telling what it needs: {error}",
-                    remedy="mend it, or delete the run",
+                    remedy="fix it, or delete the run",
                 ) from None
     for other, made in _made_by(configs).items():
         if other.parent in own_runs or (file is not None and other == file.resolve()):

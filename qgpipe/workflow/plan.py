@@ -254,7 +254,7 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
 
     User modules are found beside the configuration files, in the working directory and in
     ``python_path``. Raises Snakemake's ``WorkflowError``, which is shown without traceback,
-    for whatever a user can mend.
+    for whatever a user can fix.
     """
     file = str(configfiles[-1]) if configfiles else None
     try:
@@ -272,9 +272,9 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
             error.file = error.file or file
         raise WorkflowError(str(error)) from None
     except OSError as error:
-        if (mendable := os_error_of_user(error)) is None:
+        if (user_error := os_error_of_user(error)) is None:
             raise
-        raise WorkflowError(str(mendable)) from None
+        raise WorkflowError(str(user_error)) from None
     where = None if file is None else _shortest(Path(file))
     return Plan(runs, data, predicted, to_plain(raw), where, folders)
 

@@ -13,5 +13,5 @@ def test_every_contender_of_loading_gives_the_same_batches(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text = output.read_text()
-    for name in ("PyG, in memory", "mmap, edges", "memory, dense, spelt out", "copying alone"):
+    for name in ("PyG, in memory", "mmap, edges", "memory, dense, expanded", "copying alone"):
         assert name in text

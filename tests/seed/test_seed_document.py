@@ -26,7 +26,7 @@ def script_as_it_stands(seed_document):
     return re.search(r"^```python\n(.*?)^```", seed_document, re.M | re.S)[1]
 
 
-def mended(text: str) -> str:
+def fixed(text: str) -> str:
     """The YAML with its three over-indented lines moved left: the only change to its form."""
     text, moved = re.subn(r"^ {16}(?=(?:monitor|kwargs):)", " " * 14, text, flags=re.M)
     assert moved == 3
@@ -46,7 +46,7 @@ def yaml_folder(folder, yaml_as_it_stands):
     """A folder with the document's YAML, its two stores and its ``mymodule``."""
     (folder.path / "data.zarr").rename(folder.path / "data1.zarr")
     shutil.copytree(folder.path / "data1.zarr", folder.path / "data2.zarr")
-    folder.save(placed(mended(yaml_as_it_stands)))
+    folder.save(placed(fixed(yaml_as_it_stands)))
     return folder
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qgpipe.models import call_model
-from qgpipe.training.loaders import suit
+from qgpipe.training.loaders import select_edge_format
 from qgpipe.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -106,7 +106,7 @@ def test_who_calls_the_model_himself_gives_it_edge_index(make_config, open_data)
 def test_a_criterion_may_look_at_the_edges(make_config, open_data):
     config = make_config(training={"message_passing": "dense"})
     loader, trainer = open_data(config).train, Trainer(config)
-    suit([loader], trainer.model, config, CPU)
+    select_edge_format([loader], trainer.model, config, CPU)
     batch = next(iter(loader))
     call_model(trainer.model, batch)
     assert batch.edge_index.shape == (2, batch.num_edges)
@@ -115,7 +115,7 @@ def test_a_criterion_may_look_at_the_edges(make_config, open_data):
 def test_a_loader_of_another_kind_stays_as_it_is(make_config, make_batches):
     config = make_config()
     loader = make_batches([0, 1, 2], 2)
-    suit([loader, None], Trainer(config).model, config, CPU)
+    select_edge_format([loader, None], Trainer(config).model, config, CPU)
     assert not hasattr(loader, "edge_format")
 
 

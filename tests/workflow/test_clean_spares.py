@@ -218,7 +218,7 @@ def test_a_run_whose_configuration_cannot_be_read_is_named(copy, capsys):
     assert main(["clean", "run.yaml", "--yes"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("qgpipe clean: results/runs/other/config.yaml cannot be read, so there")
-    assert said.endswith("; mend it, or delete the run\n")
+    assert said.endswith("; fix it, or delete the run\n")
     assert everything(copy) == before
 
 

@@ -169,7 +169,7 @@ class Packed:
         return [*self.attributes, *self.constants]
 
     def attribute(self, name: str) -> Attribute:
-        """The attribute ``name``, with a constant edge attribute spelt out."""
+        """The attribute ``name``, with a constant edge attribute expanded."""
         if name in self.attributes:
             return self.attributes[name]
         return Attribute(self.constants[name].expand(int(self.edge_ptr[-1])), "edge")

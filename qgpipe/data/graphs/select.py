@@ -40,7 +40,7 @@ def concatenate(packs: Sequence[Packed]) -> Packed:
     """One ``Packed`` with the graphs of all, in order; all have the same attributes.
 
     Attributes whose kinds differ become ragged, constant edge attributes that differ are
-    spelt out, and edges of different forms become pairs.
+    expanded, and edges of different forms become pairs.
     """
     if len(packs) == 1:
         return packs[0]

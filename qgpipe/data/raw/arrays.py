@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import tensorstore
 
-from qgpipe.data.raw.bad_samples import MEND, BadSamples
+from qgpipe.data.raw.bad_samples import REMEDY, BadSamples
 from qgpipe.data.raw.chunk_files import chunk_format
 from qgpipe.data.raw.reading_errors import remedy_for, says_of_system
 from qgpipe.data.raw.store_files import memory, read_file, require_plain
@@ -204,7 +204,7 @@ def _remedy(text: str) -> str:
             "write the array again, compressed with blosc, zstd or gzip and without filters; "
             "a reader of your own can read whatever zarr can"
         )
-    return f"the file is damaged: {MEND}"
+    return f"the file is damaged: {REMEDY}"
 
 
 def ahead(items: Iterable[T], number: int) -> Iterator[T]:

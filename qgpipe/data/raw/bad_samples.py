@@ -10,7 +10,7 @@ import numpy as np
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import DataError, ReadingError
 
-MEND = "mend the store, or set data.on_bad_sample to skip"
+REMEDY = "fix the store, or set data.on_bad_sample to skip"
 
 
 class BadSamples:
@@ -31,7 +31,7 @@ class BadSamples:
         return BadSamples(self.store, self.skip, self.reasons)
 
     def report(
-        self, index: int, problem: str, array: str | None = None, remedy: str = MEND
+        self, index: int, problem: str, array: str | None = None, remedy: str = REMEDY
     ) -> None:
         """Note that the sample ``index`` is bad; without ``skip``, raise ``DataError``."""
         self.refuse(

@@ -8,7 +8,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
-from qgpipe.data.raw.bad_samples import MEND
+from qgpipe.data.raw.bad_samples import REMEDY
 from qgpipe.data.raw.store_files import require_plain
 from qgpipe.errors import DataError
 
@@ -23,5 +23,5 @@ class PlainFiles(LocalStore):
         try:
             require_plain(self.root / key)
         except ValueError as error:
-            raise DataError(str(error), remedy=f"the store is damaged: {MEND}") from None
+            raise DataError(str(error), remedy=f"the store is damaged: {REMEDY}") from None
         return await super().get(key, prototype, byte_range)

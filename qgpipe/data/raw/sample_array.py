@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from qgpipe.data.raw.bad_samples import MEND
+from qgpipe.data.raw.bad_samples import REMEDY
 from qgpipe.data.raw.chunk_files import chunk_format
 from qgpipe.data.raw.plain_files import PlainFiles
 from qgpipe.data.raw.store_files import read_file
@@ -86,7 +86,7 @@ class SampleArray:
                 store=str(self.info.path.parent),
                 sample=index,
                 array=self.info.name,
-                remedy=f"the file is damaged: {MEND}",
+                remedy=f"the file is damaged: {REMEDY}",
             ) from error
 
     def _rows(self, first: int, last: int) -> np.ndarray:

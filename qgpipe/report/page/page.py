@@ -19,8 +19,8 @@ from qgpipe.report.figures import style
 from qgpipe.report.figures.prediction import MOST_CLASSES
 from qgpipe.report.figures.run_figures import FIGURES
 from qgpipe.report.page.inline import inline_svg
-from qgpipe.report.page.provenance_summary import origin
-from qgpipe.report.page.target_summary import judge
+from qgpipe.report.page.provenance_summary import provenance_summary
+from qgpipe.report.page.target_summary import summarize_targets
 from qgpipe.report.tables.results import RunResults
 from qgpipe.system.files import write_text
 from qgpipe.workflow_folder import workflow_folder
@@ -55,7 +55,7 @@ def render(results: RunResults) -> str:
     """The report of a run as HTML. Raises what ``write_page`` raises."""
     environment = _environment()
     run = str(results.test["run"])
-    found = origin(results.run_folder / "test" / "metrics.json")
+    found = provenance_summary(results.run_folder / "test" / "metrics.json")
     return environment.get_template("page.html.jinja").render(
         run=run,
         version=qgpipe.__version__,
@@ -68,9 +68,9 @@ def render(results: RunResults) -> str:
         sets={name: len(results.split[name] or []) for name in style.SETS},
         set_names=style.SET_NAMES,
         class_name=results.class_name,
-        judgements=judge(results),
+        target_summaries=summarize_targets(results),
         figures=_figures(results, run, environment),
-        origin=found,
+        provenance_summary=found,
         config=results.config_text,
         most=SimpleNamespace(classes=MOST_CLASSES, skipped=_SKIPPED, stores=_STORES, names=_NAMES),
     )

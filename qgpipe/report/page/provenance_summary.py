@@ -33,7 +33,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Origin:
+class ProvenanceSummary:
     """What the records of a run say.
 
     ``sources``: parts are counted in ``more_parts`` beyond the first. ``code``: fingerprints of the
@@ -51,7 +51,7 @@ class Origin:
     devices: list[str]
 
 
-def origin(artifact: Path) -> Origin | None:
+def provenance_summary(artifact: Path) -> ProvenanceSummary | None:
     """The origin of ``artifact`` and of all that it was made from; None without records."""
     try:
         links = collect([artifact])
@@ -66,7 +66,7 @@ def origin(artifact: Path) -> Origin | None:
         for content in contents
         for name, entry in content["git"].items()
     }
-    return Origin(
+    return ProvenanceSummary(
         _stages(list(records.values())),
         [Source(link.path.as_posix(), _stage(link), _checksum(link)) for link in shown],
         max(len(parts) - 1, 0),

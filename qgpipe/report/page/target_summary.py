@@ -36,7 +36,7 @@ class WorstError:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class TargetSummary:
     """The answers to one target.
 
     ``left_out``: test graphs whose answers are not finite numbers. For classes, ``classes``: names
@@ -58,7 +58,7 @@ class Judgement:
     worst: list[WorstError]
 
 
-def judge(results: RunResults) -> list[Judgement]:
+def summarize_targets(results: RunResults) -> list[TargetSummary]:
     """The judgement of the answers to each target.
 
     Raises ``DataError`` if a tested graph is in no part file.
@@ -77,7 +77,7 @@ def _judge(
     sizes: NDArray[np.int64],
     shown: int,
     alone: bool,
-) -> Judgement:
+) -> TargetSummary:
     classes = confusion = scale = None
     if isinstance(one, ClassAnswers):
         number = one.probabilities.shape[1]
@@ -90,7 +90,7 @@ def _judge(
     by_size = size_scores(one, sizes[one.rows])
     columns = (by_size.smallest, by_size.largest, by_size.count, by_size.score, by_size.low,
                by_size.high)  # fmt: skip
-    return Judgement(
+    return TargetSummary(
         one.name,
         len(one.rows),
         len(ids) - len(one.rows),

@@ -41,7 +41,7 @@ def launch(function: Callable[..., None], config: Mapping[str, Any], *arguments:
     """Call ``function(config, *arguments)`` in ``parallel.world_size`` processes of a group.
 
     They are on this machine, or on ``parallel.nodes`` of the Slurm job that this process is in.
-    Raises what the first to fail raises, if a user can mend it; ``RuntimeError`` with its
+    Raises what the first to fail raises, if a user can fix it; ``RuntimeError`` with its
     traceback if not; ``Interrupted`` after a signal, when the ranks have saved their state.
     """
     section = config["parallel"]

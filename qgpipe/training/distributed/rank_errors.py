@@ -18,7 +18,7 @@ def write_error(folder: Path, rank: str, error: Exception) -> None:
         "rank": rank,
         "nanoseconds": time.time_ns(),
         "traceback": traceback.format_exc(),
-        "mendable": pickle.dumps(error) if isinstance(error, QgpipeError) else None,
+        "user_error": pickle.dumps(error) if isinstance(error, QgpipeError) else None,
     }
     (folder / f"{rank}{_SUFFIX}").write_bytes(pickle.dumps(content))
 
@@ -26,12 +26,12 @@ def write_error(folder: Path, rank: str, error: Exception) -> None:
 def first_error(folder: Path) -> Exception | None:
     """The first error that ranks have written below ``folder``: all others follow of it.
 
-    What a user can mend is as it was raised; a ``RuntimeError`` holds the traceback of a bug.
+    What a user can fix is as it was raised; a ``RuntimeError`` holds the traceback of a bug.
     """
     errors = [pickle.loads(file.read_bytes()) for file in folder.rglob(f"*{_SUFFIX}")]
     if not errors:
         return None
     first = min(errors, key=lambda content: content["nanoseconds"])
-    if first["mendable"] is not None:
-        return pickle.loads(first["mendable"])
+    if first["user_error"] is not None:
+        return pickle.loads(first["user_error"])
     return RuntimeError(f"rank {first['rank']} failed:\n\n{first['traceback']}")

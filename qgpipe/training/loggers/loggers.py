@@ -70,7 +70,7 @@ class Loggers:
                 raise TrainingError(
                     _failure(spec.type, "start", error),
                     where=key,
-                    remedy="mend it, or leave it out",
+                    remedy="fix it, or leave it out",
                 ) from error
             self._started.append((key, logger))
 

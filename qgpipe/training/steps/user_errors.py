@@ -44,7 +44,7 @@ _PHRASES = {
 
 
 def explained(error: Exception, where: str) -> Exception:
-    """``error`` as one that says where it happened, if it is a kind that users can mend."""
+    """``error`` as one that says where it happened, if it is a kind that users can fix."""
     if isinstance(error, TrainingError):
         error.where = error.where or where
         return error

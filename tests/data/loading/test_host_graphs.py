@@ -132,7 +132,7 @@ def test_large_graphs_come_one_batch_at_a_time(
     assert dataset.worth_at_once(32, "csr") == AT_ONCE
     assert dataset.worth_at_once(three_batches, "csr") == 3
     assert dataset.worth_at_once(1_000_000, "dense") == 1
-    assert dataset.worth_at_once(1, "edges") == 1  # spelt out, a batch is no small copy
+    assert dataset.worth_at_once(1, "edges") == 1  # expanded, a batch is no small copy
 
 
 def test_threads_put_together_several_batches_too(

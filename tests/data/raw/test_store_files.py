@@ -134,7 +134,7 @@ def test_a_shape_that_cannot_be_is_refused_with_its_file(
         if chunks in ([5, 5], [5]) or shape == [12, 12]:
             pytest.skip("the odd axis is that of the samples")
     change_metadata(array, shape, chunks)
-    with no_hang(), pytest.raises(DataError, match=r"write the store again|mend the store") as said:
+    with no_hang(), pytest.raises(DataError, match=r"write the store again|fix the store") as said:
         CausalSetReader().read(open_store(path), 0, 7)
     assert array.name in str(said.value)
 

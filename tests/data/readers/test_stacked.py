@@ -253,7 +253,7 @@ def test_a_relation_that_is_neither_zero_nor_one_is_named(write_stacked, causal_
         read(path)
     assert str(error.value) == (
         f"{path}, sample 4, array 'adjacency_matrix': a relation is 0 or 1, but the entry [10, 6] "
-        f"is {value:g}; mend the store, or set data.on_bad_sample to skip"
+        f"is {value:g}; fix the store, or set data.on_bad_sample to skip"
     )
     assert read(path, validate=False).num_graphs == 7
 
@@ -327,7 +327,7 @@ def test_a_damaged_chunk_names_its_file_and_samples(write_stacked, causal_sets, 
     # Sample 3 has elements enough to reach into the chunk, as the first one in it.
     assert f"{path}, sample 3, array 'adjacency_matrix': cannot be read: " in message
     assert str(chunk) in message
-    assert "the file is damaged: mend the store, or set data.on_bad" in message
+    assert "the file is damaged: fix the store, or set data.on_bad" in message
     assert "tensorstore_spec" not in message
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from qgpipe.provenance.record import Job, recorded
-from qgpipe.report.page.provenance_summary import origin
+from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.system.files import read_json, sha256, write_json
 
 
@@ -26,7 +26,7 @@ def metrics(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_stages_are_told_with_the_time_of_all_their_jobs(metrics):
-    stages = {stage.name: stage for stage in origin(metrics).stages}
+    stages = {stage.name: stage for stage in provenance_summary(metrics).stages}
     assert list(stages) == ["preprocess", "gather", "split", "train", "test"]
     assert [stage.jobs for stage in stages.values()] == [3, 1, 1, 1, 1]
     seconds = [read_json(Path(f"part-{k}.provenance.json"))["seconds"] for k in range(3)]
@@ -34,7 +34,7 @@ def test_the_stages_are_told_with_the_time_of_all_their_jobs(metrics):
 
 
 def test_sources_have_the_checksums_of_their_files_and_one_part_stands_for_all(metrics):
-    found = origin(metrics)
+    found = provenance_summary(metrics)
     names = ["metrics.json", "model.pt", "split.json", "dataset.json", "part-0"]
     assert [source.path for source in found.sources] == names
     assert [source.checksum for source in found.sources] == [sha256(name) for name in names]
@@ -42,16 +42,16 @@ def test_sources_have_the_checksums_of_their_files_and_one_part_stands_for_all(m
 
 
 def test_the_fingerprints_of_all_code_are_told(metrics):
-    assert origin(metrics).code == {"mine": "abc", "loss": "def"}
+    assert provenance_summary(metrics).code == {"mine": "abc", "loss": "def"}
 
 
 def test_versions_that_differ_between_stages_are_all_told(metrics):
     record = read_json(Path("split.json.provenance.json"))
     record["versions"]["numpy"] = "0.9"
     write_json(Path("split.json.provenance.json"), record)
-    assert origin(metrics).versions["numpy"].endswith("and 0.9")
+    assert provenance_summary(metrics).versions["numpy"].endswith("and 0.9")
 
 
 def test_without_records_there_is_no_origin(metrics):
     Path("metrics.json.provenance.json").unlink()
-    assert origin(metrics) is None
+    assert provenance_summary(metrics) is None

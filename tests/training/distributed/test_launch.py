@@ -34,12 +34,12 @@ import pandas as pd
 
 class Validator:
     def __init__(self, folder, end):
-        self.mended, self.end = Path(folder, "mended"), end
+        self.fixed, self.end = Path(folder, "fixed"), end
         self.epochs = 0
 
     def validate(self, model, loader):
         self.epochs += 1
-        if os.environ.get("RANK") == "1" and self.epochs == 2 and not self.mended.exists():
+        if os.environ.get("RANK") == "1" and self.epochs == 2 and not self.fixed.exists():
             exec(self.end)
         return pd.DataFrame({"loss_avg": [1.0]})
 
@@ -76,7 +76,7 @@ def test_a_rank_that_dies_ends_the_job_with_its_own_words_and_a_retry_goes_on(
     [last] = tmp_path.rglob("last.pt")
     left = torch.load(last, weights_only=True)
     assert (left["epoch"], left["step"]) >= (1, 0)
-    (tmp_path / "mended").touch()
+    (tmp_path / "fixed").touch()
     config["parallel"]["world_size"] = retrying
     train_run(config, *data, tmp_path / "run")
     rows = pd.read_csv(tmp_path / "run" / "history.csv")

@@ -218,7 +218,7 @@ def test_a_logger_that_does_not_start_ends_the_run_with_its_name(make_config, da
     assert str(caught.value).startswith(
         "training.loggers[0]: start of Failing failed: OSError: no route to host (test_loggers.py, "
     )
-    assert str(caught.value).endswith("; mend it, or leave it out")
+    assert str(caught.value).endswith("; fix it, or leave it out")
 
 
 def test_a_logger_that_fails_later_is_named_and_the_training_goes_on(

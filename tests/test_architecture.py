@@ -1,0 +1,140 @@
+"""The structure of the code, held to what docs/architecture.md draws and says."""
+
+import ast
+import collections
+import re
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+MODULES = {
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+    for file in sorted((ROOT / "qgpipe").rglob("*.py"))
+}
+AT_THE_TOP = 5  # modules beside the packages
+IN_A_FOLDER = 12
+OTHERS = {"snakemake_logger_plugin_qgpipe": ["qgpipe.stages", "qgpipe.system"]}
+
+
+def imported(file: Path) -> set[str]:
+    """The modules of ours that ``file`` imports, at its top or within functions."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "qgpipe":
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in MODULES else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name for a in node.names if a.name.split(".")[0] == "qgpipe"}
+    return found
+
+
+def folder_of(module: str) -> str:
+    is_package = MODULES[module].name == "__init__.py"
+    return module if is_package else module.rpartition(".")[0]
+
+
+def graph(group) -> nx.DiGraph:
+    """Which groups of modules import which; what a package hands on in its ``__init__`` aside."""
+    edges = {
+        (group(module), group(other))
+        for module, file in MODULES.items()
+        if file.name != "__init__.py"
+        for other in imported(file)
+    }
+    return nx.DiGraph([(a, b) for a, b in edges if a and b and a != b])
+
+
+def package_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and (ROOT / "qgpipe" / parts[1]).is_dir() else None
+
+
+PACKAGES = graph(package_of)
+
+
+def drawn(title: str) -> list[tuple[str, str]]:
+    """The arrows of the Mermaid drawing below a heading."""
+    block = PAGE[PAGE.index(f"## {title}") :]
+    block = block[block.index("```mermaid") :].split("```")[1]
+    return re.findall(r"^ +(\w+)(?:\[.*?\])? --> (\w+)", block, re.M)
+
+
+def test_folders_do_not_import_each_other_in_circles():
+    assert not list(nx.simple_cycles(graph(folder_of)))
+
+
+def test_the_drawing_of_packages_is_that_of_the_imports():
+    """Drawn is what does not follow from other arrows."""
+    assert nx.is_directed_acyclic_graph(PACKAGES)
+    assert sorted(drawn("Packages")) == sorted(nx.transitive_reduction(PACKAGES).edges)
+
+
+def test_every_package_is_explained():
+    for package in PACKAGES:
+        assert re.search(rf"^\| `{package}` \|", PAGE, re.M), package
+
+
+def test_a_folder_is_no_longer_than_a_glance():
+    count = collections.Counter(
+        file.parent for file in MODULES.values() if not file.name.startswith("__")
+    )
+    top = count.pop(ROOT / "qgpipe")
+    assert top <= AT_THE_TOP
+    assert {f.name: n for f, n in count.items() if n > IN_A_FOLDER} == {}
+
+
+def test_the_way_of_a_sample_names_modules_in_the_order_of_imports():
+    block = PAGE[PAGE.index("## The way of a sample") :].split("\n## ")[0]
+    named = re.findall(r"`(qgpipe/[\w/]+\.py)`", block)
+    assert len(named) >= 10
+    for name in named:
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("package", OTHERS)
+def test_other_packages_of_ours_import_little(package):
+    for file in (ROOT / package).rglob("*.py"):
+        for module in imported(file):
+            assert module.rpartition(".")[0] in OTHERS[package], f"{file}: {module}"
+
+
+def test_tests_lie_where_their_module_does():
+    """``test_x.py`` in ``tests/a/b`` is about ``qgpipe/a/b/x.py``, if there is an x.py at all."""
+    places = collections.defaultdict(set)
+    for module, file in MODULES.items():
+        places[file.stem].add(Path(*module.split(".")[1:-1]))
+    wrong = []
+    for test in (ROOT / "tests").rglob("test_*.py"):
+        where, name = test.parent.relative_to(ROOT / "tests"), test.stem.removeprefix("test_")
+        if (ROOT / "qgpipe" / where).is_dir() and name in places and where not in places[name]:
+            wrong.append(str(test.relative_to(ROOT)))
+    assert not wrong
+
+
+# Names that begin with one underscore, of other libraries: where they are needed, and why.
+PRIVATE = {
+    "qgpipe/data/graphs/batch_types.py": {"_store", "_slice_dict", "_inc_dict", "_num_graphs"},
+}
+
+
+def private_names(file: Path) -> set[str]:
+    """Private attributes read from anything but ``self``, ``cls``, a module or class of ours."""
+    tree = ast.parse(file.read_text())
+    own = {n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    assigned = {
+        n.attr
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute)
+        and isinstance(n.value, ast.Name)
+        and n.value.id in ("self", "cls")
+    }
+    return {
+        n.attr
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute)
+        and re.fullmatch(r"_[a-z]\w*", n.attr)
+        and n.attr not in own | assigned
+    }

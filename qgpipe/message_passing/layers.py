@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GCNConv, GINConv, GraphConv, MessagePassing, SAGEConv
 from torch_geometric.nn.aggr import MeanAggregation, SumAggregation
 
+from qgpipe.compat.private import has_hooks
 from qgpipe.message_passing.adjacency import Adjacency
 
 Rule = Callable[[Any, Tensor, Adjacency], Tensor]
@@ -98,19 +99,7 @@ def rule_of(layer: nn.Module) -> Rule | None:
 
 def _is_watched(layer: MessagePassing) -> bool:
     """Whether somebody wants to see the call, or the messages in it."""
-    hooks = (
-        layer._forward_hooks,
-        layer._forward_pre_hooks,
-        layer._backward_hooks,
-        layer._backward_pre_hooks,
-        layer._propagate_forward_pre_hooks,
-        layer._propagate_forward_hooks,
-        layer._message_forward_pre_hooks,
-        layer._message_forward_hooks,
-        layer._aggregate_forward_pre_hooks,
-        layer._aggregate_forward_hooks,
-    )
-    return bool(layer.explain) or any(hooks)
+    return bool(layer.explain) or has_hooks(layer)
 
 
 def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from qgpipe.compat.private import compiled_from
 from qgpipe.config.dump import to_plain
 from qgpipe.config.trust import imports_for
 from qgpipe.errors import ConfigError
@@ -121,8 +122,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(inner, DistributedDataParallel):
             inner = inner.module
-        elif hasattr(inner, "_orig_mod"):
-            inner = inner._orig_mod
+        elif (original := compiled_from(inner)) is not None:
+            inner = original
         else:
             return inner
 

@@ -21,6 +21,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from qgpipe import paths
+from qgpipe.compat.private import trial_id
 from qgpipe.config.dump import to_plain
 from qgpipe.errors import DataError, DiskFullError
 from qgpipe.stages.registry import stage_section
@@ -110,7 +111,7 @@ class Study:
         study.sampler = build_sampler(self.tune, number)
         known = study.get_trials(deepcopy=False)
         if number < len(known):
-            handle = optuna.trial.Trial(study, known[number]._trial_id)
+            handle = optuna.trial.Trial(study, trial_id(known[number]))
         else:
             handle = study.ask()
         values = {parameter.key: suggest(handle, parameter) for parameter in self.parameters}
@@ -151,7 +152,7 @@ class Trial:
     @property
     def pruned(self) -> bool:
         """Whether it has been decided, perhaps by another process, that the trial ends early."""
-        return PRUNED_AT in self.handle.storage.get_trial(self.handle._trial_id).user_attrs
+        return PRUNED_AT in self.handle.storage.get_trial(trial_id(self.handle)).user_attrs
 
     def end(self, value: float | None = None, why: str | None = None, **notes: Any) -> None:
         """Write the result: a ``value``; none if it was pruned, or failed, and ``why``.

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from qgpipe.compat.private import trial_id
 from qgpipe.errors import ConfigError
 from qgpipe.training.loggers.history import VALIDATION
 from qgpipe.tuning.study import PRUNED_AT
@@ -27,7 +28,7 @@ class Watch:
         ``ConfigError`` if the validator gives no such column.
         """
         epoch, value = row["epoch"], score(row, self.metric)
-        known = self.handle.storage.get_trial(self.handle._trial_id).intermediate_values
+        known = self.handle.storage.get_trial(trial_id(self.handle)).intermediate_values
         if epoch not in known:
             self.handle.report(value, epoch)
         if last or not self.handle.should_prune():

@@ -5,7 +5,7 @@ import pytest
 import torch
 import zarr
 
-from qgpipe.data.raw.sample_store import SampleStore
+from qgpipe.data.quantumgrav.sample_store import SampleStore
 from qgpipe.data.raw.stores import open_store
 
 RELATIONS = np.triu(np.ones((4, 4)), 1)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from qgpipe.compat.pyg_batch import EdgeFormatBatch, empty, filled
 from qgpipe.data.graphs.adjacency import edge_index
-from qgpipe.data.graphs.batch_types import EdgeFormatBatch, empty, filled
 from qgpipe.data.graphs.edge_formats import in_edge_format, sorted_in_edge_format
 from qgpipe.data.graphs.packed import (
     Attribute,

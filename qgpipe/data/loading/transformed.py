@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
+from qgpipe.compat.private import edge_slices
 from qgpipe.data.graphs.batch import edge_batch
 from qgpipe.data.graphs.packed import EdgePairs
 from qgpipe.data.loading.dataset import PackedDataset
@@ -121,7 +122,7 @@ def _failure(error: Exception, sample: str) -> DataError:
 
 
 def _edge_batch(batch: Batch, edge_format: EdgeFormat) -> EdgeBatch:
-    edge_ptr = batch._slice_dict["edge_index"]
+    edge_ptr = edge_slices(batch)
     start = torch.repeat_interleave(batch.ptr[:-1], edge_ptr.diff())
     pairs = EdgePairs((batch.edge_index - start).numpy(), edge_ptr.numpy())
     return edge_batch(pairs, batch.ptr.diff().numpy(), edge_format)

@@ -23,10 +23,10 @@ from qgpipe.data.graphs.batch import to_data
 from qgpipe.data.graphs.from_pyg import pack
 from qgpipe.data.graphs.packed import EdgePairs, Packed
 from qgpipe.data.graphs.select import concatenate, select
+from qgpipe.data.quantumgrav.sample_store import SampleStore
 from qgpipe.data.raw.arrays import aligned
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.reading_errors import is_of_the_data
-from qgpipe.data.raw.sample_store import SampleStore
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.data.readers.graph_checks import check_finite, check_order
 from qgpipe.data.readers.sample_seeds import random_state_kept, seed_all

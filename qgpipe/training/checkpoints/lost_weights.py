@@ -7,10 +7,12 @@ from pathlib import Path
 
 from torch import nn
 
+from qgpipe.compat.private import version_of
+
 
 def weight_marks(model: nn.Module) -> list[tuple[int, int]]:
     """What changes with the weights of ``model``, and costs nothing to ask for."""
-    return [(id(value), value._version) for value in model.parameters()]
+    return [(id(value), version_of(value)) for value in model.parameters()]
 
 
 def warn_of_lost_weights(epoch: int, checkpoints: Path) -> None:

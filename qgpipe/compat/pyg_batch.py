@@ -10,8 +10,6 @@ from typing import Any
 
 from torch_geometric.data import Batch, Data
 
-from qgpipe.data.graphs.packed import Attribute
-
 
 class RuledData(Data):
     """A graph some of whose attributes are joined by other rules than PyG's usual ones."""
@@ -75,7 +73,7 @@ class EdgeFormatBatch(Batch, RuledData, metaclass=_BatchType):
         return super().__reduce__()
 
 
-def empty(attributes: Mapping[str, Attribute], kind: type[Data] | type[Batch]) -> Any:
+def empty(attributes: Mapping[str, Any], kind: type[Data] | type[Batch]) -> Any:
     """An empty ``Data``, ``Batch`` or ``EdgeFormatBatch`` that knows how to join ``attributes``."""
     rules = _unusual_rules(attributes)
     if kind is Data:
@@ -110,7 +108,7 @@ def _empty_batch(base: type[Data]) -> Batch:
     return Batch(_base_cls=base)
 
 
-def _unusual_rules(attributes: Mapping[str, Attribute]) -> dict[str, tuple[int | None, bool]]:
+def _unusual_rules(attributes: Mapping[str, Any]) -> dict[str, tuple[int | None, bool]]:
     """Concatenation axis and increment of the attributes that PyG would join otherwise."""
     rules = {}
     for name, attribute in attributes.items():

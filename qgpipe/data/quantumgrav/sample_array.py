@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import zarr
 
+from qgpipe.data.quantumgrav.plain_files import PlainFiles
 from qgpipe.data.raw.bad_samples import REMEDY
 from qgpipe.data.raw.chunk_files import chunk_format
-from qgpipe.data.raw.plain_files import PlainFiles
 from qgpipe.data.raw.store_files import read_file
 from qgpipe.data.raw.stores import ArrayInfo
 from qgpipe.errors import DataError

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zarr
 
-from qgpipe.data.raw import sample_array
-from qgpipe.data.raw.sample_store import SampleStore
+from qgpipe.data.quantumgrav import sample_array
+from qgpipe.data.quantumgrav.sample_store import SampleStore
 from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError
 

@@ -1,0 +1,1 @@
+"""All that leans on what other libraries do not document: their private names stand here alone."""

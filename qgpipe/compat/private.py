@@ -1,0 +1,43 @@
+"""Private names of torch, PyG and Optuna, for which they offer no public ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_propagate_forward_pre_hooks",
+    "_propagate_forward_hooks",
+    "_message_forward_pre_hooks",
+    "_message_forward_hooks",
+    "_aggregate_forward_pre_hooks",
+    "_aggregate_forward_hooks",
+)
+
+
+def has_hooks(layer: Any) -> bool:
+    """Whether somebody has asked to see calls of a PyG ``MessagePassing``, or messages in it."""
+    return any(getattr(layer, name) for name in _HOOKS)
+
+
+def compiled_from(module: Any) -> Any:
+    """The module that ``torch.compile`` has made ``module`` of; None if it has not."""
+    return getattr(module, "_orig_mod", None)
+
+
+def version_of(tensor: Any) -> int:
+    """How often torch has seen ``tensor`` written to."""
+    return tensor._version
+
+
+def edge_slices(batch: Any) -> Any:
+    """Where the edges of each graph of a PyG batch begin: int64 [B+1]."""
+    return batch._slice_dict["edge_index"]
+
+
+def trial_id(trial: Any) -> int:
+    """The number that Optuna's storage knows ``trial`` by."""
+    return trial._trial_id

@@ -1,0 +1,1 @@
+"""What a reader written for QuantumGravPy is given: ``store.root``, and zarr on top of it."""

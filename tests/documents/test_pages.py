@@ -15,6 +15,7 @@ LANGUAGES = {
     "python": "test_code.py",
     "console": "../workflow/test_documented_commands.py",
     "bash": "../workflow/test_documented_commands.py",
+    "mermaid": "../test_architecture.py",
     "text": None,
 }
 

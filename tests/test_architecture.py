@@ -16,7 +16,9 @@ MODULES = {
 }
 AT_THE_TOP = 5  # modules beside the packages
 IN_A_FOLDER = 13
-OTHERS = {"snakemake_logger_plugin_qgpipe": ["qgpipe", "qgpipe.config", "qgpipe.stages", "qgpipe.system"]}
+OTHERS = {
+    "snakemake_logger_plugin_qgpipe": ["qgpipe", "qgpipe.config", "qgpipe.stages", "qgpipe.system"]
+}
 
 
 def imported(file: Path) -> set[str]:

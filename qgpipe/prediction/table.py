@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from qgpipe.data.readers.reader import numpy_type
+from qgpipe.prediction_columns import PredictionColumn, columns_of
 from qgpipe.probabilities import are_probabilities, probabilities
 from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.evaluation.predictions_table import (
@@ -34,7 +35,7 @@ class PredictionTable:
     def __init__(self, trained: Mapping[str, Any]):
         self._trained = trained
         self.undecided = 0  # graphs so far whose outputs are not finite
-        self._given: dict[str, bool] = {}  # outputs are probabilities, by the prefix of the head
+        self._given: dict[int | None, bool] = {}  # outputs are probabilities, by head
 
     def rows(
         self, collected: Collected, ids: list[str], embeddings: Tensor | None = None
@@ -45,40 +46,39 @@ class PredictionTable:
         stand_in = _stand_in(self._trained, rows)
         judged = collected if stand_in is None else replace(collected, targets=stand_in)
         outputs = predictions_table(judged, ids)
-        outputs = outputs[[name for name in outputs if not _is_of_input(str(name))]]
+        outputs = outputs.drop(columns=["id", *columns_of(outputs, "target")])
         columns: dict[str, Any] = {str(name): own[name] for name in own}
         columns |= {str(name): outputs[name] for name in outputs}
         self.undecided += len(undecided_graphs(judged))
         for task in judged.heads:
-            prefix = f"task{task}_" if judged.num_tasks > 1 else ""
-            columns |= self._of_classes(outputs, prefix)
+            columns |= self._of_classes(outputs, task if judged.num_tasks > 1 else None)
         if embeddings is not None:
-            columns |= numbered_columns("embedding", embeddings, rows)
+            columns |= numbered_columns(PredictionColumn("embedding"), embeddings, rows)
         return pd.DataFrame(columns)
 
-    def _of_classes(self, table: pd.DataFrame, prefix: str) -> dict[str, Any]:
+    def _of_classes(self, table: pd.DataFrame, head: int | None) -> dict[str, Any]:
         """Names and probabilities of the classes that a head predicts; nothing for values."""
         found: dict[str, Any] = {}
         names = self._trained.get("class_names")
-        outputs = [name for name in table if str(name).startswith(f"{prefix}output_")]
-        if f"{prefix}predicted" in table:
+        outputs = columns_of(table, "output", head)
+        predicted = columns_of(table, "predicted", head)
+        if predicted == [str(PredictionColumn("predicted", head))]:
             if names is not None:
-                labels = table[f"{prefix}predicted"]
-                found[f"{prefix}class"] = [None if k is pd.NA else _name(names, k) for k in labels]
+                found[str(PredictionColumn("class", head))] = [
+                    None if k is pd.NA else _name(names, k) for k in table[predicted[0]]
+                ]
             values = table[outputs].to_numpy(np.float64)
-            if prefix not in self._given:
-                self._given[prefix] = are_probabilities(values)
-            shares = probabilities(values, self._given[prefix])
-            found |= {f"{prefix}probability_{k}": shares[:, k] for k in range(shares.shape[1])}
-        elif f"{prefix}predicted_0" in table:  # several questions with two answers each
-            for k, name in enumerate(outputs):
-                shares = probabilities(table[[name]].to_numpy(np.float64), given=False)
-                found[f"{prefix}probability_{k}"] = shares[:, 1]
+            if head not in self._given:
+                self._given[head] = are_probabilities(values)
+            of_class = list(probabilities(values, self._given[head]).T)
+        elif predicted:  # several questions with two answers each
+            answers = [table[[name]].to_numpy(np.float64) for name in outputs]
+            of_class = [probabilities(values, given=False)[:, 1] for values in answers]
+        else:
+            of_class = []
+        for k, values in enumerate(of_class):
+            found[str(PredictionColumn("probability", head, k))] = values
         return found
-
-
-def _is_of_input(name: str) -> bool:
-    return name == "id" or name == "target" or name.startswith("target_")
 
 
 def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qgpipe.prediction_columns import PredictionColumn, columns_of, parse_column
 from qgpipe.probabilities import are_probabilities, probabilities
 from qgpipe.report.tables.results import RunResults
 
@@ -82,15 +82,20 @@ def paired_columns(targets: list[str], columns: list[str]) -> list[tuple[str, st
 
     A single target is that of all heads: the first that there is predicts it.
     """
-    heads = [name for name in columns if re.fullmatch(r"task\d+_output_0", name)]
+    outputs = {parse_column(name): name for name in columns}
+    heads = [name for c, name in outputs.items() if c and c.head is not None and _is_first(c)]
     if len(targets) == 1 and heads:
         return [(targets[0], heads[0])]
     return [
-        (target, output)
-        for place, target in enumerate(targets)
-        for output in (f"output_{place}", f"task{place}_output_0")
-        if output in columns
+        (target, outputs[column])
+        for k, target in enumerate(targets)
+        for column in (PredictionColumn("output", None, k), PredictionColumn("output", k, 0))
+        if column in outputs
     ]
+
+
+def _is_first(column: PredictionColumn) -> bool:
+    return column.kind == "output" and column.number == 0
 
 
 def _value_answers(results: RunResults) -> list[Answers]:
@@ -108,13 +113,15 @@ def _class_answers(results: RunResults) -> list[Answers]:
     table = results.predictions
     found: list[Answers] = []
     for predicted in map(str, table):
-        match = re.fullmatch(r"(?:task(\d+)_)?predicted(?:_(\d+))?", predicted)
-        if match is None:
+        column = parse_column(predicted)
+        if column is None or column.kind != "predicted":
             continue
-        head, column = match[1], match[2]
-        own = f"target_{column or head}"
+        head, number = column.head, column.number
+        own = str(PredictionColumn("target", None, head if number is None else number))
         target = own if own in table else "target"
-        outputs = _outputs(list(table.columns), head, column)
+        outputs = columns_of(table, "output", head)
+        if number is not None:  # one of several questions, each of which has an output
+            outputs = [name for name in outputs if name == str(column._replace(kind="output"))]
         if target not in table or not outputs:
             continue
         known = _numbers(table, [target, predicted, *outputs])
@@ -124,17 +131,9 @@ def _class_answers(results: RunResults) -> list[Answers]:
         shares = probabilities(known[rows, 2:], given)
         if len(rows) and (labels.min() < 0 or labels.max() >= shares.shape[1]):
             continue
-        name = _target_name(results, target) + (f", head {head}" if head else "")
+        name = _target_name(results, target) + ("" if head is None else f", head {head}")
         found.append(ClassAnswers(name, rows, labels[:, 0], labels[:, 1], shares, given))
     return found
-
-
-def _outputs(columns: list[str], head: str | None, column: str | None) -> list[str]:
-    """The output columns of a head, or of one of its logits if it answers several questions."""
-    prefix = f"task{head}_output_" if head else "output_"
-    if column is not None:
-        return [name for name in columns if name == f"{prefix}{column}"]
-    return [name for name in columns if re.fullmatch(rf"{prefix}\d+", name)]
 
 
 def _target_name(results: RunResults, column: str) -> str:

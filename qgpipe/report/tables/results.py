@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from qgpipe.errors import DataError
+from qgpipe.prediction_columns import columns_of, parse_column
 from qgpipe.report.tables.result_files import (
     DATASET,
     SPLIT,
@@ -23,7 +23,6 @@ from qgpipe.report.tables.result_files import (
 from qgpipe.system.json_shapes import read_shaped
 
 _HISTORY = ("epoch", "train_loss_avg", "train_loss_min", "train_loss_max", "lr")
-_PREDICTED = re.compile(r"(task\d+_)?(target|output|predicted)(_\d+)?")
 _VALIDATION = ("val_loss_avg", "val_loss_min", "val_loss_max")
 
 
@@ -100,7 +99,7 @@ class RunResults:
     @property
     def target_columns(self) -> list[str]:
         """The columns of ``predictions`` that hold targets: ``target``, or ``target_0`` and on."""
-        return [name for name in map(str, self.predictions) if re.fullmatch(r"target(_\d+)?", name)]
+        return columns_of(self.predictions, "target")
 
     @cached_property
     def dataset(self) -> dict[str, Any]:
@@ -122,7 +121,8 @@ def _kind_in_history(column: str) -> Kind:
 
 
 def _kind_in_predictions(column: str) -> Kind:
-    return "number" if _PREDICTED.fullmatch(column) else "text"
+    known = parse_column(column)
+    return "number" if known and known.kind in ("target", "output", "predicted") else "text"
 
 
 def _require_ids(ids: pd.Series, path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from qgpipe.errors import QgpipeError
+from qgpipe.prediction_columns import PredictionColumn
 from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.steps.outputs import kind_of_task, labels, target_table, undecided
 
@@ -25,14 +26,14 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
     rows = len(ids)
     if collected.targets is not None:
         table = target_table(collected.targets, rows, rows)
-        columns |= _columns("target", table, rows, always_numbered=False)
-    several = collected.num_tasks > 1
-    for task, head in collected.heads.items():
-        prefix = f"task{task}_" if several else ""
-        columns |= numbered_columns(f"{prefix}output", head, rows)
-        predicted = predicted_classes(collected, task)
-        if predicted is not None:
-            columns |= _named(f"{prefix}predicted", predicted, undecided(*collected.pair(task)))
+        columns |= _columns(PredictionColumn("target"), table, rows, always_numbered=False)
+    for task, outputs in collected.heads.items():
+        head = task if collected.num_tasks > 1 else None
+        columns |= numbered_columns(PredictionColumn("output", head), outputs, rows)
+        classes = predicted_classes(collected, task)
+        if classes is not None:
+            column = PredictionColumn("predicted", head)
+            columns |= _of_classes(column, classes, undecided(*collected.pair(task)))
     return pd.DataFrame(columns)
 
 
@@ -63,26 +64,29 @@ def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
     return labels(prediction, target)
 
 
-def numbered_columns(name: str, values: Tensor, rows: int) -> dict[str, Any]:
-    """Columns ``name_0`` … of ``values`` if they have a row for each of ``rows``, else none."""
-    return _columns(name, values, rows, always_numbered=True)
+def numbered_columns(column: PredictionColumn, values: Tensor, rows: int) -> dict[str, Any]:
+    """Columns numbered from 0 of ``values`` if they have a row for each of ``rows``, else none."""
+    return _columns(column, values, rows, always_numbered=True)
 
 
-def _columns(name: str, values: Tensor, rows: int, *, always_numbered: bool) -> dict[str, Any]:
+def _columns(
+    column: PredictionColumn, values: Tensor, rows: int, *, always_numbered: bool
+) -> dict[str, Any]:
     if values.shape[:1] != (rows,):
         return {}
     flat = values.reshape(rows, -1).numpy()
     if flat.shape[1] == 1 and not always_numbered:
-        return {name: flat[:, 0]}
-    return {f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
+        return {str(column): flat[:, 0]}
+    return {str(column._replace(number=i)): flat[:, i] for i in range(flat.shape[1])}
 
 
-def _named(name: str, labels: np.ndarray, none: Tensor) -> dict[str, Any]:
+def _of_classes(column: PredictionColumn, labels: np.ndarray, none: Tensor) -> dict[str, Any]:
     """Columns of ``labels`` (N,) or (N, T), empty where there is ``none``."""
     if labels.ndim == 1:
-        return {name: _labels(labels, none.reshape(-1).numpy())}
+        return {str(column): _labels(labels, none.reshape(-1).numpy())}
     return {
-        f"{name}_{i}": _labels(labels[:, i], none[:, i].numpy()) for i in range(labels.shape[1])
+        str(column._replace(number=i)): _labels(labels[:, i], none[:, i].numpy())
+        for i in range(labels.shape[1])
     }
 
 

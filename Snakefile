@@ -8,7 +8,7 @@ from qgpipe.report.figures.run_figures import FIGURES
 from qgpipe.stages.registry import TARGETS
 from qgpipe.workflow import resources
 from qgpipe.workflow.plan import plan_workflow
-from qgpipe.workflow.device import require_device
+from qgpipe.workflow.startup import require_device, require_plain_python
 from qgpipe.workflow.output_locks import lock_outputs
 
 if not workflow.configfiles:
@@ -21,6 +21,7 @@ settings = plan.settings
 
 
 onstart:
+    require_plain_python(workflow.local_exec)
     require_device(settings, workflow.dag, workflow.local_exec)
     lock_outputs(settings, workflow.dag)
 

@@ -69,6 +69,8 @@ def is_slow_attempt():
 @pytest.fixture(scope="session", autouse=True)
 def cluster() -> None:
     """Skip the tests of this folder, and say why, unless the tests' own cluster is up."""
+    if " " in sys.executable:
+        pytest.skip("jobs of a cluster cannot be started by a Python whose path has a space")
     try:
         shown = subprocess.run(
             ["scontrol", "show", "config"], capture_output=True, text=True, timeout=20

@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -450,6 +451,7 @@ class Stopping:
         return cross_entropy(outputs[0], data.y)
 
 
+@pytest.mark.skipif(" " in sys.prefix, reason="torch.compile needs a path without spaces")
 def test_a_compiled_model_goes_on_and_its_weights_keep_their_names(make_config, train):
     def run(name, at=None):
         config = make_config(

@@ -20,7 +20,7 @@ def folder(tmp_path, request):
     """A folder with ``python`` and ``script.py`` in it."""
     made = tmp_path / request.param
     made.mkdir()
-    (made / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (made / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     (made / "python").chmod(0o755)
     (made / "script.py").write_text(SAYS)
     return made
@@ -55,7 +55,7 @@ def test_so_it_does_after_an_environment_was_activated(folder):
         ("echo a; false; echo b", "a\nb\n", 0),
         ("set -e; echo a; false; echo b", "a\n", 1),
         ("for x in 1 2; do echo $x; done", "1\n2\n", 0),
-        (f"nice {sys.executable} -c 'print(5)'", "5\n", 0),
+        (f"nice {shlex.quote(sys.executable)} -c 'print(5)'", "5\n", 0),
         ("exec false", "", 1),
         ("cat <(echo a)", "a\n", 0),  # it is bash
     ],

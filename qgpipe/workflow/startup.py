@@ -1,7 +1,8 @@
-"""Says before the first job that the device of the last ones is not there."""
+"""Says before the first job what would stop later ones."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,18 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from qgpipe.errors import ConfigError
 from qgpipe.system.gpus import has_gpu
+
+
+def require_plain_python(is_local: bool, python: str = sys.executable) -> None:
+    """Raise ``WorkflowError`` if jobs run elsewhere, and a space in the path of Python breaks them.
+
+    Snakemake writes the path as it is into the command that starts a job of a cluster.
+    """
+    if not is_local and python.split() != [python]:
+        raise WorkflowError(
+            f"jobs of a cluster cannot be started by {python}, whose path has a space: "
+            "install qgpipe in a folder without one"
+        )
 
 
 def require_device(config: Mapping[str, Any], dag: Any, is_local: bool) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
+from qgpipe.data.layouts import registry
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 MODULES = {
@@ -116,6 +118,40 @@ def test_tests_lie_where_their_module_does():
         if (ROOT / "qgpipe" / where).is_dir() and name in places and where not in places[name]:
             wrong.append(str(test.relative_to(ROOT)))
     assert not wrong
+
+
+LAYOUTS = {layout.layout for layout in registry.LAYOUTS}
+WHERE_LAYOUTS_ARE = ("qgpipe.data.layouts", "qgpipe.causets.writers")
+
+
+def compared(file: Path) -> set[object]:
+    """The constants that ``file`` compares something with."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    sides = [node for node in nodes if isinstance(node, ast.Compare | ast.MatchValue)]
+    parts = [part for side in sides for part in ast.walk(side)]
+    return {part.value for part in parts if isinstance(part, ast.Constant)}
+
+
+def test_only_a_layout_knows_its_name():
+    """Elsewhere a store is asked; see "a raw layout" in CONTRIBUTING.md."""
+    for module, file in MODULES.items():
+        if not module.startswith(WHERE_LAYOUTS_ARE):
+            assert not compared(file) & LAYOUTS, module
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if store.layout == 'groups':\n    pass",
+        "x = 1 if 'groups' != name else 2",
+        "found = name in ('flat', 'groups')",
+        "match name:\n    case 'groups' | 'flat':\n        pass",
+    ],
+)
+def test_a_comparison_with_the_name_of_a_layout_is_found(tmp_path, text):
+    file = tmp_path / "a.py"
+    file.write_text(text)
+    assert compared(file) & LAYOUTS == {"groups"}
 
 
 PUBLIC = {"_exit", "_replace", "_asdict", "_fields"}  # documented, the underscore notwithstanding

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from qgpipe.config.resolve import ROLES, data_source
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
-from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError
 from qgpipe.prediction.features import check_arrays, check_metadata, check_names
 from qgpipe.prediction.plan import reader_for

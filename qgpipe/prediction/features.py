@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.plan import columns_of
-from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError
 
 _ARRAYS = {"node_features": "x", "graph_features": "graph_features"}

@@ -13,10 +13,11 @@ from typing import Any
 
 from qgpipe import paths
 from qgpipe.config.resolve import data_source, data_sources
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.part_sections import generated_identity
 from qgpipe.data.preprocessing.plan import columns_of, recorded_states, unique_name
 from qgpipe.data.raw.fingerprint import identity, observe
-from qgpipe.data.raw.stores import StoreInfo, open_store
+from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.prediction.targets import with_target_if_there
 from qgpipe.stages.registry import stage_section

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import continues, observe
-from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError, ReadingError
 from qgpipe.system.files import sha256
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from qgpipe import paths
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import continues, identity, is_state, observe
-from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError
 from qgpipe.provenance import environment
 from qgpipe.provenance.checksums import checksum, status

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import continues, is_state, observe
-from qgpipe.data.raw.stores import open_store
 from qgpipe.data.storage.part_file import read_part_info
 from qgpipe.provenance.record import find_record, refuse_changed
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.plan import plan_parts
 from qgpipe.data.raw.fingerprint import is_state, observe
-from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError, QgpipeError
 from qgpipe.prediction.plan import plan_predictions
 from qgpipe.provenance.checksums import checksum

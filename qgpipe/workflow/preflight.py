@@ -16,12 +16,12 @@ from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.dump import to_plain
 from qgpipe.config.objects import import_object, is_tagged
 from qgpipe.config.resolve import data_source, data_sources
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
-from qgpipe.data.raw.stores import open_store
 from qgpipe.data.splits.split_file import check_groups
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.models.build import call_model

@@ -5,8 +5,8 @@ import pytest
 import torch
 import zarr
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.quantumgrav.sample_store import SampleStore
-from qgpipe.data.raw.stores import open_store
 
 RELATIONS = np.triu(np.ones((4, 4)), 1)
 EDGES = [[0, 0, 0, 1, 1, 2], [1, 2, 3, 2, 3, 3]]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import zarr
 
-from qgpipe.data.raw.stores import open_store
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.prediction import plan as module
 from qgpipe.prediction.plan import plan_predictions, reader_for

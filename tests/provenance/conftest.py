@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import zarr
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import identity, observe
-from qgpipe.data.raw.stores import open_store
 from qgpipe.provenance.record import Job, recorded
 
 

@@ -7,8 +7,8 @@ import pytest
 import zarr
 
 from qgpipe.cli import main
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import identity, observe
-from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError
 from qgpipe.provenance.chain import artifacts_in, trace
 from qgpipe.provenance.differences import differences

@@ -10,9 +10,9 @@ from typing import Any
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import build_object
 from qgpipe.data.graphs.packed import Packed
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.arrays import count_samples
 from qgpipe.data.raw.bad_samples import BadSamples
-from qgpipe.data.raw.stores import open_store
 from qgpipe.data.readers.reader import CausalSetReader
 from qgpipe.data.storage.manifest import write_dataset
 from qgpipe.data.storage.part_file import write_part

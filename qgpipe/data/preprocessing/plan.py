@@ -5,7 +5,6 @@ Runs while the Snakefile is parsed, so it imports neither numpy nor zarr.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import re
@@ -18,10 +17,11 @@ from qgpipe import paths
 from qgpipe.config.objects import dotted_name
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import check_keywords
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.columns import Columns, check_names, choose_columns
 from qgpipe.data.raw.fingerprint import identity, is_state, observe
 from qgpipe.data.raw.naming import did_you_mean
-from qgpipe.data.raw.stores import StoreInfo, open_store
+from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError
 
 MOST_PARTS = 100_000  # of a store: each is a job and a file
@@ -144,7 +144,7 @@ def _existing(
             start=start,
             stop=stop,
             generated=False,
-            source=contents + _numbering(store.groups[start:stop], start),
+            source=contents + store.numbering(start, stop),
             sample_bytes=sample_bytes,
         )
 
@@ -158,13 +158,6 @@ def recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
             continue
         if is_state(state):
             yield state
-
-
-def _numbering(groups: tuple[int, ...], start: int) -> str:
-    """Nothing for consecutive groups from 1 on, else what tells their numbers from others."""
-    if groups == tuple(range(start + 1, start + 1 + len(groups))):
-        return ""
-    return f"-{hashlib.sha256(repr(groups).encode()).hexdigest()[:16]}"
 
 
 def _ranges(total: int, step: int, store: str) -> list[tuple[int, int]]:

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.plan import PartPlan, columns_of
 from qgpipe.data.raw import naming
-from qgpipe.data.raw.stores import open_store
 from qgpipe.data.splits.sizes import (
     STAGES,
     require_batches,
@@ -87,12 +87,14 @@ def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
     """The classes in the target array, if it is one array of integers."""
     store = open_store(part.path)
     columns = columns_of(store, reader)
-    if columns is None or not columns.stacked or len(columns.target) != 1:
+    if columns is None or len(columns.target) != 1:
+        return None
+    target = columns.target[0]
+    if target.name not in store.sample_arrays:
         return None
     from qgpipe.data.raw.arrays import aligned, decoding_context, read_columns
     from qgpipe.data.raw.bad_samples import BadSamples
 
-    target = columns.target[0]
     bad = BadSamples(store, skip=True)  # what cannot be read is said when it is
     context = decoding_context(1)
     counts: Counter[int] = Counter()

@@ -13,8 +13,8 @@ import zarr
 from qgpipe.data.quantumgrav.plain_files import PlainFiles
 from qgpipe.data.raw.bad_samples import REMEDY
 from qgpipe.data.raw.chunk_files import chunk_format
+from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.store_files import read_file
-from qgpipe.data.raw.stores import ArrayInfo
 from qgpipe.errors import DataError
 
 BLOCK_BYTES = 16 << 20  # decoded and kept, unless a chunk is larger

@@ -74,8 +74,11 @@ class SampleStore(WrapperStore[LocalStore]):
         self._path = info.path
         self._metadata: dict[str, bytes | None] = {}
         self._group: OpenGroup | None = None
-        stacked = info.arrays.values() if info.layout == "stacked" else ()
-        self._arrays = {a.name: SampleArray(a) for a in stacked if a.shape and np.prod(a.shape) > 0}
+        self._arrays = {
+            name: SampleArray(array)
+            for name, array in info.sample_arrays.items()
+            if array.shape and np.prod(array.shape) > 0
+        }
 
     @property
     def root(self) -> SampleStore:

@@ -14,9 +14,10 @@ import tensorstore
 
 from qgpipe.data.raw.bad_samples import REMEDY, BadSamples
 from qgpipe.data.raw.chunk_files import chunk_format
+from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.reading_errors import remedy_for, says_of_system
 from qgpipe.data.raw.store_files import memory, read_file, require_plain
-from qgpipe.data.raw.stores import ArrayInfo, StoreInfo
+from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import DataError, ReadingError, shown
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def open_arrays(
 def read_columns(
     arrays: Sequence[ArrayInfo], bad: BadSamples, context: tensorstore.Context, samples: range
 ) -> dict[str, np.ndarray]:
-    """The rows of ``samples`` of stacked arrays by name, all read at once.
+    """The rows of ``samples`` of arrays by name, all read at once.
 
     Rows that lie in a damaged chunk are reported to ``bad``; they are zero.
     Raises ``DataError`` if an array cannot be opened.

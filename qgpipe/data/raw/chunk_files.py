@@ -20,8 +20,8 @@ from typing import Any, Literal
 import numcodecs
 import numpy as np
 
+from qgpipe.data.raw.metadata import check_chunk, check_shapes, chunk_keys
 from qgpipe.data.raw.store_files import read_file
-from qgpipe.data.raw.stores import check_chunk, check_shapes, chunk_keys
 from qgpipe.errors import shown
 
 V3_DTYPES = {

@@ -12,7 +12,8 @@ from math import prod
 from typing import Any, NoReturn
 
 from qgpipe.data.raw import naming
-from qgpipe.data.raw.stores import ArrayInfo, StoreInfo
+from qgpipe.data.raw.metadata import ArrayInfo
+from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError, DataError, shown
 
 ONE_NAME = ("adjacency", "size")  # arguments of the reader; the others may be lists
@@ -25,13 +26,14 @@ _RESERVED = {
 
 @dataclass(frozen=True)
 class Columns:
-    """The arrays that are read from a store.
+    """The arrays that are read from ``store``.
 
     ``size`` is None where every causal set fills its adjacency matrix. ``class_names`` are the
     names of the classes of the target, by index, where they are known. ``kept`` become attributes
     of the graphs under their own names.
     """
 
+    store: StoreInfo
     adjacency: ArrayInfo
     size: ArrayInfo | None
     node: tuple[ArrayInfo, ...]
@@ -54,17 +56,20 @@ class Columns:
     @property
     def node_features(self) -> list[str]:
         """A name for each column of ``x``."""
-        return _column_names(self.node, own_axes=2 if self.stacked else 1)
+        return self._column_names(self.node, own_axes=1)
 
     @property
     def graph_features(self) -> list[str]:
         """A name for each column of ``graph_features``."""
-        return _column_names(self.graph, own_axes=1 if self.stacked else 0)
+        return self._column_names(self.graph, own_axes=0)
 
-    @property
-    def stacked(self) -> bool:
-        """Whether the arrays have a sample axis."""
-        return len(self.adjacency.shape) == 3
+    def _column_names(self, arrays: tuple[ArrayInfo, ...], own_axes: int) -> list[str]:
+        """``name``, or ``name[0], name[1], …`` for an array with several columns."""
+        result = []
+        for array in arrays:
+            width = prod(self.store.sample_shape(array)[own_axes:])
+            result += [array.name] if width == 1 else [f"{array.name}[{i}]" for i in range(width)]
+        return result
 
 
 def check_names(given: Mapping[str, Any]) -> None:
@@ -110,6 +115,7 @@ def choose_columns(
     relations = store.adjacency(adjacency)
     _check_number(store, relations)
     chosen = Columns(
+        store=store,
         adjacency=relations,
         size=_size(store, size),
         node=tuple(store.array(name) for name in _node_names(store, node_features)),
@@ -119,8 +125,7 @@ def choose_columns(
     )
     for array in chosen.arrays:
         _check_number(store, array)
-    if store.layout == "stacked":
-        _check_stacked(store, chosen)
+    store.check(chosen)
     return replace(chosen, class_names=_class_names(store, chosen.target, class_names))
 
 
@@ -130,14 +135,14 @@ def is_integer(array: ArrayInfo) -> bool:
 
 
 def _size(store: StoreInfo, name: str | None) -> ArrayInfo | None:
-    """The sizes of padded causal sets; a group holds its causal set without padding."""
+    """The sizes of padded causal sets; one with arrays of its own is not padded."""
     name = name or next((usual for usual in naming.SIZE if usual in store.arrays), None)
     if name is None:
         return None
     array = store.array(name)
     if not is_integer(array):
-        _refuse(store, array, f"sizes have to be integers, not {array.dtype}", "size")
-    return array if store.layout == "stacked" else None
+        refuse_array(store, array, f"sizes have to be integers, not {array.dtype}", "size")
+    return store.sample_arrays.get(name)
 
 
 def _listed(given: str | Sequence[str]) -> Sequence[str]:
@@ -175,7 +180,7 @@ def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequen
 def _kept(store: StoreInfo, name: str) -> ArrayInfo:
     array = store.array(name)
     if name in _RESERVED:
-        _refuse(store, array, "a graph has an attribute of this name already", "keep")
+        refuse_array(store, array, "a graph has an attribute of this name already", "keep")
     return array
 
 
@@ -201,35 +206,9 @@ def _class_names(
         isinstance(stored, list) and all(isinstance(name, str | int) for name in stored)
     ):
         problem = f"the attribute class_names is no list of names: {shown(stored)}"
-        _refuse(store, target[0], problem, None)
+        refuse_array(store, target[0], problem, None)
     chosen = given if given is not None else stored
     return tuple(map(str, chosen)) if chosen else None
-
-
-def _check_stacked(store: StoreInfo, columns: Columns) -> None:
-    samples, nodes = columns.adjacency.shape[:2]
-    for array in columns.arrays:
-        if array.shape and array.shape[0] != samples:
-            raise DataError(
-                f"'{columns.adjacency.name}' has {samples} samples, '{array.name}' has "
-                f"{array.shape[0]}",
-                store=str(store.path),
-                remedy="write the store again with as many samples in each array",
-            )
-    for array in columns.node:
-        if len(array.shape) not in (2, 3) or array.shape[1] != nodes:
-            problem = f"expected shape ({samples}, {nodes}) or ({samples}, {nodes}, k)"
-            _refuse(store, array, f"{problem}, got {array.shape}", "node_features")
-    if columns.size and prod(columns.size.shape) != samples:
-        _refuse(store, columns.size, f"expected ({samples},), got {columns.size.shape}", "size")
-    of_graphs = {
-        "graph_features": columns.graph, "target": columns.target, "keep": columns.kept
-    }  # fmt: skip
-    for key, arrays in of_graphs.items():
-        for array in arrays:
-            if len(array.shape) not in (1, 2):
-                problem = f"expected shape ({samples},) or ({samples}, k), got {array.shape}"
-                _refuse(store, array, problem, key)
 
 
 def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
@@ -244,15 +223,7 @@ def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
     )
 
 
-def _refuse(store: StoreInfo, array: ArrayInfo, problem: str, key: str | None) -> NoReturn:
+def refuse_array(store: StoreInfo, array: ArrayInfo, problem: str, key: str | None) -> NoReturn:
+    """Raise ``DataError``; ``key``: the reader's argument that can name another array, if any."""
     remedy = f"name another array with '{key}' in the reader's kwargs" if key else None
     raise DataError(problem, store=str(store.path), array=array.name, remedy=remedy)
-
-
-def _column_names(arrays: tuple[ArrayInfo, ...], own_axes: int) -> list[str]:
-    """``name``, or ``name[0], name[1], …`` for an array with several columns."""
-    result = []
-    for array in arrays:
-        width = prod(array.shape[own_axes:])
-        result += [array.name] if width == 1 else [f"{array.name}[{i}]" for i in range(width)]
-    return result

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.store_files import read_file
-from qgpipe.data.raw.stores import ArrayInfo, StoreInfo
+from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import DataError
 
 READ_BYTES = 2**20
@@ -88,7 +89,7 @@ def continues(state: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
 
 def _has_samples(store: StoreInfo, array: ArrayInfo) -> bool:
     """Whether axis 0 of ``array`` counts the samples."""
-    return store.layout == "stacked" and array.shape[:1] == (store.num_samples,)
+    return array.name in store.sample_arrays and array.shape[:1] == (store.num_samples,)
 
 
 def _metadata(store: StoreInfo) -> list[Any]:

@@ -8,7 +8,7 @@ from qgpipe.data.graphs.adjacency import pairs_to_bits, row_bytes
 from qgpipe.data.graphs.packed import BitAdjacency, EdgePairs, Packed
 from qgpipe.data.graphs.relation_bits import block_side, intransitive
 from qgpipe.data.raw.bad_samples import BadSamples
-from qgpipe.data.readers.validation import both_ways, not_transitive
+from qgpipe.data.raw.validation import both_ways, not_transitive
 
 FINITE = ("x", "y", "graph_features")  # as the built-in reader has them
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,8 @@ from qgpipe.data.raw.arrays import (
 )
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.chunk_files import ChunkFormat, chunk_format
+from qgpipe.data.raw.metadata import array_info
 from qgpipe.data.raw.store_files import memory, read_file
-from qgpipe.data.raw.stores import array_info
 from qgpipe.errors import shown
 
 AT_ONCE = 64  # groups in a batch
@@ -50,14 +50,15 @@ Group = list[Content | ValueError | None]
 
 
 class GroupFiles:
-    """The arrays ``names`` of the groups ``cset_1, cset_2, …`` of a store.
+    """The arrays ``names`` of the groups of a store; ``group_name``: of a sample, by its index.
 
     Samples with an array that is missing or damaged are reported to ``bad``.
     """
 
-    def __init__(self, bad: BadSamples, names: Sequence[str]):
+    def __init__(self, bad: BadSamples, names: Sequence[str], group_name: Callable[[int], str]):
         self.bad = bad
         self.names = names
+        self._group_name = group_name
         self._store = bad.store
         self._root = str(self._store.path.absolute())
         self._metadata = ".zarray" if self._store.zarr_format == 2 else "zarr.json"
@@ -87,7 +88,7 @@ class GroupFiles:
         }
 
     def _folder(self, sample: int, name: str) -> str:
-        return f"{self._root}/{self._store.group_name(sample)}/{name}"
+        return f"{self._root}/{self._group_name(sample)}/{name}"
 
     def _read_groups(self, samples: Iterable[int]) -> list[Group]:
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -12,17 +12,20 @@ from qgpipe.data.graphs.adjacency import bit_offsets, count_bits
 from qgpipe.data.graphs.packed import BitAdjacency
 from qgpipe.data.graphs.relation_bits import adjacency_rows, block_side, mark_relations, write_bits
 from qgpipe.data.raw.columns import is_integer
-from qgpipe.data.raw.stores import ArrayInfo
+from qgpipe.data.raw.metadata import ArrayInfo
+from qgpipe.data.raw.samples import Samples
+from qgpipe.data.raw.validation import Checks
 from qgpipe.data.readers.group_files import Group, GroupFiles
-from qgpipe.data.readers.samples import Samples
-from qgpipe.data.readers.validation import Checks
 
 BLOCK_BYTES = 4 << 20  # of a block of relations: near a core's cache
 
 
-def read_groups(checks: Checks, start: int, stop: int, threads: int) -> Samples:
-    """The samples ``start:stop`` of a store with a group for each, in the order of their numbers.
+def read_groups(
+    checks: Checks, group_name: Callable[[int], str], start: int, stop: int, threads: int
+) -> Samples:
+    """The samples ``start:stop`` of a store with a group for each, in their order.
 
+    ``group_name``: the group of a sample, by its index.
     ``threads``: how many decode and pack batches of causal sets; the result does not depend
     on it. The files of two batches are read ahead.
 
@@ -31,7 +34,8 @@ def read_groups(checks: Checks, start: int, stop: int, threads: int) -> Samples:
     """
     columns = checks.columns
     names = [array.name for array in (columns.adjacency, *columns.arrays)]
-    results = list(_in_order(checks, GroupFiles(checks.bad, names), range(start, stop), threads))
+    files = GroupFiles(checks.bad, names, group_name)
+    results = list(_in_order(checks, files, range(start, stop), threads))
     sizes = np.concatenate([np.empty(0, np.int64), *(sizes for sizes, _, _ in results)])
     bits = np.concatenate([np.empty(0, np.uint8), *(bits for _, bits, _ in results)])
     ptr = bit_offsets(sizes)

@@ -15,16 +15,15 @@ from qgpipe.data.graphs.select import select
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.columns import Columns, check_names, choose_columns, is_integer
-from qgpipe.data.raw.stores import ArrayInfo, StoreInfo
-from qgpipe.data.readers.groups import read_groups
-from qgpipe.data.readers.samples import Samples
-from qgpipe.data.readers.stacked import read_stacked
-from qgpipe.data.readers.validation import Checks
+from qgpipe.data.raw.metadata import ArrayInfo
+from qgpipe.data.raw.samples import Samples
+from qgpipe.data.raw.stores import StoreInfo
+from qgpipe.data.raw.validation import Checks
 from qgpipe.errors import ConfigError
 
 
 class CausalSetReader:
-    """Reads causal sets of either layout, and never goes through them one by one.
+    """Reads causal sets of any layout, and never goes through them one by one.
 
     ``node_features``: names of arrays with a value (or a row) for each element; they become the
     columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set;
@@ -109,8 +108,7 @@ class CausalSetReader:
         columns = self.columns(store)
         bad = bad or BadSamples(store)
         checks = Checks(columns, bad, validate, validate_order)
-        read = read_stacked if columns.stacked else read_groups
-        samples = read(checks, start, stop, threads)
+        samples = store.read(checks, start, stop, threads)
         reals = numpy_type(float_type, "data.float_type")
         checks.samples(samples, reals)
         attributes = {}

@@ -219,8 +219,8 @@ def _ranges(store: StoreInfo, start: int, stop: int) -> Iterable[range]:
     Chunks of very many samples are cut, too: each process then decodes them once.
     """
     step = RANGE
-    if store.layout == "stacked":
-        arrays = [array for array in store.arrays.values() if array.shape]
+    arrays = [array for array in store.sample_arrays.values() if array.shape]
+    if arrays:
         chunk = max(arrays, key=lambda array: math.prod(array.shape)).chunks[0]
         if chunk <= 8 * RANGE:
             step = -(-RANGE // chunk) * chunk

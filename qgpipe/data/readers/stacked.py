@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from qgpipe.data.raw.arrays import decoding_context, read_columns
-from qgpipe.data.readers.samples import Samples
+from qgpipe.data.raw.samples import Samples
+from qgpipe.data.raw.validation import Checks
 from qgpipe.data.readers.stacked_relations import read_relations
-from qgpipe.data.readers.validation import Checks
 
 
 def read_stacked(checks: Checks, start: int, stop: int, threads: int) -> Samples:

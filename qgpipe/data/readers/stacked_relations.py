@@ -26,7 +26,7 @@ from qgpipe.data.raw.arrays import (
     require_chunks,
     require_memory,
 )
-from qgpipe.data.readers.validation import Checks
+from qgpipe.data.raw.validation import Checks
 
 BLOCK_BYTES = 4 << 20  # of a block, and of a band before it is packed: near a core's cache
 AHEAD = 2  # blocks, or bands, that are being read while one is packed

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import zarr
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.quantumgrav import sample_array
 from qgpipe.data.quantumgrav.sample_store import SampleStore
-from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError
 
 FORMATS = pytest.mark.parametrize("zarr_format", [2, 3])

@@ -12,8 +12,8 @@ import torch
 import zarr
 from torch_geometric.data import Data
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.bad_samples import BadSamples
-from qgpipe.data.raw.stores import open_store
 from qgpipe.data.readers import sample_reader
 from qgpipe.data.readers.reader import CausalSetReader
 from qgpipe.data.readers.sample_reader import with_packed, with_reader

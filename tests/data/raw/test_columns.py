@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import zarr
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.columns import choose_columns
-from qgpipe.data.raw.stores import open_store
 from qgpipe.errors import DataError
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zarr
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import continues, identity, observe
-from qgpipe.data.raw.stores import open_store
 
 
 def state(path, known=None):

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import zarr
 
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.plan import MOST_PARTS, _ranges, built_in_arguments
 from qgpipe.data.quantumgrav.sample_store import SampleStore
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.fingerprint import observe
 from qgpipe.data.raw.store_files import read_file, require_plain
-from qgpipe.data.raw.stores import open_store
 from qgpipe.data.readers.reader import CausalSetReader
 from qgpipe.errors import ConfigError, DataError, ReadingError
 

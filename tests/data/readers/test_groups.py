@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zarr
 
-from qgpipe.data.raw.stores import open_store
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.readers import group_files, groups
 from qgpipe.data.readers.reader import CausalSetReader
 from qgpipe.errors import DataError

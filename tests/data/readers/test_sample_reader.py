@@ -11,8 +11,8 @@ from torch_geometric.utils import dense_to_sparse
 
 from qgpipe.data.graphs.batch import to_data
 from qgpipe.data.graphs.select import select
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.bad_samples import BadSamples
-from qgpipe.data.raw.stores import open_store
 from qgpipe.data.readers import sample_reader
 from qgpipe.data.readers.reader import CausalSetReader
 from qgpipe.data.readers.sample_reader import with_packed, with_reader

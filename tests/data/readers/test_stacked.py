@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numcodecs import LZ4, Zlib
 
 from qgpipe.data.graphs.packed import BitAdjacency, EdgePairs
-from qgpipe.data.raw.stores import open_store
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.readers.reader import CausalSetReader
 from qgpipe.errors import ConfigError, DataError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from qgpipe.data.raw.stores import open_store
+from qgpipe.data.layouts.registry import open_store
 from qgpipe.errors import DataError
 
 

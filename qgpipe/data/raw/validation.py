@@ -10,8 +10,8 @@ from qgpipe.data.graphs.relation_bits import contradictions, intransitive
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.columns import Columns
+from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.stores import StoreInfo
-from qgpipe.data.readers.samples import Samples
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The layouts of raw stores: where the samples are. One class each; ``registry`` opens stores."""

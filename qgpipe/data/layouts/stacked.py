@@ -1,0 +1,103 @@
+"""Stacked stores: one array for all samples, which are along axis 0."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from math import prod
+from typing import TYPE_CHECKING, Self
+
+from qgpipe.data.raw import naming
+from qgpipe.data.raw.columns import Columns, refuse_array
+from qgpipe.data.raw.metadata import ArrayInfo
+from qgpipe.data.raw.stores import Root, StoreInfo
+from qgpipe.errors import DataError
+
+if TYPE_CHECKING:
+    from qgpipe.data.raw.samples import Samples
+    from qgpipe.data.raw.validation import Checks
+
+
+class Stacked(StoreInfo):
+    """A store of arrays with an axis of samples; causal sets are padded to the largest."""
+
+    layout = "stacked"
+    adjacency_axes = ("samples", "n", "n")
+
+    @classmethod
+    def open(cls, root: Root) -> Self:
+        """Any store: it is told from others by the lack of what they have."""
+        arrays, count = root.arrays()
+        attributes = root.attributes
+        num_samples = _sample_axis(root, arrays)
+        return cls(root.path, root.zarr_format, arrays, attributes, num_samples, count)
+
+    def read(self, checks: Checks, start: int, stop: int, threads: int) -> Samples:
+        """Whole blocks of chunks at once."""
+        from qgpipe.data.readers.stacked import read_stacked
+
+        return read_stacked(checks, start, stop, threads)
+
+    @property
+    def sample_arrays(self) -> Mapping[str, ArrayInfo]:
+        """All of them."""
+        return self.arrays
+
+    def check(self, columns: Columns) -> None:
+        """See ``StoreInfo``: [samples, ...] of graphs, [samples, n, ...] of nodes."""
+        samples, nodes = columns.adjacency.shape[:2]
+        for array in columns.arrays:
+            if array.shape and array.shape[0] != samples:
+                raise DataError(
+                    f"'{columns.adjacency.name}' has {samples} samples, '{array.name}' has "
+                    f"{array.shape[0]}",
+                    store=str(self.path),
+                    remedy="write the store again with as many samples in each array",
+                )
+        for array in columns.node:
+            if len(array.shape) not in (2, 3) or array.shape[1] != nodes:
+                problem = f"expected shape ({samples}, {nodes}) or ({samples}, {nodes}, k)"
+                refuse_array(self, array, f"{problem}, got {array.shape}", "node_features")
+        size = columns.size
+        if size and prod(size.shape) != samples:
+            refuse_array(self, size, f"expected ({samples},), got {size.shape}", "size")
+        of_graphs = {
+            "graph_features": columns.graph, "target": columns.target, "keep": columns.kept
+        }  # fmt: skip
+        for key, arrays in of_graphs.items():
+            for array in arrays:
+                if len(array.shape) not in (1, 2):
+                    problem = f"expected shape ({samples},) or ({samples}, k), got {array.shape}"
+                    refuse_array(self, array, problem, key)
+
+
+def _sample_axis(root: Root, arrays: Mapping[str, ArrayInfo]) -> int:
+    """The number of samples.
+
+    That of the arrays with usual naming, which have to agree. A store that has none of them is
+    for a user's own reader: then it is the most frequent length of axis 0.
+    """
+    lengths = {name: array.shape[0] for name, array in arrays.items() if array.shape}
+    known = {name: length for name, length in lengths.items() if name in naming.KNOWN}
+    if not lengths:
+        raise DataError(
+            "the store holds no arrays and no groups cset_1, cset_2, …",
+            store=str(root.path),
+            remedy="name a store of causal sets",
+        )
+    first = next((name for name in naming.ADJACENCY if name in known), next(iter(known), None))
+    if first is None:
+        num_samples = Counter(lengths.values()).most_common(1)[0][0]
+    else:
+        num_samples = lengths[first]
+    for name, length in known.items():
+        if length != num_samples:
+            raise DataError(
+                f"'{first}' has {num_samples} samples, '{name}' has {length}",
+                store=str(root.path),
+                remedy="write the store again with as many samples in each array",
+            )
+    if num_samples == 0:
+        remedy = f"leave it out of {root.named_in}"
+        raise DataError("the store is empty", store=str(root.path), remedy=remedy)
+    return num_samples

@@ -1,0 +1,182 @@
+"""The metadata of zarr groups and arrays, read from their JSON files alone.
+
+Zarr formats 2 and 3, consolidated or not: the metadata file of each array is read itself, because
+a consolidated copy may be older.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from qgpipe.data.raw.store_files import read_file
+from qgpipe.errors import DataError, shown
+
+LARGEST_NUMBER = 2**60  # of a shape: products with sizes of types are still exact
+MOST_AXES = 32  # numpy's
+MOST_BYTES = 2**40  # of a chunk: such an array has been described wrongly, not written
+
+_V2_KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
+
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """Metadata of one array.
+
+    ``dtype`` is a numpy name (``float32``), or the store's own word for any other type.
+    ``chunks`` is what is decoded at once: the inner chunks if the array is sharded.
+    ``grid`` is what one file holds: a chunk, or a shard of several. ``key_prefix``,
+    ``separator``: of the names of these files.
+    """
+
+    name: str
+    path: Path
+    zarr_format: int
+    shape: tuple[int, ...]
+    dtype: str
+    chunks: tuple[int, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    grid: tuple[int, ...] = ()
+    key_prefix: tuple[str, ...] = ()
+    separator: str = "."
+
+    def chunk_files(self, places: Iterable[range]) -> Iterator[str]:
+        """The files of chunks, or shards, at these ``places`` on each axis of the grid."""
+        folder, prefix, join = str(self.path), self.key_prefix, self.separator.join
+        for index in product(*(map(str, axis) for axis in places)):
+            yield f"{folder}/{join((*prefix, *index)) or '0'}"
+
+    @property
+    def metadata_file(self) -> Path:
+        """The JSON file that describes the array."""
+        return self.path / (".zarray" if self.zarr_format == 2 else "zarr.json")
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of an element; 8 where the store's word for the type does not say."""
+        bits = re.search(r"\d{1,9}$", self.dtype)
+        return 1 if self.dtype == "bool" else int(bits[0]) // 8 if bits else 8
+
+
+def arrays_in(folder: Path, zarr_format: int, names: Iterable[str]) -> dict[str, ArrayInfo]:
+    """The arrays among the ``names`` in the group ``folder``, sorted; ``DataError`` if damaged."""
+    found = (array_info(folder / name, zarr_format) for name in sorted(names))
+    return {array.name: array for array in found if array is not None}
+
+
+def array_info(path: Path, zarr_format: int) -> ArrayInfo | None:
+    """The array in the folder ``path``; None if there is none. Raises ``DataError``."""
+    file = path / (".zarray" if zarr_format == 2 else "zarr.json")
+    node = read_json(file, {})
+    if not node or node.get("node_type") == "group":
+        return None
+    attributes = read_attributes(path, zarr_format, node)
+    try:
+        if zarr_format == 2:
+            dtype, chunks = _v2_dtype(node["dtype"]), node["chunks"]
+            grid = node["chunks"]
+        else:
+            dtype, chunks = str(node["data_type"]), _v3_chunks(node)
+            grid = node["chunk_grid"]["configuration"]["chunk_shape"]
+        shape, chunks = check_shapes(node["shape"], chunks)
+        _, grid = check_shapes(node["shape"], grid)
+        array = ArrayInfo(
+            path.name, path, zarr_format, shape, dtype, chunks, attributes, grid, *chunk_keys(node)
+        )
+        check_chunk(grid, array.item_bytes)
+        return array
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = str(error) if isinstance(error, ValueError) else repr(error)
+        raise DataError(
+            f"{file} is no array metadata: {said}", remedy="write the store again"
+        ) from None
+
+
+def check_shapes(shape: Any, chunks: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of an array and of its chunks, as metadata has them.
+
+    Raises ``ValueError`` if there can be no such array.
+    """
+    for name, value, least in (("shape", shape, 0), ("chunk shape", chunks, 1)):
+        if not isinstance(value, list) or not all(
+            type(n) is int and least <= n <= LARGEST_NUMBER for n in value
+        ):
+            raise ValueError(f"the {name} {shown(value)} is none")
+    if len(shape) != len(chunks) or len(shape) > MOST_AXES:
+        raise ValueError(f"the shape has {len(shape)} axes, that of chunks {len(chunks)}")
+    return tuple(shape), tuple(chunks)
+
+
+def check_chunk(chunk: tuple[int, ...], item_bytes: int) -> None:
+    """Raise ``ValueError`` if no file can hold a chunk of this shape."""
+    if item_bytes * math.prod(chunk) > MOST_BYTES:
+        raise ValueError(f"a chunk of shape {shown(chunk)} would take more than a terabyte")
+
+
+def chunk_keys(node: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """What the names of an array's chunk files begin with, and what separates their numbers.
+
+    ``node``: the array's metadata. Raises ``ValueError`` for a separator that zarr does not know.
+    """
+    if node["zarr_format"] == 2:
+        is_default, separator = False, node.get("dimension_separator") or "."
+    else:
+        encoding = node["chunk_key_encoding"]
+        is_default = encoding["name"] == "default"
+        separator = encoding.get("configuration", {}).get("separator", "/" if is_default else ".")
+    if separator not in (".", "/"):
+        raise ValueError(f"the separator {shown(separator)} of chunk keys is none")
+    return (("c",) if is_default else ()), separator
+
+
+def read_attributes(path: Path, zarr_format: int, node: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of the group or array at ``path``; ``node``: its metadata, if format 3.
+
+    Raises ``DataError`` if they are damaged.
+    """
+    if zarr_format == 2:
+        return read_json(path / ".zattrs", {})
+    attributes = node.get("attributes", {})
+    if not isinstance(attributes, dict):
+        raise DataError(
+            f"{path / 'zarr.json'} is damaged: the attributes are no JSON object",
+            remedy="write the store again",
+        )
+    return attributes
+
+
+def _v2_dtype(text: Any) -> str:
+    match = re.fullmatch(r"[<>|=]?([biufc])(\d+)", str(text))
+    if not match:
+        return str(text)
+    kind, size = _V2_KINDS[match[1]], int(match[2])
+    return kind if kind == "bool" else f"{kind}{8 * size}"
+
+
+def _v3_chunks(node: dict[str, Any]) -> list[int]:
+    for codec in node.get("codecs", []):
+        if codec["name"] == "sharding_indexed":
+            return codec["configuration"]["chunk_shape"]
+    return node["chunk_grid"]["configuration"]["chunk_shape"]
+
+
+def read_json(path: Path, default: Any) -> Any:
+    """The JSON object in the file ``path``, ``default`` if there is no file; ``DataError``."""
+    try:
+        content = read_file(path)
+        if content is None:
+            return default
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        said = str(error).removeprefix(f"{path} ")
+        problem = said if said != str(error) else f"is damaged: {said}"
+        raise DataError(f"{path} {problem}", remedy="write the store again") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is damaged: no JSON object", remedy="write the store again")
+    return value

@@ -90,6 +90,14 @@ def test_a_folder_is_no_longer_than_a_glance():
     assert {f.name: n for f, n in count.items() if n > IN_A_FOLDER} == {}
 
 
+def test_no_two_modules_of_a_package_share_a_name():
+    places = collections.defaultdict(list)
+    for module, file in MODULES.items():
+        if not file.name.startswith("__"):
+            places[package_of(module), file.stem].append(module)
+    assert [modules for modules in places.values() if len(modules) > 1] == []
+
+
 def test_the_way_of_a_sample_names_modules_in_the_order_of_imports():
     block = PAGE[PAGE.index("## The way of a sample") :].split("\n## ")[0]
     named = re.findall(r"`(qgpipe/[\w/]+\.py)`", block)

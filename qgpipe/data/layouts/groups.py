@@ -62,7 +62,7 @@ class Groups(StoreInfo):
 
     def read(self, checks: Checks, start: int, stop: int, threads: int) -> Samples:
         """In the order of the groups' numbers, many small arrays at once."""
-        from qgpipe.data.readers.groups import read_groups
+        from qgpipe.data.readers.read_groups import read_groups
 
         return read_groups(checks, self.group_name, start, stop, threads)
 

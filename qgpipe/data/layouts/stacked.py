@@ -34,7 +34,7 @@ class Stacked(StoreInfo):
 
     def read(self, checks: Checks, start: int, stop: int, threads: int) -> Samples:
         """Whole blocks of chunks at once."""
-        from qgpipe.data.readers.stacked import read_stacked
+        from qgpipe.data.readers.read_stacked import read_stacked
 
         return read_stacked(checks, start, stop, threads)
 

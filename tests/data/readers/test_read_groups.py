@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from qgpipe.data.layouts.registry import open_store
-from qgpipe.data.readers import group_files, groups
+from qgpipe.data.readers import group_files, read_groups
 from qgpipe.data.readers.reader import CausalSetReader
 from qgpipe.errors import DataError
 
@@ -74,7 +74,7 @@ def test_many_groups_are_read_in_batches(write_groups, causal_sets, adjacency, m
     whole = read(path)
     monkeypatch.setattr(group_files, "AT_ONCE", 3)
     monkeypatch.setattr(group_files, "IN_TASK", 2)
-    monkeypatch.setattr(groups, "BLOCK_BYTES", 2 * 64 * 64)
+    monkeypatch.setattr(read_groups, "BLOCK_BYTES", 2 * 64 * 64)
     batched = read(path, threads=2)
     np.testing.assert_array_equal(batched.edges.bits, whole.edges.bits)
     np.testing.assert_array_equal(batched.edges.ptr, whole.edges.ptr)

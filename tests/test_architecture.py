@@ -36,8 +36,10 @@ def imported(file: Path) -> set[str]:
 
 
 def folder_of(module: str) -> str:
+    """The folder of a module; one beside the packages stands for itself."""
     is_package = MODULES[module].name == "__init__.py"
-    return module if is_package else module.rpartition(".")[0]
+    folder = module.rpartition(".")[0]
+    return module if is_package or folder == "qgpipe" else folder
 
 
 def graph(group) -> nx.DiGraph:

@@ -7,11 +7,11 @@ names absolute folders.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
-Config = Mapping[str, Any]
+if TYPE_CHECKING:
+    from qgpipe.config.types import Config
 
 STORE_ATTRIBUTES = ".zattrs"
 
@@ -26,13 +26,14 @@ def data_lock(config: Config) -> Path:
     return data_folder(config) / ".lock"
 
 
-def _folder(config: Config, kind: str) -> Path:
+def _folder(config: Config, kind: Literal["raw", "parts"]) -> Path:
     """Where ``raw`` stores or ``parts`` lie: runs of a sweep that differ in them have their own."""
     return data_folder(config) / (_variant(config, kind) or "")
 
 
-def _variant(config: Config, kind: str) -> str | None:
-    return (config["data"].get("variant") or {}).get(kind)
+def _variant(config: Config, kind: Literal["raw", "parts", "split"]) -> str | None:
+    variant = config["data"].get("variant")
+    return variant.get(kind) if variant else None
 
 
 def raw_store(config: Config, store: str) -> Path:
@@ -155,7 +156,8 @@ def predictions(config: Config, run: str | None = None) -> Path:
 
 def predicted(config: Config, run: str | None, store: str) -> Path:
     """A row for each graph of a store that the model of a run was applied to."""
-    kind = (config.get("predict") or {}).get("format", "csv")
+    asked = config.get("predict")
+    kind = asked.get("format", "csv") if asked else "csv"
     return run_folder(config, run) / "predict" / f"{store}.{kind}"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from qgpipe.config import Run, expand_runs, load_config, resolve_config
+from qgpipe.config.types import Config
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="configuration file, run.yaml for instance")
 
 
-def resolved(file: Path) -> dict[str, Any]:
+def resolved(file: Path) -> Config:
     """The resolved configuration in ``file``. Raises ``ConfigError`` if it is wrong."""
     return resolve_config(load_config(file), str(file))
 

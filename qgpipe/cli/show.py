@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from qgpipe.cli.configuration import runs_of
+from qgpipe.config.types import Config, TrainingSection
 from qgpipe.prediction.run_folder import RunFolder
 
 HELP = "print the results of a finished run"
@@ -31,11 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _configs(path: Path) -> list[dict[str, Any]]:
+def _configs(path: Path) -> list[Config]:
     """The resolved configurations of a file, or that of the run in a folder, wherever it is now."""
     if not path.is_dir():
         return [run.config for run in runs_of(path)]
     config = RunFolder.open(path).config
     where = path.resolve()
-    training = {**config["training"], "path": str(where.parent)}
+    training: TrainingSection = {**config["training"], "path": str(where.parent)}
     return [{**config, "name": where.name, "training": training}]

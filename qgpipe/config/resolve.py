@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, cast
 
 from qgpipe.config.key_path import format_key
 from qgpipe.config.load import expand_home
 from qgpipe.config.schema import validate
 from qgpipe.config.sweeps import dimensions, substitute
+from qgpipe.config.types import Config, DataSection
 from qgpipe.errors import ConfigError
 
 _SHARED_WITH_TRAINING = ("batch_size", "num_workers", "pin_memory")
-ROLES = {"training": "train", "validation": "validation", "testing": "test"}
+ROLES: dict[Literal["training", "validation", "testing"], str] = {
+    "training": "train",
+    "validation": "validation",
+    "testing": "test",
+}
 
 
-def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str, Any]:
+def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> Config:
     """The configuration of one run with every default filled in, as a new plain dict.
 
     References are followed. ``raw`` is what ``load_config`` returns, or a dict written in Python
@@ -43,27 +48,34 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> dict[str,
     return config
 
 
-def data_sources(config: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def data_sources(config: Config) -> list[tuple[str, DataSection]]:
     """The data sets that are read, as ``(role, section)``.
 
     ``role`` is ``all`` for the top-level data that is split, else ``train``, ``validation``
     or ``test`` for a stage's own ``data``, which takes what it does not say from the
     top-level one.
     """
-    top = dict(config["data"])
+    top = config["data"].copy()
     sources = [("all", top)] if top["files"] or config.get("generate") else []
     for stage, role in ROLES.items():
         own = config.get(stage, {}).get("data")
         if own:
             given = {key: value for key, value in own.items() if value is not None}
-            sources.append((role, {**top, "group_by": None, **given, "output": top["output"]}))
+            merged = {**top, "group_by": None, **given, "output": top["output"]}
+            sources.append((role, cast(DataSection, merged)))
     return sources
 
 
-def data_source(config: Mapping[str, Any], role: str) -> dict[str, Any]:
+def data_source(config: Config, role: str) -> DataSection:
     """The data section that the set ``train``, ``validation`` or ``test`` is taken from."""
     sources = dict(data_sources(config))
     return sources.get(role) or sources["all"]
+
+
+def generated_stores(config: Config) -> list[str]:
+    """The names of the stores that are generated."""
+    section = config.get("generate")
+    return section["stores"] if section else []
 
 
 def _inherit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -83,7 +95,7 @@ def _inherit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     return result
 
 
-def _check_sources(config: dict[str, Any]) -> None:
+def _check_sources(config: Config) -> None:
     roles = {role for role, _ in data_sources(config)}
     if not roles:
         raise ConfigError(
@@ -105,7 +117,7 @@ def _check_sources(config: dict[str, Any]) -> None:
         )
 
 
-def _check_repetition(config: dict[str, Any]) -> None:
+def _check_repetition(config: Config) -> None:
     """Samples of a store that is read twice would be trained on and tested, too."""
     for role, source in data_sources(config):
         seen: dict[str, str] = {}
@@ -126,7 +138,7 @@ def _files_key(role: str) -> str:
     return f"{stage}.data.files" if stage else "data.files"
 
 
-def _check_split(config: dict[str, Any]) -> None:
+def _check_split(config: Config) -> None:
     roles = {role for role, _ in data_sources(config)}
     split = config["data"]["split"]
     _check_folds(config["data"], roles)
@@ -151,7 +163,7 @@ def _check_split(config: dict[str, Any]) -> None:
         )
 
 
-def _check_folds(data: dict[str, Any], roles: set[str]) -> None:
+def _check_folds(data: DataSection, roles: set[str]) -> None:
     folds, fold = data["folds"], data["fold"]
     if folds and roles != {"all"}:
         raise ConfigError(
@@ -173,7 +185,7 @@ def _check_folds(data: dict[str, Any], roles: set[str]) -> None:
         )
 
 
-def _check_groups(data: dict[str, Any]) -> None:
+def _check_groups(data: DataSection) -> None:
     if data["split_method"] == "group" and data["group_by"] is None:
         raise ConfigError(
             "nothing says what the groups are",
@@ -182,7 +194,7 @@ def _check_groups(data: dict[str, Any]) -> None:
         )
 
 
-def _check_stopping(config: dict[str, Any]) -> None:
+def _check_stopping(config: Config) -> None:
     if "early_stopping" in config and "validation" not in config:
         raise ConfigError(
             "there is no validation to watch",
@@ -191,7 +203,7 @@ def _check_stopping(config: dict[str, Any]) -> None:
         )
 
 
-def _check_nodes(config: Mapping[str, Any]) -> None:
+def _check_nodes(config: Config) -> None:
     section = config.get("parallel") or {"nodes": 1, "world_size": 1}
     if section["nodes"] > section["world_size"]:
         raise ConfigError(
@@ -209,13 +221,13 @@ def _check_log_level(level: str | int) -> None:
         )
 
 
-def _with_homes(config: dict[str, Any]) -> dict[str, Any]:
+def _with_homes(config: Config) -> Config:
     """``config``, complete, with ``~`` and ``~user`` at the beginning of a path expanded.
 
     No shell has done it: a folder called ``~`` would be made. Raises ``ConfigError`` if there is
     no such user.
     """
-    sections = [config["data"], *(config.get(stage, {}).get("data") for stage in ROLES)]
+    sections: list[Any] = [config["data"], *(config.get(stage, {}).get("data") for stage in ROLES)]
     sections += [config["training"], config.get("predict")]
     for section in filter(None, sections):
         for key in ("files", "output", "path"):

@@ -10,9 +10,6 @@ from typing import Any, Literal, NotRequired, TypedDict, final
 Importable = Any  # a Python type or function: its name, tagged or not, a partial, or itself
 AnySpec = Any  # what to construct, in any form that qgpipe.config.spec.as_spec reads
 
-Role = Literal["all", "train", "validation", "test"]
-Stage = Literal["training", "validation", "testing"]
-
 
 @final
 class Constructor(TypedDict):
@@ -97,7 +94,7 @@ class DataSection(TypedDict):
     residency: Literal["auto", "memory", "mmap", "device"]
 
 
-class LoaderKeys(TypedDict):
+class LoaderSection(TypedDict):
     """What the sections with a loader have in common."""
 
     batch_size: int
@@ -110,7 +107,7 @@ class LoaderKeys(TypedDict):
     data: NotRequired[SourceSection]
 
 
-class TrainingSection(LoaderKeys):
+class TrainingSection(LoaderSection):
     """The section ``training``."""
 
     seed: int
@@ -160,13 +157,13 @@ class NativeEvaluator(TypedDict):
 EvaluatorSection = Constructor | NativeEvaluator
 
 
-class ValidationSection(LoaderKeys):
+class ValidationSection(LoaderSection):
     """The section ``validation``."""
 
     validator: EvaluatorSection
 
 
-class TestingSection(LoaderKeys):
+class TestingSection(LoaderSection):
     """The section ``testing``."""
 
     tester: EvaluatorSection

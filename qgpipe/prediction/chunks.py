@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from qgpipe.config.resolve import ROLES, data_source
+from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_chunks(
-    config: Mapping[str, Any],
+    config: Config,
     path: Path,
     name: str,
     trained: Mapping[str, Any],
@@ -66,15 +67,16 @@ def read_chunks(
     logger.info("%s: %d graphs, %d filtered out, %d left out", name, left, filtered, skipped)
 
 
-def _reading(config: Mapping[str, Any], path: Path, reader: Any) -> dict[str, Any]:
+def _reading(config: Config, path: Path, reader: Any) -> Config:
     """A configuration whose only data is the store ``path``, read as the test set is."""
-    stages = {
+    stages: dict[str, Any] = {
         stage: {key: value for key, value in config[stage].items() if key != "data"}
         for stage in ROLES
         if stage in config
     }
     own = {"files": [str(path)], "reader": reader, "group_by": None, "compress": False}
-    return {**config, **stages, "generate": None, "data": {**data_source(config, "test"), **own}}
+    data = {**data_source(config, "test"), **own}
+    return cast(Config, {**config, **stages, "generate": None, "data": data})
 
 
 def _compare_classes(path: Path, trained: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qgpipe.config.types import DataSection
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.plan import columns_of
 from qgpipe.errors import DataError
@@ -14,7 +15,7 @@ _ARRAYS = {"node_features": "x", "graph_features": "graph_features"}
 
 
 def check_metadata(
-    source: Mapping[str, Any], reader: Any, path: Path, trained: Mapping[str, Any]
+    source: DataSection, reader: Any, path: Path, trained: Mapping[str, Any]
 ) -> None:
     """Raise ``DataError`` as ``check_names`` does, from the metadata of the store ``path`` alone.
 

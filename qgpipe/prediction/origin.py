@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from qgpipe import paths
+from qgpipe.config.types import Config
 from qgpipe.errors import DataError
 from qgpipe.prediction.plan import PredictedStore, prediction_section
 from qgpipe.provenance.record import Job, Record, as_recorded, find_record
@@ -44,7 +44,7 @@ def require_own(job: Job, run_config: Path) -> Path | None:
 
 
 def require_no_other(
-    config: Mapping[str, Any], stores: Mapping[str, PredictedStore], folders: Iterable[Path]
+    config: Config, stores: Mapping[str, PredictedStore], folders: Iterable[Path]
 ) -> None:
     """Raise ``DataError`` if a table of the workflow is one that the command has made otherwise.
 

@@ -5,14 +5,15 @@ Runs while the Snakefile is parsed, so it imports neither torch nor zarr.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
-from qgpipe.config.resolve import data_source, data_sources
+from qgpipe.config.resolve import data_source, data_sources, generated_stores
+from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.part_sections import generated_identity
 from qgpipe.data.preprocessing.plan import columns_of, recorded_states, unique_name
@@ -43,7 +44,7 @@ class PredictedStore:
 
 
 def plan_predictions(
-    config: Mapping[str, Any], folders: Iterable[Path] = (), named_in: str = KEY
+    config: Config, folders: Iterable[Path] = (), named_in: str = KEY
 ) -> dict[str, PredictedStore]:
     """The stores of ``predict.files`` by name, in their order; none without that section.
 
@@ -67,14 +68,14 @@ def plan_predictions(
 
 
 def prediction_section(
-    config: Mapping[str, Any], store: PredictedStore, folders: Iterable[Path] = ()
+    config: Config, store: PredictedStore, folders: Iterable[Path] = ()
 ) -> dict[str, Any]:
     """What shapes the table of ``store``, beside the model."""
     section = stage_section(config, "predict", folders)
     return {**section, "store": store.contents, "samples": store.num_samples}
 
 
-def reader_for(config: Mapping[str, Any], store: StoreInfo, target: Any = None) -> Any:
+def reader_for(config: Config, store: StoreInfo, target: Any = None) -> Any:
     """The reader of the test set, which takes the target only if ``store`` has one.
 
     ``target``: what the model was trained to tell, if that is known.
@@ -82,7 +83,7 @@ def reader_for(config: Mapping[str, Any], store: StoreInfo, target: Any = None) 
     return with_target_if_there(data_source(config, "test")["reader"], store, target)
 
 
-def _names(config: Mapping[str, Any]) -> dict[str, Path]:
+def _names(config: Config) -> dict[str, Path]:
     """Stores by name: that which the run's own data gives them, or one that is not taken yet."""
     known: dict[Path, str] = {}
     taken: set[str] = set()
@@ -100,22 +101,19 @@ def _names(config: Mapping[str, Any]) -> dict[str, Path]:
     return stores
 
 
-def _generated(config: Mapping[str, Any]) -> dict[str, Path]:
+def _generated(config: Config) -> dict[str, Path]:
     """The stores that the stage ``generate`` makes, by name."""
-    names = (config.get("generate") or {}).get("stores", [])
-    return {name: paths.raw_store(config, name) for name in names}
+    return {name: paths.raw_store(config, name) for name in generated_stores(config)}
 
 
-def _made_here(
-    config: Mapping[str, Any], name: str, path: Path, folders: list[Path]
-) -> PredictedStore:
+def _made_here(config: Config, name: str, path: Path, folders: list[Path]) -> PredictedStore:
     section = config["generate"]
     contents = generated_identity(stage_section(config, "generate", folders))
     sample_bytes = 2 * max(section["size"]) ** 2
     return PredictedStore(name, path, contents, True, section["num_samples"], sample_bytes)
 
 
-def _existing(config: Mapping[str, Any], name: str, path: Path, named_in: str) -> PredictedStore:
+def _existing(config: Config, name: str, path: Path, named_in: str) -> PredictedStore:
     store = open_store(path, named_in)
     try:
         columns_of(store, reader_for(config, store))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from qgpipe.config.objects import import_object
+from qgpipe.config.types import Config
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import DataError
@@ -33,11 +34,12 @@ from qgpipe.training.loaders import select_edge_format, transform_of
 from qgpipe.training.steps.outputs import as_heads, count_tasks
 from qgpipe.training.steps.user_errors import memory_for
 
-_LOADER_KEYS = ("batch_size", "num_workers", "pin_memory", "prefetch_factor")
+_LoaderKey = Literal["batch_size", "num_workers", "pin_memory", "prefetch_factor"]
+_LOADER_KEYS: tuple[_LoaderKey, ...] = get_args(_LoaderKey)
 
 
 def predict_store(
-    config: Mapping[str, Any],
+    config: Config,
     model_path: Path,
     store_path: Path,
     store_name: str,
@@ -84,7 +86,7 @@ class Predictor:
     ``trained``: the facts of the model's file, which say what data it was trained on.
     """
 
-    def __init__(self, config: Mapping[str, Any], model_path: Path, device: torch.device):
+    def __init__(self, config: Config, model_path: Path, device: torch.device):
         self.config = config
         self.device = device
         self.trained = read_model_file(model_path)
@@ -120,7 +122,7 @@ class Predictor:
 
     def _loader(self, dataset: PackedDataset) -> GraphLoader:
         dataset.transform = self._transform
-        testing = {key: self.config["testing"][key] for key in _LOADER_KEYS}
+        testing: dict[str, Any] = {key: self.config["testing"][key] for key in _LOADER_KEYS}
         loader = GraphLoader(dataset, seed=self.config["training"]["seed"], **testing)
         if self._form is None:  # one for all graphs of a store
             if "attributes" not in self.trained:

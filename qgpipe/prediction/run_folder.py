@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.trust import imports_for, unknown_names, untrusted
+from qgpipe.config.types import Config
 from qgpipe.errors import DataError
 from qgpipe.provenance.record import made_here, read_record
 
@@ -24,7 +25,7 @@ class RunFolder:
     """
 
     folder: Path
-    config: dict[str, Any]
+    config: Config
     code: tuple[Path, ...]
     trust: bool = False
 
@@ -49,7 +50,7 @@ class RunFolder:
         ``UntrustedName`` for what does not belong to the known parts of models and readers
         (``qgpipe.config.trust``), unless the run was trained here or is trusted.
         """
-        used = {"model": self.config["model"]}
+        used: dict[str, Any] = {"model": self.config["model"]}
         if with_reading:
             own = self.config["testing"].get("data")
             used |= {"data": self.config["data"], "testing": {"data": own}}
@@ -67,7 +68,7 @@ class RunFolder:
 
         Raises ``DataError`` if there is no finished run.
         """
-        run = cls(folder, {}, ())
+        run = cls(folder, cast(Config, {}), ())
         for file in (run.config_file, run.model):
             if not file.is_file():
                 raise DataError(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from qgpipe.config.types import Config, PredictSection
 from qgpipe.prediction.origin import require_own
 from qgpipe.prediction.plan import plan_predictions, prediction_section
 from qgpipe.prediction.predict import predict_store
@@ -35,7 +36,8 @@ def predict(
 def _predict(
     run: RunFolder, stores: Sequence[Path], output: Path, options: Mapping[str, Any], processes: int
 ) -> Iterator[tuple[Path, int]]:
-    config = {**run.config, "predict": {**options, "files": [str(store) for store in stores]}}
+    asked = {**options, "files": [str(store) for store in stores]}
+    config: Config = {**run.config, "predict": cast(PredictSection, asked)}
     require_folder(output)
     planned = plan_predictions(config, run.code, "the stores on the command line")
     jobs = {}

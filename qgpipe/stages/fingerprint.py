@@ -12,6 +12,7 @@ from typing import Any
 
 from qgpipe.config.dump import to_plain
 from qgpipe.config.resolve import data_source
+from qgpipe.config.types import Config
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import stage_section
 from qgpipe.stages.session_code import live_code
@@ -35,9 +36,7 @@ class Trajectory:
         return [part for part, digest in asdict(self).items() if other.get(part) != digest]
 
 
-def trajectory(
-    config: Mapping[str, Any], data: str, split: str, folders: Iterable[Path] = ()
-) -> Trajectory:
+def trajectory(config: Config, data: str, split: str, folders: Iterable[Path] = ()) -> Trajectory:
     """The trajectory of a resolved ``config`` on ``data`` and ``split``, the checksums of both.
 
     The configuration counts with model, criterion, optimizer, schedule, seed, batch size,

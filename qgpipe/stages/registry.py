@@ -6,17 +6,16 @@ and benchmarks, and on the display.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
 from qgpipe.config.dump import to_plain
+from qgpipe.config.types import Config, DataSection
 from qgpipe.stages import settings
 from qgpipe.stages.module_code import code_fingerprints
-
-Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Stage:
     rule: str | None
     target: str | None
     format: int = 1
-    settings: Callable[[Config, Config], dict[str, Any]] | None = None
+    settings: Callable[[Config, DataSection], dict[str, Any]] | None = None
     artifact: Callable[[Config, str], Path] | None = None
     pattern: str | None = None
     uses_device: bool = False
@@ -139,7 +138,7 @@ BY_RULE = {stage.rule: stage for stage in _STAGES if stage.rule}
 
 
 def stage_section(
-    config: Config, stage: str, folders: Iterable[Path] = (), source: Config | None = None
+    config: Config, stage: str, folders: Iterable[Path] = (), source: DataSection | None = None
 ) -> dict[str, Any]:
     """What shapes the result of ``stage``: plain values in canonical key order.
 

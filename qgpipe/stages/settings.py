@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from qgpipe.config.dump import to_plain
 from qgpipe.config.objects import dotted_name, is_tagged
 from qgpipe.config.resolve import ROLES, data_source
+from qgpipe.config.types import Config, DataSection, SourceSection
 
 HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
@@ -22,78 +23,81 @@ HOW_NOT_WHAT = {
     "loggers",
 }  # fmt: skip
 
-_SPLIT_KEYS = ("split", "split_method", "shuffle", "subset")
-_MORE_SPLIT_KEYS = ("group_by", "folds", "fold")  # null has always been the same as absent
-_READ_KEYS = (
+_SplitKey = Literal["split", "split_method", "shuffle", "subset"]
+_SPLIT_KEYS: tuple[_SplitKey, ...] = get_args(_SplitKey)
+_MoreSplitKey = Literal["group_by", "folds", "fold"]  # null has always been the same as absent
+_MORE_SPLIT_KEYS: tuple[_MoreSplitKey, ...] = get_args(_MoreSplitKey)
+_ReadKey = Literal[
     "reader", "pre_transform", "pre_filter", "validate_data", "validate_order", "on_bad_sample",
     "float_type", "int_type", "compress",
-)  # fmt: skip
+]  # fmt: skip
+_READ_KEYS: tuple[_ReadKey, ...] = get_args(_ReadKey)
 
 
-def generate(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def generate(config: Config, _: DataSection) -> dict[str, Any]:
     """The ``generate`` section; not how many stores there are of it."""
-    section = config.get("generate") or {}
-    return {"generate": {k: v for k, v in section.items() if k != "stores"}}
+    return {"generate": _without("stores", config.get("generate"))}
 
 
-def preprocess(_: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+def preprocess(_: Config, source: DataSection) -> dict[str, Any]:
     """How samples are read."""
     kept = {"group_by": source["group_by"]} if source.get("group_by") else {}
-    return {"data": {**{k: source.get(k) for k in _READ_KEYS}, **kept}}
+    return {"data": {**{k: source[k] for k in _READ_KEYS}, **kept}}
 
 
-def split(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def split(config: Config, _: DataSection) -> dict[str, Any]:
     """How samples are divided, and the seed."""
-    stages = {stage: config.get(stage, {}).get("data") or {} for stage in ROLES}
     data = config["data"]
     more = {k: data[k] for k in _MORE_SPLIT_KEYS if data[k] is not None}
     return {
         "data": {**{k: data[k] for k in _SPLIT_KEYS}, **more},
         "own": {
-            stage: {k: own[k] for k in ("shuffle", "subset") if k in own}
-            for stage, own in stages.items()
+            stage: _drawn(config[stage].get("data")) if stage in config else {} for stage in ROLES
         },
         "seed": config["training"]["seed"],
     }
 
 
-def train(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def train(config: Config, _: DataSection) -> dict[str, Any]:
     """The model, its loss, and how it is trained and validated."""
     return {
-        **{k: config.get(k) for k in ("model", "criterion", "apply_model", "early_stopping")},
+        "model": config["model"],
+        "criterion": config["criterion"],
+        "apply_model": config["apply_model"],
+        "early_stopping": config.get("early_stopping"),
         "transform": _transforms(config, "train", "validation"),
         "training": _what(config["training"]),
         "validation": _what(config.get("validation")),
     }
 
 
-def test(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def test(config: Config, _: DataSection) -> dict[str, Any]:
     """How outputs are judged."""
     return {
-        **{k: config.get(k) for k in ("criterion", "apply_model")},
+        "criterion": config["criterion"],
+        "apply_model": config["apply_model"],
         "transform": _transforms(config, "test"),
         "testing": _what(config["testing"]),
     }
 
 
-def predict(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def predict(config: Config, _: DataSection) -> dict[str, Any]:
     """How samples are read, and what is written of outputs."""
-    source, asked = data_source(config, "test"), config.get("predict") or {}
+    source = data_source(config, "test")
     return {
-        "apply_model": config.get("apply_model"),
+        "apply_model": config["apply_model"],
         "transform": _transforms(config, "test"),
-        "data": {k: source.get(k) for k in _READ_KEYS if k != "compress"},
-        "predict": {k: v for k, v in asked.items() if k != "files"},
+        "data": {k: source[k] for k in _READ_KEYS if k != "compress"},
+        "predict": _without("files", config.get("predict")),
     }
 
 
-def tune(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def tune(config: Config, source: DataSection) -> dict[str, Any]:
     """A training, and how the study searches."""
-    tune = config.get("tune") or {}
-    return {**train(config, {}), "tune": {k: v for k, v in tune.items() if k != "jobs"}}
+    return {**train(config, source), "tune": _without("jobs", config.get("tune"))}
 
 
-def study(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def study(config: Config, _: DataSection) -> dict[str, Any]:
     """All of the configuration, which is written out with the best values: as one text.
 
     Its code need not count, which is in the sections of what it is called by.
@@ -102,18 +106,28 @@ def study(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
     return {"config": json.dumps(canonical(to_plain(kept)))}
 
 
-def export(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def export(config: Config, _: DataSection) -> dict[str, Any]:
     """How the model is called."""
-    return {"apply_model": config.get("apply_model")}
+    return {"apply_model": config["apply_model"]}
 
 
-def nothing(_config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Any]:
+def nothing(_config: Config, _: DataSection) -> dict[str, Any]:
     """The result follows from the inputs alone."""
     return {}
 
 
-def _transforms(config: Mapping[str, Any], *roles: str) -> dict[str, Any]:
+def _transforms(config: Config, *roles: str) -> dict[str, Any]:
     return {role: data_source(config, role)["transform"] for role in roles}
+
+
+def _drawn(own: SourceSection | None) -> dict[str, Any]:
+    """How samples of a data set of a stage's own are drawn."""
+    return {k: v for k, v in (own or {}).items() if k in ("shuffle", "subset")}
+
+
+def _without(key: str, section: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A section that need not be there, but for a key of it."""
+    return {k: v for k, v in (section or {}).items() if k != key}
 
 
 def _what(section: Any) -> Any:

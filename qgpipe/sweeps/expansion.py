@@ -11,13 +11,14 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from qgpipe.config.dump import to_plain
 from qgpipe.config.key_path import Path, format_key
-from qgpipe.config.resolve import data_sources, resolve_config
+from qgpipe.config.resolve import data_sources, generated_stores, resolve_config
 from qgpipe.config.sweep_values import MOST_RUNS
 from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
+from qgpipe.config.types import Config, DataSection, Variant
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import STAGES, stage_section
 from qgpipe.sweeps.run_names import point_name, short_keys
@@ -36,7 +37,7 @@ class Run:
     ``label``: the name of the point without its fold.
     """
 
-    config: dict[str, Any]
+    config: Config
     base: str
     point: dict[str, Any]
     along: dict[str, Any]
@@ -127,7 +128,7 @@ def _with_values(raw: Mapping[str, Any], values: Mapping[Path, Any]) -> dict[str
 
 
 def _named(
-    configs: list[dict[str, Any]],
+    configs: list[Config],
     swept: Sequence[Dimension],
     places: Sequence[tuple[int, ...]],
     values: Sequence[Mapping[Path, Any]],
@@ -157,7 +158,7 @@ def _named(
                 key="name",
                 remedy=f"make it {len(config['name']) - _LONGEST_NAME} characters shorter",
             )
-        config["data"]["variant"] = variant if any(variant.values()) else None
+        config["data"]["variant"] = cast(Variant, variant) if any(variant.values()) else None
         point = {d.path: d.values[k] for d, k in zip(swept, places[i], strict=True)}
         along = {format_key(path): v for path, v in values[i].items() if path not in point}
         named = {format_key(path): v for path, v in point.items() if path != FOLD}
@@ -181,8 +182,8 @@ def _refuse_equal(
 
 
 def _that_shape(
-    section: Callable[[Mapping[str, Any]], Any],
-    configs: Sequence[Mapping[str, Any]],
+    section: Callable[[Config], Any],
+    configs: Sequence[Config],
     places: Sequence[tuple[int, ...]],
 ) -> list[int]:
     """The dimensions on which ``section`` of the configurations depends."""
@@ -199,31 +200,30 @@ def _that_shape(
     return chosen
 
 
-def _raw_stores(config: Mapping[str, Any]) -> Any:
+def _raw_stores(config: Config) -> Any:
     return stage_section(config, "generate")
 
 
-def _parts(config: Mapping[str, Any]) -> Any:
+def _parts(config: Config) -> Any:
     """What shapes the parts and the list of them."""
     sources = [
         [role, source["files"], source["chunksize"], _reading(config, source)]
         for role, source in data_sources(config)
     ]
-    stores = (config.get("generate") or {}).get("stores")
-    return _raw_stores(config), stores, sources
+    return _raw_stores(config), generated_stores(config), sources
 
 
-def _reading(config: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
+def _reading(config: Config, source: DataSection) -> Any:
     return stage_section(config, "preprocess", source=source)
 
 
-def _split(config: Mapping[str, Any]) -> Any:
+def _split(config: Config) -> Any:
     return stage_section(config, "split")
 
 
 _SHARED = {"raw": _raw_stores, "parts": _parts, "split": _split}
 
 
-def _shared(config: Mapping[str, Any]) -> Any:
+def _shared(config: Config) -> Any:
     """What shapes raw stores, parts and split."""
     return [section(config) for section in _SHARED.values()]

@@ -9,11 +9,10 @@ from typing import Any
 from qgpipe.config.key_path import Path, format_key, parse_key, replace_at
 from qgpipe.config.metric_mode import LOSSES, OWN, better, is_mean_loss
 from qgpipe.config.resolve import resolve_config
+from qgpipe.config.types import Config, TunedKey
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import stage_section
 from qgpipe.sweeps.run_names import value_name
-
-Config = Mapping[str, Any]
 
 _GOLDEN = 0.618  # a share of a range at which no range of whole numbers has one
 _SCALARS = (str, bool, int, float, type(None))
@@ -98,7 +97,9 @@ def parameters_of(config: Config) -> list[Parameter]:
     return parameters
 
 
-def with_values(raw: Config, parameters: Sequence[Parameter], values: Mapping[str, Any]) -> Any:
+def with_values(
+    raw: Mapping[str, Any], parameters: Sequence[Parameter], values: Mapping[str, Any]
+) -> Any:
     """``raw``, a configuration as it was read, with the ``values`` of some parameters by key.
 
     ``tune`` is left out; tags and references stay. Raises ``ConfigError`` if there is no such key.
@@ -120,8 +121,8 @@ def with_values(raw: Config, parameters: Sequence[Parameter], values: Mapping[st
 
 
 def trial_config(
-    raw: Config, parameters: Sequence[Parameter], values: Mapping[str, Any]
-) -> dict[str, Any]:
+    raw: Mapping[str, Any], parameters: Sequence[Parameter], values: Mapping[str, Any]
+) -> Config:
     """The resolved configuration of a trial. Raises ``ConfigError`` if a value does not fit."""
     return resolve_config(with_values(raw, parameters, values))
 
@@ -139,7 +140,8 @@ def objective(config: Config) -> tuple[str, str]:
             remedy="give a 'validation' section",
         )
     validator = config["validation"]["validator"]
-    given = {task["name"]: task for task in validator.get("evaluator_tasks", ())}
+    monitors = [] if "type" in validator else validator["evaluator_tasks"]
+    given = {task["name"]: task for task in monitors}
     replacing = [name for name in LOSSES if name in given and not is_mean_loss(given[name])]
     loss = f"{OWN}{LOSSES[0]}" if LOSSES[0] in replacing else LOSSES[0]
     metric = tune["metric"] or next(iter(tasks), loss)
@@ -170,7 +172,7 @@ def objective(config: Config) -> tuple[str, str]:
     return metric, mode
 
 
-def check_tuning(raw: Config, config: Config, shared: Callable[[Config], Any]) -> None:
+def check_tuning(raw: Mapping[str, Any], config: Config, shared: Callable[[Config], Any]) -> None:
     """Raise ``ConfigError`` if the study of ``raw``, resolved to ``config``, cannot be made.
 
     Every parameter is tried at some of its values: they have to fit their keys, to shape the
@@ -205,19 +207,21 @@ def check_tuning(raw: Config, config: Config, shared: Callable[[Config], Any]) -
 
 def _stopping_tasks(config: Config) -> dict[str, str]:
     """The columns that early stopping watches, with their modes."""
-    tasks: Mapping[str, Any] = (config.get("early_stopping") or {}).get("tasks") or {}
+    stopping = config.get("early_stopping")
     modes: dict[str, str] = {}
-    for task in tasks.values():
+    if stopping is None or "type" in stopping:
+        return modes
+    for task in stopping["tasks"].values():
         modes.setdefault(task["metric"], task["mode"])
     return modes
 
 
-def _parameter(text: str, given: Mapping[str, Any]) -> Parameter:
+def _parameter(text: str, given: TunedKey) -> Parameter:
     path = parse_key(text)
     key = format_key(path)
     also = tuple(parse_key(other) for other in given["also"])
     along = {parse_key(other): values for other, values in given["along"].items()}
-    low, high, log, step = (given[name] for name in ("low", "high", "log", "step"))
+    low, high, log, step = given["low"], given["high"], given["log"], given["step"]
     choices = tuple(given["choices"] or ())
     parameter = Parameter(key, (path, *also), low, high, log, step, choices, along)
     for problem, remedy in _problems(parameter):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from qgpipe import paths
 from qgpipe.config.load import load_config
+from qgpipe.config.types import Config, PredictSection
 from qgpipe.data.preprocessing.data_plan import DataPlan, plan_data
 from qgpipe.errors import QgpipeError
 from qgpipe.prediction.plan import plan_predictions, prediction_section
@@ -87,14 +87,13 @@ class _ConfigFile:
             return self._prediction(runs[run], record, output.stem)
         return stage_section(runs[run], record.stage, self.folders)
 
-    def _prediction(
-        self, config: dict[str, Any], record: Record, store: str
-    ) -> dict[str, Any] | None:
+    def _prediction(self, config: Config, record: Record, store: str) -> dict[str, Any] | None:
         """What shapes the table of ``store`` now; None if it is not asked for."""
         model = next(path for path, checksum in record.inputs.items() if not _is_store(checksum))
         if model.parent.resolve() == self.file.resolve().parent:  # asked for on a command line
             files = [str(path) for path, checksum in record.inputs.items() if _is_store(checksum)]
-            config = {**config, "predict": {**record.content["section"]["predict"], "files": files}}
+            asked = {**record.content["section"]["predict"], "files": files}
+            config = {**config, "predict": cast(PredictSection, asked)}
         planned = plan_predictions(config, self.folders)
         if store not in planned:
             return None
@@ -110,7 +109,7 @@ def _is_store(checksum: str) -> bool:
     return checksum.startswith("store:")
 
 
-def _makes(config: Mapping[str, Any], stage: str, output: Path) -> bool:
+def _makes(config: Config, stage: str, output: Path) -> bool:
     """Whether ``output`` of ``stage`` belongs to the run of ``config``."""
     if (artifact := STAGES[stage].artifact) is not None:
         return artifact(config, output.stem).resolve() == output.resolve()

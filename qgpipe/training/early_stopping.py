@@ -13,6 +13,7 @@ import pandas as pd
 from qgpipe.config.objects import import_objects
 from qgpipe.config.schema import validate
 from qgpipe.config.spec import as_spec
+from qgpipe.config.types import EarlyStoppingSection, NativeEarlyStopping, StoppingTaskSection
 from qgpipe.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class DefaultEarlyStopping:
         These are ``delta``, ``mode``, ``grace_period`` and ``init_best_score`` (``None``: the
         worst score possible). Raises ``ConfigError`` for a wrong key or value.
         """
-        section = validate(
+        section: NativeEarlyStopping = validate(
             {"tasks": tasks, "patience": patience, "mode": mode},
             "native_early_stopping",
             "early_stopping",
@@ -158,7 +159,7 @@ class DefaultEarlyStopping:
             task.grace_period = state["grace_periods"][name]
 
 
-def build_early_stopping(section: Mapping[str, Any]) -> Callable[[pd.DataFrame], bool]:
+def build_early_stopping(section: EarlyStoppingSection) -> Callable[[pd.DataFrame], bool]:
     """The early stopping of a configuration: native, or a class of the user's.
 
     The latter, ``{type, args, kwargs}``, is called with the validation results so far and
@@ -170,7 +171,7 @@ def build_early_stopping(section: Mapping[str, Any]) -> Callable[[pd.DataFrame],
     return as_spec(import_objects(section), "early_stopping").build()
 
 
-def _task(name: str, given: Mapping[str, Any]) -> StoppingTask:
+def _task(name: str, given: StoppingTaskSection) -> StoppingTask:
     worst = math.inf if given["mode"] == "min" else -math.inf
     start = given["init_best_score"]
     return StoppingTask(

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import nn
 
 from qgpipe.config.resolve import data_source
 from qgpipe.config.spec import build_object
+from qgpipe.config.types import Config, LoaderSection
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.data.splits.sizes import STAGES, require_batches
@@ -27,10 +28,11 @@ from qgpipe.training.steps.outputs import is_binary
 
 logger = logging.getLogger(__name__)
 
-_LOADER_KEYS = (
+_LoaderKey = Literal[
     "batch_size", "num_workers", "pin_memory", "drop_last", "prefetch_factor",
     "persistent_workers", "shuffle",
-)  # fmt: skip
+]  # fmt: skip
+_LOADER_KEYS: tuple[_LoaderKey, ...] = get_args(_LoaderKey)
 
 NAMES = ("node_features", "graph_features", "class_names", "target_name", "attributes")
 
@@ -43,7 +45,7 @@ class Loaders(NamedTuple):
     test: GraphLoader
 
 
-def open_loaders(config: Mapping[str, Any], dataset_json: Path, split_json: Path) -> Loaders:
+def open_loaders(config: Config, dataset_json: Path, split_json: Path) -> Loaders:
     """Loaders of the three parts of a split, as a resolved configuration says.
 
     Without a ``validation`` section its loader is like that of the test set. Raises
@@ -92,7 +94,7 @@ def data_names(dataset: Any) -> dict[str, Any]:
 
 
 def select_edge_format(
-    loaders: Iterable[Any], model: nn.Module, config: Mapping[str, Any], device: torch.device
+    loaders: Iterable[Any], model: nn.Module, config: Config, device: torch.device
 ) -> None:
     """Let ``loaders`` give edges in the form in which ``model`` passes messages fastest.
 
@@ -158,18 +160,18 @@ def _open(
     whole: PackedDataset,
     split: Mapping[str, np.ndarray],
     role: str,
-    config: Mapping[str, Any],
-    section: Mapping[str, Any],
+    config: Config,
+    section: LoaderSection,
 ) -> GraphLoader:
     dataset = whole[split[role]]
     dataset.transform = transform_of(config, role)
-    options = {key: section[key] for key in _LOADER_KEYS}
+    options: dict[str, Any] = {key: section[key] for key in _LOADER_KEYS}
     if role == "train":
         options["bucket_by_size"] = config["training"]["bucket_by_size"]
     return GraphLoader(dataset, seed=config["training"]["seed"], **options)
 
 
-def transform_of(config: Mapping[str, Any], role: str) -> Any:
+def transform_of(config: Config, role: str) -> Any:
     """The transform of the data set that ``role`` is taken from, ``None`` if there is none."""
     transform = data_source(config, role)["transform"]
     return None if transform is None else build_object(transform, "data.transform")

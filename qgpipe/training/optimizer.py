@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,11 +10,12 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import Spec, check_keywords
+from qgpipe.config.types import TrainingSection
 from qgpipe.errors import ConfigError
 
 
 def build_optimizer(
-    parameters: Iterable[torch.nn.Parameter], training: Mapping[str, Any]
+    parameters: Iterable[torch.nn.Parameter], training: TrainingSection
 ) -> torch.optim.Optimizer:
     """The optimizer that the ``training`` section names, over ``parameters``.
 
@@ -28,16 +29,28 @@ def build_optimizer(
             key="model",
             remedy="use a model with parameters, kept as attributes of the module",
         )
-    return _build("optimizer", training, trained)
+    return _build(
+        "optimizer",
+        training["optimizer_type"],
+        training["optimizer_args"],
+        training["optimizer_kwargs"],
+        trained,
+    )
 
 
 def build_scheduler(
-    optimizer: torch.optim.Optimizer, training: Mapping[str, Any]
+    optimizer: torch.optim.Optimizer, training: TrainingSection
 ) -> LRScheduler | None:
     """The learning-rate schedule that the ``training`` section names, if it does."""
     if training["lr_scheduler_type"] is None:
         return None
-    return _build("lr_scheduler", training, optimizer)
+    return _build(
+        "lr_scheduler",
+        training["lr_scheduler_type"],
+        training["lr_scheduler_args"],
+        training["lr_scheduler_kwargs"],
+        optimizer,
+    )
 
 
 def require_plateau_mode(scheduler: LRScheduler | None, column: str, better: str) -> None:
@@ -63,10 +76,10 @@ def step_scheduler(scheduler: LRScheduler | None, watched: float) -> None:
         scheduler.step()
 
 
-def _build(what: str, training: Mapping[str, Any], leading: Any) -> Any:
+def _build(what: str, kind: Any, args: list[Any], kwargs: dict[str, Any], leading: Any) -> Any:
     key = f"training.{what}"
-    made = import_object(training[f"{what}_type"], f"{key}_type")
-    args = tuple(import_objects(list(training[f"{what}_args"]), f"{key}_args"))
-    kwargs = import_objects(training[f"{what}_kwargs"], f"{key}_kwargs")
+    made = import_object(kind, f"{key}_type")
+    args = import_objects(list(args), f"{key}_args")
+    kwargs = import_objects(kwargs, f"{key}_kwargs")
     check_keywords(made, kwargs, f"{key}_kwargs", leading=1)
-    return Spec(made, args, kwargs, key=f"{key}_type").build(leading)
+    return Spec(made, tuple(args), kwargs, key=f"{key}_type").build(leading)

@@ -7,13 +7,13 @@ came from: what one has made, the other need not make again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.resolve import data_sources
+from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.part_sections import (
     dataset_section,
@@ -33,7 +33,7 @@ from qgpipe.system.lock import FolderLock
 logger = logging.getLogger(__name__)
 
 
-def prepare_data(config: Mapping[str, Any]) -> tuple[Path, Path]:
+def prepare_data(config: Config) -> tuple[Path, Path]:
     """Generate, preprocess and split what has to be; returns ``dataset.json`` and ``split.json``.
 
     Raises ``ConfigError`` or ``DataError`` for what is wrong with configuration or stores, and
@@ -61,7 +61,7 @@ def _is_to_do(job: Job, lock: FolderLock) -> bool:
     return not is_up_to_date(job)  # another process may just have done it
 
 
-def _generate(config: Mapping[str, Any], lock: FolderLock) -> None:
+def _generate(config: Config, lock: FolderLock) -> None:
     try:
         section = stage_section(config, "generate", live_folders())
     except ConfigError:  # of a lambda, say, there is no telling whether it has changed
@@ -76,7 +76,7 @@ def _generate(config: Mapping[str, Any], lock: FolderLock) -> None:
                 generate_store(config["generate"], name, store, config["data"]["n_processes"])
 
 
-def _preprocess(config: Mapping[str, Any], dataset: Path, lock: FolderLock) -> None:
+def _preprocess(config: Config, dataset: Path, lock: FolderLock) -> None:
     sources = dict(data_sources(config))
     plan = plan_parts(config)
     sections = _part_sections(config, plan)
@@ -105,7 +105,7 @@ def _preprocess(config: Mapping[str, Any], dataset: Path, lock: FolderLock) -> N
             write_dataset(files, described_stores(plan), dataset)
 
 
-def _part_sections(config: Mapping[str, Any], plan: list[PartPlan]) -> dict[str, dict[str, Any]]:
+def _part_sections(config: Config, plan: list[PartPlan]) -> dict[str, dict[str, Any]]:
     """What shapes each part, with code that was defined in Python; none if it has no name."""
     try:
         sections = part_sections(config, plan, live_folders())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
 
+from qgpipe.config.types import TrainingSection
 from qgpipe.errors import ConfigError
 from qgpipe.system import tensor_files
 from qgpipe.system.rng import restore_rng, rng_state
@@ -20,7 +21,7 @@ from qgpipe.training.optimizer import build_optimizer, build_scheduler, step_sch
 _MOST_EPOCHS = 10_000  # of which a schedule is tried
 
 
-def rehearse(optimizer: torch.optim.Optimizer, training: Mapping[str, Any]) -> None:
+def rehearse(optimizer: torch.optim.Optimizer, training: TrainingSection) -> None:
     """Find out whether the optimizer of ``training`` can take steps, and the schedule all of them.
 
     On copies: one of each shape of the parameters of ``optimizer``, and as many epochs as there
@@ -38,7 +39,7 @@ def rehearse(optimizer: torch.optim.Optimizer, training: Mapping[str, Any]) -> N
         restore_rng(before)
 
 
-def _rehearse(copies: list[torch.nn.Parameter], training: Mapping[str, Any]) -> None:
+def _rehearse(copies: list[torch.nn.Parameter], training: TrainingSection) -> None:
     optimizer = build_optimizer(copies, training)
     scheduler = build_scheduler(optimizer, training)
     for copy in copies:

@@ -15,6 +15,7 @@ import torch_geometric
 
 import qgpipe
 from qgpipe.config.dump import to_yaml
+from qgpipe.config.types import Config
 from qgpipe.models import load_model, read_model_file
 from qgpipe.system.device import on_device, resolve_device
 from qgpipe.system.files import atomic_path, write_json, write_text
@@ -46,9 +47,7 @@ from qgpipe.training.trainer import Trainer
 SUMMARY_FORMAT = 1
 
 
-def train_run(
-    config: Mapping[str, Any], dataset_json: Path, split_json: Path, run_folder: Path
-) -> None:
+def train_run(config: Config, dataset_json: Path, split_json: Path, run_folder: Path) -> None:
     """Train as the resolved ``config`` says, from the last checkpoint if there is one.
 
     Writes ``config.yaml``, ``model.pt``, ``history.csv`` and ``summary.json`` to ``run_folder``.
@@ -69,7 +68,7 @@ def train_run(
 
 
 def test_run(
-    config: Mapping[str, Any],
+    config: Config,
     dataset_json: Path,
     split_json: Path,
     model_path: Path,

@@ -17,6 +17,7 @@ from qgpipe.config.load import load_config
 from qgpipe.config.objects import add_search_path, import_object
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.schema import schema as config_schema
+from qgpipe.config.types import Config
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import TrainingError
 from qgpipe.models import build_model, save_model
@@ -67,7 +68,7 @@ class Trainer:
     schema = config_schema()
     _known_marks: list[tuple[int, int]]  # of the weights as a training left them
 
-    def __init__(self, config: Mapping[str, Any], folder: str | Path | None = None):
+    def __init__(self, config: Config, folder: str | Path | None = None):
         """``config`` is resolved; ``folder`` is the run's, by default the one it names.
 
         Seeds the random number generators and builds everything but the data. Raises
@@ -264,7 +265,7 @@ class Trainer:
             self.model.compile(dynamic=True)  # in place: names of weights stay as they are
 
 
-def _train(config: Mapping[str, Any], folder: Path, *told: Any) -> None:
+def _train(config: Config, folder: Path, *told: Any) -> None:
     """What each rank does that ``run_training`` has started."""
     trainer = Trainer(config, folder)
     for loader in told:

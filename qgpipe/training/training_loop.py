@@ -248,5 +248,6 @@ def _training_step(trainer: Trainer) -> TrainingStep:
     )
     if trainer.processes.size == 1:
         return TrainingStep(*parts)
-    unused = (trainer.config.get("parallel") or {}).get("find_unused_parameters", False)
+    section = trainer.config.get("parallel")
+    unused = section["find_unused_parameters"] if section else False
     return GroupStep(*parts, processes=trainer.processes, find_unused_parameters=unused)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qgpipe.config.types import Config
 from qgpipe.errors import QgpipeError
 from qgpipe.sweeps.tuned import objective, parameters_of, trial_config
 from qgpipe.tuning.strategies import build_pruner, build_sampler, require_optuna
 
 
 def check_study(
-    raw: Mapping[str, Any], config: Mapping[str, Any], try_out: Callable[[Mapping[str, Any]], Any]
+    raw: Mapping[str, Any], config: Config, try_out: Callable[[Config], Any]
 ) -> list[str]:
     """Lines that say what the study of ``raw``, resolved to ``config``, will do.
 

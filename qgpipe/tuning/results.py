@@ -12,6 +12,7 @@ import pandas as pd
 from qgpipe.config.dump import to_yaml
 from qgpipe.config.load import user_folders
 from qgpipe.config.resolve import resolve_config
+from qgpipe.config.types import Config
 from qgpipe.errors import TrainingError
 from qgpipe.stages.session_code import live_folders
 from qgpipe.sweeps.tuned import Parameter, with_values
@@ -25,7 +26,7 @@ FEWEST = 4  # finished trials of which importances are taken
 
 def write_study(
     raw: Mapping[str, Any],
-    config: Mapping[str, Any],
+    config: Config,
     dataset_json: Path,
     split_json: Path,
     folder: Path,

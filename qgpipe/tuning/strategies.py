@@ -11,6 +11,7 @@ import numpy as np
 
 from qgpipe.config.objects import import_objects
 from qgpipe.config.spec import Spec, as_spec
+from qgpipe.config.types import TuneSection
 from qgpipe.errors import ConfigError
 
 SAMPLERS = {
@@ -34,7 +35,7 @@ def require_optuna() -> None:
         )
 
 
-def build_sampler(tune: Mapping[str, Any], number: int) -> Any:
+def build_sampler(tune: TuneSection, number: int) -> Any:
     """The sampler for trial ``number`` of a study, as the resolved section ``tune`` says.
 
     Each trial has a sampler of its own, seeded by ``trial_seed``: so it does not matter which
@@ -49,7 +50,7 @@ def build_sampler(tune: Mapping[str, Any], number: int) -> Any:
     return _built(spec, BaseSampler, "sampler", SAMPLERS)
 
 
-def build_pruner(tune: Mapping[str, Any], num_epochs: int) -> Any:
+def build_pruner(tune: TuneSection, num_epochs: int) -> Any:
     """The pruner of the resolved section ``tune`` for trials of ``num_epochs`` epochs.
 
     Raises ``ConfigError``.

@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from qgpipe import paths
 from qgpipe.compat.private import trial_id
 from qgpipe.config.dump import to_plain
+from qgpipe.config.types import Config
 from qgpipe.errors import DataError, DiskFullError
 from qgpipe.stages.registry import stage_section
 from qgpipe.sweeps.run_names import short_keys, value_name
@@ -30,8 +31,6 @@ from qgpipe.sweeps.tuned import Parameter, objective, parameters_of, trial_confi
 from qgpipe.system.files import read_json, sha256
 from qgpipe.system.lock import FolderInUse, FolderLock, taking_turns
 from qgpipe.tuning.strategies import build_pruner, build_sampler
-
-Config = Mapping[str, Any]
 
 DIRECTIONS = {"min": "minimize", "max": "maximize"}
 WHY, PRUNED_AT = "why", "pruned_at"  # notes that a trial has in the file
@@ -46,7 +45,7 @@ class Study:
     ``raw``: the configuration as it was read; ``config``: the same, resolved.
     """
 
-    def __init__(self, raw: Config, config: Config, folder: Path):
+    def __init__(self, raw: Mapping[str, Any], config: Config, folder: Path):
         """Raises ``ConfigError`` for a sampler or pruner, ``DataError`` for a damaged file."""
         self.raw, self.tune, self.folder = raw, config["tune"], folder
         self.parameters = parameters_of(config)
@@ -194,7 +193,11 @@ def distribution(parameter: Parameter) -> Any:
 
 
 def study_fingerprint(
-    raw: Config, config: Config, dataset_json: Path, split_json: Path, folders: Iterable[Path]
+    raw: Mapping[str, Any],
+    config: Config,
+    dataset_json: Path,
+    split_json: Path,
+    folders: Iterable[Path],
 ) -> str:
     """Sixteen hex digits of all that shapes the trials of a study.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qgpipe.config.types import Config
 from qgpipe.errors import DivergenceError, OutOfMemoryError, QgpipeError
 from qgpipe.stages.session_code import live_folders
 from qgpipe.system.files import write_json
@@ -21,7 +22,7 @@ FORMAT = 1
 
 def run_trials(
     raw: Mapping[str, Any],
-    config: Mapping[str, Any],
+    config: Config,
     dataset_json: Path,
     split_json: Path,
     folder: Path,

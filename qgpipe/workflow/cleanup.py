@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qgpipe import paths
+from qgpipe.config.resolve import generated_stores
+from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.plan import plan_parts
 from qgpipe.data.raw.fingerprint import is_state, observe
@@ -54,7 +55,7 @@ class Stale:
     size: int
 
 
-def find_stale(configs: Sequence[Mapping[str, Any]], file: Path | None = None) -> list[Stale]:
+def find_stale(configs: Sequence[Config], file: Path | None = None) -> list[Stale]:
     """What the resolved ``configs`` of the runs of ``file`` have no use for, in their folders.
 
     That is parts, generated stores and splits that they do not name, checkpoints of other
@@ -133,7 +134,7 @@ def _own_files(path: Path) -> Iterator[Path]:
                 yield file
 
 
-def _parts(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _parts(config: Config) -> Iterator[tuple[Path, str]]:
     """Parts that are not planned, with their records, logs and benchmarks."""
     planned = {part.name for part in plan_parts(config)}
     samples = paths.part(config, "*")
@@ -148,10 +149,9 @@ def _parts(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
                 yield file, "about a part of other data"
 
 
-def _generated_stores(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _generated_stores(config: Config) -> Iterator[tuple[Path, str]]:
     """Stores that the pipeline has generated, and their records, if none of them is asked for."""
-    named = (config.get("generate") or {}).get("stores", [])
-    wanted = {paths.raw_store(config, name).resolve() for name in named}
+    wanted = {paths.raw_store(config, name).resolve() for name in generated_stores(config)}
     for store, record in recorded_artifacts(paths.raw_store(config, "_").parent):
         if store.resolve() not in wanted and _is_as_generated(store, record):
             yield store, "generated store that is not asked for"
@@ -171,7 +171,7 @@ def _is_as_generated(store: Path, record: Record) -> bool:
         return False
 
 
-def _unused_data(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Path, str]]:
+def _unused_data(configs: Sequence[Config]) -> Iterator[tuple[Path, str]]:
     """Data with a record that no run uses: that of points which a sweep no longer has."""
     used = {path.resolve() for config in configs for path in used_data(config)}
     for config in {paths.data_folder(config): config for config in configs}.values():
@@ -186,14 +186,14 @@ def _unused_data(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Path, s
                 yield record.file, "data of no run"
 
 
-def _checkpoints(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _checkpoints(config: Config) -> Iterator[tuple[Path, str]]:
     """Checkpoints, but for those that the finished model is from and those written last."""
     run = paths.run_folder(config)
     for folder in _unused(paths.checkpoints(run, ""), paths.summary(config), "checkpoints"):
         yield folder, "checkpoints of other settings"
 
 
-def _tables(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _tables(config: Config) -> Iterator[tuple[Path, str]]:
     """Tables of the workflow that are not asked for; those made by a command are kept."""
     run = paths.run_folder(config)
     planned = [paths.predicted(config, None, store).name for store in plan_predictions(config)]
@@ -208,7 +208,7 @@ def _tables(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             yield record.file, "about predictions that are not asked for"
 
 
-def _studies(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _studies(config: Config) -> Iterator[tuple[Path, str]]:
     """Studies, but for the one that ``best.yaml`` is from and the one that was used last."""
     for folder in _unused(paths.studies(config), paths.study_summary(config), "study"):
         yield folder, "study of other settings"
@@ -218,7 +218,7 @@ def _studies(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             yield job, "about a job of a study that is not asked for"
 
 
-def _exports(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _exports(config: Config) -> Iterator[tuple[Path, str]]:
     """An export of a model that is no longer that of the run."""
     folder = paths.exported(paths.run_folder(config))
     file = paths.stage_provenance(folder, "export")
@@ -232,7 +232,7 @@ def _exports(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     yield file, "about an export of an earlier model"
 
 
-def _leftovers(config: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _leftovers(config: Config) -> Iterator[tuple[Path, str]]:
     for top in (paths.data_folder(config), paths.run_folder(config)):
         for folder, folders, files in os.walk(top):
             for name in sorted([*folders, *files]):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe.config.objects import search_path
+from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.part_sections import generated_identity
 from qgpipe.data.preprocessing.plan import store_identity
 from qgpipe.paths import STORE_ATTRIBUTES
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def job(snakemake: Any, name: str) -> Iterator[dict[str, Any]]:
+def job(snakemake: Any, name: str) -> Iterator[Config]:
     """Run a job of the stage ``name``; the block gets the resolved configuration.
 
     ``snakemake``: the object that a rule's script is given. Its ``params`` are ``section``, what

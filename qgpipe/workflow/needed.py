@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from qgpipe import paths
 from qgpipe.config.load import load_config
-from qgpipe.config.resolve import data_sources
+from qgpipe.config.resolve import data_sources, generated_stores
+from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.plan import plan_parts, unique_name
 from qgpipe.errors import DataError, QgpipeError
 from qgpipe.prediction.plan import plan_predictions
 from qgpipe.provenance.record import Record, read_record
 from qgpipe.sweeps.expansion import expand_runs
-
-Config = Mapping[str, Any]
 
 PART = re.compile(r"(?P<store>.+)-\d{9}")  # <store>-<first sample>
 _RECORD = ".provenance.json"
@@ -80,14 +79,15 @@ def raw_stores(config: Config) -> Iterator[Path]:
     """The raw stores that ``config`` names, to train on or to predict."""
     for _, source in data_sources(config):
         yield from map(Path, source["files"])
-    yield from map(Path, (config.get("predict") or {}).get("files", []))
+    asked = config.get("predict")
+    yield from map(Path, asked["files"] if asked else [])
 
 
 def used_data(config: Config) -> Iterator[Path]:
     """What ``config`` uses of its data folder, with records, logs and benchmarks."""
     yield paths.dataset(config)
     yield paths.split(config)
-    for name in (config.get("generate") or {}).get("stores", []):
+    for name in generated_stores(config):
         yield paths.raw_store(config, name)
     for name in _parts(config):
         part = paths.part(config, name)
@@ -102,7 +102,7 @@ def _parts(config: Config) -> set[str]:
         return {part.name for part in plan_parts(config)}
     except QgpipeError:
         taken: set[str] = set()
-        for name in (config.get("generate") or {}).get("stores", []):
+        for name in generated_stores(config):
             unique_name(name, taken)
         for _, source in data_sources(config):
             for store in source["files"]:
@@ -143,7 +143,7 @@ def _made_by(configs: Sequence[Config]) -> dict[Path, set[Path]]:
 
 def _beside(part: Path) -> Iterator[Path]:
     """Where log and benchmark of a part are, in the folder of its data."""
-    config = {"data": {"output": part.parent.parent}}
+    config = cast(Config, {"data": {"output": part.parent.parent}})  # all that paths ask for
     yield paths.data_log(config, "preprocess", part.stem)
     yield paths.data_benchmark(config, "preprocess", part.stem)
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from qgpipe import paths
+from qgpipe.config.types import Config
 from qgpipe.errors import QgpipeError
 from qgpipe.system.lock import FolderLock
 
 
-def lock_outputs(config: Mapping[str, Any], dag: Any) -> None:
+def lock_outputs(config: Config, dag: Any) -> None:
     """Lock the folders that the jobs of ``dag`` (Snakemake's) write to or read from.
 
     The data folder is locked for writing only until its last file is written: another run

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -17,6 +17,7 @@ from qgpipe import paths
 from qgpipe.config.dump import to_plain
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
+from qgpipe.config.types import Config, Variant
 from qgpipe.data.preprocessing.data_plan import DataPlan, plan_data
 from qgpipe.data.preprocessing.part_sections import described_stores
 from qgpipe.data.preprocessing.plan import PartPlan
@@ -48,12 +49,12 @@ class Plan:
     folders: tuple[Path, ...]
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Config:
         """A configuration for the paths of rules: wildcards stand for what runs do not share."""
         config = self._first.config
-        of_runs = [run.config["data"]["variant"] or {} for run in self.runs.values()]
+        of_runs = [v for run in self.runs.values() if (v := run.config["data"]["variant"])]
         wildcards = {k: f"{{{k}}}" if any(v.get(k) for v in of_runs) else None for k in _VARIANTS}
-        return {**config, "data": {**config["data"], "variant": wildcards}}
+        return {**config, "data": {**config["data"], "variant": cast(Variant, wildcards)}}
 
     @property
     def is_sweep(self) -> bool:
@@ -65,7 +66,7 @@ class Plan:
         """Whether there are several folds."""
         return len({run.fold for run in self.runs.values()}) > 1
 
-    def files(self, *path_of: Callable[[Mapping[str, Any]], Path]) -> list[Path]:
+    def files(self, *path_of: Callable[[Config], Path]) -> list[Path]:
         """The files of all runs, given as functions of a configuration, each file once."""
         found = [path(run.config) for run in self.runs.values() for path in path_of]
         return list(dict.fromkeys(found))

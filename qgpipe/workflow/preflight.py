@@ -15,7 +15,7 @@ from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.dump import to_plain
 from qgpipe.config.objects import import_object, is_tagged
-from qgpipe.config.resolve import data_source, data_sources
+from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
@@ -69,7 +69,7 @@ def check_runs(runs: Sequence[Run], raw: Mapping[str, Any] | None = None) -> str
     return "\n".join([next(iter(texts.values())), *study, *(lines if len(runs) > 1 else [])])
 
 
-def check(config: Mapping[str, Any]) -> str:
+def check(config: Config) -> str:
     """A summary of the run of a resolved configuration, as text.
 
     Imports every object that it names, plans the parts, reads a few samples, builds model,
@@ -87,7 +87,7 @@ class _Samples:
         self.folder = folder
         self._known: dict[Path, PackedDataset] = {}
 
-    def of(self, config: Mapping[str, Any], part: PartPlan) -> PackedDataset:
+    def of(self, config: Config, part: PartPlan) -> PackedDataset:
         """Samples of the first ``part`` of the data of ``config``."""
         data = paths.dataset(config)
         if data not in self._known:
@@ -96,7 +96,7 @@ class _Samples:
         return self._known[data]
 
 
-def _check(config: Mapping[str, Any], samples: _Samples) -> str:
+def _check(config: Config, samples: _Samples) -> str:
     for key, name in _objects(config, ""):
         import_object(name, key)
     if config.get("generate"):
@@ -113,7 +113,7 @@ def _check(config: Mapping[str, Any], samples: _Samples) -> str:
     return "\n".join(lines)
 
 
-def _identity(config: Mapping[str, Any]) -> str:
+def _identity(config: Config) -> str:
     """What is checked of a run, as text: not what says only how samples are split."""
     shaped_by = [stage_section(config, stage) for stage in ("generate", "train", "test")]
     reading = [
@@ -135,7 +135,7 @@ def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:
             yield from _objects(inner, f"{key}[{i}]")
 
 
-def _read_sample(config: Mapping[str, Any], part: PartPlan, folder: Path) -> PackedDataset:
+def _read_sample(config: Config, part: PartPlan, folder: Path) -> PackedDataset:
     store, stop = part.path, min(part.stop, part.start + SAMPLE)
     if part.generated:
         store = folder / "sample.zarr"
@@ -151,9 +151,7 @@ def _read_sample(config: Mapping[str, Any], part: PartPlan, folder: Path) -> Pac
     return PackedDataset(folder / "dataset.json")
 
 
-def _data_lines(
-    config: Mapping[str, Any], parts: list[PartPlan], dataset: PackedDataset
-) -> Iterator[str]:
+def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -> Iterator[str]:
     stores = {part.store: part for part in parts}
     for role, source in data_sources(config):
         chosen = [part for part in stores.values() if part.role == role]
@@ -191,7 +189,7 @@ def _runs_backwards(dataset: PackedDataset) -> bool:
     return len(source) > 0 and bool((source > target).all())
 
 
-def _prediction_lines(config: Mapping[str, Any], dataset: PackedDataset) -> Iterator[str]:
+def _prediction_lines(config: Config, dataset: PackedDataset) -> Iterator[str]:
     """The stores that the model is to be applied to, which must have the features of the data."""
     label = "predict"
     for name, store in plan_predictions(config, live_folders()).items():
@@ -202,12 +200,13 @@ def _prediction_lines(config: Mapping[str, Any], dataset: PackedDataset) -> Iter
         label = ""
 
 
-def _known_classes(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Iterable[int]:
+def _known_classes(config: Config, parts: Sequence[PartPlan]) -> Iterable[int]:
     """Those of all samples, if the graphs certainly have the targets that the stores hold."""
-    changes = ("pre_filter", "pre_transform", "transform")
-    if any(config["data"][key] is not None for key in changes):
+    data = config["data"]
+    changes = data["pre_filter"], data["pre_transform"], data["transform"]
+    if any(change is not None for change in changes):
         return ()
-    if config["data"]["on_bad_sample"] == "skip":
+    if data["on_bad_sample"] == "skip":
         return ()
     return class_counts(config, parts) or ()
 
@@ -235,7 +234,7 @@ def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int
         yield f"          {row.name:<{names}}  {row.type:<{types}}  {row.parameters:>9,}"
 
 
-def _run_lines(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
+def _run_lines(config: Config, trainer: Trainer) -> Iterator[str]:
     training = config["training"]
     arguments = ", ".join(f"{k}={v}" for k, v in (training["optimizer_kwargs"] or {}).items())
     yield (
@@ -248,7 +247,7 @@ def _run_lines(config: Mapping[str, Any], trainer: Trainer) -> Iterator[str]:
             yield f"          {monitor.key}: {replaced_text(monitor)}"
 
 
-def _code_lines(config: Mapping[str, Any]) -> Iterator[str]:
+def _code_lines(config: Config) -> Iterator[str]:
     """Files of the user's whose changes make stages run again, and those whose do not."""
     try:
         named = to_plain({k: v for k, v in config.items() if k not in ("name", "python_path")})
@@ -263,6 +262,6 @@ def _code_lines(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"          {file} is {why}: changes in it are not noticed, use --forcerun"
 
 
-def _output_lines(config: Mapping[str, Any]) -> Iterator[str]:
+def _output_lines(config: Config) -> Iterator[str]:
     yield f"outputs   {paths.dataset(config)}"
     yield f"          {paths.run_folder(config)}/"

@@ -8,10 +8,11 @@ on where it was stopped, so it asks for the same again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.plan import PartPlan
 from qgpipe.prediction.plan import PredictedStore
 from qgpipe.system.gpus import has_gpu
@@ -88,7 +89,7 @@ def prediction_minutes(store: PredictedStore, attempt: int = 1) -> int:
     return attempt * (30 + math.ceil((read + store.num_samples / TESTED_PER_SECOND) / 60))
 
 
-def gpus(config: Mapping[str, Any], is_local: bool) -> int:
+def gpus(config: Config, is_local: bool) -> int:
     """One for a job that computes with a model, unless that is on the CPU.
 
     ``is_local``: the job runs on this machine, so that ``auto`` means the CPU if there is no GPU.
@@ -99,12 +100,12 @@ def gpus(config: Mapping[str, Any], is_local: bool) -> int:
     return 0 if on_cpu else 1
 
 
-def training_gpus(config: Mapping[str, Any], is_local: bool) -> int:
+def training_gpus(config: Config, is_local: bool) -> int:
     """As ``gpus``, for each process that trains."""
     return gpus(config, is_local) * config.get("parallel", {"world_size": 1})["world_size"]
 
 
-def training_tasks(config: Mapping[str, Any]) -> dict[str, Any]:
+def training_tasks(config: Config) -> dict[str, Any]:
     """Nodes, and a task of Slurm for each process, where training is on several nodes.
 
     ``mpi`` is how Snakemake's executor knows that the job starts its tasks by itself.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from qgpipe.config.types import Config
 from qgpipe.errors import ConfigError
 from qgpipe.system.gpus import has_gpu
 
@@ -24,7 +24,7 @@ def require_plain_python(is_local: bool, python: str = sys.executable) -> None:
         )
 
 
-def require_device(config: Mapping[str, Any], dag: Any, is_local: bool) -> None:
+def require_device(config: Config, dag: Any, is_local: bool) -> None:
     """Raise ``WorkflowError`` if jobs of ``dag`` (Snakemake's) need a GPU, and here is none.
 
     Of jobs that run elsewhere (``is_local`` is false) nothing is known.

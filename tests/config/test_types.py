@@ -1,8 +1,11 @@
-"""The types of a resolved configuration: as the schema has it."""
+"""The types of a resolved configuration: as the schema has it, and checked by mypy."""
 
+import ast
 import copy
 import functools
 import operator
+import subprocess
+import sys
 import types
 import typing
 from pathlib import Path
@@ -76,7 +79,7 @@ def compare(part: dict, kind: type, key: str = "", seen: set | None = None) -> s
 
 def test_keys_and_kinds_are_those_of_the_schema():
     defined = {kind for kind in vars(config_types).values() if typing.is_typeddict(kind)}
-    assert compare(schema(), config_types.Config) | {config_types.LoaderKeys} == defined
+    assert compare(schema(), config_types.Config) | {config_types.LoaderSection} == defined
 
 
 @pytest.mark.parametrize(
@@ -128,3 +131,58 @@ def test_a_resolved_configuration_has_the_keys(minimal):
     minimal["data"]["split"] = [0.9, 0.1]
     check_keys(resolve_config(minimal), config_types.Config)
     check_keys(resolve_config(load_config(ROOT / "config" / "run.yaml")), config_types.Config)
+
+
+MODULE = """
+from qgpipe.config import resolve_config
+from qgpipe.config.types import Config, TrainingSection
+
+
+def seed(config: Config) -> int:
+    return config["{training}"]["seed"]
+
+
+def epochs(training: TrainingSection) -> int:
+    return training["{num_epochs}"]
+
+
+def folder() -> str:
+    return resolve_config({{}})["data"]["{output}"]
+"""
+RIGHT = {"training": "training", "num_epochs": "num_epochs", "output": "output"}
+
+
+def checked_by_mypy(file: Path) -> str:
+    """What ``mypy`` says of ``file``, with the settings of ``make check``."""
+    command = [sys.executable, "-m", "mypy", "--no-color-output", str(file)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+
+
+def test_a_misspelt_key_in_code_fails_the_check(tmp_path):
+    file = tmp_path / "reads_a_config.py"
+    file.write_text(MODULE.format(**RIGHT))
+    assert "Success" in checked_by_mypy(file)
+    wrong = {"training": "trainig", "num_epochs": "num_epoch", "output": "ouput"}
+    file.write_text(MODULE.format(**wrong))
+    report = checked_by_mypy(file)
+    assert "Found 3 errors" in report
+    for key, kind in zip(wrong.values(), ("Config", "TrainingSection", "DataSection"), strict=True):
+        assert f'TypedDict "{kind}" has no key "{key}"' in report
+
+
+def asked_for(file: Path) -> set[str]:
+    """The keys of which a module asks whether ``config`` has them, which mypy lets pass."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(of, "get"), args=[ast.Constant(str(key)), *_]):
+                found |= {key} if getattr(of, "id", getattr(of, "attr", "")) == "config" else set()
+            case ast.Compare(ast.Constant(str(key)), [ast.In() | ast.NotIn()], [of]):
+                found |= {key} if getattr(of, "id", getattr(of, "attr", "")) == "config" else set()
+    return found
+
+
+def test_what_a_configuration_is_asked_for_are_keys():
+    asked = set().union(*(asked_for(file) for file in (ROOT / "qgpipe").rglob("*.py")))
+    keys = typing.get_type_hints(config_types.Config)
+    assert {"generate", "early_stopping"} <= asked <= keys.keys()

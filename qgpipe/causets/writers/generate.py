@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
@@ -15,6 +13,7 @@ from qgpipe.causets.writers.samples import SampleSource
 from qgpipe.causets.writers.stacked import StackedStore
 from qgpipe.causets.writers.zarr_v2 import is_written_here, single_threaded_compression
 from qgpipe.config.dump import to_plain
+from qgpipe.config.types import GenerateSection
 from qgpipe.errors import DataError
 from qgpipe.system.files import atomic_path
 
@@ -24,7 +23,7 @@ _LAYOUTS: dict[str, type[Store]] = {"stacked": StackedStore, "groups": GroupStor
 
 
 def generate_store(
-    config: Mapping[str, Any], store: str, output: str | Path, workers: int = 1
+    config: GenerateSection, store: str, output: str | Path, workers: int = 1
 ) -> None:
     """Make the causal sets of one store and write them as the zarr v2 directory ``output``.
 

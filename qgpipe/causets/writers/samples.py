@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from qgpipe.causets.observables import (
     Order,
     interval_abundances,
 )
+from qgpipe.config.types import GenerateSection
 from qgpipe.errors import ConfigError
 
 
@@ -42,7 +41,7 @@ class SampleSource:
     class i modulo their number. Raises ``ConfigError`` if the section cannot be followed.
     """
 
-    def __init__(self, config: Mapping[str, Any], store: str):
+    def __init__(self, config: GenerateSection, store: str):
         self.classes: list[CausalSetClass] = resolve_classes(config["classes"])
         self.num_samples: int = config["num_samples"]
         self.smallest, self.largest = config["size"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe import paths
+from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.part_sections import dataset_section, part_sections
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets
@@ -18,7 +19,7 @@ from qgpipe.data.preprocessing.set_preflight import check_sets
 class DataPlan:
     """The parts, by name in reading order, for the resolved ``config`` of one of the runs."""
 
-    config: Mapping[str, Any]
+    config: Config
     folders: tuple[Path, ...]
     parts: dict[str, PartPlan]
 
@@ -37,9 +38,7 @@ class DataPlan:
         return dataset_section(self.parts.values())
 
 
-def plan_data(
-    configs: Mapping[str, Mapping[str, Any]], folders: tuple[Path, ...]
-) -> dict[str, DataPlan]:
+def plan_data(configs: Mapping[str, Config], folders: tuple[Path, ...]) -> dict[str, DataPlan]:
     """The data of each of some runs, whose resolved configurations are given by name.
 
     Runs of a sweep with the same data get the same object. Raises ``ConfigError`` or ``DataError``

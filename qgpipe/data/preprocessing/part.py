@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import build_object
+from qgpipe.config.types import Config, DataSection
 from qgpipe.data.graphs.packed import Packed
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.arrays import count_samples
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def preprocess_part(
-    config: Mapping[str, Any],
+    config: Config,
     store_path: str | Path,
     store_name: str,
     start: int,
@@ -78,7 +78,7 @@ def preprocess_part(
 
 
 def _read(
-    source: Mapping[str, Any], bad: BadSamples, start: int, stop: int, processes: int
+    source: DataSection, bad: BadSamples, start: int, stop: int, processes: int
 ) -> tuple[Packed, int, dict[str, Any]]:
     """Packed graphs, number of graphs filtered out, and names of features and classes."""
     store = bad.store

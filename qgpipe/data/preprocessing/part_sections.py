@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe.config.resolve import data_sources
+from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.plan import PartPlan
 from qgpipe.stages.registry import STAGES, stage_section
 
 
 def part_sections(
-    config: Mapping[str, Any], parts: Iterable[PartPlan], folders: Iterable[Path] = ()
+    config: Config, parts: Iterable[PartPlan], folders: Iterable[Path] = ()
 ) -> dict[str, dict[str, Any]]:
     """For each part, by name, what shapes it: how it is read, which samples, of which store."""
     folders = list(folders)

@@ -17,6 +17,7 @@ from qgpipe import paths
 from qgpipe.config.objects import dotted_name
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.spec import check_keywords
+from qgpipe.config.types import Config, DataSection
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.columns import Columns, check_names, choose_columns
 from qgpipe.data.raw.fingerprint import identity, is_state, observe
@@ -65,7 +66,7 @@ class PartPlan:
         }
 
 
-def plan_parts(config: Mapping[str, Any]) -> list[PartPlan]:
+def plan_parts(config: Config) -> list[PartPlan]:
     """The parts of all data sets of a resolved configuration, in reading order.
 
     Generated stores come first, then ``data.files``, then the stages' own data. With the
@@ -79,7 +80,7 @@ def plan_parts(config: Mapping[str, Any]) -> list[PartPlan]:
         if role == "all" and config.get("generate"):
             parts += _generated(config, source["chunksize"], taken)
         for file in source["files"]:
-            parts += _existing(Path(file), role, source, taken)
+            parts += _existing(config, Path(file), role, source, taken)
     if not parts:
         raise ConfigError(
             "no data", key="data.files", remedy="name zarr stores, or give a 'generate' section"
@@ -92,7 +93,7 @@ def store_identity(source: str) -> str:
     return source.partition("-")[0]
 
 
-def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> list[PartPlan]:
+def _generated(config: Config, chunksize: int, taken: set[str]) -> list[PartPlan]:
     section = config["generate"]
     if (group_by := config["data"].get("group_by")) is not None:
         _check_generated(group_by)
@@ -121,7 +122,7 @@ def _generated(config: Mapping[str, Any], chunksize: int, taken: set[str]) -> li
 
 
 def _existing(
-    file: Path, role: str, source: Mapping[str, Any], taken: set[str]
+    config: Config, file: Path, role: str, source: DataSection, taken: set[str]
 ) -> Iterator[PartPlan]:
     store = open_store(file)
     built_in, group_by = columns_of(store, source["reader"]) is not None, source.get("group_by")
@@ -129,7 +130,7 @@ def _existing(
         _refuse_group(group_by, str(store.path), store.arrays)
     name = unique_name(file.name, taken)
     ranges = _ranges(store.num_samples, source["chunksize"], str(store.path))
-    files = [paths.part({"data": source}, f"{name}-{start:09d}") for start, _ in ranges]
+    files = [paths.part(config, f"{name}-{start:09d}") for start, _ in ranges]
     known = list(recorded_states(files))
     sample_bytes = store.sample_bytes()
     contents = identity(observe(store, next(iter(known), None)), known)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.preprocessing.plan import PartPlan, columns_of
 from qgpipe.data.raw import naming
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 BLOCK = 2**20  # classes read at once, or those of a chunk
 
 
-def check_sets(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> None:
+def check_sets(config: Config, parts: Sequence[PartPlan]) -> None:
     """Raise ``ConfigError`` if a set would be empty, or a fold lack samples, or one of a class.
 
     So would be one that does not fill a batch, if batches that are not full are left out.
@@ -55,7 +56,7 @@ def check_sets(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> None:
         require_batches(config, sizes)
 
 
-def class_counts(config: Mapping[str, Any], parts: Sequence[PartPlan]) -> Counter[int] | None:
+def class_counts(config: Config, parts: Sequence[PartPlan]) -> Counter[int] | None:
     """How many samples of each class there are, in the data that is split; None if unknown."""
     counts: Counter[int] = Counter()
     for part in _stores(parts):
@@ -73,7 +74,7 @@ def _stores(parts: Iterable[PartPlan]) -> Iterable[PartPlan]:
     return {part.store: part for part in parts}.values()
 
 
-def _generated(config: Mapping[str, Any]) -> Counter[int] | None:
+def _generated(config: Config) -> Counter[int] | None:
     """Classes take turns in a generated store."""
     reader = config["data"]["reader"]
     kwargs = reader.get("kwargs") if isinstance(reader, Mapping) else None

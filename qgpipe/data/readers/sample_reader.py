@@ -18,6 +18,7 @@ from torch_geometric.data import Data
 
 from qgpipe.config.objects import import_object
 from qgpipe.config.spec import build_object
+from qgpipe.config.types import DataSection
 from qgpipe.data.graphs.adjacency import bit_offsets, pair_bytes, pairs_to_bits, sorted_and_unique
 from qgpipe.data.graphs.batch import to_data
 from qgpipe.data.graphs.from_pyg import pack
@@ -164,9 +165,7 @@ class SampleReader:
             ) from error
 
 
-def with_reader(
-    reader: Callable[..., Any], source: Mapping[str, Any], bad: BadSamples
-) -> SampleReader:
+def with_reader(reader: Callable[..., Any], source: DataSection, bad: BadSamples) -> SampleReader:
     """Read with the user's ``reader(store, idx, float_dtype, int_dtype, validate)``.
 
     ``source``: the data section, of which filter, transform, types and checks count.
@@ -185,7 +184,7 @@ def with_reader(
     return _reader(fetch, source, bad)
 
 
-def with_packed(packed: Packed, source: Mapping[str, Any], bad: BadSamples) -> SampleReader:
+def with_packed(packed: Packed, source: DataSection, bad: BadSamples) -> SampleReader:
     """Send graphs that are already packed through the user's filter and transform."""
 
     def fetch(index: int) -> Data:
@@ -194,9 +193,7 @@ def with_packed(packed: Packed, source: Mapping[str, Any], bad: BadSamples) -> S
     return _reader(fetch, source, bad)
 
 
-def _reader(
-    fetch: Callable[[int], Any], source: Mapping[str, Any], bad: BadSamples
-) -> SampleReader:
+def _reader(fetch: Callable[[int], Any], source: DataSection, bad: BadSamples) -> SampleReader:
     return SampleReader(
         bad.store,
         fetch,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from qgpipe.config.resolve import ROLES
+from qgpipe.config.types import Config
 from qgpipe.errors import ConfigError
 
 STAGES = ("train", "validation", "test")
@@ -38,9 +39,9 @@ def split_sizes(num_graphs: int, fractions: Sequence[float]) -> list[int]:
     return [train, validation, num_graphs - train - validation]
 
 
-def require_batches(config: Mapping[str, Any], sizes: Sequence[int]) -> None:
+def require_batches(config: Config, sizes: Sequence[int]) -> None:
     """Raise ``ConfigError`` if ``drop_last`` leaves nothing of a set; ``sizes``: of the sets."""
-    for key, size in zip(("training", "validation", "testing"), sizes, strict=True):
+    for key, size in zip(ROLES, sizes, strict=True):
         section = config.get(key)
         if section and section["drop_last"] and size < section["batch_size"]:
             raise ConfigError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from qgpipe.config.resolve import data_sources
+from qgpipe.config.types import Config
 from qgpipe.data.splits.methods import sample_keys
 from qgpipe.data.splits.sizes import KEY, STAGES
 from qgpipe.data.splits.split import draw, make_split
@@ -24,7 +25,7 @@ FORMAT = 1
 Parts = Sequence[Mapping[str, Any]]
 
 
-def write_split(config: Mapping[str, Any], dataset: str | Path, output: str | Path) -> None:
+def write_split(config: Config, dataset: str | Path, output: str | Path) -> None:
     """Split the graphs of ``dataset`` (a ``dataset.json``) and write the positions.
 
     ``config``: the whole resolved configuration. Graphs of the top-level data are split by
@@ -39,13 +40,13 @@ def write_split(config: Mapping[str, Any], dataset: str | Path, output: str | Pa
         recorded_part(folder, part)
     labels = _of_graphs(parts, lambda part: read_targets(folder / part["file"]))
     data, seed = config["data"], config["training"]["seed"]
+    group_by = data["group_by"] if data["split_method"] == "group" else None
     roles = np.repeat([part["role"] for part in parts], [part["num_graphs"] for part in parts])
     result: dict[str, np.ndarray] = {}
     for role, section in data_sources(config):
         positions = np.flatnonzero(roles == role)
         if role == "all":
             own = [part for part in parts if part["role"] == "all"]
-            by_group, by_hash = (data["split_method"] == method for method in ("group", "hash"))
             chosen = make_split(
                 len(positions),
                 data["split"],
@@ -54,8 +55,8 @@ def write_split(config: Mapping[str, Any], dataset: str | Path, output: str | Pa
                 None if labels is None else labels[positions],
                 data["shuffle"],
                 data["subset"],
-                groups=_groups(folder, own, data["group_by"]) if by_group else None,
-                keys=_keys(folder, own) if by_hash else None,
+                groups=_groups(folder, own, group_by) if group_by else None,
+                keys=_keys(folder, own) if data["split_method"] == "hash" else None,
                 folds=data["folds"],
                 fold=data["fold"],
             )
@@ -134,14 +135,16 @@ def read_split(path: str | Path, num_graphs: int) -> dict[str, np.ndarray]:
     return sets
 
 
-def check_groups(config: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+def check_groups(config: Config, attributes: Mapping[str, Any]) -> None:
     """Raise ``ConfigError`` if the graphs, with ``attributes`` of ``dataset.json``, have no group.
 
     Only if groups are to be kept together.
     """
-    name = config["data"]["group_by"]
-    if config["data"]["split_method"] != "group":
+    data = config["data"]
+    if data["split_method"] != "group":
         return
+    name = data["group_by"]
+    assert name is not None, "resolve_config sees to it"
     entry = attributes.get(name, {"kind": "none"})
     if entry["kind"] != "graph" or prod(entry["shape"]) != 1:
         raise ConfigError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from qgpipe import paths
 from qgpipe.config.load import load_config
+from qgpipe.config.types import Config
 from qgpipe.report.tables.result_files import read_metrics, read_summary
 from qgpipe.sweeps.run_names import value_name
 
@@ -30,7 +31,7 @@ def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | Non
     """
     summaries, rows = {}, []
     for name in places:
-        config = {"training": {"path": str(folder)}}
+        config = cast(Config, {"training": {"path": str(folder)}})  # all that paths ask for
         summaries[name] = read_summary(paths.summary(config, name))
         metrics = read_metrics(paths.metrics(config, name))
         rows.append(

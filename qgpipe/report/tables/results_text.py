@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from qgpipe import paths
+from qgpipe.config.types import Config
 from qgpipe.data.storage.manifest import read_dataset
 from qgpipe.errors import DataError
 from qgpipe.report.tables.result_files import read_metrics, read_summary
 
 
-def results_text(config: Mapping[str, Any]) -> str:
+def results_text(config: Config) -> str:
     """Test metrics beside the baseline, how training ended, and where the files are.
 
     Raises ``DataError`` if the run of the resolved ``config`` has not finished, or if its results
@@ -52,7 +52,7 @@ def results_text(config: Mapping[str, Any]) -> str:
     )
 
 
-def _left_out(config: Mapping[str, Any]) -> list[str]:
+def _left_out(config: Config) -> list[str]:
     """How many samples ``on_bad_sample: skip`` has left out, if any."""
     file = paths.dataset(config)  # seen from where the run was started
     if not file.exists() or not (data := read_dataset(file))["num_skipped"]:

@@ -6,18 +6,18 @@ import atexit
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from qgpipe.config.types import Config, ParallelSection
 from qgpipe.errors import ConfigError
 from qgpipe.training.distributed.process_group import ALONE, Processes, ProcessGroup
 
 FIRST_PORT, PORTS = 15000, 15000  # a Slurm job takes one by its number
 
 
-def is_to_launch(config: Mapping[str, Any]) -> bool:
+def is_to_launch(config: Config) -> bool:
     """Whether the processes that ``parallel`` asks for have to be started.
 
     They have not if this is one of them. Raises ``ConfigError`` if ``srun`` has started another
@@ -30,7 +30,7 @@ def is_to_launch(config: Mapping[str, Any]) -> bool:
     return started == 1
 
 
-def join_process_group(config: Mapping[str, Any]) -> Processes:
+def join_process_group(config: Config) -> Processes:
     """Join the group that this process was started for, if it was; returns what it is part of.
 
     It is joined already, or its ranks were started by ``torchrun``, by ``launch``, or by
@@ -52,7 +52,7 @@ def join_process_group(config: Mapping[str, Any]) -> Processes:
     return ALONE if size == 1 else ProcessGroup()
 
 
-def _require_size(section: Mapping[str, Any] | None, size: int) -> None:
+def _require_size(section: ParallelSection | None, size: int) -> None:
     if section is not None and size not in (1, section["world_size"]):
         raise ConfigError(
             f"there are {size} processes, not {section['world_size']}",
@@ -61,16 +61,16 @@ def _require_size(section: Mapping[str, Any] | None, size: int) -> None:
         )
 
 
-def uses_gpus(config: Mapping[str, Any]) -> bool:
+def uses_gpus(config: Config) -> bool:
     """Whether the ranks compute on GPUs."""
     device = str(config["training"]["device"])
     return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
 
 
-def backend_of(config: Mapping[str, Any]) -> str:
+def backend_of(config: Config) -> str:
     """What gradients travel by. Raises ``ConfigError`` for NCCL without GPUs."""
-    section = config.get("parallel") or {}
-    backend = section.get("backend") or ("nccl" if uses_gpus(config) else "gloo")
+    section = config.get("parallel")
+    backend = (section and section["backend"]) or ("nccl" if uses_gpus(config) else "gloo")
     if backend == "nccl" and not uses_gpus(config):
         raise ConfigError(
             "nccl connects GPUs, and this training is on the CPU",
@@ -80,7 +80,7 @@ def backend_of(config: Mapping[str, Any]) -> str:
     return backend
 
 
-def require_gpus(config: Mapping[str, Any], processes: int) -> None:
+def require_gpus(config: Config, processes: int) -> None:
     """Raise ``ConfigError`` unless this machine has a GPU for each of ``processes``, if used."""
     there = torch.cuda.device_count()
     if uses_gpus(config) and processes > there:
@@ -92,7 +92,7 @@ def require_gpus(config: Mapping[str, Any], processes: int) -> None:
         )
 
 
-def _require_gpu(config: Mapping[str, Any]) -> None:
+def _require_gpu(config: Config) -> None:
     """Take the GPU of this rank, if ranks are on GPUs."""
     if not uses_gpus(config):
         return
@@ -103,7 +103,7 @@ def _require_gpu(config: Mapping[str, Any]) -> None:
     torch.cuda.set_device(local_rank)
 
 
-def _environment(section: Mapping[str, Any] | None) -> dict[str, str]:
+def _environment(section: ParallelSection | None) -> dict[str, str]:
     """The environment, with what torch reads in it of the ranks that were started."""
     return {**os.environ, **({} if "RANK" in os.environ else _slurm_environment(section))}
 
@@ -113,7 +113,7 @@ def _world_size(environment: Mapping[str, str]) -> int:
     return max(1, int(environment.get("WORLD_SIZE", 1))) if "RANK" in environment else 1
 
 
-def _slurm_environment(section: Mapping[str, Any] | None) -> dict[str, str]:
+def _slurm_environment(section: ParallelSection | None) -> dict[str, str]:
     """What torch reads from the environment, for a task that ``srun`` has started with others."""
     tasks = int(os.environ.get("SLURM_NTASKS", 1))
     if section is None or tasks == 1 or "SLURM_STEP_ID" not in os.environ:

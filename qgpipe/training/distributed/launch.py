@@ -10,7 +10,7 @@ import sys
 import tempfile
 import types
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from qgpipe.config.objects import add_search_path
+from qgpipe.config.types import Config, ParallelSection
 from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.stages.session_code import live_folders
 from qgpipe.system import logs
@@ -37,7 +38,7 @@ STANDARD_ERROR = 2
 SECONDS_TO_SAVE = "600"  # after a signal; schedulers give less
 
 
-def launch(function: Callable[..., None], config: Mapping[str, Any], *arguments: Any) -> None:
+def launch(function: Callable[..., None], config: Config, *arguments: Any) -> None:
     """Call ``function(config, *arguments)`` in ``parallel.world_size`` processes of a group.
 
     They are on this machine, or on ``parallel.nodes`` of the Slurm job that this process is in.
@@ -79,7 +80,7 @@ def launch(function: Callable[..., None], config: Mapping[str, Any], *arguments:
             ) from None
 
 
-def _meeting_point(section: Mapping[str, Any]) -> dict[str, Any]:
+def _meeting_point(section: ParallelSection) -> dict[str, Any]:
     """Where the processes find each other: on this machine, where all of them are."""
     if section["master_port"] is None:
         return {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}

@@ -8,13 +8,13 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 
+from qgpipe.config.types import Config, ParallelSection
 from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.system import logs
 from qgpipe.system.files import scratch_folder
@@ -24,12 +24,12 @@ from qgpipe.training.distributed.signals import Interrupted
 _STOPPED = "stopped"
 
 
-def is_for_nodes(config: Mapping[str, Any]) -> bool:
+def is_for_nodes(config: Config) -> bool:
     """Whether ``parallel`` asks for several nodes, and this is a job of Slurm, which has some."""
     return config["parallel"]["nodes"] > 1 and "SLURM_JOB_ID" in os.environ
 
 
-def run_tasks(config: Mapping[str, Any], payload: bytes) -> None:
+def run_tasks(config: Config, payload: bytes) -> None:
     """Run what is pickled in ``payload``, a function and its arguments, in a task for each rank.
 
     The tasks are those of a step of the Slurm job that this process is in. Raises what the
@@ -66,7 +66,7 @@ def run_tasks(config: Mapping[str, Any], payload: bytes) -> None:
         )
 
 
-def _command(section: Mapping[str, Any]) -> list[str]:
+def _command(section: ParallelSection) -> list[str]:
     return [
         "srun",
         f"--nodes={section['nodes']}",

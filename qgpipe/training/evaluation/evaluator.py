@@ -17,6 +17,7 @@ from torch import Tensor
 from qgpipe.config.metric_mode import LOSSES, OWN, Better
 from qgpipe.config.objects import import_object, import_objects
 from qgpipe.config.spec import Spec, as_spec
+from qgpipe.config.types import Config
 from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.models.build import call_model
 from qgpipe.system.device import on_device, resolve_device
@@ -211,9 +212,7 @@ _NATIVE: dict[str, tuple[str, type[Evaluator]]] = {
 }
 
 
-def build_evaluator(
-    config: Mapping[str, Any], stage: str, device: torch.device, criterion: Criterion
-) -> Any:
+def build_evaluator(config: Config, stage: str, device: torch.device, criterion: Criterion) -> Any:
     """The evaluator of ``validation`` or ``testing``: native, or ``{type, args, kwargs}``.
 
     ``device`` and ``criterion`` are those of the training; they, and the top-level
@@ -221,7 +220,9 @@ def build_evaluator(
     user's, the constructor takes. Raises ``ConfigError`` with the key of what is wrong.
     """
     name, native = _NATIVE[stage]
-    key, section = f"{stage}.{name}", config[stage][name]
+    key = f"{stage}.{name}"
+    validating = stage == "validation"
+    section = config["validation"]["validator"] if validating else config["testing"]["tester"]
     apply_model = import_object(config["apply_model"], "apply_model")
     defaults = {"device": device, "criterion": criterion, "apply_model": apply_model}
     if "type" not in section:

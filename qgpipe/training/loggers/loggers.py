@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from qgpipe.config.objects import import_objects
 from qgpipe.config.spec import Spec, as_spec
+from qgpipe.config.types import Config
 from qgpipe.errors import ConfigError, DiskFullError, QgpipeError, TrainingError
 from qgpipe.system.rng import restore_rng, rng_state
 from qgpipe.system.user_code import line_of_user
@@ -48,7 +49,7 @@ class Loggers:
     only a full disk ends the training.
     """
 
-    def __init__(self, config: Mapping[str, Any], folder: Path, say: Callable[[str], None]):
+    def __init__(self, config: Config, folder: Path, say: Callable[[str], None]):
         """``say`` shows a line to whoever watches. Nothing is constructed yet."""
         self._config, self._folder, self._say = config, folder, say
         self._started: list[tuple[str, Any]] = []
@@ -115,7 +116,7 @@ class Loggers:
                 )
 
 
-def logger_specs(config: Mapping[str, Any]) -> list[Spec]:
+def logger_specs(config: Config) -> list[Spec]:
     """The loggers that a resolved configuration names, each with its key, not constructed.
 
     Raises ``ConfigError`` for a class that lacks a method or does not take its arguments, and if

@@ -9,6 +9,7 @@ import re
 from typing import Any, Literal
 
 from qgpipe.config.objects import PARTIAL, dotted_name, is_partial
+from qgpipe.config.types import MonitorTask
 
 Better = Literal["min", "max"]
 
@@ -38,7 +39,7 @@ def better(monitor: Any) -> Better | None:
     return "max" if last.endswith(_HIGHER) else None
 
 
-def is_mean_loss(task: Any) -> bool:
+def is_mean_loss(task: MonitorTask) -> bool:
     """Whether an evaluator task computes the mean of the losses of the samples, as it is."""
     plain = not task.get("args") and not task.get("kwargs")
     return plain and _name(task["monitor"]) == "numpy.mean"

@@ -23,7 +23,7 @@ def check_metadata(
     names, nothing is compared.
     """
     columns = columns_of(open_store(path), reader)
-    if columns is None or source.get("pre_transform"):
+    if columns is None or source["pre_transform"]:
         return
     found = {"node_features": columns.node_features, "graph_features": columns.graph_features}
     check_names(str(path), trained, found)

@@ -41,7 +41,7 @@ def generate(config: Config, _: DataSection) -> dict[str, Any]:
 
 def preprocess(_: Config, source: DataSection) -> dict[str, Any]:
     """How samples are read."""
-    kept = {"group_by": source["group_by"]} if source.get("group_by") else {}
+    kept = {"group_by": source["group_by"]} if source["group_by"] else {}
     return {"data": {**{k: source[k] for k in _READ_KEYS}, **kept}}
 
 

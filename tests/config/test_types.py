@@ -51,11 +51,13 @@ def union(kinds) -> Any:
 def container(part: dict, name: str, hint: Any, key: str, seen: set) -> Any:
     hints = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if name == "object" and "properties" in part:
-        own = next(h for h in hints if typing.is_typeddict(h))
+        own = next((h for h in hints if typing.is_typeddict(h)), None)
+        assert own is not None, key
         compare(part, own, key, seen)
         return own
     outer = list if name == "array" else dict
-    own = next(h for h in hints if typing.get_origin(h) is outer)
+    own = next((h for h in hints if typing.get_origin(h) is outer), None)
+    assert own is not None, key
     inner = part.get("items" if name == "array" else "additionalProperties")
     kind = Any if inner is None else kind_of(inner, typing.get_args(own)[-1], f"{key}[]", seen)
     return list[kind] if name == "array" else dict[str, kind]
@@ -92,6 +94,7 @@ def test_keys_and_kinds_are_those_of_the_schema():
         ("data", "residency", {"enum": ["auto", "memory"], "default": "auto"}),
         ("data", "files", {"type": "array", "items": {"type": "integer"}, "default": []}),
         ("data", "output", {"type": "string"}),
+        ("data", "output", {"type": ["string", "array"], "default": "a"}),
         ("generator", "type", {"type": "string"}),
         ("stopping_task", "delta", {"type": "integer", "default": 0}),
         ("gnn_model", "active_tasks", {"type": ["object", "null"], "default": None}),
@@ -170,19 +173,23 @@ def test_a_misspelt_key_in_code_fails_the_check(tmp_path):
         assert f'TypedDict "{kind}" has no key "{key}"' in report
 
 
-def asked_for(file: Path) -> set[str]:
-    """The keys of which a module asks whether ``config`` has them, which mypy lets pass."""
+NAMED = {"config": config_types.Config, "source": config_types.DataSection}
+
+
+def asked_for(file: Path) -> set[tuple[str, str]]:
+    """What a module asks a configuration or data section for, which mypy lets pass."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         match node:
-            case ast.Call(func=ast.Attribute(of, "get"), args=[ast.Constant(str(key)), *_]):
-                found |= {key} if getattr(of, "id", getattr(of, "attr", "")) == "config" else set()
+            case ast.Call(ast.Attribute(of, "get"), [ast.Constant(str(key)), *_]):
+                found.add((getattr(of, "id", getattr(of, "attr", "")), key))
             case ast.Compare(ast.Constant(str(key)), [ast.In() | ast.NotIn()], [of]):
-                found |= {key} if getattr(of, "id", getattr(of, "attr", "")) == "config" else set()
-    return found
+                found.add((getattr(of, "id", getattr(of, "attr", "")), key))
+    return {(name, key) for name, key in found if name in NAMED}
 
 
 def test_what_a_configuration_is_asked_for_are_keys():
     asked = set().union(*(asked_for(file) for file in (ROOT / "qgpipe").rglob("*.py")))
-    keys = typing.get_type_hints(config_types.Config)
-    assert {"generate", "early_stopping"} <= asked <= keys.keys()
+    assert {("config", "generate"), ("config", "validation"), ("source", "group_by")} <= asked
+    keys = {name: typing.get_type_hints(kind) for name, kind in NAMED.items()}
+    assert [(name, key) for name, key in asked if key not in keys[name]] == []

@@ -25,6 +25,7 @@ from qgpipe.config.metric_mode import LOSSES, OWN, better, is_mean_loss
 from qgpipe.config.objects import import_objects
 from qgpipe.config.schema import validate
 from qgpipe.config.spec import Spec, as_spec, check_keywords
+from qgpipe.config.types import MonitorTask
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.system.user_code import line_of_user
 from qgpipe.training.steps.outputs import (
@@ -88,15 +89,15 @@ class Monitor:
 
         Raises ``ConfigError`` with ``key`` if it cannot be constructed or called.
         """
-        task = validate(task, "monitor", key)
-        self.name: str = task["name"]
+        given: MonitorTask = validate(task, "monitor", key)
+        self.name = given["name"]
         self.replaces_loss = self.name in LOSSES and not (
-            self.name == LOSSES[0] and is_mean_loss(task)
+            self.name == LOSSES[0] and is_mean_loss(given)
         )
-        self.task: int = task["task"]
+        self.task = given["task"]
         self.key = key
-        self.better = better(task["monitor"])
-        spec = as_spec([task[part] for part in ("monitor", "args", "kwargs")], f"{key}.monitor")
+        self.better = better(given["monitor"])
+        spec = as_spec([given["monitor"], given["args"], given["kwargs"]], f"{key}.monitor")
         self._call = self._prepare(
             spec.type,
             import_objects(list(spec.args), f"{key}.args"),

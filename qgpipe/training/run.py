@@ -15,6 +15,7 @@ import torch_geometric
 
 import qgpipe
 from qgpipe.config.dump import to_yaml
+from qgpipe.config.objects import import_object
 from qgpipe.config.types import Config
 from qgpipe.models import load_model, read_model_file
 from qgpipe.system.device import on_device, resolve_device
@@ -81,13 +82,14 @@ def test_run(
     """
     device = resolve_device(config["training"]["device"])
     criterion = on_device(build_criterion(config["criterion"]), device)
-    tester = build_evaluator(config, "testing", device, criterion)
+    apply_model = import_object(config["apply_model"], "apply_model")
+    tester = build_evaluator(config, "testing", device, criterion, apply_model)
     loaders = open_loaders(config, dataset_json, split_json)
     content = read_model_file(model_path)
     load_criterion(criterion, content.get("criterion_state_dict"), model_path)
     model = load_model(model_path, device, section=config["model"])
     select_edge_format([loaders.test], model, config, device)
-    own = Tester(device, criterion, apply_model=config["apply_model"])
+    own = Tester(device, criterion, apply_model=apply_model)
     with deterministic_algorithms(config["training"]["deterministic"]):
         results = tester.test(model, loaders.test)
         row = last_row(results, "testing.tester")

@@ -216,9 +216,10 @@ class Trainer:
         self.precision = Precision(training["precision"], self.device)
         self.average: WeightAverage | None = None
         self.validator = None
+        same = self.device, self.criterion, self.apply_model
         if "validation" in config:
-            self.validator = build_evaluator(config, "validation", self.device, self.criterion)
-        self.tester = build_evaluator(config, "testing", self.device, self.criterion)
+            self.validator = build_evaluator(config, "validation", *same)
+        self.tester = build_evaluator(config, "testing", *same)
         for evaluator in (self.validator, self.tester):
             if isinstance(evaluator, Evaluator):
                 evaluator.processes = self.processes

@@ -1,3 +1,4 @@
+import functools
 import json
 import logging
 import os
@@ -309,6 +310,14 @@ def test_apply_model_reaches_training_validation_and_test(make_config, train, op
     before = len(calls)
     trainer.run_test(open_data(config).test)
     assert len(calls) - before == 2
+
+
+def test_apply_model_is_constructed_once(make_config, train):
+    by_name = {"!partial": {"type": "qgpipe.models.build.call_model"}}
+    trainer, *_ = train(make_config(apply_model=by_name, training={"num_epochs": 1}))
+    assert isinstance(trainer.apply_model, functools.partial)
+    assert trainer.validator.apply_model is trainer.apply_model
+    assert trainer.tester.apply_model is trainer.apply_model
 
 
 class Weighted(torch.nn.Module):

@@ -212,19 +212,28 @@ _NATIVE: dict[str, tuple[str, type[Evaluator]]] = {
 }
 
 
-def build_evaluator(config: Config, stage: str, device: torch.device, criterion: Criterion) -> Any:
+def build_evaluator(
+    config: Config,
+    stage: str,
+    device: torch.device,
+    criterion: Criterion,
+    apply_model: Callable[[Any, Any], Any] | None,
+) -> Any:
     """The evaluator of ``validation`` or ``testing``: native, or ``{type, args, kwargs}``.
 
-    ``device`` and ``criterion`` are those of the training; they, and the top-level
-    ``apply_model``, stand in for what the section does not give and, in a class of the
-    user's, the constructor takes. Raises ``ConfigError`` with the key of what is wrong.
+    ``device``, ``criterion`` and ``apply_model`` are those of the training: the objects, not their
+    names. They stand in for what the section does not give and, in a class of the user's, the
+    constructor takes. Raises ``ConfigError`` with the key of what is wrong.
     """
     name, native = _NATIVE[stage]
     key = f"{stage}.{name}"
     validating = stage == "validation"
     section = config["validation"]["validator"] if validating else config["testing"]["tester"]
-    apply_model = import_object(config["apply_model"], "apply_model")
-    defaults = {"device": device, "criterion": criterion, "apply_model": apply_model}
+    defaults: dict[str, Any] = {
+        "device": device,
+        "criterion": criterion,
+        "apply_model": apply_model,
+    }
     if "type" not in section:
         given = {name: value for name, value in section.items() if value is not None}
         if given.get("criterion") == config["criterion"]:

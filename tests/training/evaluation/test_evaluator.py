@@ -222,8 +222,11 @@ CPU = torch.device("cpu")
 
 def test_what_a_native_section_leaves_out_is_that_of_the_training():
     top = config(device=None, criterion=None, apply_model=None, evaluator_tasks=[])
-    top["apply_model"] = call = lambda model, data: model(data)
-    validator = build_evaluator(top, "validation", CPU, first_head)
+
+    def call(model, data):
+        return model(data)
+
+    validator = build_evaluator(top, "validation", CPU, first_head, call)
     assert type(validator) is Validator
     assert validator.device == CPU
     assert validator.criterion is first_head
@@ -234,14 +237,14 @@ def test_the_same_criterion_named_twice_is_one_object():
     criterion = torch.nn.CrossEntropyLoss()
     top = config(criterion="torch.nn.CrossEntropyLoss")
     top["criterion"] = "torch.nn.CrossEntropyLoss"
-    assert build_evaluator(top, "testing", CPU, criterion).criterion is criterion
+    assert build_evaluator(top, "testing", CPU, criterion, None).criterion is criterion
 
 
 def test_a_missing_device_is_named_with_its_key():
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     with pytest.raises(ConfigError, match=r"validation\.validator\.device: 'cuda' asks for CUDA"):
-        build_evaluator(config(device="cuda"), "validation", CPU, first_head)
+        build_evaluator(config(device="cuda"), "validation", CPU, first_head, None)
 
 
 class Halving(Validator):
@@ -256,7 +259,7 @@ class Halving(Validator):
 def test_a_class_of_the_users_gets_device_and_criterion_if_it_takes_them(make_batches, make_table):
     top = config(type=Halving, args=[], kwargs={"share": 0.5})
     top["criterion"] = mean_output
-    validator = build_evaluator(top, "validation", CPU, mean_output)
+    validator = build_evaluator(top, "validation", CPU, mean_output, None)
     row = validator.validate(make_table([[2.0], [4.0]]), make_batches([0, 0], 2))
     assert row["loss_avg"].item() == 1.5
 
@@ -268,7 +271,7 @@ class OfItsOwn:
 
 def test_a_class_of_the_users_gets_nothing_it_does_not_take():
     top = config(type=OfItsOwn, args=[42], kwargs={})
-    assert build_evaluator(top, "testing", CPU, first_head).answer == 42
+    assert build_evaluator(top, "testing", CPU, first_head, None).answer == 42
 
 
 def test_last_row_has_plain_numbers_and_no_epoch():

@@ -15,6 +15,7 @@ from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.dump import to_plain
 from qgpipe.config.objects import import_object, is_tagged
+from qgpipe.config.resolve import data_source, data_sources
 from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.loading.dataset import PackedDataset

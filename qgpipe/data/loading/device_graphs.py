@@ -7,42 +7,30 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from qgpipe.data.graphs.batch import BatchRules, Parts
-from qgpipe.data.graphs.packed import BitRows, NeighborLists, Packed, offsets
-from qgpipe.data.graphs.row_axis import row_ptr, table
-from qgpipe.data.graphs.select import follows
+from qgpipe.data.graphs.batch import Parts
+from qgpipe.data.graphs.packed import Packed, offsets
+from qgpipe.data.loading.resident_graphs import ResidentGraphs
 from qgpipe.message_passing.device_copy import sent_to
-from qgpipe.message_passing.edge_batch import BitEdgeBatch, EdgeBatch, NeighborListBatch
 from qgpipe.message_passing.edge_format import EdgeFormat
 
 
-class DeviceGraphs:
+class DeviceGraphs(ResidentGraphs):
     """Graphs from which batches are gathered on ``device``.
 
     The host works out only where the graphs of a batch lie, and sends that as a few numbers.
-    ``packed`` has its edges as ``graphs.edge_formats`` makes them for batches of ``edge_format``.
     """
 
     def __init__(self, packed: Packed, edge_format: EdgeFormat, device: torch.device):
-        arrays = table(packed)
+        super().__init__(packed, compact=edge_format != "edges")
         self.edge_format = edge_format
         self._device = device
-        self._listed = isinstance(packed.edges, NeighborLists)
-        self._rules = BatchRules(packed, compact=edge_format != "edges")
-        self._attributes = list(packed.attributes)
         self._num_edges = packed.num_edges
-        self._follow = {name: rows.follow for name, rows in arrays.items()}
-        self._ptrs = {follow: row_ptr(packed, follow) for follow in follows(arrays) - {"graph"}}
-        self._ptrs.setdefault("edge", packed.edge_ptr)
         self._values = {
             name: torch.from_numpy(np.ascontiguousarray(rows.values)).to(device)
-            for name, rows in arrays.items()
+            for name, rows in self._arrays.items()
         }
-
-    @staticmethod
-    def can_hold(packed: Packed) -> bool:
-        """Whether the edges of ``packed`` have an order in which they can be kept."""
-        return isinstance(packed.edges, NeighborLists | BitRows)
+        self._row_axes = {name: rows.follow for name, rows in self._arrays.items()}
+        self._arrays = {}  # the host need not hold them, too
 
     def batches(self, positions: np.ndarray) -> list[Batch]:
         """The graphs at ``positions``, int64 [K, B], as ``K`` batches on the device."""
@@ -55,9 +43,9 @@ class DeviceGraphs:
         sent = sent_to(self._device, facts)
         index = {"graph": sent[0]}
         for k, (follow, rows) in enumerate(where.items()):
-            index[follow] = rows.spelt_out(sent[2 * k + 1], sent[2 * k + 2])
+            index[follow] = rows.numbers(sent[2 * k + 1], sent[2 * k + 2])
         values = {
-            name: tensor.index_select(0, index[self._follow[name]])
+            name: tensor.index_select(0, index[self._row_axes[name]])
             for name, tensor in self._values.items()
         }
         nodes = where["node"]
@@ -66,15 +54,14 @@ class DeviceGraphs:
         counts = sent[2 * list(where).index("node") + 2]
         ptr = torch.zeros(len(positions) + 1, dtype=torch.int64, device=self._device)
         torch.cumsum(counts, 0, out=ptr[1:])
-        edges = self._edges(values, ptr, sizes, int(self._num_edges[positions].sum()))
-        follow_of = {name: self._follow[f"attribute/{name}"] for name in self._attributes}
+        edges = self._edge_batch(values, ptr, sizes, int(self._num_edges[positions].sum()))
         graphs = np.arange(len(positions) + 1)
         slices = {
             name: torch.from_numpy(graphs if follow == "graph" else where[follow].ptr)
-            for name, follow in [*follow_of.items(), ("edge_index", "edge")]
+            for name, follow in [*self._follow.items(), ("edge_index", "edge")]
         }
         parts = Parts(
-            {name: values[f"attribute/{name}"] for name in self._attributes},
+            {name: values[f"attribute/{name}"] for name in self._follow},
             slices,
             torch.from_numpy(nodes.ptr[:-1]),
             ptr,
@@ -84,15 +71,6 @@ class DeviceGraphs:
             None if self.edge_format == "edges" else edges,
         )
         return self._rules.assemble(parts, sent[0])
-
-    def _edges(
-        self, values: dict[str, Tensor], ptr: Tensor, sizes: np.ndarray, total: int
-    ) -> EdgeBatch:
-        if self._listed:
-            return NeighborListBatch(
-                values["lists"], values["degrees"], ptr, values["num_edges"], total
-            )
-        return BitEdgeBatch(values["bits"], ptr, sizes, total)
 
 
 class _Rows:
@@ -104,7 +82,7 @@ class _Rows:
         self.ptr = offsets(counts)
         self.facts = starts - self.ptr[:-1], counts
 
-    def spelt_out(self, shift: Tensor, counts: Tensor) -> Tensor:
+    def numbers(self, shift: Tensor, counts: Tensor) -> Tensor:
         """Their numbers, given ``facts`` on the device."""
         total = int(self.ptr[-1])
         shifts = torch.repeat_interleave(shift, counts, output_size=total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -10,40 +9,24 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from qgpipe.data.graphs.batch import BatchRules, Parts
-from qgpipe.data.graphs.packed import BitRows, NeighborLists, Packed, ranges
-from qgpipe.data.graphs.row_axis import row_ptr, table
-from qgpipe.data.graphs.select import follows
-from qgpipe.message_passing.edge_batch import BitEdgeBatch, EdgeBatch, NeighborListBatch
+from qgpipe.data.graphs.batch import Parts
+from qgpipe.data.graphs.packed import Packed, ranges
+from qgpipe.data.loading.resident_graphs import ResidentGraphs
 
+_EDGE_ROWS = ("bits", "lists", "degrees", "num_edges")
 ALIGNED = 64  # rows; so that each batch starts at a multiple of 64 bytes, whatever a row takes
 
 
-class HostGraphs:
+class HostGraphs(ResidentGraphs):
     """Graphs from which batches are gathered in the memory of the host.
 
     A call into numpy takes as long as to copy a small batch, so each serves several batches,
-    whose tensors are then views of what was gathered. ``packed`` has its edges in a form of
-    ``qgpipe.data.graphs.edge_formats`` for compact batches.
+    whose tensors are then views of what was gathered.
     """
 
     def __init__(self, packed: Packed):
-        arrays = table(packed)
-        del arrays["sample_index"]
-        if isinstance(packed.edges, BitRows):
-            del arrays["num_edges"]  # known from edge_ptr
-        self._arrays = arrays
-        self._types = {name: torch.from_numpy(rows.values[:0]) for name, rows in arrays.items()}
-        self._ptrs = {follow: row_ptr(packed, follow) for follow in follows(arrays) - {"graph"}}
-        self._ptrs.setdefault("edge", packed.edge_ptr)
-        self._follow = {n: arrays[f"attribute/{n}"].follow for n in packed.attributes}
-        self._rules = BatchRules(packed, compact=True)
-        self._listed = isinstance(packed.edges, NeighborLists)
-
-    @staticmethod
-    def can_hold(packed: Packed) -> bool:
-        """Whether the edges of ``packed`` are in a form for compact batches."""
-        return isinstance(packed.edges, NeighborLists | BitRows)
+        super().__init__(packed, compact=True)
+        self._types = {n: torch.from_numpy(rows.values[:0]) for n, rows in self._arrays.items()}
 
     def batches(self, positions: np.ndarray, names: np.ndarray | None = None) -> list[Batch]:
         """The graphs at ``positions``, int64 [K, B], as ``K`` batches.
@@ -61,6 +44,7 @@ class HostGraphs:
         slices = {name: layouts[follow].slices for name, follow in self._follow.items()}
         slices["edge_index"] = edges.slices
         called = torch.from_numpy(positions.copy() if names is None else names).unbind()
+        edge_rows = [(name, values[name]) for name in _EDGE_ROWS if name in values]
         batches = []
         for k, total in enumerate(edges.rows.tolist()):
             ptr, sizes = nodes.slices[k], nodes.counts[k]
@@ -72,7 +56,7 @@ class HostGraphs:
                 graph[k],
                 sizes,
                 None,
-                self._edges(values, k, ptr, sizes, total),
+                self._edge_batch({n: rows[k] for n, rows in edge_rows}, ptr, sizes, total),
             )
             batches.append(self._rules.assemble(parts, called[k]))
         return batches
@@ -83,19 +67,6 @@ class HostGraphs:
         # What fills the last rows of a batch may lie beyond the end: clipped.
         values.take(index, axis=0, out=result.numpy(), mode="clip")
         return result
-
-    def _edges(
-        self,
-        values: Mapping[str, Sequence[Tensor]],
-        k: int,
-        ptr: Tensor,
-        sizes: np.ndarray,
-        total: int,
-    ) -> EdgeBatch:
-        if not self._listed:
-            return BitEdgeBatch(values["bits"][k], ptr, sizes, total)
-        lists, degrees, num_edges = (values[n][k] for n in ("lists", "degrees", "num_edges"))
-        return NeighborListBatch(lists, degrees, ptr, num_edges, total)
 
 
 class _Layout:

@@ -56,6 +56,7 @@ check: $(INSTALLED)
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+	$(BIN)/mypy scripts --disable-error-code name-defined --cache-dir .mypy_cache/scripts
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

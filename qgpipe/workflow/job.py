@@ -31,7 +31,7 @@ def job(snakemake: Any, name: str) -> Iterator[Config]:
     sees only the GPUs that it may use.
     """
     context, section = snakemake.params.context, dict(snakemake.params.section)
-    config = context["config"]
+    config: Config = context["config"]
     with stage(snakemake.log[0], config["log_level"], _title(name, Path(snakemake.log[0]).stem)):
         _name_what_is_not_followed(section)
         gpus = own_gpus(snakemake.resources.get("gpu", 0), config["training"]["device"])

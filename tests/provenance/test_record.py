@@ -107,3 +107,46 @@ def test_a_missing_output_or_record_is_out_of_date(job):
 @pytest.mark.parametrize("section", [None, {"x": [1, 2], 2: None}])
 def test_another_section_or_one_without_a_name_is_out_of_date(job, section):
     assert not is_up_to_date(Job(job.stage, job.outputs, job.inputs, section))
+
+
+def as_format_1(record: Path, stage: str) -> None:
+    """Put ``record`` as the first version wrote it."""
+    record.write_text(json.dumps({**json.loads(record.read_text()), "format": 1, "stage": stage}))
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [("report", "plot"), ("page", "report"), ("train", "train")]
+)
+def test_names_of_stages_in_earlier_records_are_understood(tmp_path, before, now):
+    output = tmp_path / "a"
+    with recorded(Job(now, [output], [], {})):
+        output.touch()
+    as_format_1(tmp_path / "a.provenance.json", before)
+    assert find_record(output).stage == now
+    assert is_up_to_date(Job(now, [output], [], {}))
+
+
+def test_a_record_of_an_earlier_name_is_found_and_gives_way_to_the_new_one(tmp_path):
+    outputs = [tmp_path / "loss.svg", tmp_path / "sizes.svg"]
+
+    def plot() -> None:
+        with recorded(Job("plot", outputs, [], {})):
+            for output in outputs:
+                output.touch()
+
+    plot()
+    earlier = (tmp_path / "plot.provenance.json").rename(tmp_path / "report.provenance.json")
+    as_format_1(earlier, "report")
+    assert find_record(outputs[0]).stage == "plot"
+    plot()
+    assert not earlier.exists()
+    assert find_record(outputs[1]).file == tmp_path / "plot.provenance.json"
+
+
+def test_a_record_of_a_later_format_is_not_read(tmp_path):
+    output = tmp_path / "a"
+    with recorded(Job("train", [output], [], {})):
+        output.touch()
+    file = tmp_path / "a.provenance.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 3}))
+    assert read_record(file) is None

@@ -118,7 +118,11 @@ class _Crate:
             for stage in STAGES.values()
         }  # fmt: skip
         for stage, file in files.items():
-            facts = {"@type": ["File", "SoftwareSourceCode"], "name": f"{stage} of qgpipe"}
+            facts = {
+                "@type": ["File", "SoftwareSourceCode"],
+                "name": f"{stage} of qgpipe",
+                "description": STAGES[stage].title,
+            }
             scripts[stage] = self._add_file(
                 file, f"workflow/scripts/{file.name}", **facts, **version
             )

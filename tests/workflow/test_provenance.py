@@ -14,6 +14,7 @@ from rocrate_validator import services
 from rocrate_validator.models import Severity
 
 from qgpipe.cli import main
+from qgpipe.stages.registry import STAGES
 
 pytestmark = pytest.mark.slow
 
@@ -167,6 +168,13 @@ def problems(cache):
         cache_path=cache,
     )
     return [issue.message for issue in services.validate(settings).get_issues()]
+
+
+def test_a_crate_says_what_each_script_does(crate):
+    for name, stage in STAGES.items():
+        script = "cli/export.py" if stage.rule is None else f"{stage.rule}.py"
+        entity = crate[f"workflow/scripts/{Path(script).name}"]
+        assert (entity["name"], entity["description"]) == (f"{name} of qgpipe", stage.title)
 
 
 def test_a_crate_passes_the_validator_of_its_profile(crate, context):

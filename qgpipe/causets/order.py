@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SMALLEST_BLOCK = 16
-_LARGEST_BY_PRODUCTS = 256
+_LARGEST_TOGETHER = 256  # elements; above, a row is long enough to be handled alone
 
 
 def transitive_closure(relations: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -80,20 +80,34 @@ def order_violation(relations: NDArray[np.bool_]) -> str | None:
 
 
 def longest_chains(
-    relations: NDArray[np.bool_],
+    relations: NDArray[np.bool_], in_degree: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Links in the longest chain that ends at each element, and that starts at it.
 
-    ``relations`` is a bool matrix (n, n), transitively closed. Both results are float32 (n,): 0
-    for minimal (maximal) elements.
+    ``relations`` is a bool matrix [n, n], or a block of them [B, n, n], transitively closed, in
+    any labelling. ``in_degree``: numbers of elements in the past of each, [B, n], where they are
+    known already. Both results are float32 [n] or [B, n]: 0 for minimal (maximal) elements.
 
-    Small orders: all minimal elements are taken away again and again; what is left after h
-    rounds has height h or more. A round is a product with the matrix, so larger orders are
-    walked through element by element instead.
+    Elements are visited in an order in which the past comes first, the same element of all
+    causal sets at once: h(j) = max over i ≺ j of h(i) + 1.
     """
-    if len(relations) <= _LARGEST_BY_PRODUCTS:
-        return _peel(relations)
-    return _walk(relations), _walk(relations.T[::-1, ::-1])[::-1]
+    block = relations if relations.ndim == 3 else relations[None]
+    if np.tril(block).any():
+        if in_degree is None:
+            in_degree = np.count_nonzero(block, axis=1).astype(np.float32)
+        order = np.argsort(in_degree, axis=1, kind="stable")
+        block = np.take_along_axis(block, order[:, :, None], axis=1)
+        block = np.take_along_axis(block, order[:, None, :], axis=2)
+    else:
+        order = None
+    past = _heights(block.swapaxes(1, 2))
+    future = _heights(block[:, ::-1, ::-1])[:, ::-1]
+    if order is not None:
+        past, future = (
+            np.take_along_axis(heights, np.argsort(order, axis=1), axis=1)
+            for heights in (past, future)
+        )
+    return (past, future) if relations.ndim == 3 else (past[0], future[0])
 
 
 def _diagonal_blocks(matrix: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -104,21 +118,26 @@ def _diagonal_blocks(matrix: NDArray[np.float32], size: int) -> NDArray[np.float
     )
 
 
-def _peel(relations: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    both = np.stack([relations, relations.T]).astype(np.float32)
-    left = np.ones((2, 1, len(relations)), np.float32)
-    height = np.zeros_like(left)
-    while True:
-        left = np.minimum(left @ both, 1)
-        if not left.any():
-            return height[0, 0], height[1, 0]
-        height += left
+def _heights(precedes: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """``precedes`` [B, n, n]: entry [b, j, i] true iff i ≺ j, only for i < j."""
+    if precedes.shape[1] > _LARGEST_TOGETHER:
+        return np.stack([_walk(matrix) for matrix in precedes])
+    count, n, _ = precedes.shape
+    weights = np.ascontiguousarray(precedes).astype(np.float32)
+    heights = np.zeros((count, n), np.float32)
+    above = np.ones((count, n), np.float32)  # heights + 1
+    products = np.empty((count, n), np.float32)
+    for j in range(1, n):
+        np.multiply(above[:, :j], weights[:, j, :j], out=products[:, :j])
+        np.max(products[:, :j], axis=1, out=heights[:, j])
+        above[:, j] += heights[:, j]
+    return heights
 
 
-def _walk(relations: NDArray[np.bool_]) -> NDArray[np.float32]:
-    height = np.zeros(len(relations), np.float32)
-    for j in range(1, len(relations)):
-        below = height[:j][relations[:j, j]]
+def _walk(precedes: NDArray[np.bool_]) -> NDArray[np.float32]:
+    heights = np.zeros(len(precedes), np.float32)
+    for j, row in enumerate(np.ascontiguousarray(precedes)):
+        below = heights[:j][row[:j]]
         if below.size:
-            height[j] = below.max() + 1
-    return height
+            heights[j] = below.max() + 1
+    return heights

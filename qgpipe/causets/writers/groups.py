@@ -7,7 +7,7 @@ This is what QuantumGrav.jl writes: matrices transposed (column-major), so that 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from qgpipe.causets.writers.samples import Sample, SampleSource
 from qgpipe.causets.writers.zarr_v2 import create_group, write_array
 
 _CHUNK_BYTES = 1e6
+_BLOCK_ENTRIES = 2**20  # of relation matrices in memory at once
 
 
 class GroupStore:
@@ -36,9 +37,15 @@ class GroupStore:
 
     def write_block(self, start: int) -> None:
         """Make and write samples ``start`` … ``start + block``, fewer at the end of the store."""
-        for index in range(start, min(start + self.block, self._source.num_samples)):
-            sample = self._source.sample(index, self._with_curvature)
-            group = self._folder / f"cset_{index + 1}"
+        stop = min(start + self.block, self._source.num_samples)
+        step = max(1, _BLOCK_ENTRIES // self._source.largest**2)
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            self._write(first, self._source.samples(first, last, self._with_curvature))
+
+    def _write(self, first: int, samples: Sequence[Sample]) -> None:
+        for index, sample in enumerate(samples, first + 1):
+            group = self._folder / f"cset_{index}"
             create_group(group)
             for name, values in _arrays(sample).items():
                 write_array(group / name, values, _chunks(values))

@@ -9,15 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qgpipe.causets.causal_set import CausalSet
+from qgpipe.causets.features import compute
 from qgpipe.causets.generators.classes import CausalSetClass, resolve_classes
-from qgpipe.causets.observables import (
-    GRAPH_OBSERVABLES,
-    NODE_OBSERVABLES,
-    Order,
-    interval_abundances,
-)
+from qgpipe.causets.orders import Orders
 from qgpipe.config.types import GenerateSection
 from qgpipe.errors import ConfigError
+
+NODE_ARRAYS = (
+    "max_pathlens_future",
+    "max_pathlens_past",
+    "in_degree",
+    "out_degree",
+    "in_degrees_link",
+    "out_degrees_link",
+    "two_chain_density_past",
+    "two_chain_density_future",
+    "two_chain_density_through",
+    "height_rank",
+    "ordering_fraction_past",
+    "ordering_fraction_future",
+)
+GRAPH_ARRAYS = (
+    "ordering_fraction",
+    "myrheim_meyer_dimension",
+    "link_fraction",
+    "longest_chain_fraction",
+)
+ABUNDANCES = "interval_abundances"
 
 
 @dataclass(frozen=True)
@@ -71,20 +89,42 @@ class SampleSource:
         first = range(min(len(self.classes), self.num_samples))
         return all(self.causal_set(index).curvature is not None for index in first)
 
-    def sample(self, index: int, with_curvature: bool) -> Sample:
-        """Sample ``index`` with all observables, and the Ricci scalar if ``with_curvature``."""
-        causal_set = self.causal_set(index)
-        order = Order(causal_set.relations)
-        code = index % len(self.classes)
-        nodes = {name: function(order) for name, function in NODE_OBSERVABLES.items()}
-        if with_curvature:
-            if causal_set.curvature is None:
-                raise ConfigError(
-                    f"'{self.classes[code].name}' gave a curvature for its first causal set, "
-                    f"but none for sample {index}",
-                    key=self.classes[code].key,
-                )
-            nodes["curvature"] = causal_set.curvature.astype(np.float32)
-        graphs = {name: np.array(f(order), np.float32) for name, f in GRAPH_OBSERVABLES.items()}
-        graphs["interval_abundances"] = interval_abundances(order)
-        return Sample(causal_set, order.links, code, nodes, graphs)
+    def samples(self, first: int, last: int, with_curvature: bool) -> list[Sample]:
+        """Samples ``first:last`` with all observables, and the Ricci scalar if ``with_curvature``.
+
+        All of them are in memory at once, as a block of matrices.
+        """
+        causal_sets = [self.causal_set(index) for index in range(first, last)]
+        sizes = np.array([len(causal_set.relations) for causal_set in causal_sets], np.int64)
+        block = np.zeros((len(sizes), sizes.max(), sizes.max()), bool)
+        for relations, causal_set, n in zip(block, causal_sets, sizes, strict=True):
+            relations[:n, :n] = causal_set.relations
+        orders = Orders(block, sizes)
+        nodes = {name: compute(name, orders) for name in NODE_ARRAYS}
+        graphs = {name: compute(name, orders) for name in (*GRAPH_ARRAYS, ABUNDANCES)}
+        return [
+            Sample(
+                causal_set,
+                orders.links[k, :n, :n],
+                (first + k) % len(self.classes),
+                {
+                    **{name: values[k, :n] for name, values in nodes.items()},
+                    **(self._curvature(first + k, causal_set) if with_curvature else {}),
+                },
+                {
+                    **{name: graphs[name][k, 0] for name in GRAPH_ARRAYS},
+                    ABUNDANCES: graphs[ABUNDANCES][k],
+                },
+            )
+            for k, (causal_set, n) in enumerate(zip(causal_sets, sizes, strict=True))
+        ]
+
+    def _curvature(self, index: int, causal_set: CausalSet) -> dict[str, NDArray[np.float32]]:
+        if causal_set.curvature is None:
+            made_by = self.classes[index % len(self.classes)]
+            raise ConfigError(
+                f"'{made_by.name}' gave a curvature for its first causal set, "
+                f"but none for sample {index}",
+                key=made_by.key,
+            )
+        return {"curvature": causal_set.curvature.astype(np.float32)}

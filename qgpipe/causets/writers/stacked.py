@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qgpipe.causets.observables import GRAPH_OBSERVABLES, INTERVAL_SIZES, NODE_OBSERVABLES
-from qgpipe.causets.writers.samples import SampleSource
+from qgpipe.causets.observables import COLUMNS
+from qgpipe.causets.writers.samples import ABUNDANCES, GRAPH_ARRAYS, NODE_ARRAYS, SampleSource
 from qgpipe.causets.writers.zarr_v2 import create_array, create_group, write_array, write_chunks
 
 _CHUNK_BYTES = 2**20
@@ -72,12 +72,12 @@ class StackedStore:
         """Write the matrices of one chunk of samples; fill in the rows of ``arrays``."""
         side = self._source.largest
         adjacency, links = np.zeros((2, last - first, side, side), np.uint8)
-        for index in range(first, last):
-            sample = self._source.sample(index, self._with_curvature)
+        samples = self._source.samples(first, last, self._with_curvature)
+        for index, sample in enumerate(samples):
             n = len(sample.links)
-            adjacency[index - first, :n, :n] = sample.causal_set.relations.T
-            links[index - first, :n, :n] = sample.links.T
-            row = index - start
+            adjacency[index, :n, :n] = sample.causal_set.relations.T
+            links[index, :n, :n] = sample.links.T
+            row = first - start + index
             arrays["cset_size"][row] = n
             arrays["cset_type"][row] = sample.class_code
             arrays["manifold_like"][row] = sample.causal_set.manifold_like
@@ -91,12 +91,12 @@ class StackedStore:
 
     def _empty(self, samples: int) -> dict[str, NDArray[Any]]:
         """All arrays but the matrices, zero, for some number of samples."""
-        nodes = [*NODE_OBSERVABLES, *(["curvature"] if self._with_curvature else [])]
+        nodes = [*NODE_ARRAYS, *(["curvature"] if self._with_curvature else [])]
         return {
             "cset_size": np.zeros(samples, np.int64),
             "cset_type": np.zeros(samples, np.int64),
             "manifold_like": np.zeros(samples, np.bool_),
             **{name: np.zeros((samples, self._source.largest), np.float32) for name in nodes},
-            **{name: np.zeros(samples, np.float32) for name in GRAPH_OBSERVABLES},
-            "interval_abundances": np.zeros((samples, INTERVAL_SIZES), np.float32),
+            **{name: np.zeros(samples, np.float32) for name in GRAPH_ARRAYS},
+            ABUNDANCES: np.zeros((samples, COLUMNS[ABUNDANCES]), np.float32),
         }

@@ -223,9 +223,9 @@ def built_in_arguments(reader: Any) -> dict[str, Any] | None:
 
 def _check_generated(group_by: str) -> None:
     """Whether generated stores have an array ``group_by``."""
-    from qgpipe.causets.observables import GRAPH_OBSERVABLES  # imports numpy: only if asked for
+    from qgpipe.causets.writers.samples import GRAPH_ARRAYS  # imports numpy: only if asked for
 
-    arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_OBSERVABLES]
+    arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_ARRAYS]
     if group_by not in arrays:
         _refuse_group(group_by, "generated stores", arrays)
 

@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qgpipe.causets.features import compute
 from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.generators.layered import kr, layered
 from qgpipe.causets.generators.perturbed import destroyed, merged
 from qgpipe.causets.generators.random_orders import random_order
 from qgpipe.causets.generators.registry import GENERATORS
 from qgpipe.causets.generators.sprinklings import minkowski, polynomial
-from qgpipe.causets.observables import Order, myrheim_meyer_dimension, ordering_fraction
+from qgpipe.causets.graph_observables import ordering_fraction
 from qgpipe.causets.order import longest_chains, transitive_closure, transitive_reduction
+from qgpipe.causets.orders import Orders
 from qgpipe.errors import ConfigError
 
 PROPERTY = settings(max_examples=30, deadline=None, derandomize=True)
@@ -21,7 +23,7 @@ FUNCTIONS = {c.name: c.function for c in resolve_classes(list(GENERATORS))}
 
 
 def connectivity(relations: np.ndarray) -> float:
-    return ordering_fraction(Order(relations))
+    return ordering_fraction(Orders.of(relations)).item()
 
 
 @pytest.mark.parametrize("name", GENERATORS)
@@ -62,7 +64,8 @@ def test_half_of_the_pairs_of_a_two_dimensional_diamond_are_related(rng):
 @pytest.mark.parametrize("dimension", [2, 3, 4])
 def test_the_myrheim_meyer_dimension_of_a_diamond_is_its_dimension(dimension, rng):
     estimates = [
-        myrheim_meyer_dimension(Order(minkowski(rng, 300, dimension).relations)) for _ in range(20)
+        compute("myrheim_meyer_dimension", Orders.of(minkowski(rng, 300, dimension).relations))
+        for _ in range(20)
     ]
     error = np.std(estimates) / np.sqrt(len(estimates))
     assert abs(np.mean(estimates) - dimension) < 4 * error

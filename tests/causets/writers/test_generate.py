@@ -9,15 +9,11 @@ import tensorstore
 import zarr
 
 from qgpipe.causets.causal_set import CausalSet
-from qgpipe.causets.observables import (
-    GRAPH_OBSERVABLES,
-    NODE_OBSERVABLES,
-    Order,
-    interval_abundances,
-)
+from qgpipe.causets.features import compute
 from qgpipe.causets.order import transitive_reduction
+from qgpipe.causets.orders import Orders
 from qgpipe.causets.writers.generate import generate_store
-from qgpipe.causets.writers.samples import SampleSource
+from qgpipe.causets.writers.samples import ABUNDANCES, GRAPH_ARRAYS, NODE_ARRAYS, SampleSource
 from qgpipe.errors import ConfigError, DataError
 
 LAYOUTS = ["stacked", "groups"]
@@ -54,13 +50,13 @@ def test_zarr_reads_the_stacked_layout_transposed_and_padded(section, tmp_path):
         np.testing.assert_array_equal(links.T[:n, :n], transitive_reduction(relations))
         assert not adjacency[n:].any()
         assert not adjacency[:, n:].any()
-        order = Order(relations)
-        for name, observable in NODE_OBSERVABLES.items():
-            np.testing.assert_array_equal(group[name][i, :n], observable(order))
+        orders = Orders.of(relations)
+        for name in NODE_ARRAYS:
+            np.testing.assert_array_equal(group[name][i, :n], compute(name, orders)[0])
             assert not group[name][i, n:].any()
-        for name, observable in GRAPH_OBSERVABLES.items():
-            assert group[name][i] == np.float32(observable(order))
-        np.testing.assert_array_equal(group["interval_abundances"][i], interval_abundances(order))
+        for name in GRAPH_ARRAYS:
+            assert group[name][i] == compute(name, orders)
+        np.testing.assert_array_equal(group[ABUNDANCES][i], compute(ABUNDANCES, orders)[0])
 
 
 def test_zarr_reads_the_grouped_layout_transposed(section, tmp_path):
@@ -75,11 +71,11 @@ def test_zarr_reads_the_grouped_layout_transposed(section, tmp_path):
         assert group["adj"].dtype == np.uint8
         assert group["manifold_like"][...].tolist() == [i % 3 == 0]
         assert group["cset_type"][...].tolist() == [i % 3]
-        order = Order(relations)
-        for name, observable in NODE_OBSERVABLES.items():
-            np.testing.assert_array_equal(group[name][...], observable(order))
-        for name, observable in GRAPH_OBSERVABLES.items():
-            assert group[name][...].tolist() == [np.float32(observable(order))]
+        orders = Orders.of(relations)
+        for name in NODE_ARRAYS:
+            np.testing.assert_array_equal(group[name][...], compute(name, orders)[0])
+        for name in GRAPH_ARRAYS:
+            np.testing.assert_array_equal(group[name][...], compute(name, orders)[0])
         assert group["interval_abundances"].shape == (10,)
 
 

@@ -72,6 +72,8 @@ def preprocess_part(
         "%s: %d graphs of samples %d-%d, %d filtered out",
         store_name, packed.num_graphs, start, stop, num_filtered,
     )  # fmt: skip
+    if names.get("computed"):
+        log.info("%s: computed from the relations: %s", store_name, ", ".join(names["computed"]))
     for index, reason in sorted(bad.reasons.items()):
         log.warning("%s: left out sample %s: %s", store_name, store.sample_name(index), reason)
     return written

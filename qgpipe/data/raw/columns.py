@@ -1,5 +1,8 @@
 """Which arrays of a store become adjacency, node features, graph features and targets.
 
+Features that a store does not have are computed from the relations, if they have the name of an
+observable.
+
 Decided from metadata alone, so that a misspelt name is found while the workflow is planned.
 """
 
@@ -9,8 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
+from qgpipe.causets import observables
+from qgpipe.causets.observables import Observable
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.stores import StoreInfo
@@ -24,11 +29,15 @@ _RESERVED = {
 }  # fmt: skip
 
 
+Feature = ArrayInfo | Observable
+
+
 @dataclass(frozen=True)
 class Columns:
-    """The arrays that are read from ``store``.
+    """The arrays that are read from ``store``, and the observables that are computed.
 
-    ``size`` is None where every causal set fills its adjacency matrix. ``class_names`` are the
+    ``node_columns`` make up ``x``, ``graph_columns`` the graph features, in this order. ``size`` is
+    None where every causal set fills its adjacency matrix. ``class_names`` are the
     names of the classes of the target, by index, where they are known. ``kept`` become attributes
     of the graphs under their own names.
     """
@@ -36,11 +45,27 @@ class Columns:
     store: StoreInfo
     adjacency: ArrayInfo
     size: ArrayInfo | None
-    node: tuple[ArrayInfo, ...]
-    graph: tuple[ArrayInfo, ...]
+    node_columns: tuple[Feature, ...]
+    graph_columns: tuple[Feature, ...]
     target: tuple[ArrayInfo, ...]
     class_names: tuple[str, ...] | None = None
     kept: tuple[ArrayInfo, ...] = ()
+
+    @property
+    def node(self) -> tuple[ArrayInfo, ...]:
+        """The node features that are read."""
+        return tuple(c for c in self.node_columns if isinstance(c, ArrayInfo))
+
+    @property
+    def graph(self) -> tuple[ArrayInfo, ...]:
+        """The graph features that are read."""
+        return tuple(c for c in self.graph_columns if isinstance(c, ArrayInfo))
+
+    @property
+    def computed(self) -> tuple[Observable, ...]:
+        """The features that are computed from the relations, each once."""
+        columns = (*self.node_columns, *self.graph_columns)
+        return tuple(dict.fromkeys(c for c in columns if isinstance(c, Observable)))
 
     @property
     def arrays(self) -> tuple[ArrayInfo, ...]:
@@ -56,19 +81,23 @@ class Columns:
     @property
     def node_features(self) -> list[str]:
         """A name for each column of ``x``."""
-        return self._column_names(self.node, own_axes=1)
+        return self._column_names(self.node_columns, own_axes=1)
 
     @property
     def graph_features(self) -> list[str]:
         """A name for each column of ``graph_features``."""
-        return self._column_names(self.graph, own_axes=0)
+        return self._column_names(self.graph_columns, own_axes=0)
 
-    def _column_names(self, arrays: tuple[ArrayInfo, ...], own_axes: int) -> list[str]:
-        """``name``, or ``name[0], name[1], …`` for an array with several columns."""
+    def _column_names(self, features: tuple[Feature, ...], own_axes: int) -> list[str]:
+        """``name``, or ``name[0], name[1], …`` for a feature with several columns."""
         result = []
-        for array in arrays:
-            width = prod(self.store.sample_shape(array)[own_axes:])
-            result += [array.name] if width == 1 else [f"{array.name}[{i}]" for i in range(width)]
+        for feature in features:
+            if isinstance(feature, Observable):
+                width = feature.width
+            else:
+                width = prod(self.store.sample_shape(feature)[own_axes:])
+            name = feature.name
+            result += [name] if width == 1 else [f"{name}[{i}]" for i in range(width)]
         return result
 
 
@@ -107,7 +136,8 @@ def choose_columns(
     """The arrays with the given names; for None, those with the usual names.
 
     An empty list means none of the kind. Graph features and what is to be kept are never taken
-    unasked.
+    unasked. A feature that is no array of the store is computed, if it has the name of an
+    observable (:mod:`qgpipe.causets.observables`).
 
     Raises ``DataError`` for a name that the store does not have (with the nearest one), for
     an array whose shape or type does not fit its part, and if no usual name is found.
@@ -118,8 +148,12 @@ def choose_columns(
         store=store,
         adjacency=relations,
         size=_size(store, size),
-        node=tuple(store.array(name) for name in _node_names(store, node_features)),
-        graph=tuple(store.array(name) for name in _listed(graph_features or ())),
+        node_columns=tuple(
+            _feature(store, name, "node") for name in _node_names(store, node_features)
+        ),
+        graph_columns=tuple(
+            _feature(store, name, "graph") for name in _listed(graph_features or ())
+        ),
         target=tuple(store.array(name) for name in _target_names(store, target)),
         kept=tuple(_kept(store, name) for name in dict.fromkeys(_listed(keep or ()))),
     )
@@ -175,6 +209,30 @@ def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequen
         remedy="name it with 'target' in the reader's kwargs ([] for none): "
         f"{naming.did_you_mean(naming.TARGET[0], store.arrays)}",
     )
+
+
+def _feature(store: StoreInfo, name: str, level: Literal["node", "graph"]) -> Feature:
+    """The array ``name``, or the observable of that name."""
+    if name in store.arrays:
+        return store.arrays[name]
+    observable = observables.find(name)
+    if observable is not None and observable.level == level:
+        return observable
+    if observable is not None:
+        right = f"{observable.level}_features"
+        raise DataError(
+            f"'{name}' has one value for each {_HAS[observable.level]}",
+            store=str(store.path),
+            remedy=f"name it in '{right}' of the reader's kwargs",
+        )
+    raise DataError(
+        f"there is no array '{name}'",
+        store=str(store.path),
+        remedy=naming.did_you_mean(name, store.arrays, observables.names(level)),
+    )
+
+
+_HAS = {"node": "element", "graph": "causal set"}
 
 
 def _kept(store: StoreInfo, name: str) -> ArrayInfo:

@@ -20,9 +20,12 @@ PATH_LENGTH_PREFIX = "max_pathlen"
 KNOWN = frozenset((*ADJACENCY, *SIZE, *TARGET, *(n for pair in NODE_FEATURES for n in pair)))
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """``did you mean 'x'? `` with the nearest of ``choices``, or nothing; then the choices."""
+def did_you_mean(word: str, choices: Iterable[str], also: Iterable[str] = ()) -> str:
+    """``did you mean 'x'? `` with the nearest of ``choices``, or nothing; then the choices.
+
+    ``also``: what may be meant, too, but is not listed.
+    """
     choices = list(choices)
-    near = get_close_matches(word, choices, n=1)
+    near = get_close_matches(word, [*choices, *also], n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}there are {', '.join(choices) or 'no arrays'}"

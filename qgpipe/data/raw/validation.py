@@ -82,6 +82,10 @@ class Checks:
             for place, *chain in intransitive(rows).tolist():
                 self._report_disorder(first_sample + place, not_transitive(*chain))
 
+    def gap(self, index: int, first: int, second: int, third: int) -> None:
+        """Report that the relations of the sample ``index`` are not transitive."""
+        self._report_disorder(index, not_transitive(first, second, third))
+
     def samples(self, samples: Samples, reals: np.dtype | None = None) -> None:
         """Report values that are not finite, also as ``reals``, and classes without a name.
 

@@ -14,11 +14,12 @@ from qgpipe.data.graphs.packed import Attribute, BitAdjacency, Packed, offsets
 from qgpipe.data.graphs.select import select
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.bad_samples import BadSamples
-from qgpipe.data.raw.columns import Columns, check_names, choose_columns, is_integer
+from qgpipe.data.raw.columns import Columns, Feature, check_names, choose_columns, is_integer
 from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.data.raw.validation import Checks
+from qgpipe.data.readers.computed_features import compute_features
 from qgpipe.errors import ConfigError
 
 
@@ -27,10 +28,12 @@ class CausalSetReader:
 
     ``node_features``: names of arrays with a value (or a row) for each element; they become the
     columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set;
-    the columns of ``graph_features``. ``target``: the array, or arrays, of ``y``. ``adjacency``,
-    ``size``: the arrays of relations and of numbers of elements. ``class_names``: the names of
-    the classes, by class index; by default what the store says. ``keep``: arrays with a value (or
-    a row) for each causal set that become attributes of the graphs under their own names.
+    the columns of ``graph_features``. A feature that is no array of the store is computed from the
+    relations, if it has the name of an observable (:mod:`qgpipe.causets.observables`).
+    ``target``: the array, or arrays, of ``y``. ``adjacency``, ``size``: the arrays of relations and
+    of numbers of elements. ``class_names``: the names of the classes, by class index; by default
+    what the store says. ``keep``: arrays with a value (or a row) for each causal set that become
+    attributes of the graphs under their own names.
 
     What is not given is found if the store uses a usual name; graph features are only taken
     when asked for, and an empty list means none.
@@ -69,14 +72,19 @@ class CausalSetReader:
         return choose_columns(store, **self.names)
 
     def describe(self, store: StoreInfo) -> dict[str, Any]:
-        """Names of features, target and classes, as a part's description holds them."""
+        """Names of features, target and classes, as a part's description holds them.
+
+        ``computed``: the features that are no arrays of the store, if there are any.
+        """
         columns = self.columns(store)
         targets = [array.name for array in columns.target]
+        computed = [observable.name for observable in columns.computed]
         return {
             "node_features": columns.node_features,
             "graph_features": columns.graph_features,
             "target": targets[0] if len(targets) == 1 else targets or None,
             "class_names": list(columns.class_names) if columns.class_names else None,
+            **({"computed": computed} if computed else {}),
         }
 
     def read(
@@ -111,15 +119,16 @@ class CausalSetReader:
         samples = store.read(checks, start, stop, threads)
         reals = numpy_type(float_type, "data.float_type")
         checks.samples(samples, reals)
+        compute_features(checks, samples, threads)
         attributes = {}
-        if columns.node:
+        if columns.node_columns:
             attributes["x"] = Attribute(_node_features(columns, samples, reals), "node")
         if columns.target:
             attributes["y"] = _target(
                 columns, samples, reals, numpy_type(int_type, "data.int_type")
             )
-        if columns.graph:
-            features = _beside(columns.graph, samples, reals)
+        if columns.graph_columns:
+            features = _beside(columns.graph_columns, samples, reals)
             attributes["graph_features"] = Attribute(features, "graph")
         for array in columns.kept:
             attributes[array.name] = _kept(array, samples)
@@ -128,7 +137,7 @@ class CausalSetReader:
             offsets(samples.sizes),
             samples.edges,
             attributes,
-            explicit_num_nodes=not columns.node,
+            explicit_num_nodes=not columns.node_columns,
         )
         if bad.reasons:
             packed = select(packed, np.flatnonzero(bad.keep(samples.index)))
@@ -160,11 +169,11 @@ def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.nd
     """``x`` [V, F]."""
     x = np.empty((int(samples.sizes.sum()), len(columns.node_features)), reals)
     column = 0
-    for array in columns.node:
-        values = _as_columns(samples.node[array.name])
+    for feature in columns.node_columns:
+        values = _as_columns(samples.node[feature.name])
         filled = x[:, column : column + values.shape[1]]
         filled[:] = values
-        if array.name.startswith(naming.PATH_LENGTH_PREFIX):
+        if feature.name.startswith(naming.PATH_LENGTH_PREFIX):
             filled[np.isnan(filled)] = 0
         column += values.shape[1]
     return x
@@ -189,11 +198,10 @@ def _kept(array: ArrayInfo, samples: Samples) -> Attribute:
     )
 
 
-def _beside(arrays: tuple[ArrayInfo, ...], samples: Samples, dtype: np.dtype) -> np.ndarray:
-    """The columns of graph-level arrays, [N, F]."""
-    return np.concatenate([_as_columns(samples.graph[a.name]) for a in arrays], axis=1).astype(
-        dtype
-    )
+def _beside(features: Sequence[Feature], samples: Samples, dtype: np.dtype) -> np.ndarray:
+    """The columns of graph-level features, [N, F]."""
+    columns = [_as_columns(samples.graph[feature.name]) for feature in features]
+    return np.concatenate(columns, axis=1).astype(dtype)
 
 
 def _as_columns(values: np.ndarray) -> np.ndarray:

@@ -99,8 +99,9 @@ def write_dataset(
     """List ``parts``, in this order, in the file ``output``, with counts, names and checksums.
 
     ``stores``: the entries ``name, path, layout, num_samples, role`` of the stores that the
-    parts are from; ``path`` is where a store lies now. Only the headers of the parts are read. Bad
-    samples that were left out are listed with the reasons.
+    parts are from; ``path`` is where a store lies now. Features that were computed, as the store
+    does not have them, are added to its entry as ``computed``. Only the headers of the parts are
+    read. Bad samples that were left out are listed with the reasons.
 
     Raises ``DataError`` if there is no graph in any part, or if stores differ in the features,
     targets or classes that were read from them; both stores are named.
@@ -119,8 +120,11 @@ def write_dataset(
         )
     roles = {store["name"]: store["role"] for store in stores}
     samples: Counter[str] = Counter()
+    computed: dict[str, dict[str, list[str]]] = {}
     for info in infos:
         samples[info["store"]] += info["stop"] - info["start"]
+        if info.get("computed"):
+            computed[info["store"]] = {"computed": info["computed"]}
     write_json(
         output,
         {
@@ -134,7 +138,12 @@ def write_dataset(
                 for skipped in info["skipped"]
             ],
             "stores": [
-                {**store, "path": str(store["path"]), "num_samples": samples[store["name"]]}
+                {
+                    **store,
+                    "path": str(store["path"]),
+                    "num_samples": samples[store["name"]],
+                    **computed.get(store["name"], {}),
+                }
                 for store in stores
             ],
             "parts": [

@@ -100,7 +100,13 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
         refuse(path, f"has part format {version}; this version of qgpipe reads format {FORMAT}")
     if size != expected:
         refuse(path, f"is damaged: {size} bytes instead of {expected}")
-    if problem := misfit(info, _INFO) or misfit(header, {str: _ENTRY}) or _misplaced(header, info):
+    computed = info.get("computed", [])
+    if (
+        problem := misfit(info, _INFO)
+        or misfit(computed, [str])
+        or misfit(header, {str: _ENTRY})
+        or _misplaced(header, info)
+    ):
         refuse(path, f"is damaged: in its header {problem}")
     return header, info, 8 + length
 

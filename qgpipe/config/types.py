@@ -86,6 +86,7 @@ class DataSection(TypedDict):
     folds: int | None
     fold: int | None
     variant: Variant | None
+    seed: int | None
     shuffle: bool
     subset: float | None
     float_type: Importable

@@ -54,8 +54,14 @@ def split(config: Config, _: DataSection) -> dict[str, Any]:
         "own": {
             stage: _drawn(config[stage].get("data")) if stage in config else {} for stage in ROLES
         },
-        "seed": config["training"]["seed"],
+        "seed": split_seed(config),
     }
+
+
+def split_seed(config: Config) -> int:
+    """The seed of the split: its own, or by default that of training."""
+    seed = config["data"]["seed"]
+    return config["training"]["seed"] if seed is None else seed
 
 
 def train(config: Config, _: DataSection) -> dict[str, Any]:

@@ -256,6 +256,8 @@ def test_what_is_not_shaped_by_a_sweep_is_shared(expand):
     ("text", "shared"),
     [
         ("training: {seed: !sweep {values: [1, 2]}}", {"dataset"}),
+        ("{data: {seed: 7}, training: {seed: !sweep {values: [1, 2]}}}", {"dataset", "split"}),
+        ("data: {seed: !sweep {values: [1, 2]}}", {"dataset"}),
         ("data: {subset: !sweep {values: [0.5, 1.0]}}", {"dataset"}),
         ("data: {chunksize: !sweep {values: [5, 10]}}", set()),
         ("data: {pre_filter: !sweep {values: [null, a.b]}}", set()),

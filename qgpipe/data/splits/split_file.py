@@ -18,6 +18,7 @@ from qgpipe.data.splits.split import draw, make_split
 from qgpipe.data.storage.manifest import read_dataset, recorded_part
 from qgpipe.data.storage.part_file import read_graph_attribute, read_sample_index, read_targets
 from qgpipe.errors import ConfigError, DataError
+from qgpipe.stages.settings import split_seed
 from qgpipe.system.files import read_json, write_text
 
 FORMAT = 1
@@ -39,7 +40,7 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
     for part in parts:
         recorded_part(folder, part)
     labels = _of_graphs(parts, lambda part: read_targets(folder / part["file"]))
-    data, seed = config["data"], config["training"]["seed"]
+    data, seed = config["data"], split_seed(config)
     group_by = data["group_by"] if data["split_method"] == "group" else None
     roles = np.repeat([part["role"] for part in parts], [part["num_graphs"] for part in parts])
     result: dict[str, np.ndarray] = {}

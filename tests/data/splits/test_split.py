@@ -186,6 +186,14 @@ def split_of(config: dict[str, Any], dataset: Path) -> dict[str, Any]:
     return json.loads((dataset.parent / "split.json").read_text())
 
 
+def test_a_seed_of_its_own_decides_the_split(stores, write_dataset_of, tmp_path) -> None:
+    dataset = write_dataset_of(tmp_path, stores)
+    by_training = split_of(config(), dataset)
+    own = [split_of(config(data_seed=3, training={"seed": seed}), dataset) for seed in (1, 2)]
+    assert own == [by_training, by_training]
+    assert split_of(config(data_seed=4), dataset)["train"] != by_training["train"]
+
+
 @pytest.fixture
 def stores(make_graphs: Callable[..., list[Data]]) -> list[list[Data]]:
     """Stores of 20, 10 and 8 graphs."""

@@ -89,6 +89,7 @@ class DataSection(TypedDict):
     seed: int | None
     shuffle: bool
     subset: float | None
+    standardize: list[Literal["node_features", "graph_features", "target"]]
     float_type: Importable
     int_type: Importable
     compress: bool

@@ -66,7 +66,9 @@ def split_seed(config: Config) -> int:
 
 def train(config: Config, _: DataSection) -> dict[str, Any]:
     """The model, its loss, and how it is trained and validated."""
+    standardize = config["data"]["standardize"]
     return {
+        **({"standardize": standardize} if standardize else {}),
         "model": config["model"],
         "criterion": config["criterion"],
         "apply_model": config["apply_model"],

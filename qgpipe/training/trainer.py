@@ -50,6 +50,7 @@ from qgpipe.training.model_selection import Selection
 from qgpipe.training.optimizer import build_optimizer, build_scheduler, require_plateau_mode
 from qgpipe.training.preflight import check_fit
 from qgpipe.training.rehearsal import rehearse
+from qgpipe.training.standardize import standardize
 from qgpipe.training.steps.batch_pass import TrainingPass
 from qgpipe.training.steps.criterion import build_criterion, in_state
 from qgpipe.training.steps.ema import WeightAverage
@@ -127,6 +128,7 @@ class Trainer:
             self._build()
         select_edge_format((train_loader, val_loader), self.model, self.config, self.device)
         with self._deterministic():
+            standardize(self.model, train_loader, self.config["data"]["standardize"])
             self._check(train_loader, val_loader)
             self._complete(train_loader.dataset)
             with self._writing():

@@ -19,6 +19,7 @@ from torch import nn
 from qgpipe.config.dump import to_plain
 from qgpipe.config.trust import imports_for
 from qgpipe.errors import DataError
+from qgpipe.models.construct.standardizer import Standardizer
 from qgpipe.provenance.record import made_here
 from qgpipe.system import tensor_files
 from qgpipe.system.files import read_json
@@ -88,8 +89,12 @@ def load_weights(
 ) -> None:
     """Put ``weights`` into ``model``, which messages call ``name``.
 
-    Raises ``DataError`` (naming ``path``) if they do not fit.
+    If they are of a model with standardisation, it becomes a part of this one. Raises
+    ``DataError`` (naming ``path``) if they do not fit.
     """
+    standardizer = Standardizer.of_weights(weights)
+    if standardizer is not None:
+        standardizer.attach(model)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

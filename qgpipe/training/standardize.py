@@ -1,0 +1,108 @@
+"""Means and standard deviations of the training set, given to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.errors import ConfigError
+from qgpipe.models.construct.standardizer import INPUTS, NAME, Standardizer
+from qgpipe.training.steps.outputs import is_class_target
+
+GRAPHS_AT_ONCE = 256
+KEY = "data.standardize"
+
+
+def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
+    """Let ``model`` take and give standardised values of ``kinds``, by those of ``loader``.
+
+    ``kinds``: any of ``node_features``, ``graph_features`` and ``target``. Each column of the
+    training set gets mean 0 and (population) standard deviation 1; the sums are taken in float64.
+    Raises ``ConfigError`` if there is no such kind, or a column is constant.
+    """
+    if not kinds:
+        return
+    names = {kind: INPUTS.get(kind, "y") for kind in kinds}
+    moments = {name: _Moments() for name in names.values()}
+    for batch in _in_order(loader):
+        for kind, name in names.items():
+            values = getattr(batch, name, None)
+            if not isinstance(values, Tensor):
+                raise _refusal(kind, f"the data has no {name}")
+            if kind == "target":
+                if is_class_target(values):
+                    raise _refusal(kind, "the targets are classes, not values")
+                values = values.reshape(batch.num_graphs, -1)
+            moments[name].add(values)
+    columns = {kind: getattr(loader.dataset, kind, None) for kind in INPUTS}
+    statistics = {}
+    for kind, name in names.items():
+        found = moments[name]
+        constant = (found.std <= 1e-12 * found.mean.abs()).nonzero().flatten().tolist()
+        if constant:
+            known = columns.get(kind)
+            column = f"'{known[constant[0]]}'" if known else f"column {constant[0]}"
+            raise _refusal(
+                kind,
+                f"{column} of the {kind.replace('_', ' ')} is {found.mean[constant[0]]:g} in the "
+                "whole training set",
+                "leave this feature out of the reader's kwargs" if kind in INPUTS else None,
+            )
+        statistics[kind] = (found.mean.to(found.dtype), found.std.to(found.dtype))
+    standardizer = Standardizer(statistics)
+    attached = getattr(model, NAME, None)
+    if isinstance(attached, Standardizer):  # of an earlier call
+        attached.load_state_dict(standardizer.state_dict())
+        return
+    standardizer.attach(model)
+    standardizer.to(next(iter(model.parameters()), torch.empty(0)).device)
+
+
+class _Moments:
+    """Mean and standard deviation of columns that come in blocks (Chan, Golub and LeVeque 1979)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = torch.zeros((), dtype=torch.float64)
+        self._squares = torch.zeros((), dtype=torch.float64)
+        self.dtype = torch.float32
+
+    def add(self, values: Tensor) -> None:
+        """``values``: [R, F], one row a node or graph."""
+        if values.is_floating_point():
+            self.dtype = values.dtype
+        block = values.double().cpu()
+        count = len(block)
+        if not count:
+            return
+        mean = block.mean(dim=0)
+        delta, total = mean - self.mean, self.count + count
+        self._squares = (
+            self._squares
+            + (block - mean).square().sum(dim=0)
+            + delta.square() * self.count * count / total
+        )
+        self.mean = self.mean + delta * count / total
+        self.count = total
+
+    @property
+    def std(self) -> Tensor:
+        """Of the population, float64 [F]."""
+        return (self._squares / self.count).sqrt()
+
+
+def _in_order(loader: Any) -> Iterable[Any]:
+    """The batches of the training set, once, in an order that does not count as an epoch."""
+    if not isinstance(loader, GraphLoader):
+        return loader
+    in_order = GraphLoader(loader.dataset, GRAPHS_AT_ONCE, seed=loader.seed)
+    in_order.edge_format = loader.edge_format
+    return in_order
+
+
+def _refusal(kind: str, problem: str, remedy: str | None = None) -> ConfigError:
+    return ConfigError(problem, key=KEY, remedy=remedy or f"leave out '{kind}'")

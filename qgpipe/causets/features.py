@@ -9,6 +9,9 @@ about
     λ(n, d) = ∫₁ⁿ x^(-2/d) dx = (n^(1 - 2/d) - 1) / (1 - 2/d),   ln n for d = 2,
 
 links: this is n^(1 - 2/d) / (1 - 2/d) for large n, and 1 - 1/n, which is exact, for a chain.
+The largest eigenvalues of the Laplacian of the links are about as large as the largest numbers of
+links of an element. An action is a sum of numbers of pairs and is divided by what these grow with:
+then it is bounded in every dimension, and falls with n where its terms cancel on average.
 """
 
 from __future__ import annotations
@@ -49,6 +52,10 @@ _SCALES: dict[str, Callable[[Reals, Reals], Reals]] = {
     "link_fraction": lambda n, d: link_scale(n, d) / n,
     "longest_chain_fraction": lambda n, d: chain_scale(n, d) / n,
     "interval_abundances": lambda n, d: n * link_scale(n, d),
+    "longest_chain": chain_scale,
+    "action_2d": lambda n, d: n * link_scale(n, d),
+    "action_4d": lambda n, d: n * link_scale(n, d),
+    "hasse_spectrum": link_scale,
 }
 """By what each observable is divided: functions of n and d."""
 

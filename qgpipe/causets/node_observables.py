@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from qgpipe.causets.graph_observables import dimension_of
 from qgpipe.causets.observables import NODE
 from qgpipe.causets.orders import Orders, Values
 
@@ -87,8 +88,24 @@ def ordering_fraction_future(orders: Orders) -> Values:
     return _share_of_pairs(orders.two_chains_future, orders.out_degree)
 
 
+def dimension_past(orders: Orders) -> Values:
+    """Myrheim-Meyer dimension of past(i): that of its :func:`ordering_fraction_past`.
+
+    1 … ``MAX_DIMENSION``; 0 where past(i) has fewer than two elements, and so no dimension.
+    """
+    return _dimension(ordering_fraction_past(orders), orders.in_degree)
+
+
+def dimension_future(orders: Orders) -> Values:
+    """Myrheim-Meyer dimension of future(i): that of its :func:`ordering_fraction_future`.
+
+    1 … ``MAX_DIMENSION``; 0 where future(i) has fewer than two elements.
+    """
+    return _dimension(ordering_fraction_future(orders), orders.out_degree)
+
+
 NODE_OBSERVABLES: dict[str, Callable[[Orders], Values]] = {name: globals()[name] for name in NODE}
-"""Node observables by name, in the order of the default features."""
+"""Node observables by name."""
 
 
 def _sizes(orders: Orders) -> Values:
@@ -98,3 +115,8 @@ def _sizes(orders: Orders) -> Values:
 def _share_of_pairs(related: Values, elements: Values) -> Values:
     pairs = elements * (elements - 1) / 2
     return np.divide(related, pairs, out=np.zeros_like(related), where=pairs > 0)
+
+
+def _dimension(fraction: Values, elements: Values) -> Values:
+    dimensions = dimension_of(fraction.astype(np.float64))
+    return np.where(elements < 2, 0, dimensions).astype(np.float32)

@@ -28,7 +28,9 @@ NODE = (
     "height_rank",
     "ordering_fraction_past",
     "ordering_fraction_future",
-)  # in the order of the default features
+    "dimension_past",
+    "dimension_future",
+)  # first the default features, in their order
 
 GRAPH = (
     "ordering_fraction",
@@ -36,15 +38,26 @@ GRAPH = (
     "link_fraction",
     "longest_chain_fraction",
     "interval_abundances",
+    "longest_chain",
+    "height_profile",
+    "midpoint_dimension",
+    "action_2d",
+    "action_4d",
+    "hasse_spectrum",
+    "two_order",
 )
 
-COLUMNS = {"interval_abundances": 10}  # of observables that have several, if no number is given
+COLUMNS = {"interval_abundances": 10, "height_profile": 10, "hasse_spectrum": 10}  # of observables that have several, if no number is given
 
 NORMALIZED = (
     *NODE[:9],
     "link_fraction",
     "longest_chain_fraction",
     "interval_abundances",
+    "longest_chain",
+    "action_2d",
+    "action_4d",
+    "hasse_spectrum",
 )  # what grows with n
 
 _DIMENSIONLESS = ("in_degree", "out_degree", *NODE[6:9])  # that do so alike in any dimension

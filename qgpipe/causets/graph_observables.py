@@ -93,9 +93,9 @@ def midpoint_dimension(orders: Orders) -> Reals:
 def action_2d(orders: Orders) -> Reals:
     """Benincasa-Dowker action in two dimensions, n - 2 N_0 + 4 N_1 - 2 N_2.
 
-    N_m: :func:`interval_abundances`. In units of 2 ħ (Benincasa, Dowker and Schmitzer,
-    arXiv:1011.5191, where N_m is N_(m+1)): the mean over n points that are sprinkled into a causal
-    diamond of flat spacetime is 1 for every n.
+    N_m: :func:`interval_abundances`; papers on the action call it N_(m+1). In units of 2 ħ
+    (Benincasa, Dowker and Schmitzer, arXiv:1011.5191): the mean over n points that are sprinkled
+    into a causal diamond of flat spacetime is 1 for every n.
     """
     return orders.sizes + interval_abundances(orders, 3) @ np.array([-2.0, 4.0, -2.0])
 
@@ -105,7 +105,7 @@ def action_4d(orders: Orders) -> Reals:
 
     N_m: :func:`interval_abundances`. In units of 4/√6 (l/l_p)² ħ, l being the length of
     discreteness and l_p = √(8πGħ) the Planck length (Benincasa and Dowker, arXiv:1001.2725; Dowker
-    and Glaser, arXiv:1305.2588, where N_m is N_(m+1)).
+    and Glaser, arXiv:1305.2588).
     """
     return orders.sizes + interval_abundances(orders, 4) @ np.array([-1.0, 9.0, -16.0, 8.0])
 

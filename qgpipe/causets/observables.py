@@ -47,7 +47,11 @@ GRAPH = (
     "two_order",
 )
 
-COLUMNS = {"interval_abundances": 10, "height_profile": 10, "hasse_spectrum": 10}  # of observables that have several, if no number is given
+COLUMNS = {
+    "interval_abundances": 10,
+    "height_profile": 10,
+    "hasse_spectrum": 10,
+}  # of observables that have several, if no number is given
 
 NORMALIZED = (
     *NODE[:9],

@@ -54,7 +54,7 @@ class Orders:
 
     @cached_property
     def chains(self) -> tuple[Values, Values]:
-        """Links of the longest chain that ends, or starts, at each element, float32 [B, m]."""
+        """Links of the longest chain that ends, and starts, at each element, float32 [B, m]."""
         return longest_chains(self.relations, self.in_degree)
 
     @cached_property

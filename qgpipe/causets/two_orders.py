@@ -54,8 +54,8 @@ def _sides_exist(relations: NDArray[np.bool_], links: NDArray[np.bool_]) -> NDAr
     unrelated[:, np.arange(m), np.arange(m)] = False
     groups = np.zeros((count, m, m), np.int32)  # that of b about a, for each a, b
     number = 0
-    for block, rows in _pieces(links):
-        number += _components(unrelated[block, rows], links[block], groups[block, rows], number)
+    for sets, rows in _pieces(links):
+        number += _components(unrelated[sets, rows], links[sets], groups[sets, rows], number)
     block, a, b = np.nonzero(np.triu(unrelated))
     here, there = groups[block, a, b], groups[block, b, a]
     # Each group twice, for its two sides; a graph is bipartite iff the two stay apart.

@@ -69,6 +69,13 @@ def test_graph_observables_of_a_kite_are_those_counted_by_hand():
     assert value("longest_chain_fraction", kite) == pytest.approx(4 / 6)
     assert compute("interval_abundances", kite).tolist() == [[5, 2, 1, 1, 0, 0, 0, 0, 0, 0]]
     assert compute("interval_abundances_2", kite).tolist() == [[5, 2]]
+    assert value("longest_chain", kite) == 4
+    np.testing.assert_allclose(compute("height_profile_4", kite), [[2 / 6, 2 / 6, 1 / 6, 1 / 6]])
+    np.testing.assert_allclose(compute("height_profile_3", kite), [[4 / 6, 1 / 6, 1 / 6]])
+    assert value("midpoint_dimension", kite) == np.log2(6 / (1 + 1 / 2))
+    assert value("action_2d", kite) == 6 - 2 * 5 + 4 * 2 - 2 * 1
+    assert value("action_4d", kite) == 6 - 5 + 9 * 2 - 16 * 1 + 8 * 1
+    assert value("two_order", kite) == 1
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -94,6 +101,16 @@ def test_ordering_fraction_of_a_past_is_that_of_its_subgraph(rng):
         past = graph.subgraph(nx.ancestors(graph, i))
         expected = nx.density(past) * 2 if len(past) > 1 else 0
         assert values[i] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_dimension_of_a_past_or_future_is_that_of_its_subgraph(rng):
+    relations = random_order(rng, 40, 0.4).relations
+    orders = Orders.of(relations)
+    for name, sides in (("dimension_past", relations.T), ("dimension_future", relations)):
+        for found, side in zip(compute(name, orders)[0], sides, strict=True):
+            part = Orders.of(relations[np.ix_(side, side)])
+            expected = value("myrheim_meyer_dimension", part) if side.sum() > 1 else 0
+            assert found == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(("dimension", "fraction"), [(1, 1), (2, 1 / 2), (3, 8 / 35), (4, 1 / 10)])
@@ -155,7 +172,10 @@ def test_the_link_scale_is_a_logarithm_in_two_dimensions_and_exact_for_a_chain()
 
 
 @pytest.mark.parametrize("dimension", [2, 3, 4])
-@pytest.mark.parametrize("name", [n for n in [*names("node"), *names("graph")] if "_norm" in n])
+@pytest.mark.parametrize(
+    "name",
+    [n for n in [*names("node"), *names("graph")] if "_norm" in n and not n.startswith("action")],
+)
 def test_normalized_observables_stay_of_order_one(name, dimension, rng):
     """Over a factor of sixteen in n their mean changes by less than a factor of 1.8."""
     if name.endswith("_2d") and dimension != 2:
@@ -172,10 +192,22 @@ def test_normalized_observables_stay_of_order_one(name, dimension, rng):
     assert (means[1] < 20).all(), (name, means)
 
 
+@pytest.mark.parametrize("dimension", [2, 3, 4])
+@pytest.mark.parametrize("name", ["action_2d_normalized", "action_4d_normalized"])
+def test_normalized_actions_stay_below_order_one(name, dimension, rng):
+    """They have either sign, and fall with n where the terms of the action cancel on average."""
+    sizes = []
+    for n, copies in ((64, 24), (1024, 3)):
+        relations = [minkowski(rng, n, dimension).relations for _ in range(copies)]
+        sizes.append(np.sqrt(np.square(compute(name, block_of(relations))).mean()))
+    assert sizes[1] < min(1, 1.8 * sizes[0])
+
+
 @pytest.mark.parametrize(
     ("name", "width"),
-    [("in_degree", 1), ("interval_abundances", 10), ("interval_abundances_3_normalized", 3)],
-)
+    [("in_degree", 1), ("interval_abundances", 10), ("interval_abundances_3_normalized", 3),
+     ("action_2d", 1), ("action_2d_normalized_2d", 1), ("hasse_spectrum_20", 20)],
+)  # fmt: skip
 def test_a_name_is_found(name, width):
     assert find(name).width == width
 
@@ -183,7 +215,7 @@ def test_a_name_is_found(name, width):
 @pytest.mark.parametrize(
     "name",
     ["degree", "in_degree_3", "in_degree_normalized_2d", "height_rank_normalized", "",
-     "interval_abundances_0", "in degree", "_normalized"],
+     "interval_abundances_0", "in degree", "_normalized", "two_order_normalized", "action_2"],
 )  # fmt: skip
 def test_other_names_are_not(name):
     assert find(name) is None

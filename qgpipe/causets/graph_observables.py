@@ -53,8 +53,9 @@ def interval_abundances(orders: Orders, k: int = COLUMNS["interval_abundances"])
 
     N_0 is the number of links (Glaser and Surya, Phys. Rev. D 88, 124026, 2013).
     """
-    block, i, j = np.nonzero(orders.relations & (orders.intervals < k))
-    between = orders.intervals[block, i, j].astype(np.int64)
+    pairs = np.flatnonzero(orders.relations & (orders.intervals < k))
+    between = orders.intervals.reshape(-1)[pairs].astype(np.int64)
+    block = pairs // orders.relations[0].size
     counts = np.bincount(block * k + between, minlength=len(orders.sizes) * k)
     return counts.reshape(-1, k).astype(np.float64)
 

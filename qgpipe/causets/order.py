@@ -1,7 +1,7 @@
 """Partial orders as boolean matrices: closure, reduction, checks, longest chains.
 
-All matrices are strictly upper triangular (natural labelling). Products are taken in float32
-by BLAS: their entries count elements, so they are exact below 2**24 elements.
+All matrices are strictly upper triangular (natural labelling), unless said otherwise. Products
+are taken in float32 by BLAS: their entries count elements, so they are exact below 2**24 elements.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SMALLEST_BLOCK = 16
+_UNDIVIDED = 128  # elements; halves of fewer are not worth separate products
 _LARGEST_TOGETHER = 256  # elements; above, a row is long enough to be handled alone
 
 
@@ -45,9 +46,18 @@ def transitive_closure(relations: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def interval_sizes(relations: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Numbers of elements k with i ≺ k ≺ j, float32 (n, n): the square of the relation matrix."""
+    """Numbers of elements k with i ≺ k ≺ j: the square of the relation matrix.
+
+    ``relations`` is a bool matrix [n, n], or a block of them [B, n, n], in any labelling; the
+    result is float32 of the same shape. In a natural labelling it takes a third of the time: the
+    square of [[A, X], [0, B]] is [[A², AX + XB], [0, B²]].
+    """
     as_float = relations.astype(np.float32)
-    return as_float @ as_float
+    if relations.shape[-1] <= _UNDIVIDED or np.tril(relations).any():
+        return as_float @ as_float
+    squared = np.zeros_like(as_float)
+    _square(as_float, squared)
+    return squared
 
 
 def transitive_reduction(
@@ -108,6 +118,20 @@ def longest_chains(
             for heights in (past, future)
         )
     return (past, future) if relations.ndim == 3 else (past[0], future[0])
+
+
+def _square(matrix: NDArray[np.float32], squared: NDArray[np.float32]) -> None:
+    """Write the square of an upper triangular ``matrix`` [..., n, n] to ``squared``, zeros."""
+    n = matrix.shape[-1]
+    if n <= _UNDIVIDED:
+        np.matmul(matrix, matrix, out=squared)
+        return
+    past, future = slice(n // 2), slice(n // 2, n)
+    _square(matrix[..., past, past], squared[..., past, past])
+    _square(matrix[..., future, future], squared[..., future, future])
+    cross = matrix[..., past, future]
+    np.matmul(matrix[..., past, past], cross, out=squared[..., past, future])
+    squared[..., past, future] += cross @ matrix[..., future, future]
 
 
 def _diagonal_blocks(matrix: NDArray[np.float32], size: int) -> NDArray[np.float32]:

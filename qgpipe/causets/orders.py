@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qgpipe.causets.order import longest_chains
+from qgpipe.causets.order import interval_sizes, longest_chains
 
 Values = NDArray[np.float32]
 
@@ -44,8 +44,7 @@ class Orders:
 
         Products of BLAS in float32: the entries count elements, so they are exact below 2²⁴.
         """
-        as_float = self.relations.astype(np.float32)
-        return as_float @ as_float
+        return interval_sizes(self.relations)
 
     @cached_property
     def links(self) -> NDArray[np.bool_]:

@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 from qgpipe.causets.orders import Orders
 
 _SMALL = 64  # elements; of more, half of the elements are tested first
-_AT_ONCE = 2**24  # entries of the largest temporary matrix
+_AT_ONCE = 2**22  # entries of the largest temporary matrix
 
 
 def are_two_orders(orders: Orders) -> NDArray[np.bool_]:
@@ -56,16 +56,16 @@ def _sides_exist(relations: NDArray[np.bool_], links: NDArray[np.bool_]) -> NDAr
     number = 0
     for sets, rows in _pieces(links):
         number += _components(unrelated[sets, rows], links[sets], groups[sets, rows], number)
-    block, a, b = np.nonzero(np.triu(unrelated))
-    here, there = groups[block, a, b], groups[block, b, a]
+    pairs = np.flatnonzero(np.triu(unrelated))
+    here, there = groups.reshape(-1)[pairs], groups.swapaxes(1, 2).reshape(-1)[pairs]
     # Each group twice, for its two sides; a graph is bipartite iff the two stay apart.
     joined = coo_array(
-        (np.ones(2 * len(a), np.int8), (np.r_[here, here + number], np.r_[there + number, there])),
+        (np.ones(2 * len(pairs), np.int8), (np.r_[here, here + number], np.r_[there + number, there])),
         shape=(2 * number, 2 * number),
     )
     _, sides = connected_components(joined, directed=False)
     both = sides[here] == sides[here + number]
-    return np.bincount(block[both], minlength=count) == 0
+    return np.bincount(pairs[both] // m**2, minlength=count) == 0
 
 
 def _pieces(links: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
@@ -90,7 +90,7 @@ def _components(
     count, rows, m = unrelated.shape
     block, i, j = np.nonzero(links)
     kept = unrelated[block, :, i] & unrelated[block, :, j]  # [links, rows]
-    link, row = np.nonzero(kept)
+    link, row = np.divmod(np.flatnonzero(kept), rows)
     first = (block[link] * rows + row) * m
     nodes = count * rows * m
     graph = coo_array(

@@ -73,6 +73,14 @@ def test_interval_sizes_of_a_diamond_count_its_two_middle_elements():
     assert interval_sizes(diamond).sum() == 2
 
 
+@pytest.mark.parametrize("n", [3, 129, 300])
+def test_interval_sizes_are_the_square_of_the_relations_in_any_labelling(n, rng):
+    natural = np.triu(rng.random((3, n, n)) < 0.1, 1)
+    for relations in (natural, natural[:, ::-1, ::-1], natural[0]):
+        expected = relations.astype(int) @ relations.astype(int)
+        np.testing.assert_array_equal(interval_sizes(relations), expected)
+
+
 @PROPERTY
 @given(acyclic_graphs())
 def test_longest_chains_agree_with_networkx(relations):

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from qgpipe.causets.observables import COLUMNS, GRAPH
 from qgpipe.causets.orders import Orders
-from qgpipe.causets.two_orders import are_two_orders
 
 MAX_DIMENSION = 10.0
 
@@ -130,8 +129,10 @@ def two_order(orders: Orders) -> Reals:
     """1 if the order is the intersection of two total orders, 0 if not.
 
     So is every sprinkling into a conformally flat, topologically trivial two-dimensional
-    spacetime: see :mod:`~.two_orders`.
+    spacetime: see :mod:`qgpipe.causets.two_orders`.
     """
+    from qgpipe.causets.two_orders import are_two_orders  # loads scipy, which takes a while
+
     return are_two_orders(orders).astype(np.float64)
 
 

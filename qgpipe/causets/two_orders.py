@@ -59,10 +59,8 @@ def _sides_exist(relations: NDArray[np.bool_], links: NDArray[np.bool_]) -> NDAr
     pairs = np.flatnonzero(np.triu(unrelated))
     here, there = groups.reshape(-1)[pairs], groups.swapaxes(1, 2).reshape(-1)[pairs]
     # Each group twice, for its two sides; a graph is bipartite iff the two stay apart.
-    joined = coo_array(
-        (np.ones(2 * len(pairs), np.int8), (np.r_[here, here + number], np.r_[there + number, there])),
-        shape=(2 * number, 2 * number),
-    )
+    ends = np.r_[here, here + number], np.r_[there + number, there]
+    joined = coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(2 * number, 2 * number))
     _, sides = connected_components(joined, directed=False)
     both = sides[here] == sides[here + number]
     return np.bincount(pairs[both] // m**2, minlength=count) == 0

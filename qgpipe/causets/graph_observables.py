@@ -54,7 +54,7 @@ def interval_abundances(orders: Orders, k: int = COLUMNS["interval_abundances"])
     """
     pairs = np.flatnonzero(orders.relations & (orders.intervals < k))
     between = orders.intervals.reshape(-1)[pairs].astype(np.int64)
-    block = pairs // orders.relations[0].size
+    block = pairs // orders.relations.shape[1] ** 2
     counts = np.bincount(block * k + between, minlength=len(orders.sizes) * k)
     return counts.reshape(-1, k).astype(np.float64)
 

@@ -11,12 +11,11 @@ of groups is bipartite. These are Golumbic's implication classes, none of which 
 both directions (Golumbic, Algorithmic Graph Theory and Perfect Graphs, 1980, chapter 5), without
 a list of all pairs of pairs that force each other.
 
-Links suffice for the components: where b ≺ c ≺ d, and b and d are unrelated to a, so is c.
+Links suffice for the components: where b ≺ c ≺ d, and b and d are unrelated to a, so is c. The
+cost grows with the number of links times that of the elements which are unrelated to both ends.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from qgpipe.causets.orders import Orders
 
 _SMALL = 64  # elements; of more, half of the elements are tested first
-_AT_ONCE = 2**22  # entries of the largest temporary matrix
+_AT_ONCE = 2**19  # entries of the largest temporary matrix
 
 
 def are_two_orders(orders: Orders) -> NDArray[np.bool_]:
@@ -39,11 +38,11 @@ def are_two_orders(orders: Orders) -> NDArray[np.bool_]:
     if orders.relations.shape[1] > _SMALL:
         half = Orders(orders.relations[:, ::2, ::2], (orders.sizes + 1) // 2)
         found = are_two_orders(half)
-        if not found.any():
-            return found
-    if found.all():
-        return _sides_exist(orders.relations, orders.links)
-    found[found] = _sides_exist(orders.relations[found], orders.links[found])
+    candidates = np.flatnonzero(found)
+    together = max(1, _AT_ONCE // orders.relations.shape[1] ** 2)
+    for start in range(0, len(candidates), together):
+        sets = candidates[start : start + together]
+        found[sets] = _sides_exist(orders.relations[sets], orders.links[sets])
     return found
 
 
@@ -52,10 +51,13 @@ def _sides_exist(relations: NDArray[np.bool_], links: NDArray[np.bool_]) -> NDAr
     count, m, _ = relations.shape
     unrelated = ~(relations | relations.swapaxes(1, 2))
     unrelated[:, np.arange(m), np.arange(m)] = False
+    first, last = _listed(links)
     groups = np.zeros((count, m, m), np.int32)  # that of b about a, for each a, b
     number = 0
-    for sets, rows in _pieces(links):
-        number += _components(unrelated[sets, rows], links[sets], groups[sets, rows], number)
+    step = max(1, _AT_ONCE // (count * max(m, first.shape[1])))
+    for row in range(0, m, step):
+        rows = slice(row, row + step)
+        number += _components(unrelated[:, rows], first, last, groups[:, rows], number)
     pairs = np.flatnonzero(np.triu(unrelated))
     here, there = groups.reshape(-1)[pairs], groups.swapaxes(1, 2).reshape(-1)[pairs]
     # Each group twice, for its two sides; a graph is bipartite iff the two stay apart.
@@ -66,34 +68,43 @@ def _sides_exist(relations: NDArray[np.bool_], links: NDArray[np.bool_]) -> NDAr
     return np.bincount(pairs[both] // m**2, minlength=count) == 0
 
 
-def _pieces(links: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
-    """Causal sets, and rows of them, that are handled at once."""
-    count, m, _ = links.shape
-    most = max(1, int(np.count_nonzero(links, axis=(1, 2)).max(initial=0)), m)
-    rows = max(1, min(m, _AT_ONCE // most))
-    together = max(1, _AT_ONCE // (most * m))
-    for first in range(0, count, together):
-        for row in range(0, m, rows):
-            yield slice(first, first + together), slice(row, row + rows)
-
-
 def _components(
-    unrelated: NDArray[np.bool_], links: NDArray[np.bool_], groups: NDArray[np.int32], number: int
+    unrelated: NDArray[np.bool_],
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    groups: NDArray[np.int32],
+    number: int,
 ) -> int:
     """Number the components among those unrelated to each of some elements, from ``number`` on.
 
-    ``unrelated``: bool [B, rows, m]; ``links``: bool [B, m, m]; the result goes to ``groups``,
-    int32 [B, rows, m]. Returns how many there are.
+    ``unrelated``: bool [B, rows, m]; ``first``, ``last``: see :func:`_listed`; the result goes to
+    ``groups``, int32 [B, rows, m]. Returns how many there are.
     """
     count, rows, m = unrelated.shape
-    block, i, j = np.nonzero(links)
-    kept = unrelated[block, :, i] & unrelated[block, :, j]  # [links, rows]
-    link, row = np.divmod(np.flatnonzero(kept), rows)
-    first = (block[link] * rows + row) * m
+    block, elements = np.arange(count)[:, None], np.ascontiguousarray(unrelated.swapaxes(1, 2))
+    kept = elements[block, first] & elements[block, last]  # [B, links, rows]
+    row, link = np.divmod(np.flatnonzero(kept.swapaxes(1, 2)), max(1, first.shape[1]))
+    link += row // rows * first.shape[1]
+    # One graph of count * rows * m nodes; its edges are sorted, so that this is the CSR form.
     nodes = count * rows * m
-    graph = coo_array(
-        (np.ones(len(link), np.int8), (first + i[link], first + j[link])), shape=(nodes, nodes)
-    )
-    components, labels = connected_components(csr_array(graph), directed=False)
+    degrees = np.bincount(row * m + first.reshape(-1)[link], minlength=nodes)
+    starts = np.concatenate([[0], np.cumsum(degrees)])
+    ends = row * m + last.reshape(-1)[link]
+    graph = csr_array((np.ones(len(ends)), ends, starts), shape=(nodes, nodes))
+    components, labels = connected_components(graph, directed=False)
     groups[...] = labels.reshape(count, rows, m) + number
     return components
+
+
+def _listed(links: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last elements of the links of each causal set, sorted, int64 [B, most links].
+
+    Lists are filled up by links of the last element to itself.
+    """
+    block, i, j = np.nonzero(links)
+    numbers = np.bincount(block, minlength=len(links))
+    place = np.arange(len(block)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+    first = np.full((len(links), numbers.max()), links.shape[1] - 1)
+    last = first.copy()
+    first[block, place], last[block, place] = i, j
+    return first, last

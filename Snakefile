@@ -35,6 +35,7 @@ wildcard_constraints:
     parts="[^/]+",
     split="[^/]+",
     predicted="[^/]+",
+    evaluated="[^/]+",
     worker="[0-9]+",
 
 

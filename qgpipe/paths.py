@@ -161,6 +161,11 @@ def predicted(config: Config, run: str | None, store: str) -> Path:
     return run_folder(config, run) / "predict" / f"{store}.{kind}"
 
 
+def evaluated(config: Config, run: str | None, name: str) -> Path:
+    """What the model of a run reaches on the set ``name`` of ``evaluate.sets``."""
+    return run_folder(config, run) / "evaluate" / f"{name}.json"
+
+
 def exported(folder: Path) -> Path:
     """Where the model goes in files that others can read, within the ``folder`` of a run."""
     return folder / "export"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -13,6 +14,7 @@ from qgpipe.config.sweeps import dimensions, substitute
 from qgpipe.config.types import Config, DataSection
 from qgpipe.errors import ConfigError
 
+_SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHARED_WITH_TRAINING = ("batch_size", "num_workers", "pin_memory")
 ROLES: dict[Literal["training", "validation", "testing"], str] = {
     "training": "train",
@@ -39,6 +41,7 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> Config:
         _check_sources(config)
         _check_repetition(config)
         _check_split(config)
+        _check_evaluation(config)
         _check_stopping(config)
         _check_nodes(config)
         _check_log_level(config["log_level"])
@@ -203,6 +206,33 @@ def _check_stopping(config: Config) -> None:
         )
 
 
+def _check_evaluation(config: Config) -> None:
+    for name, own in config["evaluate"]["sets"].items() if "evaluate" in config else ():
+        key = f"evaluate.sets.{name}"
+        if not _SET_NAME.fullmatch(name) or name == "test":
+            raise ConfigError(
+                f"'{name}' cannot be the name of a set",
+                key="evaluate.sets",
+                remedy="use letters, digits, '.', '_' and '-'; 'test' is the test set",
+            )
+        given = [kind for kind in ("file", "generate") if own[kind] is not None]
+        if len(given) != 1:
+            raise ConfigError(
+                "both a store and what to generate"
+                if given
+                else "neither a store nor what to generate",
+                key=key,
+                remedy="name a store with 'file', or describe what to make with 'generate'",
+            )
+        if (generate := own["generate"]) and generate["size"][0] > generate["size"][1]:
+            smallest, largest = generate["size"]
+            raise ConfigError(
+                f"the smallest size, {smallest}, is above the largest, {largest}",
+                key=f"{key}.generate.size",
+                remedy="give [smallest, largest]",
+            )
+
+
 def _check_nodes(config: Config) -> None:
     section = config.get("parallel") or {"nodes": 1, "world_size": 1}
     if section["nodes"] > section["world_size"]:
@@ -229,8 +259,9 @@ def _with_homes(config: Config) -> Config:
     """
     sections: list[Any] = [config["data"], *(config.get(stage, {}).get("data") for stage in ROLES)]
     sections += [config["training"], config.get("predict")]
+    sections += config["evaluate"]["sets"].values() if "evaluate" in config else ()
     for section in filter(None, sections):
-        for key in ("files", "output", "path"):
+        for key in ("files", "file", "output", "path"):
             value = section.get(key)
             if isinstance(value, str):
                 section[key] = expand_home(value)

@@ -179,6 +179,28 @@ class PredictSection(TypedDict):
     format: Literal["csv", "parquet"]
 
 
+class SetGenerateSection(TypedDict):
+    """The ``generate`` of a set of ``evaluate``."""
+
+    seed: int
+    num_samples: int
+    size: list[int]
+    classes: list[str | GeneratorEntry]
+
+
+class EvaluationSetSection(TypedDict):
+    """A set of ``evaluate.sets``."""
+
+    file: str | None
+    generate: SetGenerateSection | None
+
+
+class EvaluateSection(TypedDict):
+    """The section ``evaluate``."""
+
+    sets: dict[str, EvaluationSetSection]
+
+
 class StoppingTaskSection(TypedDict):
     """A value that early stopping watches."""
 
@@ -283,6 +305,7 @@ class Config(TypedDict):
     training: TrainingSection
     validation: NotRequired[ValidationSection]
     testing: TestingSection
+    evaluate: NotRequired[EvaluateSection]
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]
     parallel: NotRequired[ParallelSection]

@@ -62,7 +62,7 @@ def plan_predictions(
     return {
         name: _made_here(config, name, path, folders)
         if path.resolve() in generated
-        else _existing(config, name, path, named_in)
+        else existing_store(config, name, path, paths.predicted(config, None, name), named_in)
         for name, path in _names(config).items()
     }
 
@@ -113,14 +113,20 @@ def _made_here(config: Config, name: str, path: Path, folders: list[Path]) -> Pr
     return PredictedStore(name, path, contents, True, section["num_samples"], sample_bytes)
 
 
-def _existing(config: Config, name: str, path: Path, named_in: str) -> PredictedStore:
+def existing_store(
+    config: Config, name: str, path: Path, output: Path, named_in: str
+) -> PredictedStore:
+    """The store at ``path``, to which the model is applied for ``output``.
+
+    Raises ``DataError`` if it is missing, or lacks an array that the built-in reader will read.
+    """
     store = open_store(path, named_in)
     try:
         columns_of(store, reader_for(config, store))
     except DataError as error:
         error.problem += ", which the model is to be given"
         raise
-    known = list(recorded_states([paths.predicted(config, None, name)]))
+    known = list(recorded_states([output]))
     contents = identity(observe(store, next(iter(known), None)), known)
     return PredictedStore(name, path, contents, False, store.num_samples, store.sample_bytes())
 

@@ -101,6 +101,14 @@ _STAGES = (
         settings=settings.predict,
         uses_device=True,
     ),
+    Stage(
+        "evaluate",
+        "evaluate the best model on a further set",
+        "evaluate_set",
+        "evaluate",
+        settings=settings.evaluate,
+        uses_device=True,
+    ),
     Stage("export", "write the model for others", None, None, settings=settings.export),
     Stage(
         "plot",

@@ -100,6 +100,18 @@ def predict(config: Config, _: DataSection) -> dict[str, Any]:
     }
 
 
+def evaluate(config: Config, _: DataSection) -> dict[str, Any]:
+    """How samples are read, and what is generated of the sets."""
+    source = data_source(config, "test")
+    sets = config["evaluate"]["sets"] if "evaluate" in config else {}
+    return {
+        "apply_model": config["apply_model"],
+        "transform": _transforms(config, "test"),
+        "data": {k: source[k] for k in _READ_KEYS if k != "compress"},
+        "sets": {name: own["generate"] for name, own in sets.items()},
+    }
+
+
 def tune(config: Config, source: DataSection) -> dict[str, Any]:
     """A training, and how the study searches."""
     return {**train(config, source), "tune": _without("jobs", config.get("tune"))}

@@ -22,6 +22,7 @@ from qgpipe.data.preprocessing.data_plan import DataPlan, plan_data
 from qgpipe.data.preprocessing.part_sections import described_stores
 from qgpipe.data.preprocessing.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
+from qgpipe.evaluation.plan import evaluation_section, plan_evaluations
 from qgpipe.prediction.origin import require_no_other
 from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
 from qgpipe.stages.registry import stage_section
@@ -36,7 +37,8 @@ class Plan:
     """The runs of a configuration with their data.
 
     ``runs``: by name. ``data``: of each run, by name; runs with the same data have the same
-    object. ``predictions``: of each run, by name, the stores that its model is applied to.
+    object. ``predictions``: of each run, by name, the stores that its model is applied to;
+    ``evaluations``: likewise the sets that it is evaluated on.
     ``raw``, ``file``, ``folders``: the configuration as it was read, its file, and where the user's
     code is found.
     """
@@ -44,6 +46,7 @@ class Plan:
     runs: dict[str, Run]
     data: dict[str, DataPlan]
     predictions: dict[str, dict[str, PredictedStore]]
+    evaluations: dict[str, dict[str, PredictedStore]]
     raw: Mapping[str, Any]
     file: Path | None
     folders: tuple[Path, ...]
@@ -97,6 +100,15 @@ class Plan:
             paths.predicted(self.runs[run].config, None, store)
             for run, stores in self.predictions.items()
             for store in stores
+        ]
+
+    def evaluated(self, run: str | None = None) -> list[Path]:
+        """The results on further sets, of all runs or of one."""
+        return [
+            paths.evaluated(self.runs[name].config, None, chosen)
+            for name, sets in self.evaluations.items()
+            for chosen in sets
+            if run in (None, name)
         ]
 
     def studied(self) -> list[Path]:
@@ -161,6 +173,23 @@ class Plan:
         if wildcards.predicted not in stores:
             raise WorkflowError(f"there is no store '{wildcards.predicted}' in predict.files")
         return stores[wildcards.predicted]
+
+    def evaluated_set(self, wildcards: Any) -> PredictedStore:
+        """The set that a job evaluates a model on."""
+        sets = self.evaluations[self._run(wildcards).config["name"]]
+        if wildcards.evaluated not in sets:
+            raise WorkflowError(f"there is no set '{wildcards.evaluated}' in evaluate.sets")
+        return sets[wildcards.evaluated]
+
+    def evaluation_section(self, wildcards: Any) -> dict[str, Any]:
+        """What shapes the result on a set, beside the model."""
+        config = self._run(wildcards).config
+        return evaluation_section(config, self.evaluated_set(wildcards), self.folders)
+
+    def evaluated_store(self, wildcards: Any, output: Any) -> Path | None:
+        """Where the store of a set lies; None for one that is generated."""
+        chosen = self.evaluated_set(wildcards)
+        return None if chosen.generated else chosen.path
 
     def generated_input(self, wildcards: Any) -> list[Path]:
         """What a job that applies a model waits for: its store's attributes, if generated."""
@@ -266,6 +295,7 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         add_search_path(*folders)
         data = plan_data({name: run.config for name, run in runs.items()}, folders)
         predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
+        evaluated = {name: plan_evaluations(run.config) for name, run in runs.items()}
         for name, run in runs.items():
             require_no_other(run.config, predicted[name], folders)
     except QgpipeError as error:
@@ -277,7 +307,7 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
             raise
         raise WorkflowError(str(user_error)) from None
     where = None if file is None else _shortest(Path(file))
-    return Plan(runs, data, predicted, to_plain(raw), where, folders)
+    return Plan(runs, data, predicted, evaluated, to_plain(raw), where, folders)
 
 
 def _shortest(file: Path) -> Path:

@@ -25,6 +25,8 @@ from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
 from qgpipe.data.splits.split_file import check_groups
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
+from qgpipe.evaluation.evaluate import set_store
+from qgpipe.evaluation.plan import plan_evaluations
 from qgpipe.models.build import call_model
 from qgpipe.models.summary import summarise
 from qgpipe.prediction.features import check_metadata
@@ -33,6 +35,7 @@ from qgpipe.stages.module_code import find_code
 from qgpipe.stages.registry import stage_section
 from qgpipe.stages.session_code import live_folders
 from qgpipe.sweeps.expansion import Run
+from qgpipe.system.files import scratch_folder
 from qgpipe.training.evaluation.evaluator import replaced_text
 from qgpipe.training.loaders import transform_of
 from qgpipe.training.preflight import check_fit
@@ -109,6 +112,7 @@ def _check(config: Config, samples: _Samples) -> str:
     check_groups(config, dataset.description["attributes"])
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
+    lines += _evaluation_lines(config, dataset, samples.folder)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
     lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
     return "\n".join(lines)
@@ -188,6 +192,25 @@ def _runs_backwards(dataset: PackedDataset) -> bool:
     """
     source, target = dataset.batch(np.arange(len(dataset))).edge_index
     return len(source) > 0 and bool((source > target).all())
+
+
+def _evaluation_lines(config: Config, dataset: PackedDataset, folder: Path) -> Iterator[str]:
+    """The sets that the model is evaluated on, which must have the features of the data."""
+    label = "evaluate"
+    for name, planned in plan_evaluations(config).items():
+        own, key = config["evaluate"]["sets"][name], f"evaluate.sets.{name}"
+        with scratch_folder(folder / f"{name}.json") as scratch:
+            try:
+                path = set_store(own, name, scratch, 1, samples=SAMPLE)
+            except ConfigError as error:
+                error.key = (error.key or "generate").replace("generate", f"{key}.generate", 1)
+                raise
+            store = open_store(path, f"{key}.file")
+            reader = reader_for(config, store, dataset.target_name)
+            check_metadata(data_source(config, "test"), reader, path, dataset.description)
+        made = ", generated" if planned.generated else ""
+        yield f"{label:<10}{name}: {planned.num_samples:,} samples{made}"
+        label = ""
 
 
 def _prediction_lines(config: Config, dataset: PackedDataset) -> Iterator[str]:

@@ -1,0 +1,46 @@
+"""Which sets the model of a run is evaluated on: planned from metadata.
+
+Runs while the Snakefile is parsed, so it imports neither torch nor zarr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from qgpipe import paths
+from qgpipe.config.types import Config
+from qgpipe.prediction.plan import PredictedStore, existing_store
+from qgpipe.stages.registry import stage_section
+
+
+def plan_evaluations(config: Config) -> dict[str, PredictedStore]:
+    """The sets of ``evaluate.sets`` by name, in their order; none without that section.
+
+    A set that is generated has no path yet: it is made and evaluated by one job. Raises
+    ``DataError`` if a store, or an array that the built-in reader will read, is missing.
+    """
+    sets = config["evaluate"]["sets"] if "evaluate" in config else {}
+    planned = {}
+    for name, own in sets.items():
+        output, key = paths.evaluated(config, None, name), f"evaluate.sets.{name}.file"
+        if own["file"] is not None:
+            planned[name] = existing_store(config, name, Path(own["file"]), output, key)
+        elif (generate := own["generate"]) is not None:
+            sample_bytes = 2 * max(generate["size"]) ** 2
+            planned[name] = PredictedStore(
+                name, Path(), "", True, generate["num_samples"], sample_bytes
+            )
+    return planned
+
+
+def evaluation_section(
+    config: Config, store: PredictedStore, folders: Iterable[Path] = ()
+) -> dict[str, Any]:
+    """What shapes the result on the set ``store``, beside the model."""
+    own = config["evaluate"]["sets"][store.name]
+    section = stage_section(
+        {**config, "evaluate": {"sets": {store.name: own}}}, "evaluate", folders
+    )
+    return section if store.generated else {**section, "store": store.contents}

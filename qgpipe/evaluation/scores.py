@@ -1,0 +1,157 @@
+"""How good, how sure and how right in its sureness a model is on a set of graphs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from qgpipe.prediction_columns import PredictionColumn, columns_of, parse_column
+
+BINS = 15  # of the calibration error
+UNKNOWN = -1  # the class of a graph whose class the model has not
+
+Reals = NDArray[np.float64]
+
+
+def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """95 % interval of a probability, of which ``successes`` of ``trials`` were seen.
+
+    (p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n) with p = successes / n (Wilson, J. Am.
+    Stat. Assoc. 22, 209, 1927).
+    """
+    if not trials:
+        return math.nan, math.nan
+    p, n = successes / trials, trials
+    center, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return (center - half) / (1 + z**2 / n), (center + half) / (1 + z**2 / n)
+
+
+def calibration_error(confidence: Reals, right: NDArray[np.bool_], bins: int = BINS) -> float:
+    """Expected calibration error, Σ_b |right in b - Σ confidence in b| / N over bins b.
+
+    ``confidence``: [N], probability of the predicted class; ``right``: [N]. The bins of confidence
+    are equally wide (Naeini, Cooper, Hauskrecht, AAAI 2015; Guo et al., ICML 2017).
+    """
+    if not len(confidence):
+        return math.nan
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, right - confidence, bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def class_scores(
+    probabilities: Reals, classes: NDArray[np.int64], class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Scores of one head of classes on N graphs.
+
+    ``probabilities``: [N, C]; ``classes``: [N], true classes, ``UNKNOWN`` where it is none of the
+    model's. Accuracy with its 95 % interval (Wilson), mean negative logarithm of the probability
+    of the true class, and calibration error are those of graphs with a known class; the mean
+    confidence and ``predicted``, the share of each class among the answers, those of all.
+    ``confusion_matrix[i][k]`` counts graphs of class i that are taken for class k.
+    """
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1)
+    known = classes != UNKNOWN
+    right = predicted[known] == classes[known]
+    size = len(class_names)
+    of_true = probabilities[known, classes[known]]
+    counts = np.bincount(size * classes[known] + predicted[known], minlength=size**2)
+    total = len(right)
+    return {
+        "kind": "classification",
+        "num_known": total,
+        "accuracy": float(right.mean()) if total else None,
+        "accuracy_interval": list(wilson(int(right.sum()), total)) if total else None,
+        "nll": float(-np.log(np.maximum(of_true, 1e-300)).mean()) if total else None,
+        "calibration_error": calibration_error(confidence[known], right) if total else None,
+        "confidence": float(confidence.mean()) if len(confidence) else None,
+        "predicted": dict(
+            zip(class_names, (np.bincount(predicted, minlength=size) / len(predicted)), strict=True)
+        )
+        if len(predicted)
+        else {},
+        "confusion_matrix": counts.reshape(size, size).tolist(),
+    }
+
+
+def value_scores(outputs: Reals, targets: Reals) -> dict[str, Any]:
+    """Scores of one head of values on N graphs; ``outputs``, ``targets``: [N, T].
+
+    Mean absolute error, root of the mean squared error, mean of output minus target, and the share
+    of the variance that is explained, R² = 1 - Σ (output - target)² / Σ (target - mean)²; each a
+    mean over the targets.
+    """
+    error = outputs - targets
+    squares, spread = (error**2).mean(axis=0), targets.var(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        explained = np.where(spread > 0, 1 - squares / spread, np.nan)
+    return {
+        "kind": "regression",
+        "num_known": len(error),
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt(squares).mean()),
+        "bias": float(error.mean()),
+        "r2": float(explained.mean()) if np.isfinite(explained).all() else None,
+    }
+
+
+def table_scores(
+    table: pd.DataFrame, model_classes: Sequence[str] | None, set_classes: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Scores of each head, from a table of predictions with targets.
+
+    ``model_classes``: names of the classes of the model, by number; ``set_classes``: those of the
+    targets in the table. Where both are known a class is found by its name, else by its number.
+    Rows whose outputs are not finite do not count.
+    """
+    heads = list(
+        dict.fromkeys(
+            c.head for c in map(parse_column, map(str, table)) if c and c.kind == "output"
+        )
+    )
+    return [_head_scores(table, head, len(heads), model_classes, set_classes) for head in heads]
+
+
+def _head_scores(
+    table: pd.DataFrame,
+    head: int | None,
+    num_heads: int,
+    model_classes: Sequence[str] | None,
+    set_classes: Sequence[str] | None,
+) -> dict[str, Any]:
+    outputs = table[columns_of(table, "output", head)].to_numpy(np.float64)
+    finite = np.isfinite(outputs).all(axis=1)
+    targets = table[columns_of(table, "target", head) or columns_of(table, "target")]
+    probabilities = table[columns_of(table, "probability", head)].to_numpy(np.float64)
+    single = str(PredictionColumn("predicted", head)) in table
+    scores: dict[str, Any] = {"task": head or 0, "num_not_finite": int((~finite).sum())}
+    if probabilities.shape[1] and single:
+        names = list(model_classes or map(str, range(probabilities.shape[1])))
+        truth = np.full(len(table), UNKNOWN, np.int64)
+        if targets.shape[1]:
+            truth = _known(targets.to_numpy(np.float64)[:, 0], names, model_classes, set_classes)
+        return scores | class_scores(probabilities[finite], truth[finite], names)
+    if targets.shape[1] == outputs.shape[1]:
+        return scores | value_scores(outputs[finite], targets.to_numpy(np.float64)[finite])
+    return scores | {"kind": "other", "num_known": 0}
+
+
+def _known(
+    codes: Reals,
+    names: Sequence[str],
+    model_classes: Sequence[str] | None,
+    set_classes: Sequence[str] | None,
+) -> NDArray[np.int64]:
+    """The classes of the model that the set's numbers ``codes`` mean."""
+    whole = np.where(np.isfinite(codes), codes, UNKNOWN).astype(np.int64)
+    if model_classes is None or set_classes is None:
+        return np.where((whole >= 0) & (whole < len(names)), whole, UNKNOWN)
+    numbers = [names.index(name) if name in names else UNKNOWN for name in set_classes]
+    inside = (whole >= 0) & (whole < len(numbers))
+    return np.where(inside, np.array([*numbers, UNKNOWN])[np.where(inside, whole, -1)], UNKNOWN)

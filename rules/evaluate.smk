@@ -1,0 +1,37 @@
+rule evaluate:
+    """Evaluate the best model on further sets; nothing without `evaluate:`."""
+    input:
+        plan.evaluated(),
+    localrule: True
+
+
+rule evaluate_set:
+    """Scores of the best model of a run on a set of `evaluate.sets`."""
+    input:
+        model=paths.model(settings, "{run}"),
+    output:
+        paths.evaluated(settings, "{run}", "{evaluated}"),
+    log:
+        paths.run_log(settings, "{run}", "evaluate/{evaluated}"),
+    benchmark:
+        paths.run_benchmark(settings, "{run}", "evaluate/{evaluated}")
+    conda:
+        "../envs/predict.yaml"
+    threads: 8
+    resources:
+        shell_exec=resources.SCRIPT_SHELL,
+        mem_mb=lambda wildcards, attempt: resources.prediction_megabytes(
+            plan.evaluated_set(wildcards), settings["data"]["chunksize"], attempt
+        ),
+        runtime=lambda wildcards, attempt: resources.prediction_minutes(
+            plan.evaluated_set(wildcards), attempt
+        ),
+        gpu=lambda wildcards: resources.gpus(settings, workflow.local_exec),
+    params:
+        section=plan.evaluation_section,
+        context=plan.context,
+        store=plan.evaluated_store,
+    message:
+        "evaluate {wildcards.run} on {wildcards.evaluated}"
+    script:
+        "../scripts/evaluate_set.py"

@@ -53,6 +53,7 @@ rule report_run:
         summary=paths.summary(settings, "{run}"),
         metrics=paths.metrics(settings, "{run}"),
         predictions=paths.predictions(settings, "{run}"),
+        evaluations=lambda wildcards: plan.evaluated(wildcards.run),
     output:
         report(
             paths.report(settings, "{run}"),

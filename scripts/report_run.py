@@ -10,4 +10,5 @@ with job(snakemake, "report"):
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.output[0]),
+        [Path(file) for file in snakemake.input.evaluations],
     )

@@ -81,6 +81,11 @@ def generated_stores(config: Config) -> list[str]:
     return section["stores"] if section else []
 
 
+def evaluated_sets(config: Config) -> list[str]:
+    """The names of the sets in ``evaluate.sets``, in their order."""
+    return list(config["evaluate"]["sets"]) if "evaluate" in config else []
+
+
 def _inherit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """Loader keys that validation and testing do not give are those of training."""
     training = raw.get("training")

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from qgpipe.config.dump import to_plain
 from qgpipe.config.key_path import Path, format_key
-from qgpipe.config.resolve import data_sources, generated_stores, resolve_config
+from qgpipe.config.resolve import data_sources, evaluated_sets, generated_stores, resolve_config
 from qgpipe.config.sweep_values import MOST_RUNS
 from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
 from qgpipe.config.types import Config, DataSection, Variant
@@ -46,9 +46,10 @@ class Run:
 
     @property
     def place(self) -> dict[str, Any]:
-        """Where the run stands among the others."""
+        """Where the run stands among the others; ``sets``: what it is evaluated on, if anything."""
         names = ("base", "point", "along", "fold", "label")
-        return {name: getattr(self, name) for name in names}
+        sets = evaluated_sets(self.config)
+        return {name: getattr(self, name) for name in names} | ({"sets": sets} if sets else {})
 
 
 def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:

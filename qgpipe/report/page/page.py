@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -21,6 +22,7 @@ from qgpipe.report.figures.run_figures import FIGURES
 from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.report.page.target_summary import summarize_targets
+from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
 from qgpipe.report.tables.results import RunResults
 from qgpipe.system.files import write_text
 from qgpipe.workflow_folder import workflow_folder
@@ -39,8 +41,16 @@ class _Shown:
     caption: str
 
 
-def write_page(run_folder: Path, dataset_json: Path, split_json: Path, output: Path) -> None:
+def write_page(
+    run_folder: Path,
+    dataset_json: Path,
+    split_json: Path,
+    output: Path,
+    evaluations: Sequence[Path] = (),
+) -> None:
     """Write the report of a run to the file ``output``, atomically.
+
+    ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
     and ``test/predictions.csv``; the parts that ``dataset_json`` lists have the tested graphs.
@@ -48,10 +58,10 @@ def write_page(run_folder: Path, dataset_json: Path, split_json: Path, output: P
     for a file that is missing, damaged or lacks what the report shows.
     """
     results = RunResults(run_folder, dataset_json, split_json)
-    write_text(output, render(results))
+    write_text(output, render(results, [read_evaluation(path) for path in evaluations]))
 
 
-def render(results: RunResults) -> str:
+def render(results: RunResults, evaluations: Sequence[dict[str, Any]] = ()) -> str:
     """The report of a run as HTML. Raises what ``write_page`` raises."""
     environment = _environment()
     run = str(results.test["run"])
@@ -68,6 +78,8 @@ def render(results: RunResults) -> str:
         sets={name: len(results.split[name] or []) for name in style.SETS},
         set_names=style.SET_NAMES,
         class_name=results.class_name,
+        evaluated=evaluated_tasks(evaluations),
+        measures=MEASURES,
         target_summaries=summarize_targets(results),
         figures=_figures(results, run, environment),
         provenance_summary=found,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from qgpipe import paths
+from qgpipe.config.resolve import evaluated_sets
 from qgpipe.config.types import Config
 from qgpipe.data.storage.manifest import read_dataset
 from qgpipe.errors import DataError
+from qgpipe.report.tables.evaluations import evaluation_lines, read_evaluation
 from qgpipe.report.tables.result_files import read_metrics, read_summary
 
 
@@ -43,12 +45,22 @@ def results_text(config: Config) -> str:
             f"{metrics['run']}: {metrics['num_graphs']} test graphs, best of {summary['epochs']} "
             f"epochs is {summary['best_epoch']} (stopped by {summary['stopped_by']})",
             *table,
+            *_evaluations(config),
             *_left_out(config),
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
             f"  report   {paths.report(config)}",
             f"  figures  {folder / 'figures'}",
             f"  model    {paths.model(config)}",
         ]
+    )
+
+
+def _evaluations(config: Config) -> list[str]:
+    """What the model reaches on further sets, as far as they are evaluated."""
+    files = (paths.evaluated(config, None, name) for name in evaluated_sets(config))
+    found = [read_evaluation(file) for file in files if file.exists()]
+    return (
+        ["  on further sets", *(f"  {line}" for line in evaluation_lines(found))] if found else []
     )
 
 

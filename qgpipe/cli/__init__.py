@@ -1,7 +1,5 @@
 """``qgpipe``: what a person runs beside ``snakemake``."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

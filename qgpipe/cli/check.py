@@ -1,7 +1,5 @@
 """``qgpipe check run.yaml``."""
 
-from __future__ import annotations
-
 import argparse
 
 from qgpipe.cli.configuration import add_config

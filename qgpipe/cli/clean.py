@@ -1,7 +1,5 @@
 """``qgpipe clean run.yaml``."""
 
-from __future__ import annotations
-
 import argparse
 from contextlib import ExitStack
 

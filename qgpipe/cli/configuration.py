@@ -1,7 +1,5 @@
 """The argument that most commands take: a configuration file."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

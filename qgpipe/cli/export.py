@@ -1,7 +1,5 @@
 """``qgpipe export RUN``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

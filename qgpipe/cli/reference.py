@@ -1,7 +1,5 @@
 """``qgpipe reference run.yaml``, ``qgpipe reference --markdown``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

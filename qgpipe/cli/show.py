@@ -1,7 +1,5 @@
 """``qgpipe show run.yaml``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The option ``--trust`` of the commands that apply a model."""
 
-from __future__ import annotations
-
 import argparse
 
 

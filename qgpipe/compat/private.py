@@ -1,7 +1,5 @@
 """Private names of torch, PyG and Optuna, for which they offer no public ones."""
 
-from __future__ import annotations
-
 from typing import Any
 
 _HOOKS = (

@@ -1,7 +1,5 @@
 """Places in a configuration: ``model.layers[0].dim`` as text and as steps."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

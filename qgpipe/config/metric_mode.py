@@ -3,8 +3,6 @@
 The latter is told by the name of its monitor: the Snakefile asks too, and must import nothing.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """From what the user wrote to the resolved configuration: checked and complete."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any, Literal, cast

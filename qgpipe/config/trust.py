@@ -10,8 +10,6 @@ evaluates the annotations in its signature, ``torch_geometric.nn.GPSE`` and othe
 fetch files.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping

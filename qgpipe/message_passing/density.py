@@ -1,7 +1,5 @@
 """How many of the possible edges a data set has."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

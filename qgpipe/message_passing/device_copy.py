@@ -1,7 +1,5 @@
 """Small copies from the host to a device."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Which form of the adjacency suits a model, its data and a device."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

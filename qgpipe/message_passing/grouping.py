@@ -1,7 +1,5 @@
 """Which graphs of a batch are padded to the same size."""
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Each rule computes what the ``forward`` of its layer computes, in whatever form 
 is kept. A layer that no rule fits is called as it is, with ``edge_index``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which modules are being called, and with what, when a forward pass fails."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

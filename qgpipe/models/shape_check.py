@@ -1,7 +1,5 @@
 """Does the model fit the data? Found out on one batch, before training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The pooled vectors of the graphs, taken on the way to the outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

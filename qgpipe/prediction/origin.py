@@ -5,8 +5,6 @@ A table belongs to a store and a model, and either to the workflow or to the com
 was started with, those of the command the one in the folder of the run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

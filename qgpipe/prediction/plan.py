@@ -3,8 +3,6 @@
 Runs while the Snakefile is parsed, so it imports neither torch nor zarr.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """The stage ``predict``: from a raw store and a trained model to a table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args

@@ -1,7 +1,5 @@
 """The rows that a model gives for graphs: id, target, outputs, class, probabilities, embeddings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

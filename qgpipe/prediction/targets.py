@@ -1,7 +1,5 @@
 """Reading stores that may have no target."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables that are written piece by piece."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

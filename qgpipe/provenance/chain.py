@@ -1,7 +1,5 @@
 """The chain from an artifact back to the raw stores, and which of its links still hold."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor

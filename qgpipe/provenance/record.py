@@ -3,8 +3,6 @@
 It is a file of its own beside the artifacts, so that these have the same bytes each time.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -6,8 +6,6 @@ installed (and qgpipe itself) is not followed: qgpipe counts by the format versi
 ``sections``.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib

@@ -4,8 +4,6 @@ A stage is one kind of job. Its name is the first word of its rule, and stands i
 and benchmarks, and on the display.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path

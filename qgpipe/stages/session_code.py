@@ -5,8 +5,6 @@ defined in the running script, in a notebook or within a function has no such na
 source counts.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import inspect

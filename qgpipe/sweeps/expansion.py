@@ -5,8 +5,6 @@ values do not shape: raw stores, parts and split each have a folder of their own
 the settings that shape them differ, named for the swept keys that make the difference.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What a study tunes: keys of the configuration, and the values that they may take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

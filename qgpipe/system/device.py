@@ -1,7 +1,5 @@
 """The device that a configuration asks for."""
 
-from __future__ import annotations
-
 import copy
 import itertools
 from typing import Any

@@ -1,7 +1,5 @@
 """Whole files or none: written under a temporary name, flushed, renamed."""
 
-from __future__ import annotations
-
 import errno
 import glob
 import hashlib

@@ -1,7 +1,5 @@
 """What makes two runs differ: random number generators, and algorithms that vary."""
 
-from __future__ import annotations
-
 import os
 import random
 from collections.abc import Iterator

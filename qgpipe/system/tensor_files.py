@@ -4,8 +4,6 @@ Model files and checkpoints are zip archives as ``torch.save`` writes them. They
 with ``weights_only=True``, after the checksums of the archive, which torch does not look at.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 import sys

@@ -1,11 +1,9 @@
 """What differs between two runs: settings, data, code, versions, machines, results."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from qgpipe.config.load import load_config
 from qgpipe.errors import DataError
@@ -26,7 +24,7 @@ class Run:
     records: list[Record]
 
     @classmethod
-    def read(cls, folder: Path) -> Run:
+    def read(cls, folder: Path) -> Self:
         """The run in ``folder``. Raises ``DataError`` if no record of one can be read."""
         file = folder / "train.provenance.json"
         train = read_record(file)

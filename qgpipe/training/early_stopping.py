@@ -1,12 +1,10 @@
 """When to stop, decided from the validation results after every epoch."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -84,7 +82,7 @@ class DefaultEarlyStopping:
         self.improved: list[str] = []
 
     @classmethod
-    def from_config(cls, section: Mapping[str, Any]) -> DefaultEarlyStopping:
+    def from_config(cls, section: Mapping[str, Any]) -> Self:
         """The object that the native form of the ``early_stopping`` section describes."""
         return cls(**validate(section, "native_early_stopping", "early_stopping"))
 

@@ -1,7 +1,5 @@
 """Optimizer and learning-rate schedule of a configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is found out before training rather than in the middle of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -4,8 +4,6 @@ The stage functions of the workflow write the same files, with the same records 
 came from: what one has made, the other need not make again.
 """
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

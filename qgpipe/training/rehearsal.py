@@ -1,7 +1,5 @@
 """A rehearsal of optimizer and learning-rate schedule: what fails late is found before training."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterator

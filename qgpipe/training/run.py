@@ -1,7 +1,5 @@
 """The stages ``train`` and ``test`` of a run: from prepared data to the files of the run."""
 
-from __future__ import annotations
-
 import math
 import platform
 from collections.abc import Mapping

@@ -1,12 +1,10 @@
 """Training as a configuration says: epochs, validation, checkpoints, the best model, the test."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import torch
@@ -81,7 +79,7 @@ class Trainer:
         self._build()
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any] | str | Path) -> Trainer:
+    def from_config(cls, config: Mapping[str, Any] | str | Path) -> Self:
         """A trainer for a configuration as it was read or written in Python, or for its file.
 
         Raises ``ConfigError`` if the configuration is wrong.

@@ -1,7 +1,5 @@
 """What a study has found: the best configuration, a table of its trials, importances, figures."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The trials of a study, trained one after the other by a process that may have companions."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping

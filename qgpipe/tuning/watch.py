@@ -1,7 +1,5 @@
 """Reports each epoch of a trial, and says whether it is worth going on."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What in the output folders of a configuration is no longer used by it."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Sequence

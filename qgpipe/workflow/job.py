@@ -1,7 +1,5 @@
 """A job of the workflow: its words go to its log, and where its outputs came from is recorded."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Nothing here imports torch or zarr, so that a dry run stays fast.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

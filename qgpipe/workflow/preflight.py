@@ -1,7 +1,5 @@
 """``qgpipe check``: everything that can go wrong before a run, and what the run will do."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ Every function works on many graphs at once. The forms are described in
 :mod:`qgpipe.data.graphs.packed`; ``sizes`` are the numbers of nodes of the graphs, int64 [N].
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.data.graphs.chunked import in_runs

@@ -1,7 +1,5 @@
 """Cutting many graphs into runs of a few, so that what is computed in between stays small."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar

@@ -5,8 +5,6 @@ They are made once a data set, or once a batch where the graphs are mapped from 
 graph of all with which these are to be joined.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """From PyG ``Data`` objects, as readers written by users return them, to packed graphs."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass

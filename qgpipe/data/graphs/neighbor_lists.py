@@ -3,8 +3,6 @@
 What moves on the way are local indices of one or two bytes, not those of an ``edge_index``.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.sparse import csr_array
 

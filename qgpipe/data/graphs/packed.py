@@ -4,8 +4,6 @@
 ``node_ptr[i]:node_ptr[i+1]``; its edges run from past to future (source, target).
 """
 
-from __future__ import annotations
-
 import mmap
 from dataclasses import dataclass, field
 from functools import cached_property

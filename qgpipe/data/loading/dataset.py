@@ -1,14 +1,12 @@
 """The packed graphs of ``dataset.json`` as a PyG data set."""
 
-from __future__ import annotations
-
 import copy
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -161,7 +159,7 @@ class PackedDataset(Dataset):
             else HostGraphs(graphs)
         )
 
-    def index_select(self, idx: Any) -> PackedDataset:
+    def index_select(self, idx: Any) -> Self:
         """A view of the graphs at ``idx``: a slice, or integers or booleans of any kind.
 
         Raises ``IndexError`` if one is out of range.

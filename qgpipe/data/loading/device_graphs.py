@@ -1,7 +1,5 @@
 """All graphs of a data set in the memory of the device that trains on them."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

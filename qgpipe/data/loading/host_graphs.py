@@ -1,7 +1,5 @@
 """Graphs in memory, of which several batches are put together at once."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Where the graphs of a data set are kept: on disk, in memory, or on the device that trains."""
 
-from __future__ import annotations
-
 import os
 import resource
 from collections.abc import Sequence

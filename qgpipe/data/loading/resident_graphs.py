@@ -1,7 +1,5 @@
 """What graphs held in memory have in common, on the host or on a device."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

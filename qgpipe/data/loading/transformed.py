@@ -1,7 +1,5 @@
 """Batches of graphs that a user's ``transform`` changes one by one as they are loaded."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

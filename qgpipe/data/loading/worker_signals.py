@@ -5,8 +5,6 @@ then finishes its step and saves its state; it would take the sudden end of a wo
 an error, in the middle of that step.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

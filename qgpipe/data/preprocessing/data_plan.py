@@ -1,7 +1,5 @@
 """The planned parts of the data of some runs, and what shapes them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What shapes the parts of a data set and their list."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """A store of zarr's that reads plain files and nothing else."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from zarr.abc.store import ByteRequest

@@ -1,7 +1,5 @@
 """A stacked array that is read sample by sample and decoded block by block."""
 
-from __future__ import annotations
-
 import json
 import math
 import operator

@@ -1,7 +1,5 @@
 """The header of a part file, read strictly: it has to be the one that ``write_part`` writes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from math import prod

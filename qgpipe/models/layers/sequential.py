@@ -1,7 +1,5 @@
 """Layers in turn, each with named inputs and outputs."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 from collections.abc import Mapping, Sequence

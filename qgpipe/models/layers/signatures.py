@@ -1,7 +1,5 @@
 """Signatures of the layers in a ``Sequential``: ``x, edge_index -> h``."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from inspect import Parameter

@@ -1,7 +1,5 @@
 """Tables and figures over several runs: the score against each swept key, and the folds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

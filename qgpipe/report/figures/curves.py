@@ -1,7 +1,5 @@
 """Curves over the epochs of a training run: losses, metrics, learning rate."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """What the data consists of: classes or target values, and sizes of the causal sets."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """What the model answered on the test set: a confusion matrix, or targets and predictions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

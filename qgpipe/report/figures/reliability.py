@@ -1,7 +1,5 @@
 """How far the answers can be trusted: calibration or residuals, and scores by size."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """How every figure looks: colours, sizes, text, and SVG with reproducible bytes."""
 
-from __future__ import annotations
-
 import io
 import math
 import re

@@ -1,7 +1,5 @@
 """Figures of a study: what each trial reached, and which parameters made the difference."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

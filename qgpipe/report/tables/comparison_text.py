@@ -1,7 +1,5 @@
 """The results of a sweep or a cross-validation as a few lines of text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

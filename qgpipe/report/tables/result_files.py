@@ -1,7 +1,5 @@
 """The files that training and test leave, read strictly: a damaged one is no result."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -1,7 +1,5 @@
 """The result files of a run, read when a figure asks for them."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from pathlib import Path
 from typing import Any

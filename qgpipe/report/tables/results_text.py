@@ -1,7 +1,5 @@
 """The results of a finished run as a few lines of text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from qgpipe import paths

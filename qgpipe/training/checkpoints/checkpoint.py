@@ -17,8 +17,6 @@ Where the loader stands follows from ``epoch`` and ``step``. Older files say it 
 ``sampler``, which is not read.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import time

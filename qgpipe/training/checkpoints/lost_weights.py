@@ -1,7 +1,5 @@
 """Weights that a user has changed between two trainings, and that a checkpoint overwrites."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 

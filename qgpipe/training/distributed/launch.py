@@ -1,7 +1,5 @@
 """Processes that a training starts: on this machine by torch's elastic launch."""
 
-from __future__ import annotations
-
 import logging
 import os
 import pickle
@@ -36,6 +34,24 @@ from qgpipe.training.distributed.slurm_tasks import is_for_nodes, run_tasks
 
 STANDARD_ERROR = 2
 SECONDS_TO_SAVE = "600"  # after a signal; schedulers give less
+
+
+class _Terminal:
+    """The stream that a person watches, for another process that is being started."""
+
+    def __init__(self, descriptor: Any = None):
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple:
+        try:
+            descriptor = logs.terminal().fileno()
+        except (OSError, AttributeError):  # a notebook shows what it is sent, not a stream
+            descriptor = STANDARD_ERROR
+        return _Terminal, (DupFd(descriptor),)
+
+    def take_over(self) -> None:
+        """Let it be what a person watches here."""
+        logs.set_terminal(os.fdopen(self._descriptor.detach(), "w", buffering=1))
 
 
 def launch(function: Callable[..., None], config: Config, *arguments: Any) -> None:
@@ -91,11 +107,7 @@ def _meeting_point(section: ParallelSection) -> dict[str, Any]:
     }
 
 
-def _rank(
-    terminal: _Terminal,
-    levels: tuple[int, int],
-    payload: bytes,
-) -> None:
+def _rank(terminal: _Terminal, levels: tuple[int, int], payload: bytes) -> None:
     """What each process does."""
     end_with_parent(signal.SIGTERM)
     terminal.take_over()
@@ -155,24 +167,6 @@ def _signals_kept() -> Iterator[None]:
 def _levels() -> tuple[int, int]:
     """The log level, and the threads that torch uses here."""
     return logging.getLogger("qgpipe").getEffectiveLevel(), torch.get_num_threads()
-
-
-class _Terminal:
-    """The stream that a person watches, for another process that is being started."""
-
-    def __init__(self, descriptor: Any = None):
-        self._descriptor = descriptor
-
-    def __reduce__(self) -> tuple:
-        try:
-            descriptor = logs.terminal().fileno()
-        except (OSError, AttributeError):  # a notebook shows what it is sent, not a stream
-            descriptor = STANDARD_ERROR
-        return _Terminal, (DupFd(descriptor),)
-
-    def take_over(self) -> None:
-        """Let it be what a person watches here."""
-        logs.set_terminal(os.fdopen(self._descriptor.detach(), "w", buffering=1))
 
 
 def _cause(failed: ChildFailedError, folder: Path) -> BaseException:

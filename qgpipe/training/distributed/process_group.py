@@ -1,7 +1,5 @@
 """The processes of a training, and how they pass values to one another: collectives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar

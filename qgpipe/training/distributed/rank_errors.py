@@ -1,7 +1,5 @@
 """What ended a rank, told to the process that started the ranks: through a file each."""
 
-from __future__ import annotations
-
 import pickle
 import time
 import traceback

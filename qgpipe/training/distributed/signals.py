@@ -1,13 +1,11 @@
 """Stopping on a signal, between two steps or within an evaluation."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from qgpipe.system.logs import SIGNALS, TRY_AGAIN
 from qgpipe.training.distributed.process_group import ALONE, Processes
@@ -44,7 +42,7 @@ class SignalWatch:
         self._raising = False
         self._previous: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> SignalWatch:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._previous = {s: signal.signal(s, self._receive) for s in SIGNALS}
         return self

@@ -1,7 +1,5 @@
 """Processes of a training on several nodes of a Slurm job: tasks of a step of ``srun``."""
 
-from __future__ import annotations
-
 import logging
 import os
 import pickle

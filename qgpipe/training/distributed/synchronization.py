@@ -1,7 +1,5 @@
 """What ranks have to agree on while they train: numbers, now and then, and buffers."""
 
-from __future__ import annotations
-
 import time
 
 import torch

@@ -9,8 +9,6 @@
 - Two otherwise: (predictions, targets), as tensors on the CPU.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping

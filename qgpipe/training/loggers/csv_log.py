@@ -1,7 +1,5 @@
 """The history of a training as a CSV file that grows with every epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What happened in each epoch: the table behind ``history.csv``."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Who is told of each epoch: a CSV file, TensorBoard, classes of the user's."""
 
-from __future__ import annotations
-
 import importlib.util
 import inspect
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """One pass over the training set, which can be left and taken up again between two steps."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """A step of training of which every rank computes a shard."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a person sees of a training: a bar on a terminal of its own, a line an epoch otherwise."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where a training stands, in a small file that others may follow while it goes on."""
 
-from __future__ import annotations
-
 import json
 import time
 from contextlib import suppress

@@ -1,11 +1,9 @@
 """The batches of a pass, in steps: loaded as each is needed, and let go of after it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -17,7 +15,7 @@ class StepBatches:
     num_graphs: int
 
     @classmethod
-    def of(cls, batches: Sequence[Any]) -> StepBatches:
+    def of(cls, batches: Sequence[Any]) -> Self:
         """Batches that are there already."""
         return cls(batches, len(batches), sum(batch.num_graphs for batch in batches))
 

@@ -1,7 +1,5 @@
 """One step of training: from a group of batches to the next weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

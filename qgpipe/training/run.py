@@ -17,7 +17,7 @@ from qgpipe.config.objects import import_object
 from qgpipe.config.types import Config
 from qgpipe.models import load_model, read_model_file
 from qgpipe.system.device import on_device, resolve_device
-from qgpipe.system.files import atomic_path, write_json, write_text
+from qgpipe.system.files import write_json, write_text
 from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms
 from qgpipe.training.distributed.join import is_to_launch
@@ -107,8 +107,7 @@ def test_run(
     )
     assert collected.positions is not None
     table = predictions_table(collected, dataset.sample_ids(collected.positions))
-    with atomic_path(output_folder / "predictions.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    write_text(output_folder / "predictions.csv", table.to_csv(index=False))
     write_json(output_folder / "metrics.json", content)
 
 

@@ -29,7 +29,7 @@ from typing import Any
 from qgpipe.errors import TrainingError
 from qgpipe.stages.fingerprint import Trajectory
 from qgpipe.system import tensor_files
-from qgpipe.system.files import atomic_path
+from qgpipe.system.files import atomic_path, write_bytes
 from qgpipe.system.json_shapes import misfit
 from qgpipe.training.distributed.process_group import ALONE, Processes
 from qgpipe.training.distributed.synchronization import PeriodicMax
@@ -88,8 +88,7 @@ class CheckpointFolder:
         fingerprints = asdict(self.trajectory)
         data = tensor_files.to_bytes({"format": FORMAT, "fingerprints": fingerprints, **state})
         if keep:  # before the last: who goes on from that would not write this again
-            with atomic_path(self._kept(state["epoch"])) as temporary:
-                temporary.write_bytes(data)
+            write_bytes(self._kept(state["epoch"]), data)
         with atomic_path(self.last) as temporary:
             _write_to_disk(temporary, data)
             if self.last.exists():  # until the new one gets its name, the previous is the last

@@ -2,7 +2,7 @@
 
 import argparse
 
-from qgpipe.cli.configuration import add_config
+from qgpipe.cli.arguments import add_config
 from qgpipe.config import expand_runs, load_config
 from qgpipe.errors import ConfigError
 

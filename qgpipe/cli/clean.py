@@ -4,7 +4,7 @@ import argparse
 from contextlib import ExitStack
 
 from qgpipe import paths
-from qgpipe.cli.configuration import add_config, runs_of
+from qgpipe.cli.arguments import add_config, runs_of
 from qgpipe.system.lock import writing
 
 HELP = "list what a configuration no longer uses in its output folders, and delete it if asked to"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from qgpipe import paths
-from qgpipe.cli.trust import add_trust
+from qgpipe.cli.arguments import add_trust
 
 HELP = "write the model of a finished run as safetensors, JSON and a program of torch.export"
 

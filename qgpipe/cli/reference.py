@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from qgpipe.cli.configuration import resolved
+from qgpipe.cli.arguments import resolved
 
 HELP = "print a configuration with every key explained, or the page about all keys"
 

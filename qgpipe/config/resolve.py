@@ -155,9 +155,7 @@ def _check_split(config: Config) -> None:
         )
     if abs(sum(split) - 1) > 1e-6:
         raise ConfigError(
-            f"the shares sum to {sum(split):g}",
-            key="data.split",
-            remedy="they have to sum to 1",
+            f"the shares sum to {sum(split):g}", key="data.split", remedy="they have to sum to 1"
         )
 
 

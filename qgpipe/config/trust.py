@@ -123,11 +123,7 @@ def unknown_names(value: Any) -> list[str]:
 
 @contextmanager
 def imports_for(
-    file: str,
-    section: Any,
-    *,
-    trust: bool = False,
-    made_here: Callable[[], bool] = lambda: False,
+    file: str, section: Any, *, trust: bool = False, made_here: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
     """A block in which what ``section``, read from ``file``, names is imported.
 

@@ -59,8 +59,7 @@ def require_no_other(
             other = other or f"what 'qgpipe predict' made of {store.path} in another way"
         if other:
             raise DataError(
-                f"{table} holds {other}",
-                remedy="move it, and the workflow makes its own",
+                f"{table} holds {other}", remedy="move it, and the workflow makes its own"
             )
 
 

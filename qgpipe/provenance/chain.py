@@ -9,13 +9,7 @@ from typing import Any, Literal
 
 from qgpipe.errors import DataError
 from qgpipe.provenance.checksums import status
-from qgpipe.provenance.record import (
-    Record,
-    find_record,
-    read_record,
-    unreadable,
-    unreadable_record,
-)
+from qgpipe.provenance.record import Record, find_record, read_record, unreadable, unreadable_record
 from qgpipe.stages.registry import position
 
 State = Literal["holds", "changed", "missing", "remade", "unrecorded"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from qgpipe import paths
+from qgpipe.config.key_path import leaves
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import continues, identity, is_state, observe
 from qgpipe.errors import DataError
@@ -296,10 +297,5 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _named_packages(section: Any) -> set[str]:
     """First parts of the dotted names in ``section``."""
-    if isinstance(section, str):
-        package, dot, rest = section.partition(".")
-        return {package} if dot and f"{package}.{rest}".replace(".", "_").isidentifier() else set()
-    values = section.values() if isinstance(section, Mapping) else section
-    if isinstance(section, Mapping | list | tuple):
-        return {name for value in values for name in _named_packages(value)}
-    return set()
+    names = {value for _, value in leaves(section) if isinstance(value, str) and "." in value}
+    return {name.partition(".")[0] for name in names if name.replace(".", "_").isidentifier()}

@@ -147,11 +147,7 @@ def stage_section(
     shape = STAGES[stage].settings
     assert shape is not None, stage
     chosen = to_plain(shape(config, source or config["data"]))
-    section = {
-        "format": STAGES[stage].format,
-        **chosen,
-        "code": code_fingerprints(chosen, folders),
-    }
+    section = {"format": STAGES[stage].format, **chosen, "code": code_fingerprints(chosen, folders)}
     return settings.canonical(section)
 
 

@@ -180,9 +180,7 @@ def _refuse_equal(
 
 
 def _that_shape(
-    section: Callable[[Config], Any],
-    configs: Sequence[Config],
-    places: Sequence[tuple[int, ...]],
+    section: Callable[[Config], Any], configs: Sequence[Config], places: Sequence[tuple[int, ...]]
 ) -> list[int]:
     """The dimensions on which ``section`` of the configurations depends."""
     content = [json.dumps(section(config), sort_keys=True) for config in configs]

@@ -47,6 +47,16 @@ def restore_rng(state: dict[str, Any]) -> None:
 
 
 @contextmanager
+def random_numbers_kept() -> Iterator[None]:
+    """A block after which all generators are as before."""
+    before = rng_state()
+    try:
+        yield
+    finally:
+        restore_rng(before)
+
+
+@contextmanager
 def deterministic_algorithms(enabled: bool) -> Iterator[None]:
     """A block in which torch computes the same bits each time, on a GPU too, if ``enabled``.
 

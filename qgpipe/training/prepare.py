@@ -12,13 +12,13 @@ from qgpipe import paths
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.types import Config
-from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
-from qgpipe.data.preprocessing.part_sections import (
+from qgpipe.data.preprocessing.data_plan import (
     dataset_section,
     described_stores,
     generated_identity,
     part_sections,
 )
+from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts, store_identity
 from qgpipe.data.splits.split_file import write_split
 from qgpipe.errors import ConfigError

@@ -67,11 +67,7 @@ def train_run(config: Config, dataset_json: Path, split_json: Path, run_folder: 
 
 
 def test_run(
-    config: Config,
-    dataset_json: Path,
-    split_json: Path,
-    model_path: Path,
-    output_folder: Path,
+    config: Config, dataset_json: Path, split_json: Path, model_path: Path, output_folder: Path
 ) -> None:
     """Test the model in ``model_path`` as the resolved ``config`` says.
 

@@ -23,8 +23,11 @@ from qgpipe.system.device import resolve_device
 from qgpipe.system.lock import writing
 from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms, seed_everything
-from qgpipe.training.checkpoints.checkpoint import CheckpointFolder
-from qgpipe.training.checkpoints.lost_weights import warn_of_lost_weights, weight_marks
+from qgpipe.training.checkpoints.checkpoint import (
+    CheckpointFolder,
+    warn_of_lost_weights,
+    weight_marks,
+)
 from qgpipe.training.distributed.join import is_to_launch, join_process_group
 from qgpipe.training.distributed.launch import launch
 from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_stopping
@@ -45,9 +48,13 @@ from qgpipe.training.loaders import (
 from qgpipe.training.loggers.history import History
 from qgpipe.training.loggers.loggers import logger_specs
 from qgpipe.training.model_selection import Selection
-from qgpipe.training.optimizer import build_optimizer, build_scheduler, require_plateau_mode
+from qgpipe.training.optimizer import (
+    build_optimizer,
+    build_scheduler,
+    rehearse,
+    require_plateau_mode,
+)
 from qgpipe.training.preflight import check_fit
-from qgpipe.training.rehearsal import rehearse
 from qgpipe.training.steps.batch_pass import TrainingPass
 from qgpipe.training.steps.criterion import build_criterion, in_state
 from qgpipe.training.steps.ema import WeightAverage

@@ -16,8 +16,7 @@ from qgpipe.config.dump import to_plain
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.types import Config, Variant
-from qgpipe.data.preprocessing.data_plan import DataPlan, plan_data
-from qgpipe.data.preprocessing.part_sections import described_stores
+from qgpipe.data.preprocessing.data_plan import DataPlan, described_stores, plan_data
 from qgpipe.data.preprocessing.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
 from qgpipe.prediction.origin import require_no_other

@@ -12,6 +12,7 @@ from qgpipe import paths
 from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.dump import to_plain
+from qgpipe.config.key_path import leaves
 from qgpipe.config.objects import import_object, is_tagged
 from qgpipe.config.resolve import data_source, data_sources
 from qgpipe.config.types import Config
@@ -33,8 +34,8 @@ from qgpipe.stages.session_code import live_folders
 from qgpipe.sweeps.expansion import Run
 from qgpipe.training.evaluation.evaluator import replaced_text
 from qgpipe.training.loaders import transform_of
+from qgpipe.training.optimizer import rehearse
 from qgpipe.training.preflight import check_fit
-from qgpipe.training.rehearsal import rehearse
 from qgpipe.training.steps.criterion import batch_loss, require_gradient
 from qgpipe.training.trainer import Trainer
 from qgpipe.tuning.check import check_study
@@ -96,8 +97,9 @@ class _Samples:
 
 
 def _check(config: Config, samples: _Samples) -> str:
-    for key, name in _objects(config, ""):
-        import_object(name, key)
+    for key, value in leaves(config):
+        if is_tagged(value):
+            import_object(value, key)
     if config.get("generate"):
         resolve_classes(config["generate"]["classes"])
     parts = plan_parts(config)
@@ -120,18 +122,6 @@ def _identity(config: Config) -> str:
         for _, source in data_sources(config)
     ]
     return json.dumps(to_plain([shaped_by, reading]), sort_keys=True)
-
-
-def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Every tagged name in the configuration, with its key."""
-    if is_tagged(value):
-        yield key, value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _objects(inner, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list | tuple):
-        for i, inner in enumerate(value):
-            yield from _objects(inner, f"{key}[{i}]")
 
 
 def _read_sample(config: Config, part: PartPlan, folder: Path) -> PackedDataset:

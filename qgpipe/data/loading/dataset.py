@@ -22,8 +22,8 @@ from qgpipe.data.loading.resident_graphs import DeviceGraphs, HostGraphs, Reside
 from qgpipe.data.storage.manifest import read_dataset, recorded_part
 from qgpipe.data.storage.part_file import verify_part
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.message_passing.density import Density
 from qgpipe.message_passing.edge_format import EdgeFormat
+from qgpipe.message_passing.format_choice import Density
 
 AT_ONCE = 16  # batches, if graphs are small: few enough not to be noticed
 BYTES_AT_ONCE = 16e6

@@ -17,9 +17,9 @@ from qgpipe.data.graphs.batch import BatchRules, Parts
 from qgpipe.data.graphs.packed import BitRows, NeighborLists, Packed, offsets, ranges
 from qgpipe.data.graphs.row_axis import row_ptr, table
 from qgpipe.data.graphs.select import follows
-from qgpipe.message_passing.device_copy import sent_to
 from qgpipe.message_passing.edge_batch import BitEdgeBatch, NeighborListBatch
 from qgpipe.message_passing.edge_format import EdgeFormat
+from qgpipe.message_passing.grouping import sent_to
 
 ALIGNED = 64  # rows; so that each batch starts at a multiple of 64 bytes, whatever a row takes
 

@@ -24,8 +24,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
-from qgpipe.data.quantumgrav.plain_files import PlainFiles
-from qgpipe.data.quantumgrav.sample_array import SampleArray
+from qgpipe.data.quantumgrav.sample_array import PlainFiles, SampleArray
 from qgpipe.data.raw.stores import StoreInfo
 
 METADATA_FILES = (".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json")

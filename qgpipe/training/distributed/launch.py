@@ -28,8 +28,8 @@ from qgpipe.stages.session_code import live_folders
 from qgpipe.system import logs
 from qgpipe.system.process import end_with_parent
 from qgpipe.training.distributed.join import require_gpus
-from qgpipe.training.distributed.rank_errors import first_error, write_error
-from qgpipe.training.distributed.signals import Interrupted
+from qgpipe.training.distributed.rank import first_error, run_payload
+from qgpipe.training.distributed.signals import Interrupted, handlers_kept
 from qgpipe.training.distributed.slurm_tasks import is_for_nodes, run_tasks
 
 STANDARD_ERROR = 2
@@ -67,7 +67,7 @@ def launch(function: Callable[..., None], config: Config, *arguments: Any) -> No
     if is_for_nodes(config):
         return run_tasks(config, payload)
     require_gpus(config, section["world_size"])
-    with tempfile.TemporaryDirectory(prefix="qgpipe-ranks-") as folder, _signals_kept():
+    with tempfile.TemporaryDirectory(prefix="qgpipe-ranks-") as folder, handlers_kept():
         setup = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -111,15 +111,10 @@ def _rank(terminal: _Terminal, levels: tuple[int, int], payload: bytes) -> None:
     """What each process does."""
     end_with_parent(signal.SIGTERM)
     terminal.take_over()
-    first = os.environ["RANK"] == "0"
-    logs.configure(levels[0] if first else max(logging.WARNING, levels[0]))
-    torch.set_num_threads(max(1, levels[1] // int(os.environ["LOCAL_WORLD_SIZE"])))
+    rank, folder = os.environ["RANK"], Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent
+    threads = max(1, levels[1] // int(os.environ["LOCAL_WORLD_SIZE"]))
     try:
-        function, *arguments = pickle.loads(payload)
-        function(*arguments)
-    except Exception as error:  # written before the others notice that this one is gone
-        write_error(Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent, os.environ["RANK"], error)
-        raise
+        run_payload(payload, folder, rank, levels[0], threads)
     finally:
         if dist.is_initialized() and sys.exc_info()[0] is None:
             dist.destroy_process_group()
@@ -151,17 +146,6 @@ def _main_kept_out(payload: bytes) -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """After this block signals do what they did before: elastic launch has handlers of its own."""
-    before = {number: signal.getsignal(number) for number in logs.SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _levels() -> tuple[int, int]:

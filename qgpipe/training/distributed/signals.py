@@ -8,8 +8,7 @@ from types import FrameType
 from typing import Any, Self
 
 from qgpipe.system.logs import SIGNALS, TRY_AGAIN
-from qgpipe.training.distributed.process_group import ALONE, Processes
-from qgpipe.training.distributed.synchronization import PeriodicMax
+from qgpipe.training.distributed.process_group import ALONE, PeriodicMax, Processes
 
 
 class Interrupted(SystemExit):
@@ -25,6 +24,17 @@ class Interrupted(SystemExit):
 
     def __str__(self) -> str:
         return f"stopped by {self.signal_name}"
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """After this block signals do what they did before, whatever handlers are set in it."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class SignalWatch:

@@ -148,18 +148,14 @@ def with_target_if_there(reader: Any, store: StoreInfo, target: Any = None) -> A
         return reader
     wanted = _listed(arguments.get("target"))
     if wanted is None:
-        wanted = _listed(target) or _usual(store)
+        usual = [name for name in naming.TARGET if name in store.arrays][:1]
+        wanted = _listed(target) or usual
     if wanted and all(name in store.arrays for name in wanted):
         arguments["target"] = wanted
     else:
         arguments["target"] = []
         arguments.pop("class_names", None)
     return {"type": "qgpipe.CausalSetReader", "args": [], "kwargs": arguments}
-
-
-def _usual(store: StoreInfo) -> list[str]:
-    """The target that the built-in reader finds by itself."""
-    return [name for name in naming.TARGET if name in store.arrays][:1]
 
 
 def _listed(given: str | Sequence[str] | None) -> list[str] | None:

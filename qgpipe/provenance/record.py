@@ -157,7 +157,8 @@ def read_record(file: Path) -> Record | None:
         return None
     if misfit(content, _SHAPE) is not None or content["format"] not in (1, FORMAT):
         return None
-    if not _is_date(content["started"]) or any("\0" in name for name in _files_in(content)):
+    files = [*content["outputs"], *content["inputs"], content["config_file"] or ""]
+    if not _is_date(content["started"]) or any("\0" in name for name in files):
         return None
     return Record(file, content)
 
@@ -168,10 +169,6 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _files_in(content: Mapping[str, Any]) -> list[str]:
-    return [*content["outputs"], *content["inputs"], content["config_file"] or ""]
 
 
 def find_record(artifact: Path) -> Record | None:

@@ -16,7 +16,7 @@ from qgpipe.config.key_path import Path, format_key
 from qgpipe.config.resolve import data_sources, generated_stores, resolve_config
 from qgpipe.config.sweep_values import MOST_RUNS
 from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
-from qgpipe.config.types import Config, DataSection, Variant
+from qgpipe.config.types import Config, Variant
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import STAGES, stage_section
 from qgpipe.sweeps.run_names import point_name, short_keys
@@ -196,28 +196,25 @@ def _that_shape(
     return chosen
 
 
-def _raw_stores(config: Config) -> Any:
-    return stage_section(config, "generate")
-
-
 def _parts(config: Config) -> Any:
     """What shapes the parts and the list of them."""
     sources = [
-        [role, source["files"], source["chunksize"], _reading(config, source)]
+        [
+            role,
+            source["files"],
+            source["chunksize"],
+            stage_section(config, "preprocess", source=source),
+        ]
         for role, source in data_sources(config)
     ]
-    return _raw_stores(config), generated_stores(config), sources
+    return stage_section(config, "generate"), generated_stores(config), sources
 
 
-def _reading(config: Config, source: DataSection) -> Any:
-    return stage_section(config, "preprocess", source=source)
-
-
-def _split(config: Config) -> Any:
-    return stage_section(config, "split")
-
-
-_SHARED = {"raw": _raw_stores, "parts": _parts, "split": _split}
+_SHARED: dict[str, Callable[[Config], Any]] = {
+    "raw": lambda config: stage_section(config, "generate"),
+    "parts": _parts,
+    "split": lambda config: stage_section(config, "split"),
+}
 
 
 def _shared(config: Config) -> Any:

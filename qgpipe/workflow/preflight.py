@@ -110,8 +110,9 @@ def _check(config: Config, samples: _Samples) -> str:
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
-    lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
-    return "\n".join(lines)
+    lines += [*_run_lines(config, trainer), *_code_lines(config)]
+    outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]
+    return "\n".join([*lines, *outputs])
 
 
 def _identity(config: Config) -> str:
@@ -249,8 +250,3 @@ def _code_lines(config: Config) -> Iterator[str]:
         label = ""
     for file, why in code.not_followed.items():
         yield f"          {file} is {why}: changes in it are not noticed, use --forcerun"
-
-
-def _output_lines(config: Config) -> Iterator[str]:
-    yield f"outputs   {paths.dataset(config)}"
-    yield f"          {paths.run_folder(config)}/"

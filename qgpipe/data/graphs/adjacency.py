@@ -124,12 +124,14 @@ def edge_index(edges: Edges, sizes: np.ndarray) -> np.ndarray:
         return edges.edge_index + start
     if isinstance(edges, NeighborLists):
         out_degree = edges.degrees[:, 0]
-        return _expand(out_degree, node_ptr[:-1], edges.num_edges, _without_padding(edges))
+        targets = edges.lists[:, 0][filled_entries(edges.num_edges, edges.ptr)]
+        return _expand(out_degree, node_ptr[:-1], edges.num_edges, targets)
     if isinstance(edges, BitRows):
         source, target = np.nonzero(np.unpackbits(edges.bits, axis=1, bitorder="little"))
         return np.stack([source, target + np.repeat(node_ptr[:-1], edges.num_edges)])
-    counts = _row_counts(edges, sizes)
-    columns = np.repeat(node_ptr[:-1], sizes) - 8 * _first_bytes(edges.ptr, sizes)
+    first_bytes = _first_bytes(edges.ptr, sizes)
+    counts = np.add.reduceat(np.bitwise_count(edges.bits), first_bytes, dtype=np.int64)
+    columns = np.repeat(node_ptr[:-1], sizes) - 8 * first_bytes
     set_bits = np.flatnonzero(np.unpackbits(edges.bits, bitorder="little").view(bool))
     return _expand(counts, columns, counts, set_bits)
 
@@ -153,11 +155,6 @@ def _expand(
     return result
 
 
-def _without_padding(edges: NeighborLists) -> np.ndarray:
-    """Local targets of all edges, [E]."""
-    return edges.lists[:, 0][filled_entries(edges.num_edges, edges.ptr)]
-
-
 def filled_entries(num_edges: np.ndarray, ptr: np.ndarray) -> np.ndarray:
     """Which entries of the rows of ``NeighborLists`` are edges, not padding, bool [R, 64].
 
@@ -167,12 +164,6 @@ def filled_entries(num_edges: np.ndarray, ptr: np.ndarray) -> np.ndarray:
     used -= BLOCK * np.arange(len(used))
     filled = np.minimum(used, BLOCK).astype(np.uint8)
     return np.arange(BLOCK, dtype=np.uint8) < filled[:, None]
-
-
-def _row_counts(adjacency: BitAdjacency, sizes: np.ndarray) -> np.ndarray:
-    """Number of edges that start at each node, int64 [V]."""
-    counts = np.bitwise_count(adjacency.bits)
-    return np.add.reduceat(counts, _first_bytes(adjacency.ptr, sizes), dtype=np.int64)
 
 
 def _first_bytes(ptr: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -188,11 +179,8 @@ def row_bytes(sizes: np.ndarray) -> np.ndarray:
 
 def bit_offsets(sizes: np.ndarray) -> np.ndarray:
     """Byte offsets of the adjacency bits of graphs with ``sizes`` nodes, int64 [N+1]."""
-    return _word_offsets(sizes * row_bytes(sizes))
-
-
-def _word_offsets(lengths: np.ndarray) -> np.ndarray:
-    return offsets(-(-lengths // WORD) * WORD)
+    words = -(-sizes * row_bytes(sizes) // WORD)
+    return offsets(words * WORD)
 
 
 def index_dtype(sizes: np.ndarray) -> np.dtype:

@@ -82,7 +82,9 @@ def launch(function: Callable[..., None], config: Config, *arguments: Any) -> No
         os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
         try:
             with _main_kept_out(payload):
-                elastic_launch(setup, _rank)(_Terminal(), _levels(), payload)
+                level = logging.getLogger("qgpipe").getEffectiveLevel()
+                threads = torch.get_num_threads()
+                elastic_launch(setup, _rank)(_Terminal(), (level, threads), payload)
         except SignalException as error:
             raise Interrupted(error.sigval.name) from None
         except ChildFailedError as error:
@@ -146,11 +148,6 @@ def _main_kept_out(payload: bytes) -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
-
-
-def _levels() -> tuple[int, int]:
-    """The log level, and the threads that torch uses here."""
-    return logging.getLogger("qgpipe").getEffectiveLevel(), torch.get_num_threads()
 
 
 def _cause(failed: ChildFailedError, folder: Path) -> BaseException:

@@ -23,8 +23,9 @@ from optuna.trial import TrialState
 from qgpipe import paths
 from qgpipe.compat.private import trial_id
 from qgpipe.config.dump import to_plain
+from qgpipe.config.metric_mode import require_column
 from qgpipe.config.types import Config
-from qgpipe.errors import ConfigError, DataError, DiskFullError
+from qgpipe.errors import DataError, DiskFullError
 from qgpipe.stages.registry import stage_section
 from qgpipe.sweeps.run_names import short_keys, value_name
 from qgpipe.sweeps.tuned import Parameter, objective, parameters_of, trial_config
@@ -279,12 +280,8 @@ class Watch:
 
 def score(row: Mapping[str, Any], metric: str) -> float:
     """The value of ``metric`` in a row of the history; ``ConfigError`` if there is none."""
-    value = row.get(f"{VALIDATION}{metric}")
-    if value is None:
-        known = [k.removeprefix(VALIDATION) for k in row if k.startswith(VALIDATION)]
-        raise ConfigError(
-            f"the validation results have no column '{metric}'",
-            key="tune.metric",
-            remedy=f"the columns are {', '.join(known)}",
-        )
-    return float(value)
+    values = {k.removeprefix(VALIDATION): v for k, v in row.items() if k.startswith(VALIDATION)}
+    require_column(
+        metric, [k for k, v in values.items() if k != metric or v is not None], "tune.metric"
+    )
+    return float(values[metric])

@@ -18,6 +18,7 @@ from qgpipe.data.graphs.packed import (
     EdgePairs,
     Edges,
     NeighborLists,
+    edge_counts,
     offsets,
     ranges,
 )
@@ -134,11 +135,6 @@ def edge_index(edges: Edges, sizes: np.ndarray) -> np.ndarray:
     columns = np.repeat(node_ptr[:-1], sizes) - 8 * first_bytes
     set_bits = np.flatnonzero(np.unpackbits(edges.bits, bitorder="little").view(bool))
     return _expand(counts, columns, counts, set_bits)
-
-
-def edge_counts(edges: Edges) -> np.ndarray:
-    """Number of edges of each graph, int64 [N]."""
-    return np.diff(edges.edge_ptr) if isinstance(edges, EdgePairs) else edges.num_edges
 
 
 def _expand(

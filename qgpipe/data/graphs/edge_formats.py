@@ -12,7 +12,6 @@ from scipy.sparse import csr_array
 
 from qgpipe.data.graphs.adjacency import (
     as_bit_rows,
-    edge_counts,
     filled_entries,
     in_runs,
     sorted_and_unique,
@@ -25,6 +24,7 @@ from qgpipe.data.graphs.packed import (
     EdgePairs,
     NeighborLists,
     Packed,
+    edge_counts,
     offsets,
     ranges,
 )

@@ -19,7 +19,7 @@ from qgpipe.data.graphs.row_axis import row_ptr, table
 from qgpipe.data.graphs.select import follows
 from qgpipe.message_passing.edge_batch import BitEdgeBatch, NeighborListBatch
 from qgpipe.message_passing.edge_format import EdgeFormat
-from qgpipe.message_passing.grouping import sent_to
+from qgpipe.system.device import sent_to
 
 ALIGNED = 64  # rows; so that each batch starts at a multiple of 64 bytes, whatever a row takes
 

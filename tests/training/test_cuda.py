@@ -10,11 +10,10 @@ from qgpipe.errors import TrainingError
 from qgpipe.models import load_model
 from qgpipe.system.rng import restore_rng, rng_state
 from qgpipe.training.distributed.signals import Interrupted
-from qgpipe.training.steps.batch_pass import StepBatches
 from qgpipe.training.steps.ema import WeightAverage
 from qgpipe.training.steps.loss_buffer import LossLog
 from qgpipe.training.steps.precision import Precision
-from qgpipe.training.steps.training_step import TrainingStep
+from qgpipe.training.steps.training_step import StepBatches, TrainingStep
 from qgpipe.training.trainer import Trainer
 
 pytestmark = [

@@ -3,8 +3,6 @@
 Attributes are imported on first use, so that ``import qgpipe`` loads neither torch nor zarr.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The names of the columns of a table of predictions, for who writes one and who reads it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple

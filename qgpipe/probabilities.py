@@ -1,7 +1,5 @@
 """Class probabilities that outputs stand for: one rule for training, predictions and report."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Where the Snakefile is, with its rules and scripts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import qgpipe

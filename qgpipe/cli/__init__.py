@@ -1,7 +1,5 @@
 """``qgpipe``: what a person runs beside ``snakemake``."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal
@@ -14,16 +12,8 @@ from qgpipe.errors import QgpipeError
 from qgpipe.system.files import os_error_of_user
 
 COMMANDS = (
-    "check",
-    "show",
-    "predict",
-    "export",
-    "trace",
-    "diff",
-    "clean",
-    "reference",
-    "snakefile",
-)
+    "check", "show", "predict", "export", "trace", "diff", "clean", "reference", "snakefile",
+)  # fmt: skip
 
 DESCRIPTION = (
     "Graph neural networks on causal sets, as a Snakemake workflow over a small library. "

@@ -1,10 +1,8 @@
 """``qgpipe check run.yaml``."""
 
-from __future__ import annotations
-
 import argparse
 
-from qgpipe.cli.configuration import add_config
+from qgpipe.cli.arguments import add_config
 from qgpipe.config import expand_runs, load_config
 from qgpipe.errors import ConfigError
 

@@ -1,12 +1,10 @@
 """``qgpipe clean run.yaml``."""
 
-from __future__ import annotations
-
 import argparse
 from contextlib import ExitStack
 
 from qgpipe import paths
-from qgpipe.cli.configuration import add_config, runs_of
+from qgpipe.cli.arguments import add_config, runs_of
 from qgpipe.system.lock import writing
 
 HELP = "list what a configuration no longer uses in its output folders, and delete it if asked to"

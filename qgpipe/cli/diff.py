@@ -1,7 +1,5 @@
 """``qgpipe diff RUN1 RUN2``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,12 +1,10 @@
 """``qgpipe export RUN``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
 from qgpipe import paths
-from qgpipe.cli.trust import add_trust
+from qgpipe.cli.arguments import add_trust
 
 HELP = "write the model of a finished run as safetensors, JSON and a program of torch.export"
 

@@ -1,12 +1,10 @@
 """``qgpipe predict RUN STORE…``."""
 
-from __future__ import annotations
-
 import argparse
 from contextlib import nullcontext
 from pathlib import Path
 
-from qgpipe.cli.trust import add_trust
+from qgpipe.cli.arguments import add_trust
 
 HELP = "apply the model of a finished run to zarr stores, with or without a target"
 

@@ -1,11 +1,9 @@
 """``qgpipe reference run.yaml``, ``qgpipe reference --markdown``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
-from qgpipe.cli.configuration import resolved
+from qgpipe.cli.arguments import resolved
 
 HELP = "print a configuration with every key explained, or the page about all keys"
 

@@ -1,7 +1,5 @@
 """``config/reference.yaml``: every key of the schema with its comment, around a real run."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any

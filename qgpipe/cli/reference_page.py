@@ -1,7 +1,5 @@
 """``docs/configuration.md``: every key of the schema with type, default and meaning, as tables."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

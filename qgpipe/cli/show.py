@@ -1,11 +1,9 @@
 """``qgpipe show run.yaml``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
-from qgpipe.cli.configuration import runs_of
+from qgpipe.cli.arguments import runs_of
 from qgpipe.config.types import Config, TrainingSection
 from qgpipe.prediction.run_folder import RunFolder
 
@@ -21,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print test metrics beside the baseline, or tables over runs; and where the files are."""
     configs = _configs(arguments.config)
     if len(configs) > 1:
-        from qgpipe.report.tables.comparison_text import comparison_text
+        from qgpipe.report.tables.results_text import comparison_text
 
         print(comparison_text(runs_of(arguments.config)))
     else:

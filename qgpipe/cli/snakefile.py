@@ -1,7 +1,5 @@
 """``qgpipe snakefile``."""
 
-from __future__ import annotations
-
 import argparse
 
 HELP = "print where the workflow is: snakemake --snakefile $(qgpipe snakefile)"

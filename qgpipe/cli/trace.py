@@ -1,7 +1,5 @@
 """``qgpipe trace FILE``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """PyG's graphs and batches, with the rules by which a data set's attributes are joined."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import weakref

@@ -1,7 +1,5 @@
 """A configuration as text or plain values: objects under their names, tags kept."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from pathlib import Path

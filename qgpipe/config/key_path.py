@@ -1,9 +1,7 @@
 """Places in a configuration: ``model.layers[0].dim`` as text and as steps."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qgpipe.config.objects import PARTIAL, is_partial
@@ -25,6 +23,18 @@ def format_key(path: Path) -> str:
     """The dotted key of some steps."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
+
+
+def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """What is neither a mapping nor a list in ``value``, at any depth, with its dotted key."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from leaves(inner, f"{key}[{i}]")
+    else:
+        yield key, value
 
 
 def look_up(config: Any, path: Path) -> Any:

@@ -1,7 +1,5 @@
 """Read a configuration file, and explain what is wrong with its YAML."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

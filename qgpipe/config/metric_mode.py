@@ -3,13 +3,13 @@
 The latter is told by the name of its monitor: the Snakefile asks too, and must import nothing.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from qgpipe.config.objects import PARTIAL, dotted_name, is_partial
 from qgpipe.config.types import MonitorTask
+from qgpipe.errors import ConfigError
 
 Better = Literal["min", "max"]
 
@@ -37,6 +37,17 @@ def better(monitor: Any) -> Better | None:
     if last.endswith(_LOWER):
         return "min"
     return "max" if last.endswith(_HIGHER) else None
+
+
+def require_column(name: str, columns: Iterable[Any], key: str) -> None:
+    """Raise ``ConfigError`` with ``key`` unless ``name`` is one of ``columns``, of a validation."""
+    known = list(dict.fromkeys(map(str, columns)))
+    if name not in known:
+        raise ConfigError(
+            f"the validation results have no column '{name}'",
+            key=key,
+            remedy=f"the columns are {', '.join(known)}",
+        )
 
 
 def is_mean_loss(task: MonitorTask) -> bool:

@@ -6,8 +6,6 @@ Python. A ``functools.partial`` is a mapping, ``{"!partial": {type, args, kwargs
 plain forms are imported only inside a stage.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib.machinery
 import logging

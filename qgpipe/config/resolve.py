@@ -1,7 +1,5 @@
 """From what the user wrote to the resolved configuration: checked and complete."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping
@@ -165,9 +163,7 @@ def _check_split(config: Config) -> None:
         )
     if abs(sum(split) - 1) > 1e-6:
         raise ConfigError(
-            f"the shares sum to {sum(split):g}",
-            key="data.split",
-            remedy="they have to sum to 1",
+            f"the shares sum to {sum(split):g}", key="data.split", remedy="they have to sum to 1"
         )
 
 

@@ -5,8 +5,6 @@ signature), a mapping ``{type, args, kwargs}``, or the bare type. All are accept
 wherever something is constructed. A partial of a class is the spec of that class.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Mapping, Sequence

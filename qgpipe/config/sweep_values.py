@@ -1,7 +1,5 @@
 """The values that a sweep tag stands for."""
 
-from __future__ import annotations
-
 import math
 import random
 import sys

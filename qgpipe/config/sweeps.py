@@ -5,8 +5,6 @@ a ``!coupled-sweep`` goes along with one of them. The points are all combination
 dimension changing fastest. ``!reference`` takes the value that another key has at a point.
 """
 
-from __future__ import annotations
-
 import copy
 import itertools
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,6 @@ become a mapping with the tag as its only key, ``{"!sweep": {"values": [...]}}``
 survive JSON, pickle and ``repr``, so the config can travel through Snakemake.
 """
 
-from __future__ import annotations
-
 import datetime
 import itertools
 import re
@@ -75,6 +73,11 @@ def _wrong(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
+class _Extent(NamedTuple):
+    size: int
+    height: int
+
+
 def _measure(node: yaml.Node, known: dict[int, _Extent | None], depth: int = 0) -> _Extent:
     """How much ``node`` stands for, where anchors count each time that they are named.
 
@@ -99,11 +102,6 @@ def _measure(node: yaml.Node, known: dict[int, _Extent | None], depth: int = 0) 
     if extent.size > MOST_VALUES:
         raise _wrong(node, f"this stands for {extent.size:,} values; {MOST_VALUES:,} are the most")
     return extent
-
-
-class _Extent(NamedTuple):
-    size: int
-    height: int
 
 
 class ConfigLoader(yaml.FullLoader):

@@ -10,8 +10,6 @@ evaluates the annotations in its signature, ``torch_geometric.nn.GPSE`` and othe
 fetch files.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -125,11 +123,7 @@ def unknown_names(value: Any) -> list[str]:
 
 @contextmanager
 def imports_for(
-    file: str,
-    section: Any,
-    *,
-    trust: bool = False,
-    made_here: Callable[[], bool] = lambda: False,
+    file: str, section: Any, *, trust: bool = False, made_here: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
     """A block in which what ``section``, read from ``file``, names is imported.
 

@@ -1,7 +1,5 @@
 """What layers need to know of the edges of a batch, whatever form these are kept in."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Neighbours summed by sparse matrix products, over lists of neighbours."""
 
-from __future__ import annotations
-
 import functools
 import warnings
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Neighbours summed by products of dense matrices: graphs of like size, padded to one size."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ Named tuples, which PyG moves, pins and copies with the batch. ``ptr`` is int64 
 where the nodes of each graph start.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Which graphs of a batch are padded to the same size."""
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 
@@ -9,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qgpipe.message_passing.device_copy import sent_to
+from qgpipe.system.device import sent_to
 
 # What another group costs, as many elements of an adjacency matrix: on a CPU some calls, on a
 # GPU the start of as many kernels, which takes longer than a large product.

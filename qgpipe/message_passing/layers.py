@@ -4,8 +4,6 @@ Each rule computes what the ``forward`` of its layer computes, in whatever form 
 is kept. A layer that no rule fits is called as it is, with ``edge_index``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -62,11 +60,8 @@ def gcn(layer: GCNConv, x: Tensor, adjacency: Adjacency) -> Tensor:
 
 
 def _aggregate(layer: MessagePassing, x: Tensor, adjacency: Adjacency) -> Tensor:
-    return adjacency.mean(x) if _means(layer) else adjacency.sum(x)
-
-
-def _means(layer: MessagePassing) -> bool:
-    return type(layer.aggr_module) is MeanAggregation
+    means = type(layer.aggr_module) is MeanAggregation
+    return adjacency.mean(x) if means else adjacency.sum(x)
 
 
 _RULES: dict[type[nn.Module], Rule] = {

@@ -12,18 +12,7 @@ from qgpipe.models.shape_check import check_model, example_batch
 from qgpipe.models.summary import summarise
 
 __all__ = [
-    "GNNBlock",
-    "GNNModel",
-    "GPSTransformer",
-    "LinearSequential",
-    "Sequential",
-    "SkipConnection",
-    "build_model",
-    "call_model",
-    "check_model",
-    "example_batch",
-    "load_model",
-    "read_model_file",
-    "save_model",
-    "summarise",
-]
+    "GNNBlock", "GNNModel", "GPSTransformer", "LinearSequential", "Sequential", "SkipConnection",
+    "build_model", "call_model", "check_model", "example_batch", "load_model", "read_model_file",
+    "save_model", "summarise",
+]  # fmt: skip

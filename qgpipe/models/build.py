@@ -1,7 +1,5 @@
 """From the ``model`` section to a model, and from a model and a batch to outputs."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext

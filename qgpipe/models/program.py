@@ -1,7 +1,5 @@
 """A model as a program of ``torch.export``, which runs without qgpipe and without its classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import IO, Any
 

@@ -1,10 +1,8 @@
 """Does the model fit the data? Found out on one batch, before training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,11 +12,54 @@ from torch_geometric.data import Batch, Data
 
 from qgpipe.errors import ConfigError, QgpipeError
 from qgpipe.models.build import call_model
-from qgpipe.models.call_trace import Call, CallTrace
 from qgpipe.models.construct.build_module import joined_key
 from qgpipe.models.construct.configurable import Configurable
 from qgpipe.models.construct.function import Function
 from qgpipe.system.user_code import line_of_user
+
+
+@dataclass(frozen=True)
+class Call:
+    """The call of a module: its name within the model, and its first tensor of real numbers."""
+
+    name: str
+    module: nn.Module
+    tensor: Tensor | None
+
+
+@dataclass
+class CallTrace:
+    """The calls that have begun and not ended, outermost first."""
+
+    calls: list[Call] = field(default_factory=list)
+
+    @contextmanager
+    def recorded(self, model: nn.Module) -> Iterator[None]:
+        """Follow the calls of ``model`` and of all modules in it."""
+        handles = []
+        for name, module in model.named_modules():
+            begin = self._begin(name)
+            handles.append(module.register_forward_pre_hook(begin, with_kwargs=True))
+            handles.append(module.register_forward_hook(self._end))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _begin(self, name: str) -> Callable[[nn.Module, tuple, dict], None]:
+        def begin(module: nn.Module, args: tuple, kwargs: dict) -> None:
+            tensors = (v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
+            first = next((t for t in tensors if t.is_floating_point()), None)
+            self.calls.append(Call(name, module, first))
+
+        return begin
+
+    def _end(self, module: nn.Module, *_: Any) -> None:
+        # Calls that failed and were caught inside the module have not ended by themselves.
+        while self.calls and self.calls.pop().module is not module:
+            pass
+
 
 # Where layers of torch and PyG keep the number of features they expect.
 _SIZES = ("in_channels", "in_features", "num_features", "normalized_shape", "embed_dim")

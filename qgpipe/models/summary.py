@@ -1,7 +1,5 @@
 """What a model consists of, as a table."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import nn

@@ -1,7 +1,5 @@
 """The graphs of a store, a few thousand at a time, read as those of the test set were."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The model of a run in files that others can read: weights, configuration, program."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether a store has the features that a model was trained on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ A table belongs to a store and a model, and either to the workflow or to the com
 was started with, those of the command the one in the folder of the run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -61,8 +59,7 @@ def require_no_other(
             other = other or f"what 'qgpipe predict' made of {store.path} in another way"
         if other:
             raise DataError(
-                f"{table} holds {other}",
-                remedy="move it, and the workflow makes its own",
+                f"{table} holds {other}", remedy="move it, and the workflow makes its own"
             )
 
 

@@ -3,9 +3,7 @@
 Runs while the Snakefile is parsed, so it imports neither torch nor zarr.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,12 +13,17 @@ from qgpipe import paths
 from qgpipe.config.resolve import data_source, data_sources, generated_stores
 from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
-from qgpipe.data.preprocessing.part_sections import generated_identity
-from qgpipe.data.preprocessing.plan import columns_of, recorded_states, unique_name
+from qgpipe.data.preprocessing.data_plan import generated_identity
+from qgpipe.data.preprocessing.plan import (
+    built_in_arguments,
+    columns_of,
+    recorded_states,
+    unique_name,
+)
+from qgpipe.data.raw import naming
 from qgpipe.data.raw.fingerprint import identity, observe
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.prediction.targets import with_target_if_there
 from qgpipe.stages.registry import stage_section
 
 KEY = "predict.files"
@@ -138,3 +141,28 @@ def _require_format(name: str) -> None:
             key="predict.format",
             remedy="pip install 'qgpipe[parquet]', or write csv",
         )
+
+
+def with_target_if_there(reader: Any, store: StoreInfo, target: Any = None) -> Any:
+    """``reader``, as a configuration gives it, without a target if ``store`` has not got it.
+
+    ``target``: names of the arrays of the model's target, if known; it counts where the reader does
+    not name one itself. A reader of the user's is left as it is.
+    """
+    arguments = built_in_arguments(reader)
+    if arguments is None:
+        return reader
+    wanted = _listed(arguments.get("target"))
+    if wanted is None:
+        usual = [name for name in naming.TARGET if name in store.arrays][:1]
+        wanted = _listed(target) or usual
+    if wanted and all(name in store.arrays for name in wanted):
+        arguments["target"] = wanted
+    else:
+        arguments["target"] = []
+        arguments.pop("class_names", None)
+    return {"type": "qgpipe.CausalSetReader", "args": [], "kwargs": arguments}
+
+
+def _listed(given: str | Sequence[str] | None) -> list[str] | None:
+    return None if given is None else [given] if isinstance(given, str) else list(given)

@@ -1,38 +1,82 @@
 """The stage ``predict``: from a raw store and a trained model to a table."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qgpipe.config.objects import import_object
 from qgpipe.config.types import Config
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
-from qgpipe.errors import DataError
+from qgpipe.errors import ConfigError, DataError
 from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.models import load_model, read_model_file
-from qgpipe.models.build import call_model
+from qgpipe.models.build import call_model, unwrapped
 from qgpipe.models.shape_check import check_model
 from qgpipe.prediction.chunks import read_chunks
-from qgpipe.prediction.embeddings import kept_embeddings, only_embeddings
-from qgpipe.prediction.table import PredictionTable
-from qgpipe.prediction.writers import open_table
+from qgpipe.prediction.table import PredictionTable, open_table
 from qgpipe.system.device import resolve_device
 from qgpipe.system.files import atomic_path, scratch_folder
 from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms
 from qgpipe.training.evaluation.evaluator import SMALLER_EVALUATED
-from qgpipe.training.evaluation.metrics import Collected
+from qgpipe.training.evaluation.metrics import BatchOutputs, Collected, collect
 from qgpipe.training.loaders import select_edge_format, transform_of
-from qgpipe.training.steps.outputs import as_heads, count_tasks
 from qgpipe.training.steps.user_errors import memory_for
+
+_NO_LOSSES = np.zeros(0)
+_EMBEDDINGS = "predict.embeddings"
+
+
+@contextmanager
+def kept_embeddings(model: nn.Module) -> Iterator[list[Tensor]]:
+    """A block in which each call of ``model`` adds what its ``get_embeddings`` gives to a list.
+
+    Raises ``ConfigError`` if the model has no method of this name.
+    """
+    inner: Any = unwrapped(model)
+    if not callable(getattr(inner, "get_embeddings", None)):
+        raise ConfigError(
+            f"{type(inner).__name__} has no embeddings",
+            key=_EMBEDDINGS,
+            remedy="give it a method get_embeddings that its forward calls, or set this to false",
+        )
+    kept: list[Tensor] = []
+    compute = inner.get_embeddings
+
+    def compute_and_keep(*args: Any, **kwargs: Any) -> Tensor:
+        embeddings = compute(*args, **kwargs)
+        kept.append(embeddings)
+        return embeddings
+
+    inner.get_embeddings = compute_and_keep
+    try:
+        yield kept
+    finally:
+        del inner.get_embeddings
+
+
+def only_embeddings(kept: list[Tensor], num_graphs: int) -> Tensor:
+    """The embeddings [B, F] of one batch of ``num_graphs``, of which ``kept`` is emptied.
+
+    Raises ``ConfigError`` if there is not one row for each graph.
+    """
+    given = kept.pop() if len(kept) == 1 else None
+    if given is None or given.shape[:1] != (num_graphs,):
+        what = "not called once" if given is None else f"of shape {list(given.shape)}"
+        raise ConfigError(
+            f"the model's get_embeddings is {what} for a batch of {num_graphs} graphs",
+            key=_EMBEDDINGS,
+            remedy="use a model that pools, or set this to false",
+        )
+    return given.reshape(num_graphs, -1)
+
 
 _LoaderKey = Literal["batch_size", "num_workers", "pin_memory", "prefetch_factor"]
 _LOADER_KEYS: tuple[_LoaderKey, ...] = get_args(_LoaderKey)
@@ -146,39 +190,17 @@ class Predictor:
     def _collect(self, loader: Iterable[Any]) -> tuple[Collected, Tensor | None]:
         """What the model puts out, and its embeddings if they are asked for."""
         if not self.config["predict"]["embeddings"]:
-            return _joined([self._call(batch) for batch in loader]), None
+            return collect([self._call(batch) for batch in loader], _NO_LOSSES), None
         embeddings: list[Tensor] = []
         with kept_embeddings(self.model) as kept:
             seen = []
             for batch in loader:
                 seen.append(self._call(batch))
                 embeddings.append(only_embeddings(kept, seen[-1].num_graphs).cpu())
-        return _joined(seen), torch.cat(embeddings)
+        return collect(seen, _NO_LOSSES), torch.cat(embeddings)
 
-    def _call(self, batch: Any) -> Collected:
+    def _call(self, batch: Any) -> BatchOutputs:
         with memory_for(batch, self.device, SMALLER_EVALUATED):
             batch = batch.to(self.device, non_blocking=True)
             outputs = call_model(self.model, batch, self.apply_model)
-            heads = {task: head.cpu() for task, head in as_heads(outputs).items()}
-        y = getattr(batch, "y", None)
-        return Collected(
-            batch.num_graphs,
-            np.zeros(0),
-            heads,
-            count_tasks(self.model, outputs),
-            y.cpu() if isinstance(y, Tensor) else None,
-            batch.sample_position.cpu(),
-        )
-
-
-def _joined(seen: list[Collected]) -> Collected:
-    """The graphs of all batches."""
-    targets = [one.targets for one in seen if one.targets is not None]
-    return Collected(
-        sum(one.num_graphs for one in seen),
-        np.zeros(0),
-        {task: torch.cat([one.heads[task] for one in seen]) for task in seen[0].heads},
-        seen[0].num_tasks,
-        torch.cat(targets) if targets else None,
-        torch.cat([one.positions for one in seen if one.positions is not None]),
-    )
+            return BatchOutputs.of(self.model, outputs, batch, None).on_host()

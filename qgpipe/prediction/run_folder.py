@@ -1,12 +1,10 @@
 """A finished run, found by its folder alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
@@ -63,7 +61,7 @@ class RunFolder:
         return imports_for(str(self.folder), used, trust=trust, made_here=lambda: made_here)
 
     @classmethod
-    def open(cls, folder: Path, trust: bool = False) -> RunFolder:
+    def open(cls, folder: Path, trust: bool = False) -> Self:
         """The run in ``folder``, whose user modules can then be imported.
 
         Raises ``DataError`` if there is no finished run.

@@ -1,7 +1,5 @@
 """Applying the model of a finished run without Snakemake: the same tables, the same records."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

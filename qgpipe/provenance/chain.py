@@ -1,7 +1,5 @@
 """The chain from an artifact back to the raw stores, and which of its links still hold."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +9,7 @@ from typing import Any, Literal
 
 from qgpipe.errors import DataError
 from qgpipe.provenance.checksums import status
-from qgpipe.provenance.record import (
-    Record,
-    find_record,
-    read_record,
-    unreadable,
-    unreadable_record,
-)
+from qgpipe.provenance.record import Record, find_record, read_record, unreadable, unreadable_record
 from qgpipe.stages.registry import position
 
 State = Literal["holds", "changed", "missing", "remade", "unrecorded"]

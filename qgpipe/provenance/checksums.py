@@ -1,7 +1,5 @@
 """Checksums of artifacts, and whether what is on disk still has them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """With what, and where, a job ran: package versions, git revisions, machine and device."""
 
-from __future__ import annotations
-
 import functools
 import os
 import platform

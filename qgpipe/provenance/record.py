@@ -3,8 +3,6 @@
 It is a file of its own beside the artifacts, so that these have the same bytes each time.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from qgpipe import paths
+from qgpipe.config.key_path import leaves
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import continues, identity, is_state, observe
 from qgpipe.errors import DataError
@@ -158,7 +157,8 @@ def read_record(file: Path) -> Record | None:
         return None
     if misfit(content, _SHAPE) is not None or content["format"] not in (1, FORMAT):
         return None
-    if not _is_date(content["started"]) or any("\0" in name for name in _files_in(content)):
+    files = [*content["outputs"], *content["inputs"], content["config_file"] or ""]
+    if not _is_date(content["started"]) or any("\0" in name for name in files):
         return None
     return Record(file, content)
 
@@ -169,10 +169,6 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _files_in(content: Mapping[str, Any]) -> list[str]:
-    return [*content["outputs"], *content["inputs"], content["config_file"] or ""]
 
 
 def find_record(artifact: Path) -> Record | None:
@@ -298,10 +294,5 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _named_packages(section: Any) -> set[str]:
     """First parts of the dotted names in ``section``."""
-    if isinstance(section, str):
-        package, dot, rest = section.partition(".")
-        return {package} if dot and f"{package}.{rest}".replace(".", "_").isidentifier() else set()
-    values = section.values() if isinstance(section, Mapping) else section
-    if isinstance(section, Mapping | list | tuple):
-        return {name for value in values for name in _named_packages(value)}
-    return set()
+    names = {value for _, value in leaves(section) if isinstance(value, str) and "." in value}
+    return {name.partition(".")[0] for name in names if name.replace(".", "_").isidentifier()}

@@ -1,7 +1,5 @@
 """Whether stores are still what the parts of a data set were read from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -7,8 +7,6 @@ below ``~/.local/state``), readable by its user alone. Where it can be neither r
 records stay unsigned, and what they are about counts as made elsewhere.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

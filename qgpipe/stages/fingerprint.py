@@ -1,7 +1,5 @@
 """Fingerprints of configurations: which training state belongs to which trajectory."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

@@ -6,25 +6,21 @@ installed (and qgpipe itself) is not followed: qgpipe counts by the format versi
 ``sections``.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
+from qgpipe.config.key_path import leaves
 from qgpipe.config.objects import dotted_name, is_installed
 
 _DEFINITIONS = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _IMPORTERS = {"import_module", "__import__"}
-_NOT_FOLLOWED = {
-    **dict.fromkeys(EXTENSION_SUFFIXES, "compiled code"),
-    ".ipynb": "a notebook",
-}
+_NOT_FOLLOWED = {**dict.fromkeys(EXTENSION_SUFFIXES, "compiled code"), ".ipynb": "a notebook"}
 _SAYS_NOTHING = {"ctx", "kind", "type_comment", "type_ignores"}  # fields of syntax trees
 
 
@@ -55,8 +51,8 @@ def find_code(section: Any, folders: Iterable[Path]) -> Code:
     folders = list(folders)
     modules: dict[str, tuple[Path, ...]] = {}
     not_followed: dict[Path, str] = {}
-    for text in _strings(section):
-        name = dotted_name(text)
+    for _, value in leaves(section):
+        name = dotted_name(value) if isinstance(value, str) else ""
         if "." not in name or not name.replace(".", "_").isidentifier():
             continue
         module, files = _find_imported(name, folders)
@@ -66,17 +62,6 @@ def find_code(section: Any, folders: Iterable[Path]) -> Code:
         not_followed |= {file: why for file in followed if (why := _why_not(file)) is not None}
         modules[module] = tuple(file for file in followed if file not in not_followed)
     return Code(dict(sorted(modules.items())), not_followed)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _strings(inner)
 
 
 def _find_imported(name: str, folders: list[Path]) -> tuple[str, list[Path]]:

@@ -4,8 +4,6 @@ A stage is one kind of job. Its name is the first word of its rule, and stands i
 and benchmarks, and on the display.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,11 +155,7 @@ def stage_section(
     shape = STAGES[stage].settings
     assert shape is not None, stage
     chosen = to_plain(shape(config, source or config["data"]))
-    section = {
-        "format": STAGES[stage].format,
-        **chosen,
-        "code": code_fingerprints(chosen, folders),
-    }
+    section = {"format": STAGES[stage].format, **chosen, "code": code_fingerprints(chosen, folders)}
     return settings.canonical(section)
 
 

@@ -5,16 +5,15 @@ defined in the running script, in a notebook or within a function has no such na
 source counts.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qgpipe.config.key_path import leaves
 from qgpipe.config.objects import search_path
 
 # The running script; the second in a process that it has started.
@@ -36,20 +35,15 @@ def live_folders() -> list[Path]:
     return list(dict.fromkeys([*map(Path, search_path()), Path.cwd(), *beside]))
 
 
-def _sources(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _sources(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _sources(inner)
-    elif isinstance(value, functools.partial):
-        yield from _sources([value.func, value.args, value.keywords])
-    elif _is_code(value) and (value.__module__ in _SCRIPTS or "<" in value.__qualname__):
-        try:
-            yield inspect.getsource(value)
-        except (OSError, TypeError):  # typed in at a prompt: only its name is known
-            yield value.__qualname__
+def _sources(section: Any) -> Iterator[str]:
+    for _, value in leaves(section):
+        if isinstance(value, functools.partial):
+            yield from _sources([value.func, value.args, value.keywords])
+        elif _is_code(value) and (value.__module__ in _SCRIPTS or "<" in value.__qualname__):
+            try:
+                yield inspect.getsource(value)
+            except (OSError, TypeError):  # typed in at a prompt: only its name is known
+                yield value.__qualname__
 
 
 def _is_code(value: Any) -> bool:

@@ -5,8 +5,6 @@ may hold objects. Keys that change only how the work is done (device, workers, l
 lie) are in none.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any, Literal, get_args

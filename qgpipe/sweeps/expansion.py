@@ -5,8 +5,6 @@ values do not shape: raw stores, parts and split each have a folder of their own
 the settings that shape them differ, named for the swept keys that make the difference.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +16,7 @@ from qgpipe.config.key_path import Path, format_key
 from qgpipe.config.resolve import data_sources, evaluated_sets, generated_stores, resolve_config
 from qgpipe.config.sweep_values import MOST_RUNS
 from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
-from qgpipe.config.types import Config, DataSection, Variant
+from qgpipe.config.types import Config, Variant
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import STAGES, stage_section
 from qgpipe.sweeps.run_names import point_name, short_keys
@@ -183,9 +181,7 @@ def _refuse_equal(
 
 
 def _that_shape(
-    section: Callable[[Config], Any],
-    configs: Sequence[Config],
-    places: Sequence[tuple[int, ...]],
+    section: Callable[[Config], Any], configs: Sequence[Config], places: Sequence[tuple[int, ...]]
 ) -> list[int]:
     """The dimensions on which ``section`` of the configurations depends."""
     content = [json.dumps(section(config), sort_keys=True) for config in configs]
@@ -201,28 +197,25 @@ def _that_shape(
     return chosen
 
 
-def _raw_stores(config: Config) -> Any:
-    return stage_section(config, "generate")
-
-
 def _parts(config: Config) -> Any:
     """What shapes the parts and the list of them."""
     sources = [
-        [role, source["files"], source["chunksize"], _reading(config, source)]
+        [
+            role,
+            source["files"],
+            source["chunksize"],
+            stage_section(config, "preprocess", source=source),
+        ]
         for role, source in data_sources(config)
     ]
-    return _raw_stores(config), generated_stores(config), sources
+    return stage_section(config, "generate"), generated_stores(config), sources
 
 
-def _reading(config: Config, source: DataSection) -> Any:
-    return stage_section(config, "preprocess", source=source)
-
-
-def _split(config: Config) -> Any:
-    return stage_section(config, "split")
-
-
-_SHARED = {"raw": _raw_stores, "parts": _parts, "split": _split}
+_SHARED: dict[str, Callable[[Config], Any]] = {
+    "raw": lambda config: stage_section(config, "generate"),
+    "parts": _parts,
+    "split": lambda config: stage_section(config, "split"),
+}
 
 
 def _shared(config: Config) -> Any:

@@ -4,8 +4,6 @@ The name of a point depends on its values and on which keys are swept, not on th
 the runs of a sweep keep their names when a value is added.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

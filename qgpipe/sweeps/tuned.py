@@ -1,13 +1,11 @@
 """What a study tunes: keys of the configuration, and the values that they may take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qgpipe.config.key_path import Path, format_key, parse_key, replace_at
-from qgpipe.config.metric_mode import LOSSES, OWN, better, is_mean_loss
+from qgpipe.config.metric_mode import LOSSES, OWN, better, is_mean_loss, require_column
 from qgpipe.config.resolve import resolve_config
 from qgpipe.config.types import Config, TunedKey
 from qgpipe.errors import ConfigError
@@ -146,13 +144,8 @@ def objective(config: Config) -> tuple[str, str]:
     loss = f"{OWN}{LOSSES[0]}" if LOSSES[0] in replacing else LOSSES[0]
     metric = tune["metric"] or next(iter(tasks), loss)
     losses = [*LOSSES, *(f"{OWN}{name}" for name in replacing)]
-    columns = [*losses, *given]
-    if "type" not in validator and metric not in columns:
-        raise ConfigError(
-            f"the validation results have no column '{metric}'",
-            key="tune.metric",
-            remedy=f"the columns are {', '.join(dict.fromkeys(columns))}",
-        )
+    if "type" not in validator:
+        require_column(metric, [*losses, *given], "tune.metric")
     known = better(given[metric]["monitor"]) if metric in given else None
     if metric in losses and metric not in replacing:
         known = "min"

@@ -1,13 +1,13 @@
-"""The device that a configuration asks for."""
-
-from __future__ import annotations
+"""The device that a configuration asks for, and copies to it."""
 
 import copy
 import itertools
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from qgpipe.errors import ConfigError
 
@@ -55,3 +55,14 @@ def on_device(part: Any, device: torch.device) -> Any:
     if all(tensor.device == device for tensor in tensors):
         return part
     return copy.deepcopy(part).to(device)
+
+
+def sent_to(device: torch.device, numbers: np.ndarray) -> Tensor:
+    """``numbers`` on ``device``, a copy for which nothing has to wait.
+
+    To a GPU from page-locked memory: from any other, CUDA may wait for all that was begun.
+    """
+    tensor = torch.from_numpy(numbers)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

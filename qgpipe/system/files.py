@@ -1,7 +1,5 @@
 """Whole files or none: written under a temporary name, flushed, renamed."""
 
-from __future__ import annotations
-
 import errno
 import glob
 import hashlib
@@ -140,23 +138,42 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
+    """Write ``data`` to ``path``, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented JSON to ``path``, atomically."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """The JSON value in ``path``. Raises ``DataError`` if the file is missing or damaged."""
+def read_text(path: str | Path) -> str:
+    """The text (UTF-8) in ``path``. Raises ``DataError`` if the file is missing or damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
+        return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DataError(f"no such file: {path}") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # ValueError: also of text that is not UTF-8
-        raise DataError(
-            f"{path} is damaged: {str(error)[:200]}", remedy="delete it and run the pipeline again"
-        ) from None
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error) from None
+
+
+def read_json(path: str | Path) -> Any:
+    """The JSON value in ``path``. Raises ``DataError`` if the file is missing or damaged."""
+    text = read_text(path)
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: str | Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} is damaged: {str(error)[:200]}", remedy="delete it and run the pipeline again"
+    )
 
 
 def _no_number(constant: str) -> Any:

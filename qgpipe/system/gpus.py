@@ -5,8 +5,6 @@ lock of the GPU that it works on, and sees no other one (``CUDA_VISIBLE_DEVICES`
 with their process: a job that was killed leaves its GPU free. Slurm shares them out itself.
 """
 
-from __future__ import annotations
-
 import itertools
 import logging
 import os

@@ -6,8 +6,6 @@ mapping of names to shapes, which has to have these keys; one that ends in ``?``
 others may be there.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ up when its process ends, however it ends: nothing stale is ever left to be remo
 file names its holders, for the message to the next one; a name alone locks nothing.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import json
@@ -17,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from qgpipe.errors import QgpipeError
 from qgpipe.system.files import explained_disk_errors
@@ -44,7 +42,7 @@ class FolderLock:
         self.path = Path(path)
         self._descriptor: int | None = None
 
-    def __enter__(self) -> FolderLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,5 @@
 """Where a stage's words go: everything to its log file, progress and errors to the terminal too."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """Processes: whether one is alive, and how a child ends with its parent."""
 
-from __future__ import annotations
-
 import ctypes
 import socket
 import sys

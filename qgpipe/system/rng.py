@@ -1,7 +1,5 @@
 """What makes two runs differ: random number generators, and algorithms that vary."""
 
-from __future__ import annotations
-
 import os
 import random
 from collections.abc import Iterator
@@ -46,6 +44,16 @@ def restore_rng(state: dict[str, Any]) -> None:
     if torch.cuda.is_available():
         for index, cuda_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(cuda_state, index)
+
+
+@contextmanager
+def random_numbers_kept() -> Iterator[None]:
+    """A block after which all generators are as before."""
+    before = rng_state()
+    try:
+        yield
+    finally:
+        restore_rng(before)
 
 
 @contextmanager

@@ -4,8 +4,6 @@ Model files and checkpoints are zip archives as ``torch.save`` writes them. They
 with ``weights_only=True``, after the checksums of the archive, which torch does not look at.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 import sys
@@ -18,7 +16,7 @@ import numpy as np
 import torch
 
 from qgpipe.errors import DataError, TrainingError
-from qgpipe.system.files import atomic_path
+from qgpipe.system.files import write_bytes
 
 _PICKLE = b"\x80"  # how every pickle since protocol 2 begins
 
@@ -37,9 +35,7 @@ def save(path: str | Path, content: dict[str, Any]) -> None:
     Raises ``TrainingError`` naming the place of a value that is neither a tensor nor plain: it
     could not be loaded again without running code.
     """
-    data = to_bytes(content)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(path, to_bytes(content))
 
 
 def to_bytes(content: dict[str, Any]) -> memoryview:

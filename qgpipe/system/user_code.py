@@ -1,7 +1,5 @@
 """Where in the user's own code an error arose."""
 
-from __future__ import annotations
-
 import os
 import traceback
 from pathlib import Path

@@ -4,8 +4,6 @@ Profile: https://w3id.org/ro/wfrun/workflow/0.5. Parts and raw stores are large:
 ``file:`` addresses with their checksums, all else is copied.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

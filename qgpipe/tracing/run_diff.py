@@ -1,17 +1,16 @@
 """What differs between two runs: settings, data, code, versions, machines, results."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from qgpipe.config.load import load_config
 from qgpipe.errors import DataError
 from qgpipe.provenance.differences import ABSENT, differences
 from qgpipe.provenance.record import Record, find_record, read_record, unreadable
 from qgpipe.report.tables.result_files import read_metrics, read_summary
+from qgpipe.report.tables.results_text import aligned
 
 _ABOUT_TRAINING = ("best_epoch", "best_score", "epochs", "stopped_by", "parameters", "seconds",
                    "graphs_per_second")  # fmt: skip
@@ -26,7 +25,7 @@ class Run:
     records: list[Record]
 
     @classmethod
-    def read(cls, folder: Path) -> Run:
+    def read(cls, folder: Path) -> Self:
         """The run in ``folder``. Raises ``DataError`` if no record of one can be read."""
         file = folder / "train.provenance.json"
         train = read_record(file)
@@ -116,18 +115,11 @@ def diff_text(first: Run, second: Run) -> str:
     return "\n".join([*lines, *_results_table(first, second)])
 
 
-def _results_table(first: Run, second: Run) -> Iterator[str]:
+def _results_table(first: Run, second: Run) -> list[str]:
     before, after = first.results(), second.results()
-    rows = [("results", str(first.folder), str(second.folder), "difference")]
+    rows: list[Sequence[Any]] = [("results", str(first.folder), str(second.folder), "difference")]
     for name in {**before, **after}:
         old, new = before.get(name, ABSENT), after.get(name, ABSENT)
         numbers = isinstance(old, int | float) and isinstance(new, int | float)
-        rows.append((f"  {name}", _said(old), _said(new), f"{new - old:+.4g}" if numbers else ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for name, *values in rows:
-        cells = [value.rjust(width) for value, width in zip(values, widths[1:], strict=True)]
-        yield "  ".join([name.ljust(widths[0]), *cells]).rstrip()
-
-
-def _said(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        rows.append((f"  {name}", old, new, f"{new - old:+.4g}" if numbers else ""))
+    return aligned(rows)

@@ -1,7 +1,5 @@
 """Whether a configuration file still says what it said when a record was written."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

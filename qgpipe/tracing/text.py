@@ -1,7 +1,5 @@
 """The chain behind an artifact as text, the artifact first and the raw stores last."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime

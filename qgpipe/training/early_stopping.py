@@ -1,15 +1,14 @@
 """When to stop, decided from the validation results after every epoch."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
+from qgpipe.config.metric_mode import require_column
 from qgpipe.config.objects import import_objects
 from qgpipe.config.schema import validate
 from qgpipe.config.spec import as_spec
@@ -45,13 +44,7 @@ class StoppingTask:
 
     def require(self, columns: Iterable[str]) -> None:
         """Raise ``ConfigError`` unless the metric is one of ``columns``."""
-        columns = [str(name) for name in columns]
-        if self.metric not in columns:
-            raise ConfigError(
-                f"the validation results have no column '{self.metric}'",
-                key=f"early_stopping.tasks.{self.name}.metric",
-                remedy=f"the columns are {', '.join(columns)}",
-            )
+        require_column(self.metric, columns, f"early_stopping.tasks.{self.name}.metric")
 
 
 class DefaultEarlyStopping:
@@ -84,7 +77,7 @@ class DefaultEarlyStopping:
         self.improved: list[str] = []
 
     @classmethod
-    def from_config(cls, section: Mapping[str, Any]) -> DefaultEarlyStopping:
+    def from_config(cls, section: Mapping[str, Any]) -> Self:
         """The object that the native form of the ``early_stopping`` section describes."""
         return cls(**validate(section, "native_early_stopping", "early_stopping"))
 
@@ -173,12 +166,6 @@ def build_early_stopping(section: EarlyStoppingSection) -> Callable[[pd.DataFram
 
 def _task(name: str, given: StoppingTaskSection) -> StoppingTask:
     worst = math.inf if given["mode"] == "min" else -math.inf
+    settings: dict[str, Any] = {k: v for k, v in given.items() if k != "init_best_score"}
     start = given["init_best_score"]
-    return StoppingTask(
-        name=name,
-        metric=given["metric"],
-        delta=given["delta"],
-        mode=given["mode"],
-        grace_period=given["grace_period"],
-        best_score=worst if start is None else start,
-    )
+    return StoppingTask(name=name, best_score=worst if start is None else start, **settings)

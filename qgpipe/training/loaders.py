@@ -1,7 +1,5 @@
 """Loaders of the training, validation and test set, and what identifies their data."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Losses of the first head, as criteria of a configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which epoch is the best, and whether to go on after it."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Mapping

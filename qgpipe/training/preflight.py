@@ -1,7 +1,5 @@
 """What is found out before training rather than in the middle of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,7 +16,7 @@ from qgpipe.training.steps.outputs import (
     kind_of_task,
     target_of_task,
 )
-from qgpipe.training.steps.step_batches import batches
+from qgpipe.training.steps.training_step import batches
 from qgpipe.training.steps.user_errors import explained, memory_for, remedy_for
 
 

@@ -4,8 +4,6 @@ The stage functions of the workflow write the same files, with the same records 
 came from: what one has made, the other need not make again.
 """
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,13 @@ from qgpipe import paths
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.resolve import data_sources
 from qgpipe.config.types import Config
-from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
-from qgpipe.data.preprocessing.part_sections import (
+from qgpipe.data.preprocessing.data_plan import (
     dataset_section,
     described_stores,
     generated_identity,
     part_sections,
 )
+from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts, store_identity
 from qgpipe.data.splits.split_file import write_split
 from qgpipe.errors import ConfigError

@@ -1,7 +1,5 @@
 """The stages ``train`` and ``test`` of a run: from prepared data to the files of the run."""
 
-from __future__ import annotations
-
 import math
 import platform
 from collections.abc import Mapping
@@ -19,7 +17,7 @@ from qgpipe.config.objects import import_object
 from qgpipe.config.types import Config
 from qgpipe.models import load_model, read_model_file
 from qgpipe.system.device import on_device, resolve_device
-from qgpipe.system.files import atomic_path, write_json, write_text
+from qgpipe.system.files import write_json, write_text
 from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms
 from qgpipe.training.distributed.join import is_to_launch
@@ -69,11 +67,7 @@ def train_run(config: Config, dataset_json: Path, split_json: Path, run_folder: 
 
 
 def test_run(
-    config: Config,
-    dataset_json: Path,
-    split_json: Path,
-    model_path: Path,
-    output_folder: Path,
+    config: Config, dataset_json: Path, split_json: Path, model_path: Path, output_folder: Path
 ) -> None:
     """Test the model in ``model_path`` as the resolved ``config`` says.
 
@@ -109,8 +103,7 @@ def test_run(
     )
     assert collected.positions is not None
     table = predictions_table(collected, dataset.sample_ids(collected.positions))
-    with atomic_path(output_folder / "predictions.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    write_text(output_folder / "predictions.csv", table.to_csv(index=False))
     write_json(output_folder / "metrics.json", content)
 
 

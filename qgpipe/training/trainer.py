@@ -1,12 +1,10 @@
 """Training as a configuration says: epochs, validation, checkpoints, the best model, the test."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import torch
@@ -25,8 +23,11 @@ from qgpipe.system.device import resolve_device
 from qgpipe.system.lock import writing
 from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms, seed_everything
-from qgpipe.training.checkpoints.checkpoint import CheckpointFolder
-from qgpipe.training.checkpoints.lost_weights import warn_of_lost_weights, weight_marks
+from qgpipe.training.checkpoints.checkpoint import (
+    CheckpointFolder,
+    warn_of_lost_weights,
+    weight_marks,
+)
 from qgpipe.training.distributed.join import is_to_launch, join_process_group
 from qgpipe.training.distributed.launch import launch
 from qgpipe.training.early_stopping import DefaultEarlyStopping, build_early_stopping
@@ -47,9 +48,13 @@ from qgpipe.training.loaders import (
 from qgpipe.training.loggers.history import History
 from qgpipe.training.loggers.loggers import logger_specs
 from qgpipe.training.model_selection import Selection
-from qgpipe.training.optimizer import build_optimizer, build_scheduler, require_plateau_mode
+from qgpipe.training.optimizer import (
+    build_optimizer,
+    build_scheduler,
+    rehearse,
+    require_plateau_mode,
+)
 from qgpipe.training.preflight import check_fit
-from qgpipe.training.rehearsal import rehearse
 from qgpipe.training.standardize import standardize
 from qgpipe.training.steps.batch_pass import TrainingPass
 from qgpipe.training.steps.criterion import build_criterion, in_state
@@ -82,7 +87,7 @@ class Trainer:
         self._build()
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any] | str | Path) -> Trainer:
+    def from_config(cls, config: Mapping[str, Any] | str | Path) -> Self:
         """A trainer for a configuration as it was read or written in Python, or for its file.
 
         Raises ``ConfigError`` if the configuration is wrong.

@@ -12,19 +12,17 @@ from qgpipe.stages.fingerprint import trajectory
 from qgpipe.stages.session_code import live_folders
 from qgpipe.system.rng import restore_rng, rng_state, seed_everything
 from qgpipe.training.checkpoints.checkpoint import CheckpointFolder
+from qgpipe.training.distributed.process_group import sync_buffers
 from qgpipe.training.distributed.sharding import shard_loader
 from qgpipe.training.distributed.signals import Interrupted, SignalWatch
-from qgpipe.training.distributed.synchronization import sync_buffers
 from qgpipe.training.evaluation.evaluator import Evaluator, last_row, undecided_text
 from qgpipe.training.loaders import fingerprint_data, fingerprint_split, left_out_text
 from qgpipe.training.loggers.loggers import Loggers
 from qgpipe.training.optimizer import step_scheduler
 from qgpipe.training.preflight import require_finite
 from qgpipe.training.steps.batch_pass import TrainingPass
-from qgpipe.training.steps.group_step import GroupStep
 from qgpipe.training.steps.progress import NoProgress, Progress
-from qgpipe.training.steps.step_batches import can_resume_within_epoch
-from qgpipe.training.steps.training_step import TrainingStep
+from qgpipe.training.steps.training_step import GroupStep, TrainingStep, can_resume_within_epoch
 
 if TYPE_CHECKING:
     from qgpipe.training.trainer import Trainer

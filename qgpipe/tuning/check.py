@@ -1,7 +1,5 @@
 """What ``qgpipe check`` says of a study."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a study has found: the best configuration, a table of its trials, importances, figures."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +14,7 @@ from qgpipe.config.types import Config
 from qgpipe.errors import TrainingError
 from qgpipe.stages.session_code import live_folders
 from qgpipe.sweeps.tuned import Parameter, with_values
-from qgpipe.system.files import atomic_path, write_json, write_text
+from qgpipe.system.files import write_bytes, write_json, write_text
 from qgpipe.tuning.strategies import require_optuna
 
 FORMAT = 1
@@ -55,8 +53,7 @@ def write_study(
     head = f"# The best of {count} trials is {best}: {study.metric} {value:.6g} (validation).\n"
     chosen = _best_config(raw, study.parameters, values, file, outputs["best"].parent)
     write_text(outputs["best"], head + to_yaml(chosen))
-    with atomic_path(outputs["trials"]) as temporary:
-        table.to_csv(temporary, index=False)
+    write_text(outputs["trials"], table.to_csv(index=False))
     write_json(
         outputs["summary"],
         {
@@ -76,8 +73,7 @@ def write_study(
             "importances_figure": tuning_figures.importances(weights, study.metric, FEWEST),
         }
         for kind, figure in figures.items():
-            with atomic_path(outputs[kind]) as temporary:
-                temporary.write_bytes(style.to_svg(figure, kind.partition("_")[0]))
+            write_bytes(outputs[kind], style.to_svg(figure, kind.partition("_")[0]))
 
 
 def trials_table(trials: Sequence[Any], parameters: Sequence[Parameter]) -> pd.DataFrame:

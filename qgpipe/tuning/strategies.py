@@ -1,7 +1,5 @@
 """What chooses the settings of the next trial, and what ends a trial early: Optuna's classes."""
 
-from __future__ import annotations
-
 import importlib.util
 import inspect
 from collections.abc import Mapping

@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from qgpipe import paths
 from qgpipe.compat.private import trial_id
 from qgpipe.config.dump import to_plain
+from qgpipe.config.metric_mode import require_column
 from qgpipe.config.types import Config
 from qgpipe.errors import DataError, DiskFullError
 from qgpipe.stages.registry import stage_section
@@ -30,6 +31,7 @@ from qgpipe.sweeps.run_names import short_keys, value_name
 from qgpipe.sweeps.tuned import Parameter, objective, parameters_of, trial_config
 from qgpipe.system.files import read_json, sha256
 from qgpipe.system.lock import FolderInUse, FolderLock, taking_turns
+from qgpipe.training.loggers.history import VALIDATION
 from qgpipe.tuning.strategies import build_pruner, build_sampler
 
 DIRECTIONS = {"min": "minimize", "max": "maximize"}
@@ -247,3 +249,39 @@ def explained(file: Path) -> Iterator[None]:
 
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
+
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """What a trainer tells of each epoch of a trial, on its way to the pruner of the study."""
+
+    def __init__(self, handle: Any, metric: str):
+        """``handle``: Optuna's trial; ``metric``: the column of the validation results."""
+        self.handle, self.metric = handle, metric
+
+    def __call__(self, row: Mapping[str, Any], last: bool) -> bool:
+        """Report ``row`` of the history; whether to end the trial, unless it ends anyway.
+
+        A row that was reported before the process was killed says the same again. Raises
+        ``ConfigError`` if the validator gives no such column.
+        """
+        epoch, value = row["epoch"], score(row, self.metric)
+        known = self.handle.storage.get_trial(trial_id(self.handle)).intermediate_values
+        if epoch not in known:
+            self.handle.report(value, epoch)
+        if last or not self.handle.should_prune():
+            return False
+        logger.info("pruned after epoch %d: %s is %g", epoch, self.metric, value)
+        self.handle.set_user_attr(PRUNED_AT, epoch)
+        return True
+
+
+def score(row: Mapping[str, Any], metric: str) -> float:
+    """The value of ``metric`` in a row of the history; ``ConfigError`` if there is none."""
+    values = {k.removeprefix(VALIDATION): v for k, v in row.items() if k.startswith(VALIDATION)}
+    require_column(
+        metric, [k for k, v in values.items() if k != metric or v is not None], "tune.metric"
+    )
+    return float(values[metric])

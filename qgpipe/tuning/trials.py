@@ -1,7 +1,5 @@
 """The trials of a study, trained one after the other by a process that may have companions."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping
@@ -60,7 +58,7 @@ def _train(study: Any, trial: Any, dataset_json: Path, split_json: Path) -> None
     """Train ``trial``, from its last checkpoint if it has one, and write down what it reached."""
     from qgpipe.training.loaders import open_loaders
     from qgpipe.training.trainer import Trainer
-    from qgpipe.tuning.watch import Watch, score
+    from qgpipe.tuning.study import Watch, score
 
     if trial.pruned:  # and the process was killed before it could say so
         return trial.end()

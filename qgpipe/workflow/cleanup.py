@@ -1,7 +1,5 @@
 """What in the output folders of a configuration is no longer used by it."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -22,14 +20,7 @@ from qgpipe.provenance.record import Record, read_record
 from qgpipe.stages.registry import STAGES
 from qgpipe.system.files import is_leftover, read_json
 from qgpipe.system.lock import is_locked
-from qgpipe.workflow.needed import (
-    PART,
-    data_artifacts,
-    needed_by_others,
-    raw_stores,
-    recorded_artifacts,
-    used_data,
-)
+from qgpipe.workflow import needed
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 # How the stages of the data name their artifacts, below the folder of the data.
@@ -68,8 +59,8 @@ def find_stale(configs: Sequence[Config], file: Path | None = None) -> list[Stal
     Raises ``DataError`` if a raw store is missing, or the configuration of another run cannot be
     read: then there is no telling which parts belong.
     """
-    raw = {path.resolve() for config in configs for path in raw_stores(config)}
-    kept = raw | needed_by_others(configs, file)
+    raw = {path.resolve() for config in configs for path in needed.raw_stores(config)}
+    kept = raw | needed.needed_by_others(configs, file)
     kept |= {paths.provenance(path) for path in kept if path.name}
     above = {parent for path in kept for parent in path.parents}
     folders = dict.fromkeys(
@@ -139,20 +130,20 @@ def _parts(config: Config) -> Iterator[tuple[Path, str]]:
     planned = {part.name for part in plan_parts(config)}
     samples = paths.part(config, "*")
     for part in sorted(samples.parent.glob(samples.name)):
-        if part.stem not in planned and PART.fullmatch(part.stem):
+        if part.stem not in planned and needed.PART.fullmatch(part.stem):
             yield part, "part of other data"
     for kind in (paths.provenance(samples), paths.data_log(config, "preprocess", "*"),
                  paths.data_benchmark(config, "preprocess", "*")):  # fmt: skip
         for file in sorted(kind.parent.glob(kind.name)):
             name = file.name.removesuffix(kind.name[1:])
-            if name not in planned and PART.fullmatch(name):
+            if name not in planned and needed.PART.fullmatch(name):
                 yield file, "about a part of other data"
 
 
 def _generated_stores(config: Config) -> Iterator[tuple[Path, str]]:
     """Stores that the pipeline has generated, and their records, if none of them is asked for."""
     wanted = {paths.raw_store(config, name).resolve() for name in generated_stores(config)}
-    for store, record in recorded_artifacts(paths.raw_store(config, "_").parent):
+    for store, record in needed.recorded_artifacts(paths.raw_store(config, "_").parent):
         if store.resolve() not in wanted and _is_as_generated(store, record):
             yield store, "generated store that is not asked for"
             yield record.file, "about a generated store that is not asked for"
@@ -173,9 +164,9 @@ def _is_as_generated(store: Path, record: Record) -> bool:
 
 def _unused_data(configs: Sequence[Config]) -> Iterator[tuple[Path, str]]:
     """Data with a record that no run uses: that of points which a sweep no longer has."""
-    used = {path.resolve() for config in configs for path in used_data(config)}
+    used = {path.resolve() for config in configs for path in needed.used_data(config)}
     for config in {paths.data_folder(config): config for config in configs}.values():
-        for artifact, record in data_artifacts(config):
+        for artifact, record in needed.data_artifacts(config):
             where = artifact.relative_to(paths.data_folder(config)).as_posix()
             if record.stage not in _MADE or not _MADE[record.stage].fullmatch(where):
                 continue
@@ -197,7 +188,7 @@ def _tables(config: Config) -> Iterator[tuple[Path, str]]:
     """Tables of the workflow that are not asked for; those made by a command are kept."""
     run = paths.run_folder(config)
     planned = [paths.predicted(config, None, store).name for store in plan_predictions(config)]
-    for table, record in recorded_artifacts(run / "predict"):
+    for table, record in needed.recorded_artifacts(run / "predict"):
         if record.stage != "predict" or table.suffix not in (".csv", ".parquet"):
             continue
         file = record.config_file

@@ -1,7 +1,5 @@
 """A job of the workflow: its words go to its log, and where its outputs came from is recorded."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +8,7 @@ from typing import Any
 
 from qgpipe.config.objects import search_path
 from qgpipe.config.types import Config
-from qgpipe.data.preprocessing.part_sections import generated_identity
+from qgpipe.data.preprocessing.data_plan import generated_identity
 from qgpipe.data.preprocessing.plan import store_identity
 from qgpipe.paths import STORE_ATTRIBUTES
 from qgpipe.provenance.record import Job, recorded

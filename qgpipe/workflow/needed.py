@@ -1,7 +1,5 @@
 """What other configurations need of folders that they share with this one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ start: alone where jobs write, shared where they only read. So different runs ma
 the same data at the same time, and a dry run locks nothing.
 """
 
-from __future__ import annotations
-
 import atexit
 import threading
 import time

@@ -3,8 +3,6 @@
 Nothing here imports torch or zarr, so that a dry run stays fast.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +16,7 @@ from qgpipe.config.dump import to_plain
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.types import Config, Variant
-from qgpipe.data.preprocessing.data_plan import DataPlan, plan_data
-from qgpipe.data.preprocessing.part_sections import described_stores
+from qgpipe.data.preprocessing.data_plan import DataPlan, described_stores, plan_data
 from qgpipe.data.preprocessing.plan import PartPlan
 from qgpipe.errors import ConfigError, QgpipeError
 from qgpipe.evaluation.plan import evaluation_section, plan_evaluations

@@ -1,7 +1,5 @@
 """``qgpipe check``: everything that can go wrong before a run, and what the run will do."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +12,7 @@ from qgpipe import paths
 from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.dump import to_plain
+from qgpipe.config.key_path import leaves
 from qgpipe.config.objects import import_object, is_tagged
 from qgpipe.config.resolve import data_source, data_sources
 from qgpipe.config.types import Config
@@ -38,8 +37,8 @@ from qgpipe.sweeps.expansion import Run
 from qgpipe.system.files import scratch_folder
 from qgpipe.training.evaluation.evaluator import replaced_text
 from qgpipe.training.loaders import transform_of
+from qgpipe.training.optimizer import rehearse
 from qgpipe.training.preflight import check_fit
-from qgpipe.training.rehearsal import rehearse
 from qgpipe.training.steps.criterion import batch_loss, require_gradient
 from qgpipe.training.trainer import Trainer
 from qgpipe.tuning.check import check_study
@@ -101,8 +100,9 @@ class _Samples:
 
 
 def _check(config: Config, samples: _Samples) -> str:
-    for key, name in _objects(config, ""):
-        import_object(name, key)
+    for key, value in leaves(config):
+        if is_tagged(value):
+            import_object(value, key)
     if config.get("generate"):
         resolve_classes(config["generate"]["classes"])
     parts = plan_parts(config)
@@ -114,8 +114,9 @@ def _check(config: Config, samples: _Samples) -> str:
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
     lines += _evaluation_lines(config, dataset, samples.folder)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
-    lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
-    return "\n".join(lines)
+    lines += [*_run_lines(config, trainer), *_code_lines(config)]
+    outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]
+    return "\n".join([*lines, *outputs])
 
 
 def _identity(config: Config) -> str:
@@ -126,18 +127,6 @@ def _identity(config: Config) -> str:
         for _, source in data_sources(config)
     ]
     return json.dumps(to_plain([shaped_by, reading]), sort_keys=True)
-
-
-def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Every tagged name in the configuration, with its key."""
-    if is_tagged(value):
-        yield key, value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _objects(inner, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list | tuple):
-        for i, inner in enumerate(value):
-            yield from _objects(inner, f"{key}[{i}]")
 
 
 def _read_sample(config: Config, part: PartPlan, folder: Path) -> PackedDataset:
@@ -284,8 +273,3 @@ def _code_lines(config: Config) -> Iterator[str]:
         label = ""
     for file, why in code.not_followed.items():
         yield f"          {file} is {why}: changes in it are not noticed, use --forcerun"
-
-
-def _output_lines(config: Config) -> Iterator[str]:
-    yield f"outputs   {paths.dataset(config)}"
-    yield f"          {paths.run_folder(config)}/"

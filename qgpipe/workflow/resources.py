@@ -5,8 +5,6 @@ Stages that have to finish within one attempt ask for more in each further one. 
 on where it was stopped, so it asks for the same again.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Says before the first job what would stop later ones."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -5,8 +5,7 @@ from torch import nn
 from torch_geometric.nn import GATConv, SAGEConv
 
 from qgpipe.errors import ConfigError
-from qgpipe.message_passing.density import Density
-from qgpipe.message_passing.format_choice import DENSE_ELSEWHERE, DENSE_ON_CPU, choose
+from qgpipe.message_passing.format_choice import DENSE_ELSEWHERE, DENSE_ON_CPU, Density, choose
 
 LINKS = Density(graphs=10, edges=3_000, pairs=10 * 256**2, largest=256)
 SMALL = Density(graphs=10, edges=10 * 45, pairs=10 * 10**2, largest=10)

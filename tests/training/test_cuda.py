@@ -13,8 +13,7 @@ from qgpipe.training.distributed.signals import Interrupted
 from qgpipe.training.steps.ema import WeightAverage
 from qgpipe.training.steps.loss_buffer import LossLog
 from qgpipe.training.steps.precision import Precision
-from qgpipe.training.steps.step_batches import StepBatches
-from qgpipe.training.steps.training_step import TrainingStep
+from qgpipe.training.steps.training_step import StepBatches, TrainingStep
 from qgpipe.training.trainer import Trainer
 
 pytestmark = [

@@ -327,7 +327,7 @@ OF_A = ALL_PARTS[:3]
 
 CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     # how, not what
-    "configuration: comments, layout, order of keys, `1e-3` for `0.001`": (reformat, NOTHING),
+    "configuration file: comments, formatting, key order, `1e-3` for `0.001`": (reformat, NOTHING),
     "`log_level`": (configure("log_level", "DEBUG"), NOTHING),
     "`training.num_workers`": (configure("training.num_workers", 2), NOTHING),
     "`training.device`": (configure("training.device", "auto"), NOTHING),
@@ -336,34 +336,34 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`training.message_passing`": (configure("training.message_passing", "dense"), NOTHING),
     "`data.n_processes`": (configure("data.n_processes", 2), NOTHING),
     "`data.residency`": (configure("data.residency", "mmap"), NOTHING),
-    "a key that begins with `x-`": (configure("x-note", "anything"), NOTHING),
-    "code, workflow, configuration and raw stores touched": (
+    "a top-level key starting with `x-`": (configure("x-note", "anything"), NOTHING),
+    "modification times of code, workflow, configuration and raw stores": (
         lambda tree: touch(tree, "*", "rules/*", "scripts/*", "*.zarr/**/*", "*.zarr/**/.*"),
         NOTHING,
     ),
-    "a fresh checkout of code, workflow and configuration": (check_out, NOTHING),
-    "the whole folder copied elsewhere, dates and `.snakemake` with it": (
+    "fresh checkout of code, workflow and configuration": (check_out, NOTHING),
+    "project folder copied with modification times and `.snakemake`": (
         lambda tree: None,
         NOTHING,
     ),
     # code
-    "your reader": (edit("reading.py", "= FACTOR", "= 2 * FACTOR"), EVERYTHING),
-    "a module that your reader imports": (edit("helper.py", "1", "2"), EVERYTHING),
-    "your layer": (edit("network.py", "2 * x", "3 * x"), Plan((), FROM_TRAIN)),
-    "your loss": (edit("losses.py", "[0]", "[0] + 0"), Plan((), FROM_TRAIN)),
-    "your metric of the validation": (
+    "code of your reader": (edit("reading.py", "= FACTOR", "= 2 * FACTOR"), EVERYTHING),
+    "code of a module that your reader imports": (edit("helper.py", "1", "2"), EVERYTHING),
+    "code of your layer": (edit("network.py", "2 * x", "3 * x"), Plan((), FROM_TRAIN)),
+    "code of your loss function": (edit("losses.py", "[0]", "[0] + 0"), Plan((), FROM_TRAIN)),
+    "code of your validation metric": (
         edit("scores.py", "mean())", "mean()) + 1"),
         Plan((), FROM_TRAIN),
     ),
-    "your metric of the test": (
+    "code of your test metric": (
         edit("final_scores.py", "mean())", "mean()) + 1"),
         Plan((), FROM_TEST),
     ),
-    "a docstring of your code": (
+    "docstrings in your code": (
         edit("losses.py", "    return", '    """Cross-entropy."""\n    return'),
         NOTHING,
     ),
-    "comments and layout of your code": (
+    "comments and formatting of your code": (
         edit("helper.py", "FACTOR = 1", "FACTOR = (\n    1  # of all\n)"),
         NOTHING,
     ),
@@ -371,26 +371,29 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         lambda tree: [tree.edit("fast.so", "com", "re"), tree.edit("draft.ipynb", "{}", "[]")],
         NOTHING,
     ),
-    "a module that nothing names": (edit("unused.py", "1", "2"), NOTHING),
+    "code of an unused module": (edit("unused.py", "1", "2"), NOTHING),
     # raw data
-    "a raw store written again, the same": (rewrite_alike, NOTHING),
-    "a raw store replaced, its metadata the same": (replace, Plan(OF_A, FROM_GATHER)),
-    "an array of a raw store written anew": (relabel, Plan(OF_A, FROM_GATHER)),
-    "a raw store grown": (grow, Plan(("a-10", "a-15"), FROM_GATHER)),
-    "a raw store added": (add_store, Plan(("c-0", "c-5"), FROM_GATHER)),
-    "a raw store left out": (configure("data.files", ["a.zarr"]), Plan((), FROM_GATHER)),
-    "the order of the raw stores": (
+    "raw store rewritten with the same content": (rewrite_alike, NOTHING),
+    "raw store replaced by another one with the same metadata": (replace, Plan(OF_A, FROM_GATHER)),
+    "one array of a raw store rewritten with other values": (relabel, Plan(OF_A, FROM_GATHER)),
+    "samples appended to a raw store": (grow, Plan(("a-10", "a-15"), FROM_GATHER)),
+    "raw store added to `data.files`": (add_store, Plan(("c-0", "c-5"), FROM_GATHER)),
+    "raw store removed from `data.files`": (
+        configure("data.files", ["a.zarr"]),
+        Plan((), FROM_GATHER),
+    ),
+    "order of the raw stores in `data.files`": (
         configure("data.files", ["b.zarr", "a.zarr"]),
         Plan((), FROM_GATHER),
     ),
-    "a raw store's path, whole instead of relative": (respell, NOTHING),
-    "a raw store moved": (move, NOTHING),
+    "absolute instead of relative path of a raw store": (respell, NOTHING),
+    "raw store moved and its path in `data.files` updated": (move, NOTHING),
     # settings of the data
-    "`data.reader` arguments": (
+    "`data.reader.kwargs`": (
         configure("data.reader.kwargs", {"class_names": ["no", "yes"]}),
         EVERYTHING,
     ),
-    "`data.reader`, two features swapped in a list": (swap_features, EVERYTHING),
+    "`data.reader.kwargs`, order of the features": (swap_features, EVERYTHING),
     "`data.pre_filter`": (configure("data.pre_filter", "unused.a"), EVERYTHING),
     "`data.float_type`": (configure("data.float_type", "torch.float64"), EVERYTHING),
     "`data.validate_data`": (configure("data.validate_data", False), EVERYTHING),
@@ -398,7 +401,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         configure("data.chunksize", 6),
         Plan(("a-0", "b-0", "a-6", "b-6"), FROM_GATHER),
     ),
-    "`data.split`, two shares swapped": (
+    "`data.split`, two fractions swapped": (
         configure("data.split", [0.2, 0.6, 0.2]),
         Plan((), FROM_SPLIT),
     ),
@@ -408,18 +411,18 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`data.transform`": (configure("data.transform", "unused.a"), Plan((), FROM_TRAIN)),
     # settings of the training
     "`training.seed`": (configure("training.seed", 7), Plan((), FROM_SPLIT)),
-    "`training.num_epochs`, higher": (configure("training.num_epochs", 3), Plan((), FROM_TRAIN)),
-    "`training.num_epochs`, lower": (configure("training.num_epochs", 1), Plan((), FROM_TRAIN)),
+    "`training.num_epochs` increased": (configure("training.num_epochs", 3), Plan((), FROM_TRAIN)),
+    "`training.num_epochs` decreased": (configure("training.num_epochs", 1), Plan((), FROM_TRAIN)),
     "`training.path`": (configure("training.path", "elsewhere"), Plan((), FROM_TRAIN)),
     "`training.optimizer_kwargs`": (
         configure("training.optimizer_kwargs.lr", 0.01),
         Plan((), FROM_TRAIN),
     ),
-    "`training.batch_size` (also that of test and validation)": (
+    "`training.batch_size` (default for validation and testing)": (
         configure("training.batch_size", 5),
         Plan((), FROM_TRAIN),
     ),
-    "`model`, one number in a list": (
+    "`model`, one item of a list": (
         configure("model.downstream_tasks", [["!pyobject torch.nn.Linear", [8, 3]]]),
         Plan((), FROM_TRAIN),
     ),
@@ -437,20 +440,20 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         Plan((), ("tune", "study")),
     ),
     # artifacts
-    "a part deleted": (
+    "part file deleted": (
         delete("results/data/parts/a-000000005.safetensors"),
         Plan(("a-5",), FROM_GATHER),
     ),
-    "a part damaged": (damage, Plan((), FROM_GATHER)),
+    "part file corrupted": (damage, Plan((), FROM_GATHER)),
     "`dataset.json` deleted": (delete("results/data/dataset.json"), Plan((), FROM_GATHER)),
     "`split.json` deleted": (delete("results/data/split.json"), Plan((), FROM_SPLIT)),
     "`model.pt` deleted": (delete("results/runs/tiny/model.pt"), Plan((), FROM_TRAIN)),
     "`history.csv` deleted": (delete("results/runs/tiny/history.csv"), Plan((), FROM_TRAIN)),
     "`metrics.json` deleted": (delete("results/runs/tiny/test/metrics.json"), Plan((), FROM_TEST)),
-    "a figure deleted": (delete("results/runs/tiny/figures/loss.svg"), Plan((), PLOT)),
+    "figure deleted": (delete("results/runs/tiny/figures/loss.svg"), Plan((), PLOT)),
     "`.snakemake` deleted": (delete(".snakemake"), NOTHING),
-    "the report deleted": (delete("results/runs/tiny/report.html"), Plan((), REPORT)),
-    "checkpoints, logs and records deleted": (
+    "`report.html` deleted": (delete("results/runs/tiny/report.html"), Plan((), REPORT)),
+    "checkpoints, logs and provenance records deleted": (
         lambda tree: [
             tree.delete(pattern)
             for pattern in (
@@ -462,27 +465,30 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         NOTHING,
     ),
     # qgpipe
-    "qgpipe's format of parts": (set_format("preprocess"), EVERYTHING),
-    "qgpipe's format of the list": (set_format("gather"), Plan((), FROM_GATHER)),
-    "qgpipe's format of the split": (set_format("split"), Plan((), FROM_SPLIT)),
-    "qgpipe's format of training": (set_format("train"), Plan((), FROM_TRAIN)),
-    "qgpipe's format of the test": (set_format("test"), Plan((), FROM_TEST)),
-    "qgpipe's format of the figures": (set_format("plot"), Plan((), PLOT)),
+    "format version of `preprocess` in qgpipe": (set_format("preprocess"), EVERYTHING),
+    "format version of `gather` in qgpipe": (set_format("gather"), Plan((), FROM_GATHER)),
+    "format version of `split` in qgpipe": (set_format("split"), Plan((), FROM_SPLIT)),
+    "format version of `train` in qgpipe": (set_format("train"), Plan((), FROM_TRAIN)),
+    "format version of `test` in qgpipe": (set_format("test"), Plan((), FROM_TEST)),
+    "format version of `plot` in qgpipe": (set_format("plot"), Plan((), PLOT)),
 }
 
 
 GENERATED: dict[str, tuple[Callable[[Tree], None], Plan]] = {
-    "`generate`, any key but `stores`": (
+    "`generate`, any key except `stores`": (
         configure("generate.seed", 7),
         Plan(("causets-0", "causets-20", "causets-40"), ("generate", *FROM_GATHER)),
     ),
-    "`generate.stores`, one added": (
+    "`generate.stores`, one store added": (
         configure("generate.stores", ["causets", "more"]),
         Plan(("more-0", "more-20", "more-40"), ("generate", *FROM_GATHER)),
     ),
-    "a generated store touched": (lambda tree: touch(tree, "results/data/raw/*/**/*"), NOTHING),
-    "a generated store deleted": (delete("results/data/raw/causets.zarr"), NOTHING),
-    "qgpipe's format of generated stores": (
+    "modification time of a generated store": (
+        lambda tree: touch(tree, "results/data/raw/*/**/*"),
+        NOTHING,
+    ),
+    "generated store deleted": (delete("results/data/raw/causets.zarr"), NOTHING),
+    "format version of `generate` in qgpipe": (
         set_format("generate"),
         Plan(("causets-0", "causets-20", "causets-40"), ("generate", *FROM_GATHER)),
     ),

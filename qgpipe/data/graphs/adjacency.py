@@ -4,11 +4,12 @@ Every function works on many graphs at once. The forms are described in
 :mod:`qgpipe.data.graphs.packed`; ``sizes`` are the numbers of nodes of the graphs, int64 [N].
 """
 
-from __future__ import annotations
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
-from qgpipe.data.graphs.chunked import in_runs
 from qgpipe.data.graphs.packed import (
     BLOCK,
     WORD,
@@ -17,9 +18,34 @@ from qgpipe.data.graphs.packed import (
     EdgePairs,
     Edges,
     NeighborLists,
+    edge_counts,
     offsets,
     ranges,
 )
+
+LIMIT = 1 << 20  # pairs of nodes, or edges, of a run that has more than one graph: fit a cache
+
+StoredEdges = TypeVar("StoredEdges", bound=BitAdjacency | EdgePairs)
+
+
+def in_runs(edges: StoredEdges, sizes: np.ndarray) -> Iterator[tuple[StoredEdges, np.ndarray]]:
+    """The edges of some graphs after the other, as views, with the graphs' ``sizes`` (int64 [N]).
+
+    There is at least one run, also of no graphs.
+    """
+    ends = edges.ptr[1:] * 8 if isinstance(edges, BitAdjacency) else edges.edge_ptr[1:]
+    cuts = np.flatnonzero(np.diff((ends - 1) // LIMIT)) + 1
+    for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(sizes)], strict=True):
+        bounds = slice(first, last + 1)
+        if isinstance(edges, BitAdjacency):
+            begin, end = edges.ptr[first], edges.ptr[last]
+            bits, ptr = edges.bits[begin:end], edges.ptr[bounds] - begin
+            counts = edges.num_edges[first:last]
+            yield replace(edges, bits=bits, ptr=ptr, num_edges=counts), sizes[first:last]
+        else:
+            begin, end = edges.edge_ptr[first], edges.edge_ptr[last]
+            pairs, ptr = edges.edge_index[:, begin:end], edges.edge_ptr[bounds] - begin
+            yield replace(edges, edge_index=pairs, edge_ptr=ptr), sizes[first:last]
 
 
 def smaller_form(adjacency: BitAdjacency, sizes: np.ndarray) -> BitAdjacency | EdgePairs:
@@ -99,19 +125,16 @@ def edge_index(edges: Edges, sizes: np.ndarray) -> np.ndarray:
         return edges.edge_index + start
     if isinstance(edges, NeighborLists):
         out_degree = edges.degrees[:, 0]
-        return _expand(out_degree, node_ptr[:-1], edges.num_edges, _without_padding(edges))
+        targets = edges.lists[:, 0][filled_entries(edges.num_edges, edges.ptr)]
+        return _expand(out_degree, node_ptr[:-1], edges.num_edges, targets)
     if isinstance(edges, BitRows):
         source, target = np.nonzero(np.unpackbits(edges.bits, axis=1, bitorder="little"))
         return np.stack([source, target + np.repeat(node_ptr[:-1], edges.num_edges)])
-    counts = _row_counts(edges, sizes)
-    columns = np.repeat(node_ptr[:-1], sizes) - 8 * _first_bytes(edges.ptr, sizes)
+    first_bytes = _first_bytes(edges.ptr, sizes)
+    counts = np.add.reduceat(np.bitwise_count(edges.bits), first_bytes, dtype=np.int64)
+    columns = np.repeat(node_ptr[:-1], sizes) - 8 * first_bytes
     set_bits = np.flatnonzero(np.unpackbits(edges.bits, bitorder="little").view(bool))
     return _expand(counts, columns, counts, set_bits)
-
-
-def edge_counts(edges: Edges) -> np.ndarray:
-    """Number of edges of each graph, int64 [N]."""
-    return np.diff(edges.edge_ptr) if isinstance(edges, EdgePairs) else edges.num_edges
 
 
 def _expand(
@@ -128,11 +151,6 @@ def _expand(
     return result
 
 
-def _without_padding(edges: NeighborLists) -> np.ndarray:
-    """Local targets of all edges, [E]."""
-    return edges.lists[:, 0][filled_entries(edges.num_edges, edges.ptr)]
-
-
 def filled_entries(num_edges: np.ndarray, ptr: np.ndarray) -> np.ndarray:
     """Which entries of the rows of ``NeighborLists`` are edges, not padding, bool [R, 64].
 
@@ -142,12 +160,6 @@ def filled_entries(num_edges: np.ndarray, ptr: np.ndarray) -> np.ndarray:
     used -= BLOCK * np.arange(len(used))
     filled = np.minimum(used, BLOCK).astype(np.uint8)
     return np.arange(BLOCK, dtype=np.uint8) < filled[:, None]
-
-
-def _row_counts(adjacency: BitAdjacency, sizes: np.ndarray) -> np.ndarray:
-    """Number of edges that start at each node, int64 [V]."""
-    counts = np.bitwise_count(adjacency.bits)
-    return np.add.reduceat(counts, _first_bytes(adjacency.ptr, sizes), dtype=np.int64)
 
 
 def _first_bytes(ptr: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -163,11 +175,8 @@ def row_bytes(sizes: np.ndarray) -> np.ndarray:
 
 def bit_offsets(sizes: np.ndarray) -> np.ndarray:
     """Byte offsets of the adjacency bits of graphs with ``sizes`` nodes, int64 [N+1]."""
-    return _word_offsets(sizes * row_bytes(sizes))
-
-
-def _word_offsets(lengths: np.ndarray) -> np.ndarray:
-    return offsets(-(-lengths // WORD) * WORD)
+    words = -(-sizes * row_bytes(sizes) // WORD)
+    return offsets(words * WORD)
 
 
 def index_dtype(sizes: np.ndarray) -> np.dtype:

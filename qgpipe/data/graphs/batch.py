@@ -1,7 +1,5 @@
 """From packed graphs to PyG objects: a whole batch at once, or one graph."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 from typing import Any

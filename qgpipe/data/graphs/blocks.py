@@ -3,8 +3,6 @@
 A block is the content of a part file, mapped from disk, or of all parts joined in memory.
 """
 
-from __future__ import annotations
-
 import mmap
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """From PyG ``Data`` objects, as readers written by users return them, to packed graphs."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,16 +30,9 @@ from qgpipe.errors import DataError
 
 RESERVED = ("batch", "ptr", "sample_position", "num_graphs")
 DTYPES = {
-    torch.bool,
-    torch.uint8,
-    torch.int8,
-    torch.int16,
-    torch.int32,
-    torch.int64,
-    torch.float16,
-    torch.float32,
-    torch.float64,
-}
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.float16, torch.float32, torch.float64,
+}  # fmt: skip
 
 
 def pack(

@@ -4,8 +4,6 @@
 ``node_ptr[i]:node_ptr[i+1]``; its edges run from past to future (source, target).
 """
 
-from __future__ import annotations
-
 import mmap
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,8 +15,6 @@ WORD = 8  # bytes; the bits of a graph start at a multiple of it, so that they m
 BLOCK = 64  # entries; lists of edges move in rows of so many
 
 Kind = Literal["node", "edge", "graph", "ragged"]
-
-# How edges reach a model: as edge_index, or in a form that its layers work on directly.
 
 
 @dataclass(eq=False)
@@ -152,9 +148,7 @@ class Packed:
     @property
     def num_edges(self) -> np.ndarray:
         """Number of edges of each graph, int64 [N]."""
-        if isinstance(self.edges, EdgePairs):
-            return np.diff(self.edges.edge_ptr)
-        return self.edges.num_edges
+        return edge_counts(self.edges)
 
     @cached_property
     def edge_ptr(self) -> np.ndarray:
@@ -185,6 +179,11 @@ class Packed:
         if attribute.ptr is None:
             raise ValueError("a ragged attribute needs a ptr")
         return attribute.ptr
+
+
+def edge_counts(edges: Edges) -> np.ndarray:
+    """Number of edges of each graph, int64 [N]."""
+    return np.diff(edges.edge_ptr) if isinstance(edges, EdgePairs) else edges.num_edges
 
 
 def offsets(lengths: np.ndarray) -> np.ndarray:

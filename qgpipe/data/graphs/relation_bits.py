@@ -4,8 +4,6 @@ A block is uint8 [B, m, m] of zeros and ones, with entry ``[target, source]`` as
 it, padded so that ``m`` is a multiple of eight: rows of eight bytes are then handled as words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.data.graphs.adjacency import bit_offsets, row_bytes

@@ -5,8 +5,6 @@ So graphs can be taken out or joined by one rule, whatever arrays they consist o
 lists), or, for a ragged attribute, its own ``attribute/<name>``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

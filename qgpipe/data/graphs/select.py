@@ -1,7 +1,5 @@
 """Putting packed graphs one behind the other, and taking some of them out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 

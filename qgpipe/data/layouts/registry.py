@@ -1,7 +1,5 @@
 """The layouts that are known, and how a store finds its own."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

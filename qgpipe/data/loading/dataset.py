@@ -1,14 +1,12 @@
 """The packed graphs of ``dataset.json`` as a PyG data set."""
 
-from __future__ import annotations
-
 import copy
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,14 +17,13 @@ from qgpipe.data.graphs.blocks import Blocks
 from qgpipe.data.graphs.edge_formats import in_edge_format
 from qgpipe.data.graphs.packed import offsets
 from qgpipe.data.graphs.select import select
-from qgpipe.data.loading.device_graphs import DeviceGraphs
-from qgpipe.data.loading.host_graphs import HostGraphs
 from qgpipe.data.loading.placement import choose_residency, largest_graph, open_blocks, read_blocks
+from qgpipe.data.loading.resident_graphs import DeviceGraphs, HostGraphs, ResidentGraphs
 from qgpipe.data.storage.manifest import read_dataset, recorded_part
 from qgpipe.data.storage.part_file import verify_part
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.message_passing.density import Density
 from qgpipe.message_passing.edge_format import EdgeFormat
+from qgpipe.message_passing.format_choice import Density
 
 AT_ONCE = 16  # batches, if graphs are small: few enough not to be noticed
 BYTES_AT_ONCE = 16e6
@@ -68,7 +65,7 @@ class PackedDataset(Dataset):
         self.device = torch.device(device)
         self.residency = choose_residency(residency, infos, self.device)
         self._stored = self._open()
-        self._held: dict[EdgeFormat, Blocks | HostGraphs | DeviceGraphs] = {}
+        self._held: dict[EdgeFormat, Blocks | ResidentGraphs] = {}
         if indices is not None:
             self._indices = np.arange(self.len())[np.asarray(indices, np.int64)]
 
@@ -118,8 +115,8 @@ class PackedDataset(Dataset):
             return [to_batch(held.gather(row), row, edge_format) for row in positions]
         gathered = in_edge_format(held.gather(positions.ravel()), edge_format)
         places = np.arange(positions.size).reshape(positions.shape)
-        if HostGraphs.can_hold(gathered):
-            return HostGraphs(gathered).batches(places, positions)
+        if ResidentGraphs.can_hold(gathered):
+            return HostGraphs(gathered, edge_format).batches(places, positions)
         return [
             to_batch(select(gathered, place), row, edge_format)
             for place, row in zip(places, positions, strict=True)
@@ -142,10 +139,12 @@ class PackedDataset(Dataset):
         blocks = read_blocks(self._files, edge_format, largest_graph(self._infos))
         self._held[edge_format] = self._hold(blocks, edge_format)
 
-    def _hold(self, blocks: Blocks, edge_format: EdgeFormat) -> Blocks | HostGraphs | DeviceGraphs:
+    def _hold(self, blocks: Blocks, edge_format: EdgeFormat) -> Blocks | ResidentGraphs:
         """The one block of ``blocks`` as batches are made from it."""
         graphs = blocks.blocks[0]
-        if self.residency == "device" and DeviceGraphs.can_hold(graphs):
+        if not ResidentGraphs.can_hold(graphs):
+            return blocks
+        if self.residency == "device":
             try:
                 return DeviceGraphs(graphs, edge_format, self.device)
             except torch.OutOfMemoryError:
@@ -155,13 +154,9 @@ class PackedDataset(Dataset):
                     key="data.residency",
                     remedy="set it to memory",
                 ) from None
-        return (
-            blocks
-            if edge_format == "edges" or not HostGraphs.can_hold(graphs)
-            else HostGraphs(graphs)
-        )
+        return blocks if edge_format == "edges" else HostGraphs(graphs, edge_format)
 
-    def index_select(self, idx: Any) -> PackedDataset:
+    def index_select(self, idx: Any) -> Self:
         """A view of the graphs at ``idx``: a slice, or integers or booleans of any kind.
 
         Raises ``IndexError`` if one is out of range.

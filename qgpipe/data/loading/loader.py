@@ -1,7 +1,5 @@
 """Batches of a packed data set, in an order that depends on seed and epoch alone."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Where the graphs of a data set are kept: on disk, in memory, or on the device that trains."""
 
-from __future__ import annotations
-
 import os
 import resource
 from collections.abc import Sequence
@@ -12,8 +10,7 @@ import psutil
 import torch
 
 from qgpipe.data.graphs.blocks import Blocks
-from qgpipe.data.graphs.edge_formats import in_edge_format
-from qgpipe.data.graphs.neighbor_lists import list_bytes
+from qgpipe.data.graphs.edge_formats import in_edge_format, list_bytes
 from qgpipe.data.graphs.select import concatenate
 from qgpipe.data.storage.part_file import open_part
 from qgpipe.errors import ConfigError

@@ -1,8 +1,10 @@
 """Batches of graphs that a user's ``transform`` changes one by one as they are loaded."""
 
-from __future__ import annotations
-
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,12 +15,44 @@ from qgpipe.compat.private import edge_slices
 from qgpipe.data.graphs.batch import edge_batch
 from qgpipe.data.graphs.packed import EdgePairs
 from qgpipe.data.loading.dataset import PackedDataset
-from qgpipe.data.loading.worker_signals import heed_parent_only, held
 from qgpipe.data.readers.sample_seeds import random_state_kept, seed_all
 from qgpipe.errors import DataError
 from qgpipe.message_passing.edge_batch import EdgeBatch
 from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.system.user_code import line_of_user
+
+_STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """A block in which signals wait, also for the workers that are started in it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def heed_parent_only(_worker: int) -> None:
+    """In a worker process, ignore all that would stop it but a SIGTERM from its parent.
+
+    A worker whose parent has died notices that by itself.
+    """
+    for number in _STOPPING - {signal.SIGTERM}:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_wait_for_parent, daemon=True).start()
+    else:  # macOS does not tell who sent a signal
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _wait_for_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
 
 Task = tuple[int, np.ndarray, EdgeFormat]  # the epoch, positions of the graphs, form of their edges
 

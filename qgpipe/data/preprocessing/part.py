@@ -1,7 +1,5 @@
 """The jobs of the preprocess stage: a part of a store, and the list of all parts."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

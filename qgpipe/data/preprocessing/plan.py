@@ -3,8 +3,6 @@
 Runs while the Snakefile is parsed, so it imports neither numpy nor zarr.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import re

@@ -1,7 +1,5 @@
 """A stacked array that is read sample by sample and decoded block by block."""
 
-from __future__ import annotations
-
 import json
 import math
 import operator
@@ -9,13 +7,30 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore
 
-from qgpipe.data.quantumgrav.plain_files import PlainFiles
 from qgpipe.data.raw.bad_samples import REMEDY
 from qgpipe.data.raw.chunk_files import chunk_format
 from qgpipe.data.raw.metadata import ArrayInfo
-from qgpipe.data.raw.store_files import read_file
+from qgpipe.data.raw.store_files import read_file, require_plain
 from qgpipe.errors import DataError
+
+
+class PlainFiles(LocalStore):
+    """A folder of which only plain files are read: zarr would wait for a FIFO."""
+
+    async def get(
+        self, key: str, prototype: Any = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """The bytes of a file; ``DataError`` if it is something else."""
+        try:
+            require_plain(self.root / key)
+        except ValueError as error:
+            raise DataError(str(error), remedy=f"the store is damaged: {REMEDY}") from None
+        return await super().get(key, prototype, byte_range)
+
 
 BLOCK_BYTES = 16 << 20  # decoded and kept, unless a chunk is larger
 

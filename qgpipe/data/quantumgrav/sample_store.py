@@ -10,15 +10,13 @@ and passing tasks between threads. A reader that opens the group for each sample
 for that: see :meth:`SampleStore.kept_open`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import zarr
@@ -26,8 +24,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
-from qgpipe.data.quantumgrav.plain_files import PlainFiles
-from qgpipe.data.quantumgrav.sample_array import SampleArray
+from qgpipe.data.quantumgrav.sample_array import PlainFiles, SampleArray
 from qgpipe.data.raw.stores import StoreInfo
 
 METADATA_FILES = (".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json")
@@ -81,7 +78,7 @@ class SampleStore(WrapperStore[LocalStore]):
         }
 
     @property
-    def root(self) -> SampleStore:
+    def root(self) -> Self:
         """The store itself, which zarr and ``os.fspath`` take like the path of a store."""
         return self
 
@@ -135,7 +132,7 @@ class SampleStore(WrapperStore[LocalStore]):
         """
         return False
 
-    def with_read_only(self, read_only: bool = False) -> SampleStore:
+    def with_read_only(self, read_only: bool = False) -> Self:
         """The same store."""
         return self
 

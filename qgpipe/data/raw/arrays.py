@@ -1,7 +1,5 @@
 """Raw arrays through TensorStore, which decodes chunks on its own threads."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import deque

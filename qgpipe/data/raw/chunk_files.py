@@ -5,8 +5,6 @@ longer to open an array than to read it (the many small arrays of a store with a
 causal set). Arrays that are stored in an unusual way are left to TensorStore or zarr.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import struct

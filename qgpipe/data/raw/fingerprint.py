@@ -7,8 +7,6 @@ were written anew is not, even if its metadata is the same; and one that only ha
 goes on being the same. A single value that is changed far from the first sample is not seen.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping

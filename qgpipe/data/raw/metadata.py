@@ -4,8 +4,6 @@ Zarr formats 2 and 3, consolidated or not: the metadata file of each array is re
 a consolidated copy may be older.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """The names under which stores of causal sets keep their arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 

@@ -5,8 +5,6 @@ What the system refuses (permissions, a disk that fails, too many open files, no
 does not do, says nothing about the data: it is a ``ReadingError``, which always ends the job.
 """
 
-from __future__ import annotations
-
 import errno
 import gzip
 import re

@@ -1,7 +1,5 @@
 """Samples as they come from a store, before they become features and targets."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

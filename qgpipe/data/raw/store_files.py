@@ -4,8 +4,6 @@ Whoever opens a FIFO waits for a writer, and a device may never end: such things
 by mistake or on purpose, and no job may hang because of them. Imports neither numpy nor zarr.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import resource

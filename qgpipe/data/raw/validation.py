@@ -1,7 +1,5 @@
 """Checks of samples while they are read: all at once, naming the samples that fail."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

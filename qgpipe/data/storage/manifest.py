@@ -1,7 +1,5 @@
 """``dataset.json``: the parts of a data set, gathered from their headers."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -6,8 +6,6 @@ describes the part, and is read without touching the arrays. In a compressed par
 is the bytes of a zstd frame; the description holds its type and shape.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import mmap

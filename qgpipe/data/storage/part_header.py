@@ -1,7 +1,5 @@
 """The header of a part file, read strictly: it has to be the one that ``write_part`` writes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from math import prod
@@ -18,19 +16,10 @@ FORMAT = 1
 METADATA_KEY = "qgpipe"
 HEADER_LIMIT = 100_000_000  # the bound that safetensors sets
 DTYPE_NAMES = {
-    "bool": "BOOL",
-    "uint8": "U8",
-    "int8": "I8",
-    "uint16": "U16",
-    "int16": "I16",
-    "float16": "F16",
-    "uint32": "U32",
-    "int32": "I32",
-    "float32": "F32",
-    "uint64": "U64",
-    "int64": "I64",
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "float16": "F16",
+    "uint32": "U32", "int32": "I32", "float32": "F32", "uint64": "U64", "int64": "I64",
     "float64": "F64",
-}
+}  # fmt: skip
 DTYPES = {name: np.dtype(dtype) for dtype, name in DTYPE_NAMES.items()}
 
 _ENTRY = {"dtype": set(DTYPES), "shape": [int], "data_offsets": [int]}

@@ -5,8 +5,6 @@ aggregation ``(x, index, ptr, dim_size)``, a user's encoder ``(h, edges)``. The 
 worked out once, when a model is built, and only followed in ``forward``.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

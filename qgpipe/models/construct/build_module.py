@@ -1,7 +1,5 @@
 """Modules from what a configuration says about them: types, functions, nested specs."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence

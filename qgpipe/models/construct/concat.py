@@ -1,7 +1,5 @@
 """Joining several tensors, one row a graph: pooled vectors, or pooled vectors and features."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A function as a module, so that it can stand wherever a layer can."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any

@@ -5,8 +5,6 @@ called with the arguments that stand there; only known ones, unless the file was
 trusted (``qgpipe.config.trust``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path

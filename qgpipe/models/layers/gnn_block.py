@@ -1,7 +1,5 @@
 """One step of message passing with what usually surrounds it."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any

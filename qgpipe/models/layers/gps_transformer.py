@@ -4,8 +4,6 @@ Rampášek et al., Recipe for a General, Powerful, Scalable Graph Transformer,
 arXiv:2205.12454.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Linear layers with activations: heads, and networks over graph features."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

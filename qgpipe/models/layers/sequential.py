@@ -1,10 +1,10 @@
 """Layers in turn, each with named inputs and outputs."""
 
-from __future__ import annotations
-
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,13 +15,50 @@ from qgpipe.message_passing.layers import call
 from qgpipe.models.construct.bind_arguments import forward_parameters, named_parameters
 from qgpipe.models.construct.build_module import build_module, construct, under
 from qgpipe.models.construct.configurable import Configurable
-from qgpipe.models.layers.signatures import (
-    Signature,
-    default_signature,
-    parse_names,
-    parse_signature,
-)
 from qgpipe.models.layers.skip_connection import SkipConnection
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Names of what a layer takes, and of what it gives."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """``x, edge_index: Tensor`` → ``("x", "edge_index")``. Raises ``ConfigError``."""
+    names = tuple(part.partition(":")[0].strip() for part in text.split(","))
+    if not all(name.isidentifier() for name in names):
+        raise ConfigError(
+            f"'{text.strip()}' is not a list of names", remedy="write for instance 'x, edge_index'"
+        )
+    return names
+
+
+def parse_signature(text: str) -> Signature:
+    """``inputs -> outputs``; without an arrow the layer gives ``x``. Raises ``ConfigError``."""
+    inputs, arrow, outputs = text.partition("->")
+    return Signature(parse_names(inputs), parse_names(outputs) if arrow else ("x",))
+
+
+def default_signature(
+    layer: nn.Module, previous: Sequence[str], known: Collection[str]
+) -> Signature:
+    """The signature of a layer that is given without one.
+
+    It takes the result of the layer before, or ``x``, then those of ``edge_index`` and
+    ``batch`` that come next among the parameters of its ``forward``, and gives what it took.
+    """
+    first = tuple(previous)
+    rest: list[str] = []
+    for parameter in (forward_parameters(layer) or [])[len(first) :]:
+        usable = parameter.name in ("edge_index", "batch") and parameter.name in known
+        if not usable or parameter.kind is Parameter.KEYWORD_ONLY:
+            break
+        rest.append(parameter.name)
+    return Signature((*first, *rest), first)
+
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,5 @@
 """A skip connection around one layer or several."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch_geometric.nn import Linear
 

@@ -1,7 +1,5 @@
 """Tables and figures over several runs: the score against each swept key, and the folds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from qgpipe.report.tables.comparison import (
     results_table,
     sweep_table,
 )
-from qgpipe.system.files import atomic_path
+from qgpipe.system.files import write_bytes, write_text
 
 _DECADES = 1.7  # numbers that span more are drawn on a logarithmic axis
 _MOST_NAMED = 12  # values on an axis: beyond these only some are written
@@ -32,7 +30,8 @@ def write_sweep(folder: Path, places: Places, table: Path, figure: Path) -> None
     keys = list(next(iter(places.values()))["point"])
     with style.applied():
         svg = style.to_svg(sweep(content, keys, score), "Runs")
-    _write(content, table, svg, figure)
+    write_text(table, content.to_csv(index=False))
+    write_bytes(figure, svg)
 
 
 def write_cross_validation(folder: Path, places: Places, table: Path, figure: Path) -> None:
@@ -40,14 +39,8 @@ def write_cross_validation(folder: Path, places: Places, table: Path, figure: Pa
     content = cross_validation_table(folder, places)
     with style.applied():
         svg = style.to_svg(cross_validation(content), "Folds")
-    _write(content, table, svg, figure)
-
-
-def _write(content: pd.DataFrame, table: Path, svg: bytes, figure: Path) -> None:
-    with atomic_path(table) as temporary:
-        content.to_csv(temporary, index=False)
-    with atomic_path(figure) as temporary:
-        temporary.write_bytes(svg)
+    write_text(table, content.to_csv(index=False))
+    write_bytes(figure, svg)
 
 
 def sweep(table: pd.DataFrame, keys: list[str], score: str | None) -> Figure:
@@ -67,8 +60,7 @@ def sweep(table: pd.DataFrame, keys: list[str], score: str | None) -> Figure:
         _dots(axes, places[best], table[best], score, style.SETS["test"], f"best: {name}")
         axes.set_xlabel(style.wrapped(key, 40))
         axes.set_ylabel(style.wrapped(f"validation {score.removeprefix('val_')}", 30))
-    handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=1 if len(keys) == 1 else 3)
+    style.legend(figure, all_axes[0], 1 if len(keys) == 1 else 3, "outside upper left")
     return figure
 
 
@@ -90,8 +82,7 @@ def cross_validation(table: pd.DataFrame) -> Figure:
         axes.invert_yaxis()
         axes.set_title(style.wrapped(column.removeprefix("test_"), 36))
         axes.label_outer()
-    handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    style.legend(figure, all_axes[0], 3)
     return figure
 
 

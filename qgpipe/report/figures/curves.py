@@ -1,7 +1,5 @@
 """Curves over the epochs of a training run: losses, metrics, learning rate."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -26,8 +24,7 @@ def loss(results: RunResults) -> Figure:
     history = results.history
     if history.empty:
         return style.sentence(_NO_EPOCH)
-    figure = style.new_figure(5.6, 3.6)
-    axes = figure.add_subplot()
+    figure, axes = style.single(5.6, 3.6)
     epochs = history["epoch"].to_numpy(float)
     means, extremes = [], []
     for part, prefix in (("train", "train"), ("validation", "val")):
@@ -75,8 +72,7 @@ def metrics(results: RunResults) -> Figure:
         axes.set_title(style.wrapped(column.removeprefix("val_"), 36))
         if np.isnan(values).all():
             style.note(axes, "no finite value")
-    handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    style.legend(figure, all_axes[0], 2)
     return figure
 
 
@@ -85,8 +81,7 @@ def learning_rate(results: RunResults) -> Figure:
     history = results.history
     if history.empty:
         return style.sentence(_NO_EPOCH)
-    figure = style.new_figure(5.4, 2.8)
-    axes = figure.add_subplot()
+    figure, axes = style.single(5.4, 2.8)
     epochs = history["epoch"].to_numpy(float)
     rates = _finite(history["lr"].to_numpy(float))
     _curve(axes, epochs, rates, style.SETS["train"], "learning rate")

@@ -1,7 +1,5 @@
 """What the data consists of: classes or target values, and sizes of the causal sets."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -27,8 +25,8 @@ def class_balance(results: RunResults) -> Figure:
         return style.sentence("The data set has no graphs.")
     names = style.class_labels(results.dataset["class_names"], codes)
     letters = 0.08 * max(len(line) for name in names for line in name.split("\n"))  # inches
-    figure = style.new_figure(max(5.4, letters + 3.6), 1.3 + 0.15 * (len(sets) + 1) * len(codes))
-    axes = figure.add_subplot()
+    height = 1.3 + 0.15 * (len(sets) + 1) * len(codes)
+    figure, axes = style.single(max(5.4, letters + 3.6), height)
     thickness = 0.84 / len(sets)
     for place, name in enumerate(sets):
         bars = axes.barh(
@@ -42,8 +40,7 @@ def class_balance(results: RunResults) -> Figure:
     axes.set_yticks(np.arange(len(codes)), names)
     axes.set_ylim(len(codes) - 0.5, -0.5)
     axes.margins(x=0.12)
-    axes.set_xlabel("number of graphs")
-    axes.set_ylabel("class")
+    axes.set(xlabel="number of graphs", ylabel="class")
     axes.grid(False, axis="y")
     style.count_axis(axes, "x")
     figure.legend(loc="outside upper center", ncols=len(sets))
@@ -60,14 +57,11 @@ def target_histogram(results: RunResults) -> Figure:
     for axes, column, name in zip(all_axes, columns, names, strict=True):
         values = pd.to_numeric(results.predictions[column], errors="coerce").to_numpy(float)
         values = values[np.isfinite(values)]
-        axes.set_xlabel(name)
-        axes.set_ylabel("number of test graphs")
-        if len(values) == 0:
+        axes.set(xlabel=name, ylabel="number of test graphs")
+        if len(values):
+            style.histogram(axes, values)
+        else:
             style.note(axes, "no finite value")
-            continue
-        counts, edges = np.histogram(values, bins=min(40, max(5, int(np.sqrt(len(values))))))
-        axes.stairs(counts, edges, fill=True, color=style.SETS["test"])
-        style.count_axis(axes, "y")
     return figure
 
 
@@ -85,12 +79,10 @@ def sizes(results: RunResults) -> Figure:
             f"the histogram of sizes has {len(edges)} edges for {len(counts)} counts",
             store=str(results.dataset_json),
         )
-    figure = style.new_figure(5.4, 3.2)
-    axes = figure.add_subplot()
+    figure, axes = style.single(5.4, 3.2)
     axes.stairs(counts, edges, fill=True, color=style.ALL_SETS)
     axes.axvline(found["mean"], label=f"mean ({found['mean']:,.1f})", **style.DASHED)
-    axes.set_xlabel("number of elements")
-    axes.set_ylabel("number of graphs")
+    axes.set(xlabel="number of elements", ylabel="number of graphs")
     axes.set_title(
         f"{results.dataset['num_graphs']:,} graphs of {found['min']:,} to {found['max']:,} elements"
     )

@@ -3,8 +3,6 @@
 Time runs upwards. A line is a link: a relation with no element in between.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the model answered on the test set: a confusion matrix, or targets and predictions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from qgpipe.report.tables.results import RunResults
 
 MOST_CLASSES = 30  # in a confusion matrix whose cells say their counts
 _WRITTEN_SHARES = 8  # classes up to which a cell says its share as well as its count
-_VECTOR_POINTS = 3000  # more points than this become a picture inside the SVG, to keep it small
 
 
 def prediction(results: RunResults) -> Figure:
@@ -72,13 +69,11 @@ def target_prediction(results: RunResults) -> Figure:
         known = table[[target, output]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
         finite = np.isfinite(known).all(axis=1)
         _scatter(axes, known[finite, 0], known[finite, 1])
-        axes.set_xlabel(f"true {name}")
-        axes.set_ylabel(f"predicted {name}")
+        axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
         left_out = int((~finite).sum())
         title = _determination(known[finite, 0], known[finite, 1])
         axes.set_title(f"{title}\n{left_out:,} not finite, left out" if left_out else title)
-    handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    style.legend(figure, all_axes[0], 2)
     return figure
 
 
@@ -117,17 +112,7 @@ def _write_cells(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
 
 
 def _scatter(axes: Axes, targets: np.ndarray, predictions: np.ndarray) -> None:
-    many = len(targets) > _VECTOR_POINTS
-    axes.scatter(
-        targets,
-        predictions,
-        s=6 if many else 14,
-        color=style.SETS["test"],
-        alpha=0.2 if many else 0.5,
-        linewidths=0,
-        rasterized=many,
-        label="test graph",
-    )
+    style.scatter(axes, targets, predictions, "test graph")
     if len(targets) == 0:
         style.note(axes, "no finite value")
         return

@@ -1,7 +1,5 @@
 """How far the answers can be trusted: calibration or residuals, and scores by size."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +10,6 @@ from qgpipe.report.tables.predictions import Answers, ClassAnswers, ValueAnswers
 from qgpipe.report.tables.results import RunResults
 from qgpipe.report.tables.scores import calibration, size_scores
 
-_VECTOR_POINTS = 3000  # more points than this become a picture inside the SVG, to keep it small
 _NOTHING = "No output of the model belongs to a target, so there is nothing to judge."
 
 
@@ -71,9 +68,7 @@ def _calibration(axes: Axes, one: ClassAnswers, name: str) -> None:
         capsize=2,
     )
     lowest = np.floor(10 * min(bins.confidence.min(), bins.low.min())) / 10
-    axes.set(xlim=(lowest, 1.02), ylim=(lowest, 1.02))
-    axes.set_xlabel("confidence")
-    axes.set_ylabel("accuracy")
+    axes.set(xlim=(lowest, 1.02), ylim=(lowest, 1.02), xlabel="confidence", ylabel="accuracy")
     axes.set_title(f"{name}expected calibration error {bins.error:.3f}")
 
 
@@ -86,38 +81,24 @@ def _confidences(axes: Axes, one: ClassAnswers) -> None:
         counts, _ = np.histogram(one.confidence[chosen], edges)
         axes.stairs(below + counts, edges, baseline=below, fill=True, color=color, label=label)
         below = below + counts
-    axes.set_xlabel("confidence")
-    axes.set_ylabel("number of test graphs")
+    axes.set(xlabel="confidence", ylabel="number of test graphs")
     style.count_axis(axes, "y")
     axes.legend(loc="upper left")
 
 
 def _residuals(axes: Axes, one: ValueAnswers, name: str) -> None:
-    many = len(one.rows) > _VECTOR_POINTS
-    axes.scatter(
-        one.target,
-        one.residual,
-        s=6 if many else 14,
-        color=style.SETS["test"],
-        alpha=0.2 if many else 0.5,
-        linewidths=0,
-        rasterized=many,
-    )
+    style.scatter(axes, one.target, one.residual)
     axes.axhline(0, **style.DASHED)
-    axes.set_xlabel(f"true {style.wrapped(one.name, 30)}")
-    axes.set_ylabel("predicted − true")
+    axes.set(xlabel=f"true {style.wrapped(one.name, 30)}", ylabel="predicted − true")
     axes.set_title(f"{name}mean absolute error {one.error.mean():.3g}")
 
 
 def _residual_histogram(axes: Axes, one: ValueAnswers) -> None:
-    counts, edges = np.histogram(one.residual, bins=min(40, max(5, int(np.sqrt(len(one.rows))))))
-    axes.stairs(counts, edges, fill=True, color=style.SETS["test"])
+    style.histogram(axes, one.residual)
     axes.axvline(0, **style.DASHED)
-    axes.set_xlabel("predicted − true")
-    axes.set_ylabel("number of test graphs")
+    axes.set(xlabel="predicted − true", ylabel="number of test graphs")
     mean = f"{one.residual.mean():.2g}".replace("-", "−")
     axes.set_title(f"mean {mean}, standard deviation {one.residual.std():.2g}")
-    style.count_axis(axes, "y")
 
 
 def _by_size(axes: Axes, one: Answers, sizes: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qgpipe.errors import ConfigError
-from qgpipe.system.files import atomic_path
+from qgpipe.system.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class FigureDescription:
     """One figure: what draws it, and under what ``snakemake --report`` shows it.
 
-    ``drawn_by`` is the dotted name of a function ``RunResults -> matplotlib Figure``. The
-    caption is ``rules/captions/<name>.rst``.
+    ``drawn_by`` is the module, of this package, and the name in it of a function
+    ``RunResults -> matplotlib Figure``. The caption is ``rules/captions/<name>.rst``.
     """
 
     title: str
@@ -41,29 +41,19 @@ class FigureDescription:
     @property
     def function(self) -> Callable[[RunResults], Figure]:
         """The function that draws the figure, imported now."""
-        module, _, name = self.drawn_by.rpartition(".")
-        return getattr(importlib.import_module(module), name)
+        module, _, name = self.drawn_by.partition(".")
+        return getattr(importlib.import_module(f"qgpipe.report.figures.{module}"), name)
 
 
 FIGURES: dict[str, FigureDescription] = {
-    "loss": FigureDescription("Loss", "Training", "qgpipe.report.figures.curves.loss"),
-    "metrics": FigureDescription("Metrics", "Training", "qgpipe.report.figures.curves.metrics"),
-    "learning_rate": FigureDescription(
-        "Learning rate", "Training", "qgpipe.report.figures.curves.learning_rate"
-    ),
-    "prediction": FigureDescription(
-        "Predictions", "Test", "qgpipe.report.figures.prediction.prediction"
-    ),
-    "reliability": FigureDescription(
-        "Reliability", "Test", "qgpipe.report.figures.reliability.reliability"
-    ),
-    "scores_by_size": FigureDescription(
-        "Scores by size", "Test", "qgpipe.report.figures.reliability.scores_by_size"
-    ),
-    "targets": FigureDescription(
-        "Targets", "Data", "qgpipe.report.figures.dataset_figures.targets"
-    ),
-    "sizes": FigureDescription("Sizes", "Data", "qgpipe.report.figures.dataset_figures.sizes"),
+    "loss": FigureDescription("Loss", "Training", "curves.loss"),
+    "metrics": FigureDescription("Metrics", "Training", "curves.metrics"),
+    "learning_rate": FigureDescription("Learning rate", "Training", "curves.learning_rate"),
+    "prediction": FigureDescription("Predictions", "Test", "prediction.prediction"),
+    "reliability": FigureDescription("Reliability", "Test", "reliability.reliability"),
+    "scores_by_size": FigureDescription("Scores by size", "Test", "reliability.scores_by_size"),
+    "targets": FigureDescription("Targets", "Data", "dataset_figures.targets"),
+    "sizes": FigureDescription("Sizes", "Data", "dataset_figures.sizes"),
 }
 
 
@@ -81,14 +71,6 @@ def draw(name: str, results: RunResults) -> bytes:
         return style.to_svg(FIGURES[name].function(results), FIGURES[name].title)
 
 
-def plot(name: str, results: RunResults, output: str | Path) -> None:
-    """Draw the figure ``name`` of a run into the file ``output`` (SVG), atomically.
-
-    Raises what ``draw`` raises.
-    """
-    _write(Path(output), draw(name, results))
-
-
 def plot_run(run_folder: Path, dataset_json: Path, split_json: Path, output_folder: Path) -> None:
     """Draw every figure of a run into ``output_folder``, as ``<name>.svg`` for each of ``FIGURES``.
 
@@ -101,9 +83,4 @@ def plot_run(run_folder: Path, dataset_json: Path, split_json: Path, output_fold
     results = RunResults(run_folder, dataset_json, split_json)
     drawn = {name: draw(name, results) for name in FIGURES}
     for name, svg in drawn.items():
-        _write(Path(output_folder) / f"{name}.svg", svg)
-
-
-def _write(output: Path, svg: bytes) -> None:
-    with atomic_path(output) as temporary:
-        temporary.write_bytes(svg)
+        write_bytes(output_folder / f"{name}.svg", svg)

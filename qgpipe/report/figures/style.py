@@ -1,15 +1,14 @@
 """How every figure looks: colours, sizes, text, and SVG with reproducible bytes."""
 
-from __future__ import annotations
-
 import io
 import math
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -24,6 +23,9 @@ GRID = "#E3E3E3"
 SET_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 
 DASHED: dict[str, Any] = {"color": "#333333", "linestyle": (0, (4, 3)), "linewidth": 1}
+
+_Place = Literal["outside upper center", "outside upper left"]
+_VECTOR_POINTS = 3000  # more points than this become a picture inside the SVG, to keep it small
 
 _PARAMETERS: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -59,6 +61,12 @@ def applied() -> Iterator[None]:
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, ``width`` by ``height`` inches, that keeps its texts from being clipped."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def single(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of ``width`` by ``height`` inches, and its only axes."""
+    figure = new_figure(width, height)
+    return figure, figure.add_subplot()
 
 
 def new_square_figure(width: float, height: float) -> Figure:
@@ -125,6 +133,35 @@ def target_labels(target: str | list[str] | None, columns: list[str]) -> list[st
     """The name of each target column: that in the data if there is one, or the column's own."""
     names = [target] if isinstance(target, str) else target or []
     return [wrapped(name, 30) for name in (names if len(names) == len(columns) else columns)]
+
+
+def legend(
+    figure: Figure, axes: Axes, columns: int, place: _Place = "outside upper center"
+) -> None:
+    """One legend for all axes of ``figure``, with what ``axes`` show."""
+    figure.legend(*axes.get_legend_handles_labels(), loc=place, ncols=columns)
+
+
+def scatter(axes: Axes, x: np.ndarray, y: np.ndarray, label: str | None = None) -> None:
+    """A point for each test graph; many points become a picture inside the SVG."""
+    many = len(x) > _VECTOR_POINTS
+    axes.scatter(
+        x,
+        y,
+        s=6 if many else 14,
+        color=SETS["test"],
+        alpha=0.2 if many else 0.5,
+        linewidths=0,
+        rasterized=many,
+        label=label,
+    )
+
+
+def histogram(axes: Axes, values: np.ndarray) -> None:
+    """The histogram of ``values`` of the test graphs, of which there are some."""
+    counts, edges = np.histogram(values, bins=min(40, max(5, int(np.sqrt(len(values))))))
+    axes.stairs(counts, edges, fill=True, color=SETS["test"])
+    count_axis(axes, "y")
 
 
 def count_axis(axes: Axes, axis: str) -> None:

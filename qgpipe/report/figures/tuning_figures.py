@@ -1,7 +1,5 @@
 """Figures of a study: what each trial reached, and which parameters made the difference."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd
@@ -18,8 +16,7 @@ def trials(table: pd.DataFrame, metric: str, mode: str) -> Figure:
     ``table``: of ``tuning.results.trials_table``. Values far worse than the rest are drawn as
     triangles at the edge.
     """
-    figure = style.new_figure(6.4, 3.6)
-    axes = figure.add_subplot()
+    figure, axes = style.single(6.4, 3.6)
     groups = {state: table[table["state"] == state] for state in ("finished", "pruned", "failed")}
     sign = 1 if mode == "min" else -1
     worst = _edge(sign * table["value"].dropna()) * sign
@@ -40,8 +37,7 @@ def trials(table: pd.DataFrame, metric: str, mode: str) -> Figure:
         axes.axvline(trial, color=style.WRONG, alpha=0.6, linewidth=1)
     if len(failed):
         axes.plot([], [], color=style.WRONG, label=f"failed ({len(failed)})")
-    axes.set_xlabel("trial")
-    axes.set_ylabel(style.wrapped(f"validation {metric}", 30))
+    axes.set(xlabel="trial", ylabel=style.wrapped(f"validation {metric}", 30))
     style.count_axis(axes, "x")
     figure.legend(loc="outside upper center", ncols=4)
     return figure
@@ -57,8 +53,7 @@ def importances(weights: Mapping[str, float], metric: str, fewest: int) -> Figur
         return style.sentence(
             f"Importances need at least {fewest} finished trials with different values."
         )
-    figure = style.new_figure(6.4, 1.1 + 0.36 * len(weights))
-    axes = figure.add_subplot()
+    figure, axes = style.single(6.4, 1.1 + 0.36 * len(weights))
     names = [style.wrapped(key, 44) for key in weights]
     bars = axes.barh(names, list(weights.values()), height=0.62, color=style.SETS["train"])
     axes.bar_label(bars, [f"{weight:.0%}" for weight in weights.values()], padding=3)

@@ -1,7 +1,5 @@
 """Figures as SVG within a page: real text, colours that follow the page's, names of their own."""
 
-from __future__ import annotations
-
 import io
 import re
 

@@ -1,7 +1,5 @@
 """The report of a run: one HTML file that opens anywhere, without a network and without scripts."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence

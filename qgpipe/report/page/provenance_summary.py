@@ -1,7 +1,5 @@
 """Where a run came from, as its records tell: jobs and their times, files, code, versions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

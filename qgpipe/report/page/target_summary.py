@@ -1,7 +1,5 @@
 """What the page says of the answers to one target: confusion, scores, worst errors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

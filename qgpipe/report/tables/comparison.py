@@ -1,7 +1,5 @@
 """Tables over several runs: the points of a sweep, the folds of a cross-validation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """The graphs behind the rows of a table, found in the part files by their sample ids."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

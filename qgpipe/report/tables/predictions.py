@@ -1,7 +1,5 @@
 """What the model answered on the test set, target by target, in numbers that can be judged."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

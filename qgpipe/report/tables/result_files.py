@@ -1,7 +1,5 @@
 """The files that training and test leave, read strictly: a damaged one is no result."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math
@@ -191,6 +189,5 @@ def require_epochs(table: pd.DataFrame, path: str | Path, epochs: int) -> None:
             )
     if len(table) != epochs:
         raise DataError(
-            f"{path} has {len(table)} epochs, summary.json says {epochs}",
-            remedy=rerun("train"),
+            f"{path} has {len(table)} epochs, summary.json says {epochs}", remedy=rerun("train")
         )

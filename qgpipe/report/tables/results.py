@@ -1,7 +1,5 @@
 """The result files of a run, read when a figure asks for them."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from qgpipe.report.tables.result_files import (
     require_epochs,
     rerun,
 )
+from qgpipe.system.files import read_text
 from qgpipe.system.json_shapes import read_shaped
 
 _HISTORY = ("epoch", "train_loss_avg", "train_loss_min", "train_loss_max", "lr")
@@ -66,17 +65,11 @@ class RunResults:
     @cached_property
     def config_text(self) -> str:
         """``config.yaml``, the resolved configuration of the run."""
-        path = self.run_folder / "config.yaml"
         try:
-            return path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise DataError(f"no such file: {path}", remedy=rerun("train")) from None
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be read: {error.strerror}", remedy=rerun("train")
-            ) from None
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is damaged: {error}", remedy=rerun("train")) from None
+            return read_text(self.run_folder / "config.yaml")
+        except DataError as error:
+            error.remedy = rerun("train")
+            raise
 
     @cached_property
     def test(self) -> dict[str, Any]:

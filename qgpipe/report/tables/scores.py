@@ -1,7 +1,5 @@
 """Scores of the answers: by confidence, by class and by the size of the causal set."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

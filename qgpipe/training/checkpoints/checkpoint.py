@@ -17,24 +17,25 @@ Where the loader stands follows from ``epoch`` and ``step``. Older files say it 
 ``sampler``, which is not read.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from qgpipe.compat.private import version_of
 from qgpipe.errors import TrainingError
 from qgpipe.stages.fingerprint import Trajectory
 from qgpipe.system import tensor_files
-from qgpipe.system.files import atomic_path
+from qgpipe.system.files import atomic_path, write_bytes
 from qgpipe.system.json_shapes import misfit
-from qgpipe.training.distributed.process_group import ALONE, Processes
-from qgpipe.training.distributed.synchronization import PeriodicMax
+from qgpipe.training.distributed.process_group import ALONE, PeriodicMax, Processes
 
 FORMAT = 2
 _SHAPE = {"fingerprints": {str: str}, "epoch": int, "step": int, "parts?": {}, "rng?": {}}
@@ -90,8 +91,7 @@ class CheckpointFolder:
         fingerprints = asdict(self.trajectory)
         data = tensor_files.to_bytes({"format": FORMAT, "fingerprints": fingerprints, **state})
         if keep:  # before the last: who goes on from that would not write this again
-            with atomic_path(self._kept(state["epoch"])) as temporary:
-                temporary.write_bytes(data)
+            write_bytes(self._kept(state["epoch"]), data)
         with atomic_path(self.last) as temporary:
             _write_to_disk(temporary, data)
             if self.last.exists():  # until the new one gets its name, the previous is the last
@@ -184,3 +184,18 @@ def _write_to_disk(path: Path, data: memoryview) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def weight_marks(model: nn.Module) -> list[tuple[int, int]]:
+    """What changes with the weights of ``model``, and costs nothing to ask for."""
+    return [(id(value), version_of(value)) for value in model.parameters()]
+
+
+def warn_of_lost_weights(epoch: int, checkpoints: Path) -> None:
+    """Warn the caller of the caller that the training goes on after ``epoch`` of a checkpoint."""
+    warnings.warn(
+        "the weights of trainer.model were changed by hand, and are not used: the training "
+        f"goes on after epoch {epoch} of {checkpoints}; to start from yours, "
+        "move that folder away or choose another training.path, and give them to a new trainer",
+        stacklevel=3,
+    )

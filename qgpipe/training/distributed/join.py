@@ -1,7 +1,5 @@
 """How a process becomes a rank of a group: started by torch's elastic launch, or by Slurm."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import re

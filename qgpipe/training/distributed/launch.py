@@ -1,7 +1,5 @@
 """Processes that a training starts: on this machine by torch's elastic launch."""
 
-from __future__ import annotations
-
 import logging
 import os
 import pickle
@@ -30,12 +28,30 @@ from qgpipe.stages.session_code import live_folders
 from qgpipe.system import logs
 from qgpipe.system.process import end_with_parent
 from qgpipe.training.distributed.join import require_gpus
-from qgpipe.training.distributed.rank_errors import first_error, write_error
-from qgpipe.training.distributed.signals import Interrupted
+from qgpipe.training.distributed.rank import first_error, run_payload
+from qgpipe.training.distributed.signals import Interrupted, handlers_kept
 from qgpipe.training.distributed.slurm_tasks import is_for_nodes, run_tasks
 
 STANDARD_ERROR = 2
 SECONDS_TO_SAVE = "600"  # after a signal; schedulers give less
+
+
+class _Terminal:
+    """The stream that a person watches, for another process that is being started."""
+
+    def __init__(self, descriptor: Any = None):
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple:
+        try:
+            descriptor = logs.terminal().fileno()
+        except (OSError, AttributeError):  # a notebook shows what it is sent, not a stream
+            descriptor = STANDARD_ERROR
+        return _Terminal, (DupFd(descriptor),)
+
+    def take_over(self) -> None:
+        """Let it be what a person watches here."""
+        logs.set_terminal(os.fdopen(self._descriptor.detach(), "w", buffering=1))
 
 
 def launch(function: Callable[..., None], config: Config, *arguments: Any) -> None:
@@ -51,7 +67,7 @@ def launch(function: Callable[..., None], config: Config, *arguments: Any) -> No
     if is_for_nodes(config):
         return run_tasks(config, payload)
     require_gpus(config, section["world_size"])
-    with tempfile.TemporaryDirectory(prefix="qgpipe-ranks-") as folder, _signals_kept():
+    with tempfile.TemporaryDirectory(prefix="qgpipe-ranks-") as folder, handlers_kept():
         setup = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -66,7 +82,9 @@ def launch(function: Callable[..., None], config: Config, *arguments: Any) -> No
         os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
         try:
             with _main_kept_out(payload):
-                elastic_launch(setup, _rank)(_Terminal(), _levels(), payload)
+                level = logging.getLogger("qgpipe").getEffectiveLevel()
+                threads = torch.get_num_threads()
+                elastic_launch(setup, _rank)(_Terminal(), (level, threads), payload)
         except SignalException as error:
             raise Interrupted(error.sigval.name) from None
         except ChildFailedError as error:
@@ -91,23 +109,14 @@ def _meeting_point(section: ParallelSection) -> dict[str, Any]:
     }
 
 
-def _rank(
-    terminal: _Terminal,
-    levels: tuple[int, int],
-    payload: bytes,
-) -> None:
+def _rank(terminal: _Terminal, levels: tuple[int, int], payload: bytes) -> None:
     """What each process does."""
     end_with_parent(signal.SIGTERM)
     terminal.take_over()
-    first = os.environ["RANK"] == "0"
-    logs.configure(levels[0] if first else max(logging.WARNING, levels[0]))
-    torch.set_num_threads(max(1, levels[1] // int(os.environ["LOCAL_WORLD_SIZE"])))
+    rank, folder = os.environ["RANK"], Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent
+    threads = max(1, levels[1] // int(os.environ["LOCAL_WORLD_SIZE"]))
     try:
-        function, *arguments = pickle.loads(payload)
-        function(*arguments)
-    except Exception as error:  # written before the others notice that this one is gone
-        write_error(Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent, os.environ["RANK"], error)
-        raise
+        run_payload(payload, folder, rank, levels[0], threads)
     finally:
         if dist.is_initialized() and sys.exc_info()[0] is None:
             dist.destroy_process_group()
@@ -139,40 +148,6 @@ def _main_kept_out(payload: bytes) -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """After this block signals do what they did before: elastic launch has handlers of its own."""
-    before = {number: signal.getsignal(number) for number in logs.SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _levels() -> tuple[int, int]:
-    """The log level, and the threads that torch uses here."""
-    return logging.getLogger("qgpipe").getEffectiveLevel(), torch.get_num_threads()
-
-
-class _Terminal:
-    """The stream that a person watches, for another process that is being started."""
-
-    def __init__(self, descriptor: Any = None):
-        self._descriptor = descriptor
-
-    def __reduce__(self) -> tuple:
-        try:
-            descriptor = logs.terminal().fileno()
-        except (OSError, AttributeError):  # a notebook shows what it is sent, not a stream
-            descriptor = STANDARD_ERROR
-        return _Terminal, (DupFd(descriptor),)
-
-    def take_over(self) -> None:
-        """Let it be what a person watches here."""
-        logs.set_terminal(os.fdopen(self._descriptor.detach(), "w", buffering=1))
 
 
 def _cause(failed: ChildFailedError, folder: Path) -> BaseException:

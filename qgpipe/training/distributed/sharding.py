@@ -1,7 +1,5 @@
 """How the graphs of a batch, and the batches of a set, are shared out among ranks."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,17 +1,14 @@
 """Stopping on a signal, between two steps or within an evaluation."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from qgpipe.system.logs import SIGNALS, TRY_AGAIN
-from qgpipe.training.distributed.process_group import ALONE, Processes
-from qgpipe.training.distributed.synchronization import PeriodicMax
+from qgpipe.training.distributed.process_group import ALONE, PeriodicMax, Processes
 
 
 class Interrupted(SystemExit):
@@ -29,6 +26,17 @@ class Interrupted(SystemExit):
         return f"stopped by {self.signal_name}"
 
 
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """After this block signals do what they did before, whatever handlers are set in it."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class SignalWatch:
     """Remembers the first SIGTERM, SIGINT or SIGUSR1 that arrives within the ``with`` block.
 
@@ -44,7 +52,7 @@ class SignalWatch:
         self._raising = False
         self._previous: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> SignalWatch:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._previous = {s: signal.signal(s, self._receive) for s in SIGNALS}
         return self

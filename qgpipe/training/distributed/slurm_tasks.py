@@ -1,7 +1,5 @@
 """Processes of a training on several nodes of a Slurm job: tasks of a step of ``srun``."""
 
-from __future__ import annotations
-
 import logging
 import os
 import pickle
@@ -10,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
 
@@ -18,8 +15,8 @@ from qgpipe.config.types import Config, ParallelSection
 from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.system import logs
 from qgpipe.system.files import scratch_folder
-from qgpipe.training.distributed.rank_errors import first_error, write_error
-from qgpipe.training.distributed.signals import Interrupted
+from qgpipe.training.distributed.rank import first_error, run_payload
+from qgpipe.training.distributed.signals import Interrupted, handlers_kept
 
 _STOPPED = "stopped"
 
@@ -48,12 +45,9 @@ def run_tasks(config: Config, payload: bytes) -> None:
         task = pickle.dumps((folder, level, torch.get_num_threads(), payload))
         command = _command(config["parallel"])
         step = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=logs.terminal())
-        forwarded = _forward_signals(step)
-        try:
+        with handlers_kept():
+            _forward_signals(step)
             step.communicate(task)
-        finally:
-            for number, handler in forwarded.items():
-                signal.signal(number, handler)
         if (folder / _STOPPED).exists():
             raise Interrupted("a signal")
         if step.returncode == 0:
@@ -80,8 +74,8 @@ def _command(section: ParallelSection) -> list[str]:
     ]
 
 
-def _forward_signals(step: subprocess.Popen) -> dict[signal.Signals, Any]:
-    """Let signals to this process reach the tasks; returns the handlers they had before.
+def _forward_signals(step: subprocess.Popen) -> None:
+    """Let signals to this process reach the tasks.
 
     As SIGUSR1, which srun hands on; at SIGTERM it kills the tasks.
     """
@@ -89,7 +83,8 @@ def _forward_signals(step: subprocess.Popen) -> dict[signal.Signals, Any]:
     def forward(_number: int, _: FrameType | None) -> None:
         step.send_signal(signal.SIGUSR1)
 
-    return {number: signal.signal(number, forward) for number in logs.SIGNALS}
+    for number in logs.SIGNALS:
+        signal.signal(number, forward)
 
 
 def _run_task() -> None:
@@ -98,17 +93,10 @@ def _run_task() -> None:
     terminal = os.dup(2)  # srun shows errors to a person; the rest goes to the log
     os.dup2(1, 2)
     logs.set_terminal(os.fdopen(terminal, "w", buffering=1))
-    rank = os.environ["SLURM_PROCID"]
-    logs.configure(level if rank == "0" else max(logging.WARNING, level))
-    torch.set_num_threads(threads)
     try:
-        function, *arguments = pickle.loads(payload)
-        function(*arguments)
+        run_payload(payload, folder, os.environ["SLURM_PROCID"], level, threads)
     except Interrupted:
         (folder / _STOPPED).touch()  # and end well: others may still be saving
-    except Exception as error:
-        write_error(folder, rank, error)
-        raise
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """What a predictor scores that always gives the same answer."""
 
-from __future__ import annotations
-
 import copy
 import logging
 from typing import Any

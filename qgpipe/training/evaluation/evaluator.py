@@ -1,18 +1,15 @@
 """Losses and metrics of a model on a set of graphs."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from qgpipe.config.metric_mode import LOSSES, OWN, Better
 from qgpipe.config.objects import import_object, import_objects
@@ -23,41 +20,23 @@ from qgpipe.models.build import call_model
 from qgpipe.system.device import on_device, resolve_device
 from qgpipe.training.distributed.process_group import ALONE, Processes
 from qgpipe.training.distributed.sharding import gather_batches, shard_batches
-from qgpipe.training.evaluation.metrics import Collected, Monitor, build_monitors
+from qgpipe.training.evaluation.metrics import (
+    BatchOutputs,
+    Collected,
+    Monitor,
+    build_monitors,
+    collect,
+)
 from qgpipe.training.evaluation.predictions_table import undecided_graphs
 from qgpipe.training.steps.batch_pass import named_samples
 from qgpipe.training.steps.criterion import Criterion, batch_loss, build_criterion
 from qgpipe.training.steps.loss_buffer import LossLog
-from qgpipe.training.steps.outputs import as_heads, count_tasks
 from qgpipe.training.steps.progress import shown
 from qgpipe.training.steps.user_errors import memory_for
 
 logger = logging.getLogger(__name__)
 
 SMALLER_EVALUATED = "make the batch_size of this stage smaller"
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What an evaluation saw of a batch, as in ``Collected``; ``loss`` (): of the batch."""
-
-    loss: Tensor
-    num_graphs: int
-    heads: dict[int, Tensor]
-    num_tasks: int
-    targets: Tensor | None
-    positions: Tensor | None
-
-    def on_host(self) -> _Seen:
-        """The same, with its tensors in the memory of the host."""
-        return _Seen(
-            self.loss.cpu(),
-            self.num_graphs,
-            {task: head.cpu() for task, head in self.heads.items()},
-            self.num_tasks,
-            None if self.targets is None else self.targets.cpu(),
-            None if self.positions is None else self.positions.cpu(),
-        )
 
 
 class Evaluator:
@@ -143,46 +122,22 @@ class Evaluator:
 
     @torch.no_grad()
     def _collect(self, model: torch.nn.Module, loader: Iterable) -> tuple[LossLog, Collected]:
-        log = LossLog()
-        heads: dict[int, list[Tensor]] = {}
-        num_tasks = 0
-        targets: list[Tensor] = []
-        positions: list[Tensor] = []
         mine = [self._see(model, batch) for batch in shard_batches(loader, self.processes)]
-        for seen in gather_batches(mine, self.processes):
-            log.add(seen.loss, seen.num_graphs)
-            num_tasks = max(num_tasks, seen.num_tasks)
-            for task, head in seen.heads.items():
-                heads.setdefault(task, []).append(head)
-            if seen.targets is not None:
-                targets.append(seen.targets)
-            if seen.positions is not None:
-                positions.append(seen.positions)
+        seen = gather_batches(mine, self.processes)
+        log = LossLog()
+        for batch in seen:
+            assert batch.loss is not None
+            log.add(batch.loss, batch.num_graphs)
         log.settle()
-        joined = {task: _joined(parts) for task, parts in heads.items()}
-        return log, Collected(
-            num_graphs=log.num_graphs,
-            losses=log.per_sample(),
-            heads={task: head for task, head in joined.items() if head is not None},
-            num_tasks=num_tasks,
-            targets=_joined(targets),
-            positions=_joined(positions),
-        )
+        return log, collect(seen, log.per_sample())
 
-    def _see(self, model: torch.nn.Module, batch: Any) -> _Seen:
+    def _see(self, model: torch.nn.Module, batch: Any) -> BatchOutputs:
         with memory_for(batch, self.device, SMALLER_EVALUATED):
             batch = batch.to(self.device, non_blocking=True)
             outputs = call_model(model, batch, self.apply_model)
             loss = batch_loss(self.criterion, outputs, batch)
-        y = getattr(batch, "y", None)
-        return _Seen(
-            loss,
-            batch.num_graphs,
-            as_heads(outputs) if self.keeps_outputs or self.monitors else {},
-            count_tasks(model, outputs),
-            y if isinstance(y, Tensor) else None,
-            getattr(batch, "sample_position", None),
-        )
+        seen = BatchOutputs.of(model, outputs, batch, loss)
+        return seen if self.keeps_outputs or self.monitors else replace(seen, heads={})
 
 
 class Validator(Evaluator):
@@ -291,10 +246,3 @@ def last_row(results: Any, key: str) -> dict[str, Any]:
         )
     row = results.iloc[-1].to_dict()
     return {str(k): v.item() if hasattr(v, "item") else v for k, v in row.items() if k != "epoch"}
-
-
-def _joined(parts: list[Tensor]) -> Tensor | None:
-    """``parts`` concatenated, on the CPU; ``None`` for nothing, or where shapes differ."""
-    if not parts or len({part.shape[1:] for part in parts}) > 1 or parts[0].dim() == 0:
-        return None
-    return torch.cat(parts).cpu()

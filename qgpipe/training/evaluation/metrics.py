@@ -9,13 +9,11 @@
 - Two otherwise: (predictions, targets), as tensors on the CPU.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -29,6 +27,8 @@ from qgpipe.config.types import MonitorTask
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.system.user_code import line_of_user
 from qgpipe.training.steps.outputs import (
+    as_heads,
+    count_tasks,
     labels,
     match_shape,
     probabilities,
@@ -74,6 +74,55 @@ class Collected:
                 f"task {task} has no target: 'y' has {table.shape[1]} columns"
             ) from None
         return match_shape(head, target), target
+
+
+@dataclass(frozen=True)
+class BatchOutputs:
+    """What a model put out for a batch, as in ``Collected``; ``loss`` (): of it, if known."""
+
+    num_graphs: int
+    heads: dict[int, Tensor]
+    num_tasks: int
+    targets: Tensor | None
+    positions: Tensor | None
+    loss: Tensor | None
+
+    @classmethod
+    def of(cls, model: torch.nn.Module, outputs: Any, batch: Any, loss: Tensor | None) -> Self:
+        """What ``model`` returned for ``batch``."""
+        y, positions = getattr(batch, "y", None), getattr(batch, "sample_position", None)
+        targets = y if isinstance(y, Tensor) else None
+        heads, num_tasks = as_heads(outputs), count_tasks(model, outputs)
+        return cls(batch.num_graphs, heads, num_tasks, targets, positions, loss)
+
+    def on_host(self) -> Self:
+        """The same, with its tensors in the memory of the host."""
+        names = ("targets", "positions", "loss")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        heads = {task: head.cpu() for task, head in self.heads.items()}
+        return replace(self, heads=heads, **{name: value.cpu() for name, value in given.items()})
+
+
+def collect(batches: Sequence[BatchOutputs], losses: np.ndarray) -> Collected:
+    """All ``batches`` together; without what has not the same shape in each."""
+    tasks = dict.fromkeys(task for batch in batches for task in batch.heads)
+    heads = {task: _joined([b.heads[task] for b in batches if task in b.heads]) for task in tasks}
+    return Collected(
+        num_graphs=sum(batch.num_graphs for batch in batches),
+        losses=losses,
+        heads={task: head for task, head in heads.items() if head is not None},
+        num_tasks=max((batch.num_tasks for batch in batches), default=0),
+        targets=_joined([batch.targets for batch in batches]),
+        positions=_joined([batch.positions for batch in batches]),
+    )
+
+
+def _joined(given: Iterable[Tensor | None]) -> Tensor | None:
+    """Tensors concatenated, on the CPU; ``None`` for nothing, or where shapes differ."""
+    parts = [part for part in given if part is not None]
+    if not parts or len({part.shape[1:] for part in parts}) > 1 or parts[0].dim() == 0:
+        return None
+    return torch.cat(parts).cpu()
 
 
 class Monitor:

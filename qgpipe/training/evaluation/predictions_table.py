@@ -1,7 +1,5 @@
 """A row for each graph of the test set: id, target, outputs, predicted class."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

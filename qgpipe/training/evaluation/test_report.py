@@ -1,7 +1,5 @@
 """What ``test/metrics.json`` says about a test."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Who is told of each epoch: a CSV file, TensorBoard, classes of the user's."""
 
-from __future__ import annotations
-
 import importlib.util
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -13,11 +11,11 @@ from qgpipe.config.objects import import_objects
 from qgpipe.config.spec import Spec, as_spec
 from qgpipe.config.types import Config
 from qgpipe.errors import ConfigError, DiskFullError, QgpipeError, TrainingError
-from qgpipe.system.rng import restore_rng, rng_state
+from qgpipe.system.rng import random_numbers_kept
 from qgpipe.system.user_code import line_of_user
 from qgpipe.training.distributed.process_group import Processes
 from qgpipe.training.distributed.signals import Interrupted
-from qgpipe.training.loggers.csv_log import CsvLogger
+from qgpipe.training.loggers.history import CsvLogger
 from qgpipe.training.loggers.tensorboard import TensorBoardLogger
 
 METHODS = ("start", "log", "finish")
@@ -62,16 +60,14 @@ class Loggers:
         for spec in [Spec(CsvLogger, key="logs/history.csv"), *logger_specs(self._config)]:
             key = str(spec.key)
             try:
-                with _random_numbers_kept():
+                with random_numbers_kept():
                     logger = spec.build()
                     logger.start(_copied(self._config), self._folder, _copied(rows))
             except QgpipeError:
                 raise
             except Exception as error:
                 raise TrainingError(
-                    _failure(spec.type, "start", error),
-                    where=key,
-                    remedy="fix it, or leave it out",
+                    _failure(spec.type, "start", error), where=key, remedy="fix it, or leave it out"
                 ) from error
             self._started.append((key, logger))
 
@@ -104,7 +100,7 @@ class Loggers:
     def _tell(self, method: str, what: Any) -> None:
         for key, logger in list(self._started):
             try:
-                with _random_numbers_kept():
+                with random_numbers_kept():
                     getattr(logger, method)(_copied(what))
             except DiskFullError:  # a checkpoint would not fit either
                 raise
@@ -152,15 +148,6 @@ def _spec(value: Any, key: str) -> Spec:
             f"cannot construct {_name(spec.type)}: {error}", key=key, remedy="check its arguments"
         ) from None
     return Spec(spec.type, tuple(args), kwargs, key=key)
-
-
-@contextmanager
-def _random_numbers_kept() -> Iterator[None]:
-    before = rng_state()
-    try:
-        yield
-    finally:
-        restore_rng(before)
 
 
 def _copied(value: Any) -> Any:

@@ -1,7 +1,5 @@
 """The history of a training as event files for TensorBoard."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from pathlib import Path

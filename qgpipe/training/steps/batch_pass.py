@@ -1,7 +1,5 @@
 """One pass over the training set, which can be left and taken up again between two steps."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,8 +8,7 @@ from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.errors import DivergenceError, TrainingError
 from qgpipe.training.distributed.process_group import ALONE, Processes
 from qgpipe.training.steps.loss_buffer import LossLog
-from qgpipe.training.steps.step_batches import in_steps
-from qgpipe.training.steps.training_step import TrainingStep
+from qgpipe.training.steps.training_step import TrainingStep, in_steps
 from qgpipe.training.steps.user_errors import explained
 
 NAMED_SAMPLES = 8  # in a message

@@ -1,7 +1,5 @@
 """The loss: what a configuration names, and what it returned for a batch."""
 
-from __future__ import annotations
-
 import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """An exponential moving average of the weights, which often tests better than the last ones."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from typing import Any

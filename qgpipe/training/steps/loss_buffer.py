@@ -1,7 +1,5 @@
 """The losses of one pass over a set of graphs, kept on the device until they are needed."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

@@ -4,8 +4,6 @@
 list or another mapping from other models, counted from task 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """The type of the numbers in a training pass, and the loss scale that goes with it."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping, MutableMapping
 from typing import Any

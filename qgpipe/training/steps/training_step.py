@@ -1,21 +1,69 @@
-"""One step of training: from a group of batches to the next weights."""
+"""One step of training, by one process or by all ranks: from some batches to the next weights."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_
 
 from qgpipe.models.build import call_model
+from qgpipe.system.rng import seed_everything
+from qgpipe.training.distributed.process_group import Processes
+from qgpipe.training.distributed.sharding import BatchShard
 from qgpipe.training.steps.criterion import Criterion, batch_loss, require_gradient
 from qgpipe.training.steps.ema import WeightAverage
 from qgpipe.training.steps.precision import Precision
-from qgpipe.training.steps.step_batches import StepBatches
 from qgpipe.training.steps.user_errors import memory_for
+
+
+@dataclass(frozen=True)
+class StepBatches:
+    """What one step is taken on: ``number`` batches with ``num_graphs`` graphs in all."""
+
+    batches: Iterable[Any]
+    number: int
+    num_graphs: int
+
+    @classmethod
+    def of(cls, batches: Sequence[Any]) -> Self:
+        """Batches that are there already."""
+        return cls(batches, len(batches), sum(batch.num_graphs for batch in batches))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+
+def in_steps(loader: Any, epoch: int, first: int, accumulate: int) -> Iterator[StepBatches]:
+    """The batches of ``epoch`` from number ``first`` on, ``accumulate`` of them a step.
+
+    The last step may have fewer. A step needs to know beforehand how many graphs it has: of a
+    loader that is none of ours, its batches are loaded for that.
+    """
+    items = batches(loader, epoch, first)
+    if not can_resume_within_epoch(loader):
+        while group := list(itertools.islice(items, accumulate)):
+            yield StepBatches.of(group)
+        return
+    for start in range(first, len(loader), accumulate):
+        stop = min(start + accumulate, len(loader))
+        some = itertools.islice(items, stop - start)
+        yield StepBatches(some, stop - start, loader.num_graphs(start, stop))
+
+
+def can_resume_within_epoch(loader: Iterable) -> bool:
+    """Whether ``loader`` can start in the middle of an epoch."""
+    return hasattr(loader, "iterate")
+
+
+def batches(loader: Any, epoch: int, first: int) -> Iterator[Any]:
+    """The batches of ``epoch`` from number ``first`` on, if ``loader`` knows of that."""
+    return iter(loader.iterate(epoch, first) if can_resume_within_epoch(loader) else loader)
 
 
 @dataclass(frozen=True)
@@ -103,3 +151,65 @@ class TrainingStep:
         if self.average is not None:
             self.average.update(self.model)
         return norm
+
+
+@dataclass(kw_only=True)
+class GroupStep(TrainingStep):
+    """Takes the same step on all ranks: gradients of the mean loss over the graphs of all.
+
+    ``DistributedDataParallel`` averages gradients over the ranks, each of which has the mean
+    over its own graphs. So a rank with g of the G graphs of the step counts with size · g / G, and
+    the average is that of a single process up to rounding, also where shards differ.
+
+    Random numbers (dropout) are drawn from states that depend on seed, rank and step alone:
+    ranks draw different ones, and a training that is taken up again the same as before.
+    """
+
+    processes: Processes
+    find_unused_parameters: bool = False
+
+    def __post_init__(self) -> None:
+        self._shared = DistributedDataParallel(
+            _Loss(self.model, self.criterion, super()._loss),
+            find_unused_parameters=self.find_unused_parameters,
+        )
+
+    def __call__(self, batches: StepBatches) -> Taken:
+        """Take a step on shards of ``batches``, which count as one batch."""
+        self.optimizer.zero_grad()
+        losses, positions = [], []
+        for number, shard in enumerate(batches, 1):
+            if number == 1:
+                self._seed(shard)
+            with nullcontext() if number == batches.number else self._shared.no_sync():
+                losses.append(self._backward(shard.batch, shard.graphs / batches.num_graphs))
+            if shard.graphs and "sample_position" in shard.batch:
+                positions.append(shard.batch.sample_position)
+        return self._taken(losses, batches.num_graphs, positions)
+
+    def _seed(self, shard: BatchShard) -> None:
+        words = np.random.SeedSequence((*shard.step, self.processes.rank)).generate_state(1)
+        seed_everything(int(words[0]))
+
+    def _backward(self, batch: Any, share: float) -> Tensor:
+        size = self.processes.size
+        return super()._backward(batch, share * size) / size
+
+    def _loss(self, batch: Any) -> Tensor:
+        return self._shared(batch)
+
+
+class _Loss(torch.nn.Module):
+    """From a batch to its loss, with the weights of model and criterion below one module.
+
+    So the user's ``apply_model`` and criterion get the model itself, not a wrapper of it.
+    """
+
+    def __init__(self, model: torch.nn.Module, criterion: Any, loss: Callable[[Any], Tensor]):
+        super().__init__()
+        self.model = model
+        self.criterion = criterion
+        self._loss = loss
+
+    def forward(self, batch: Any) -> Tensor:
+        return self._loss(batch)

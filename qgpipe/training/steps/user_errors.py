@@ -1,7 +1,5 @@
 """What goes wrong in the middle of a training pass, in words that help."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

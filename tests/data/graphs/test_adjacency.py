@@ -14,7 +14,7 @@ from qgpipe.data.graphs.adjacency import (
     sorted_and_unique,
     sorted_by_source,
 )
-from qgpipe.data.graphs.neighbor_lists import as_neighbor_lists
+from qgpipe.data.graphs.edge_formats import as_neighbor_lists
 from qgpipe.data.graphs.packed import EdgePairs, offsets
 
 

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qgpipe.data.graphs import chunked
-from qgpipe.data.graphs.adjacency import as_pairs, pairs_to_bits
-from qgpipe.data.graphs.chunked import in_runs
-from qgpipe.data.graphs.neighbor_lists import as_neighbor_lists
+from qgpipe.data.graphs import adjacency
+from qgpipe.data.graphs.adjacency import as_pairs, in_runs, pairs_to_bits
+from qgpipe.data.graphs.edge_formats import as_neighbor_lists
 from qgpipe.data.graphs.packed import EdgePairs, offsets
 
 
@@ -20,7 +19,7 @@ def pairs_of(matrices: list[np.ndarray]) -> EdgePairs:
 
 
 def test_runs_end_where_the_limit_is_passed(monkeypatch):
-    monkeypatch.setattr(chunked, "LIMIT", 10)
+    monkeypatch.setattr(adjacency, "LIMIT", 10)
     full = [np.ones((n, n), bool) for n in (2, 2, 3, 0, 4, 1)]  # 4, 8, 17, 17, 33, 34 edges
     sizes = np.array([2, 2, 3, 0, 4, 1])
     assert [s.tolist() for _, s in in_runs(pairs_of(full), sizes)] == [[2, 2], [3, 0], [4, 1]]
@@ -46,7 +45,7 @@ def test_what_is_made_in_runs_is_what_is_made_at_once(sizes, seed, limit, both_e
         ]
 
     at_once = made()
-    with patch.object(chunked, "LIMIT", limit):
+    with patch.object(adjacency, "LIMIT", limit):
         in_pieces = made()
     for one, other in zip(at_once, in_pieces, strict=True):
         assert one.dtype == other.dtype

@@ -4,8 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qgpipe.data.graphs.adjacency import as_bit_rows, edge_index, pairs_to_bits
-from qgpipe.data.graphs.edge_formats import in_edge_format, sorted_in_edge_format
-from qgpipe.data.graphs.neighbor_lists import as_neighbor_lists, list_dtype
+from qgpipe.data.graphs.edge_formats import (
+    as_neighbor_lists,
+    in_edge_format,
+    list_dtype,
+    sorted_in_edge_format,
+)
 from qgpipe.data.graphs.packed import BitRows, EdgePairs, NeighborLists, Packed, offsets
 
 

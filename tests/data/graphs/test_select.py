@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from qgpipe.data.graphs.adjacency import as_bit_rows, as_pairs
+from qgpipe.data.graphs.edge_formats import as_neighbor_lists
 from qgpipe.data.graphs.from_pyg import pack
-from qgpipe.data.graphs.neighbor_lists import as_neighbor_lists
 from qgpipe.data.graphs.packed import BitAdjacency, EdgePairs, Edges, Packed
 from qgpipe.data.graphs.select import concatenate, select
 

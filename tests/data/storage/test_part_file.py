@@ -12,8 +12,8 @@ from numcodecs import Zstd
 from safetensors import safe_open
 from torch_geometric.data import Data
 
+from qgpipe.data.graphs.edge_formats import as_neighbor_lists
 from qgpipe.data.graphs.from_pyg import pack
-from qgpipe.data.graphs.neighbor_lists import as_neighbor_lists
 from qgpipe.data.graphs.packed import Packed
 from qgpipe.data.storage.part_file import (
     integer_targets,

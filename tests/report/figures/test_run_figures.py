@@ -11,7 +11,7 @@ import pytest
 from docutils.core import publish_parts
 
 from qgpipe.errors import ConfigError, DataError
-from qgpipe.report.figures.run_figures import FIGURES, draw, plot, plot_run
+from qgpipe.report.figures.run_figures import FIGURES, draw, plot_run
 
 CAPTIONS = Path(__file__).parents[3] / "rules" / "captions"
 
@@ -48,16 +48,11 @@ def test_a_caption_renders_as_snakemake_renders_it(caption):
     assert "run-7" in html
 
 
-def test_plot_run_writes_each_figure_under_its_name(results, tmp_path):
+def test_plot_run_writes_what_draw_draws_under_the_name_of_each_figure(results, tmp_path):
     run = results()
     plot_run(run.run_folder, run.dataset_json, run.split_json, tmp_path / "figures")
-    written = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert written == {f"{name}.svg" for name in FIGURES}
-
-
-def test_plot_writes_what_draw_draws(results, tmp_path):
-    plot("sizes", results(), tmp_path / "sizes.svg")
-    assert (tmp_path / "sizes.svg").read_bytes() == draw("sizes", results())
+    written = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    assert written == {f"{name}.svg": draw(name, run) for name in FIGURES}
 
 
 def test_nothing_is_written_when_one_figure_cannot_be_drawn(results, tmp_path):

@@ -10,7 +10,7 @@ from qgpipe.config import Run
 from qgpipe.errors import DataError
 from qgpipe.report.figures.comparison_figures import write_cross_validation, write_sweep
 from qgpipe.report.tables.comparison import cross_validation_table, sweep_table
-from qgpipe.report.tables.comparison_text import comparison_text
+from qgpipe.report.tables.results_text import comparison_text
 
 # label, fold, score on the validation set, accuracy on the test set
 SWEEP = [("lr=0.1", None, 0.5, 0.6), ("lr=0.01", None, 0.3, 0.9), ("lr=0.001", None, 0.4, 0.7)]

@@ -4,7 +4,7 @@ import weakref
 import pytest
 from torch_geometric.loader import DataLoader
 
-from qgpipe.training.steps.step_batches import in_steps
+from qgpipe.training.steps.training_step import in_steps
 
 
 @pytest.fixture

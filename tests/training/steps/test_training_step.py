@@ -10,8 +10,7 @@ from torch_geometric.data import Batch, Data
 from qgpipe.errors import TrainingError
 from qgpipe.training.steps.ema import WeightAverage
 from qgpipe.training.steps.precision import Precision
-from qgpipe.training.steps.step_batches import StepBatches
-from qgpipe.training.steps.training_step import TrainingStep
+from qgpipe.training.steps.training_step import StepBatches, TrainingStep
 
 CPU = torch.device("cpu")
 

@@ -1,19 +1,37 @@
-"""What ended a rank, told to the process that started the ranks: through a file each."""
+"""A rank: it runs what it is sent, and what ends it is written for the process that started it."""
 
-from __future__ import annotations
-
+import logging
 import pickle
 import time
 import traceback
 from pathlib import Path
 
+import torch
+
 from qgpipe.errors import QgpipeError
+from qgpipe.system import logs
 
 _SUFFIX = ".cause.pickle"
 
 
-def write_error(folder: Path, rank: str, error: Exception) -> None:
-    """Write ``error``, which ends ``rank``, to a file in ``folder``."""
+def run_payload(payload: bytes, folder: Path, rank: str, level: int, threads: int) -> None:
+    """Call what is pickled in ``payload``, a function and its arguments, in this process.
+
+    ``level``: of the log, of which other ranks than ``0`` write warnings alone; ``threads``: of
+    torch. An error is written to a file in ``folder`` before the others notice that this one is
+    gone.
+    """
+    logs.configure(level if rank == "0" else max(logging.WARNING, level))
+    torch.set_num_threads(threads)
+    try:
+        function, *arguments = pickle.loads(payload)
+        function(*arguments)
+    except Exception as error:
+        _write_error(folder, rank, error)
+        raise
+
+
+def _write_error(folder: Path, rank: str, error: Exception) -> None:
     content = {
         "rank": rank,
         "nanoseconds": time.time_ns(),

@@ -1,6 +1,4 @@
-"""The argument that most commands take: a configuration file."""
-
-from __future__ import annotations
+"""Arguments that several commands take: a configuration file, ``--trust``."""
 
 import argparse
 from pathlib import Path
@@ -22,3 +20,12 @@ def resolved(file: Path) -> Config:
 def runs_of(file: Path) -> list[Run]:
     """The runs of the configuration in ``file``. Raises ``ConfigError`` if it is wrong."""
     return expand_runs(load_config(file), str(file))
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Whether code that the run names is imported though the run was not trained here."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="import whatever the run names, though it was not trained here; names are printed",
+    )

@@ -13,8 +13,8 @@ from qgpipe.data.graphs.blocks import Blocks
 from qgpipe.data.graphs.edge_formats import in_edge_format
 from qgpipe.data.graphs.from_pyg import pack
 from qgpipe.data.loading.dataset import AT_ONCE, BYTES_AT_ONCE, PackedDataset
-from qgpipe.data.loading.host_graphs import ALIGNED, HostGraphs
 from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.data.loading.resident_graphs import ALIGNED, HostGraphs
 from qgpipe.message_passing.edge_format import EdgeFormat
 
 FORMS: list[EdgeFormat] = ["csr", "dense"]
@@ -43,7 +43,7 @@ def test_batches_put_together_at_once_equal_those_of_pyg(
     graphs = make_graphs(sizes, seed, density)
     rng = np.random.default_rng(seed)
     positions = rng.integers(0, len(graphs), (count, batch_size))
-    batches = HostGraphs(in_edge_format(pack(graphs), edge_format)).batches(positions)
+    batches = HostGraphs(in_edge_format(pack(graphs), edge_format), edge_format).batches(positions)
     assert len(batches) == count
     for batch, row in zip(batches, positions.tolist(), strict=True):
         assert batch.sample_position.tolist() == row
@@ -60,7 +60,7 @@ def test_numbers_of_each_batch_are_aligned_alike(
     make_graphs: MakeGraphs, edge_format: EdgeFormat
 ) -> None:
     graphs = make_graphs([5, 9, 1, 33, 70, 2], density=0.5)
-    host = HostGraphs(in_edge_format(pack(graphs), edge_format))
+    host = HostGraphs(in_edge_format(pack(graphs), edge_format), edge_format)
     for batch in host.batches(np.array([[0, 1, 2], [3, 4, 5], [5, 0, 3]])):
         numbers = [v for v in batch.to_dict().values() if isinstance(v, torch.Tensor)]
         floats = [v for v in numbers if v.is_floating_point()]

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from qgpipe.data.loading.worker_signals import heed_parent_only, held
+from qgpipe.data.loading.transformed import heed_parent_only, held
 
 FORK = multiprocessing.get_context("fork")
 

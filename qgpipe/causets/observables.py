@@ -6,7 +6,8 @@ its base name in ``node_observables`` or ``graph_observables``; a name may carry
 - the number of its columns, where the observable has several: ``interval_abundances_20``;
 - ``_normalized``: divided by how it grows with the number of elements n in a causal diamond of the
   dimension that the order itself has by :func:`~.graph_observables.myrheim_meyer_dimension`, so
-  that it stays of order one; ``_normalized_2d``: in two dimensions.
+  that it stays of order one; ``_normalized_2d``: in two dimensions, where means are known also for
+  few elements.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class Observable:
     """What a feature's name asks for.
 
     ``base``: the function. ``level``: one value an element, or one a causal set. ``width``: number
-    of columns. ``normalized``: divided by how it grows; ``dimension``: of what spacetime, None for
-    that of the order itself.
+    of columns. ``normalized``: divided by how it grows, ``in_two_dimensions`` or in that of the
+    order itself.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Observable:
     level: Literal["node", "graph"]
     width: int = 1
     normalized: bool = False
-    dimension: float | None = None
+    in_two_dimensions: bool = False
 
 
 def find(name: str) -> Observable | None:
@@ -100,7 +101,7 @@ def find(name: str) -> Observable | None:
         "node" if base in NODE else "graph",
         int(columns or COLUMNS.get(base, 1)),
         bool(suffix),
-        2.0 if suffix and suffix.endswith("2d") else None,
+        bool(suffix) and suffix.endswith("2d"),
     )
 
 

@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from qgpipe.causets.features import chain_scale, compute, link_scale
+from qgpipe.causets.features import chain_scale, compute, link_scale, links_2d
 from qgpipe.causets.generators.random_orders import random_order
 from qgpipe.causets.generators.sprinklings import minkowski
 from qgpipe.causets.graph_observables import MAX_DIMENSION
@@ -169,6 +169,17 @@ def test_the_link_scale_is_a_logarithm_in_two_dimensions_and_exact_for_a_chain()
     np.testing.assert_allclose(link_scale(n, np.ones(2)), 1 - 1 / n)
     np.testing.assert_allclose(link_scale(n, np.full(2, 4.0)), (n**0.5 - 1) * 2)
     np.testing.assert_allclose(chain_scale(n, np.full(2, 4.0)), n**0.25)
+
+
+@pytest.mark.parametrize("n", [2, 10, 60, 400])
+def test_in_two_dimensions_divisors_are_the_means_of_a_diamond(n, rng):
+    """Links: n = 2 and 3 by hand, 1/2 and 4/3; all: those of sprinklings, within their errors."""
+    np.testing.assert_allclose(links_2d(np.array([2.0, 3.0])), [1 / 4, 4 / 9], rtol=1e-3)
+    copies = int(np.clip(20_000 // n, 20, 2000))
+    orders = block_of([minkowski(rng, n, 2).relations for _ in range(copies)])
+    for name, tolerance in (("in_degrees_link", 0), ("longest_chain", 0.1 if n < 5 else 0.02)):
+        means = compute(f"{name}_normalized_2d", orders).mean(axis=1)
+        assert abs(means.mean() - 1) < 4 * means.std() / np.sqrt(copies) + tolerance
 
 
 @pytest.mark.parametrize("dimension", [2, 3, 4])

@@ -169,6 +169,14 @@ class TestingSection(LoaderSection):
     tester: EvaluatorSection
 
 
+class BaselineSection(TypedDict):
+    """The section ``baseline``."""
+
+    methods: list[Literal["constant", "myrheim_meyer", "linear", "boosting", "two_order"]]
+    features: list[str]
+    max_graphs: int
+
+
 class PredictSection(TypedDict):
     """The section ``predict``."""
 
@@ -281,6 +289,7 @@ class Config(TypedDict):
     training: TrainingSection
     validation: NotRequired[ValidationSection]
     testing: TestingSection
+    baseline: BaselineSection | bool
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]
     parallel: NotRequired[ParallelSection]

@@ -71,6 +71,10 @@ class Plan:
         found = [path(run.config) for run in self.runs.values() for path in path_of]
         return list(dict.fromkeys(found))
 
+    def comparisons(self) -> list[Path]:
+        """The models of all runs beside the baselines, if there are to be any."""
+        return self.files(paths.baselines) if self._first.config["baseline"] else []
+
     def part_files(self) -> list[Path]:
         """The parts of all runs, each once."""
         return list(dict.fromkeys(file for data in self._all_data for file in data.files))
@@ -154,6 +158,15 @@ class Plan:
             "dataset": paths.dataset(config),
             "split": paths.split(config),
         }
+
+    def answered(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of a job that compares a model with the baselines: what these have answered."""
+        return {"answers": paths.baseline_answers(self._run(wildcards).config)}
+
+    def compared(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of a job that shows how the model of a run compares with the baselines."""
+        config = self._run(wildcards).config
+        return {"baselines": paths.baselines(config)} if config["baseline"] else {}
 
     def predicted_store(self, wildcards: Any) -> PredictedStore:
         """The store that a job applies a model to."""

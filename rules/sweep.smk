@@ -10,6 +10,7 @@ rule sweep_table:
     input:
         summaries=plan.files(paths.summary),
         metrics=plan.files(paths.metrics),
+        baselines=plan.comparisons(),
     output:
         table=report(
             paths.sweep_table(settings, "{sweep}"),
@@ -48,6 +49,7 @@ rule folds_table:
     input:
         summaries=plan.files(paths.summary),
         metrics=plan.files(paths.metrics),
+        baselines=plan.comparisons(),
     output:
         table=report(
             paths.folds_table(settings, "{sweep}"),

@@ -1,1 +1,1 @@
-"""What simple methods reach on the same graphs, and whether the model is better by more than chance."""
+"""What simple methods reach on the same graphs, and how the model compares with them."""

@@ -20,7 +20,9 @@ _INFO = {
     "num_train": int,
     "fitted_to": int,
     "features": [str],
-    "targets": [{"name": str, "num_classes": (int, None), "methods": [str], "left_out": {str: str}}],
+    "targets": [
+        {"name": str, "num_classes": (int, None), "methods": [str], "left_out": {str: str}}
+    ],
     "left_out": {str: str},
 }
 
@@ -87,7 +89,7 @@ def save_answers(answers: BaselineAnswers, path: Path) -> None:
 
 
 def read_answers(path: Path) -> BaselineAnswers:
-    """The answers in ``path``. Raises ``DataError`` if it is missing, damaged or of another kind."""
+    """The answers in ``path``. Raises ``DataError`` if it is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qgpipe.baselines.answers import BaselineAnswers, TargetAnswers, save_answers
+from qgpipe.baselines.features import DIMENSION, INVARIANTS, TWO_ORDER
 from qgpipe.baselines.invariants import (
     MOST_ELEMENTS,
     EdgeKind,
@@ -25,7 +26,6 @@ from qgpipe.baselines.methods import (
     CONSTANT,
     METHODS,
     SEED,
-    TWO_ORDER,
     Features,
     NotApplicable,
     Sets,
@@ -40,32 +40,6 @@ from qgpipe.config.types import BaselineSection, Config
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.splits.split_file import read_split
 from qgpipe.errors import DataError
-
-DIMENSION = "myrheim_meyer_dimension"
-INVARIANTS = (
-    "ordering_fraction",
-    DIMENSION,
-    *(
-        f"{name}{suffix}"
-        for suffix in ("_normalized", "_normalized_2d")
-        for name in ("link_fraction", "longest_chain_fraction", "interval_abundances_10")
-    ),
-    "ordering_fraction_past",
-    *(
-        f"{name}_normalized"
-        for name in (
-            "max_pathlens_future",
-            "in_degree",
-            "in_degrees_link",
-            "out_degrees_link",
-            "two_chain_density_through",
-        )
-    ),
-)
-"""Observables that baselines are fitted to, unless ``baseline.features`` names others.
-
-Those that grow with the number of elements are normalised, so that the answers do not hinge on it.
-"""
 
 _AT_ONCE = 4096  # graphs in memory
 _MOST_CLASSES = 100  # whole numbers that take more values are no classes
@@ -99,8 +73,7 @@ def _answers(
     threads: int,
 ) -> BaselineAnswers:
     fitted_to = _drawn(train, section["max_graphs"])
-    names = [CONSTANT] if CONSTANT in section["methods"] else []
-    names += asked(section["methods"])
+    names = asked(section["methods"])
     ids = dataset.sample_ids(test)
     try:
         targets = _targets(dataset)

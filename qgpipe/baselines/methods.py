@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from qgpipe.baselines.features import TWO_ORDER
 from qgpipe.baselines.statistics import mcnemar
 
 SEED = 0  # of whatever a method draws
-TWO_ORDER = "two_order"  # the observable, and the method that uses it
 PLUS = f"+{TWO_ORDER}"
 _SIGNIFICANT = 0.05
 _DIMENSION = re.compile(  # in the name of a class: minkowski_3, dimension 3; 3d, flat_3d
@@ -196,15 +196,18 @@ Functions raise ``NotApplicable``.
 """
 
 CONSTANT = "constant"
-TITLES = {CONSTANT: "always the same answer", **{name: title for name, (title, _) in METHODS.items()}}
+TITLES = {
+    CONSTANT: "always the same answer",
+    **{name: title for name, (title, _) in METHODS.items()},
+}
 
 
 def asked(methods: Sequence[str]) -> list[str]:
-    """The baselines that ``methods`` of the configuration stand for, without the constant.
+    """The baselines that ``methods`` of the configuration stand for, in the order of ``TITLES``.
 
     The 2-order test is one of its own and a feature of those that are fitted to features.
     """
-    found = [name for name in METHODS if name.removesuffix(PLUS) in methods]
+    found = [name for name in TITLES if name.removesuffix(PLUS) in methods]
     return found if TWO_ORDER in methods else [n for n in found if TWO_ORDER not in n]
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 from snakemake_interface_common.exceptions import WorkflowError
 
 from qgpipe import paths
+from qgpipe.baselines.features import require_known_features
 from qgpipe.config.dump import to_plain
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
@@ -280,6 +281,7 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         data = plan_data({name: run.config for name, run in runs.items()}, folders)
         predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
         for name, run in runs.items():
+            require_known_features(run.config)
             require_no_other(run.config, predicted[name], folders)
     except QgpipeError as error:
         if isinstance(error, ConfigError):

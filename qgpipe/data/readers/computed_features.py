@@ -48,8 +48,9 @@ def compute_features(checks: Checks, samples: Samples, threads: int = 1) -> None
         return [(int(samples.index[chosen[k]]), *gap) for k, gap in gaps if gap]
 
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        for gap in (gap for found in pool.map(fill, similar_blocks(samples.sizes)) for gap in found):
-            checks.gap(*gap)
+        for found in pool.map(fill, similar_blocks(samples.sizes)):
+            for gap in found:
+                checks.gap(*gap)
 
 
 def relation_block(edges: BitAdjacency, sizes: np.ndarray, chosen: np.ndarray) -> Orders:

@@ -21,6 +21,7 @@ from qgpipe.report.figures.run_figures import FIGURES
 from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.report.page.target_summary import summarize_targets
+from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
 from qgpipe.report.tables.results import RunResults
 from qgpipe.system.files import write_text
 from qgpipe.workflow_folder import workflow_folder
@@ -43,7 +44,8 @@ def write_page(run_folder: Path, dataset_json: Path, split_json: Path, output: P
     """Write the report of a run to the file ``output``, atomically.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
-    and ``test/predictions.csv``; the parts that ``dataset_json`` lists have the tested graphs.
+    and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines; the parts that
+    ``dataset_json`` lists have the tested graphs.
     Where they came from is told by the records beside them, if there are any. Raises ``DataError``
     for a file that is missing, damaged or lacks what the report shows.
     """
@@ -68,6 +70,11 @@ def render(results: RunResults) -> str:
         sets={name: len(results.split[name] or []) for name in style.SETS},
         set_names=style.SET_NAMES,
         class_name=results.class_name,
+        baselines=results.baselines,
+        baseline_names=ranked(results.baselines) if results.baselines else [],
+        baseline_reasons=reasons(results.baselines) if results.baselines else [],
+        metric_by_best=metric_by_best,
+        other_metrics=other_metrics,
         target_summaries=summarize_targets(results),
         figures=_figures(results, run, environment),
         provenance_summary=found,

@@ -15,6 +15,7 @@ from qgpipe.report.tables.result_files import Kind, read_table, rerun
 from qgpipe.sweeps.expansion import Run
 
 _MOST = 10  # rows of a table on a screen
+_REACHED = ("val_", "test_", "baseline_")  # what columns with results begin with
 
 
 def comparison_text(runs: Sequence[Run]) -> str:
@@ -49,7 +50,7 @@ def _read(file: Path, stage: str, required: Sequence[str]) -> pd.DataFrame:
 def _kind(column: str) -> Kind:
     if column in ("run", "fold"):
         return "text"
-    reached = column.startswith(("val_", "test_")) or column in ("rank", "best_epoch", "epochs")
+    reached = column.startswith(_REACHED) or column in ("rank", "best_epoch", "epochs")
     return "number" if reached else "uniform"
 
 
@@ -57,7 +58,7 @@ def _ranking(table: pd.DataFrame) -> list[str]:
     reached = [
         name
         for name in map(str, table)
-        if name.startswith(("val_", "test_")) and not name.endswith(f"_{DEVIATION}")
+        if name.startswith(_REACHED) and not name.endswith(f"_{DEVIATION}")
     ]
     if "rank" not in table:
         return [
@@ -75,7 +76,7 @@ def _rows(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 
 def _folds(table: pd.DataFrame) -> list[str]:
-    columns = [name for name in map(str, table) if name.startswith("test_")]
+    columns = [name for name in map(str, table) if name.startswith(_REACHED[1:])]
     rows: list[Sequence[Any]] = [[f"{MEAN} ± {DEVIATION}", *columns]]
     for run, folds in table.groupby("run", sort=False):
         values = folds.set_index("fold")

@@ -16,7 +16,9 @@ from qgpipe.system.files import atomic_path
 from qgpipe.system.json_shapes import misfit
 
 FORMAT = 1
+_ENTRY = "baselines"  # of the metadata
 _INFO = {
+    "format": int,
     "num_train": int,
     "fitted_to": int,
     "features": [str],
@@ -69,6 +71,7 @@ def save_answers(answers: BaselineAnswers, path: Path) -> None:
         arrays[f"target.{t}"] = one.target
         arrays |= {f"outputs.{t}.{name}": values for name, values in one.outputs.items()}
     info = {
+        "format": FORMAT,
         "num_train": answers.num_train,
         "fitted_to": answers.fitted_to,
         "features": answers.features,
@@ -84,8 +87,8 @@ def save_answers(answers: BaselineAnswers, path: Path) -> None:
         "left_out": answers.left_out,
     }
     whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-    with atomic_path(path) as temporary:
-        save_file(whole, temporary, {"format": str(FORMAT), "baselines": json.dumps(info)})
+    with atomic_path(path) as temporary:  # of several entries the order would not be fixed
+        save_file(whole, temporary, {_ENTRY: json.dumps(info)})
 
 
 def read_answers(path: Path) -> BaselineAnswers:
@@ -94,12 +97,11 @@ def read_answers(path: Path) -> BaselineAnswers:
 
     try:
         with safe_open(path, "numpy") as file:
-            written = file.metadata() or {}
-            if written.get("format") != str(FORMAT):
-                raise ValueError(f"it has format {written.get('format')}")
-            info = json.loads(written["baselines"])
+            info = json.loads((file.metadata() or {})[_ENTRY])
             if problem := misfit(info, _INFO):
                 raise ValueError(problem)
+            if info["format"] != FORMAT:
+                raise ValueError(f"this version reads format {FORMAT}, not {info['format']}")
             ids = file.get_tensor("ids").tobytes().decode()
             targets = [_target(file, t, one) for t, one in enumerate(info["targets"])]
     except FileNotFoundError:

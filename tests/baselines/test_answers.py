@@ -30,10 +30,10 @@ def test_a_damaged_file_is_named_with_a_remedy(answers, tmp_path, damage):
     path = tmp_path / "answers"
     save_answers(answers, path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match="answers is damaged: .*--forcerun baseline_answers"):
+    with pytest.raises(DataError, match=r"answers is damaged: .*--forcerun baseline_answers"):
         read_answers(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match="no such file: .*--forcerun baseline_answers"):
+    with pytest.raises(DataError, match=r"no such file: .*--forcerun baseline_answers"):
         read_answers(tmp_path / "answers")

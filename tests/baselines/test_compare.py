@@ -174,8 +174,9 @@ def test_each_head_is_compared_on_its_own_target():
 
 def test_one_head_may_answer_several_values():
     values = RNG.normal(size=(N, 2))
-    predictions = pd.DataFrame({"id": IDS, "target_0": values[:, 0], "target_1": values[:, 1],
-                                "output_0": values[:, 0], "output_1": values[:, 1] + 1})  # fmt: skip
+    columns = {"target_0": values[:, 0], "target_1": values[:, 1]}
+    columns |= {"output_0": values[:, 0], "output_1": values[:, 1] + 1}
+    predictions = pd.DataFrame({"id": IDS, **columns})
     targets = [TargetAnswers(str(k), None, values[:, k], {"constant": np.zeros(N)}) for k in (0, 1)]
     found = compared(predictions, BaselineAnswers(IDS, 80, 80, [], targets, {}))
     assert [t["model"]["value"] for t in found["targets"]] == pytest.approx([0, 1], abs=1e-6)

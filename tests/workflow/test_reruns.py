@@ -318,8 +318,9 @@ def delete(pattern: str) -> Callable[[Tree], None]:
     return lambda tree: tree.delete(pattern)
 
 
-FROM_GATHER = ("gather", "split", "train", "test", "plot", "report")
-FROM_SPLIT, FROM_TRAIN, FROM_TEST = FROM_GATHER[1:], FROM_GATHER[2:], FROM_GATHER[3:]
+FROM_GATHER = ("gather", "split", "baseline", "train", "test", "compare", "plot", "report")
+FROM_SPLIT, FROM_TRAIN, FROM_TEST = FROM_GATHER[1:], FROM_GATHER[3:], FROM_GATHER[4:]
+FROM_BASELINE, FROM_COMPARE = ("baseline", "compare", "report"), ("compare", "report")
 PLOT, REPORT = ("plot",), ("report",)
 NOTHING = Plan((), ())
 EVERYTHING = Plan(ALL_PARTS, FROM_GATHER)
@@ -431,6 +432,8 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`early_stopping`": (configure("early_stopping.patience", 9), Plan((), FROM_TRAIN)),
     "`validation`": (configure("validation.batch_size", 9), Plan((), FROM_TRAIN)),
     "`testing`": (configure("testing.batch_size", 9), Plan((), FROM_TEST)),
+    "`baseline`": (configure("baseline.methods", ["constant"]), Plan((), FROM_BASELINE)),
+    "`baseline: false`": (configure("baseline", False), Plan((), REPORT)),
     "`name`": (configure("name", "other"), Plan((), FROM_TRAIN)),
     "`tune`": (
         configure("tune", {"parameters": {"training.batch_size": {"choices": [2, 4]}}}),
@@ -447,6 +450,14 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`model.pt` deleted": (delete("results/runs/tiny/model.pt"), Plan((), FROM_TRAIN)),
     "`history.csv` deleted": (delete("results/runs/tiny/history.csv"), Plan((), FROM_TRAIN)),
     "`metrics.json` deleted": (delete("results/runs/tiny/test/metrics.json"), Plan((), FROM_TEST)),
+    "`baseline.safetensors` deleted": (
+        delete("results/data/baseline.safetensors"),
+        Plan((), FROM_BASELINE),
+    ),
+    "`baselines.json` deleted": (
+        delete("results/runs/tiny/test/baselines.json"),
+        Plan((), FROM_COMPARE),
+    ),
     "a figure deleted": (delete("results/runs/tiny/figures/loss.svg"), Plan((), PLOT)),
     "`.snakemake` deleted": (delete(".snakemake"), NOTHING),
     "the report deleted": (delete("results/runs/tiny/report.html"), Plan((), REPORT)),
@@ -465,6 +476,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "qgpipe's format of parts": (set_format("preprocess"), EVERYTHING),
     "qgpipe's format of the list": (set_format("gather"), Plan((), FROM_GATHER)),
     "qgpipe's format of the split": (set_format("split"), Plan((), FROM_SPLIT)),
+    "qgpipe's format of the baselines": (set_format("baseline"), Plan((), FROM_BASELINE)),
     "qgpipe's format of training": (set_format("train"), Plan((), FROM_TRAIN)),
     "qgpipe's format of the test": (set_format("test"), Plan((), FROM_TEST)),
     "qgpipe's format of the figures": (set_format("plot"), Plan((), PLOT)),

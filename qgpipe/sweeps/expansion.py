@@ -119,7 +119,7 @@ def _refuse_several_baselines(configs: Sequence[Config]) -> None:
         raise ConfigError(
             "the runs of a sweep share their baselines",
             key="baseline",
-            remedy="give one section without values to sweep over",
+            remedy="write values out instead of referring to what is swept",
         )
 
 

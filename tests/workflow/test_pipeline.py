@@ -111,7 +111,9 @@ def test_nothing_is_to_be_done_after_a_finished_run(finished):
 def test_every_artifact_has_a_record_of_where_it_came_from(finished):
     results = finished.folder / "results"
     artifacts = [*results.glob("data/raw/*.zarr"), *results.glob("data/parts/*.safetensors")]
-    artifacts += [results / "data/dataset.json", results / "data/split.json"]
+    artifacts += [
+        results / "data" / name for name in ("dataset.json", "split.json", "baseline.safetensors")
+    ]
     artifacts += [file for file in results.glob("runs/tiny/**/*.*") if file.is_file()]
     artifacts = [
         file
@@ -121,7 +123,7 @@ def test_every_artifact_has_a_record_of_where_it_came_from(finished):
         and file.parent.name not in ("logs", "benchmarks")
         and "checkpoints" not in file.parts
     ]
-    assert len(artifacts) == 6 + 4 + 2 + len(FIGURES) + 1
+    assert len(artifacts) == 7 + 4 + 3 + len(FIGURES) + 1
     assert [file for file in artifacts if find_record(file) is None] == []
     config_files = {find_record(file).content["config_file"] for file in artifacts}
     assert {Path(name).name for name in config_files} == {"run.yaml"}

@@ -56,7 +56,7 @@ def test_what_has_changed_in_the_configuration_is_named_where_it_matters(copy, c
     assert code == 1
     assert text.count("CHANGED") == 1
     assert "run.yaml has CHANGED: training.num_epochs: 3 → 4\n" in text
-    last = "all 21 artifacts hold; the settings of 1 job have changed or cannot be told\n"
+    last = "all 23 artifacts hold; the settings of 1 job have changed or cannot be told\n"
     assert text.endswith(last)
 
 

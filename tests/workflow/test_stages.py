@@ -23,6 +23,7 @@ COMMANDS = {
     "snakemake --cores 8 --configfile run.yaml --dry-run": {},
     "snakemake --cores 8 --configfile run.yaml --touch": {},
     "snakemake train --cores 8 --configfile run.yaml": {},
+    "snakemake baseline --cores 8 --configfile run.yaml": {},
     "snakemake predict --cores 8 --configfile run.yaml": {},
     "snakemake tune --cores 8 --configfile run.yaml": {},
     "snakemake train --cores 8 --configfile run.yaml --forcerun train_run": {"train_run": 1},
@@ -145,7 +146,7 @@ def test_each_rule_describes_itself_in_a_sentence(finished):
     assert all(text[0].isupper() for text in described.values())
     targets = finished.snakemake("--list-target-rules").stdout
     assert {line.split()[0] for line in targets.splitlines()} == {
-        *TARGETS, "all", "split_samples", "gather_dataset",
+        *TARGETS, "all", "split_samples", "gather_dataset", "baseline_answers",
     }  # fmt: skip
 
 

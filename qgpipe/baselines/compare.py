@@ -46,7 +46,10 @@ from qgpipe.training.evaluation.metrics import Collected, Monitor, build_monitor
 from qgpipe.training.steps.outputs import labels
 
 FORMAT = 1
-RESAMPLES = 400  # of a metric, for its interval
+MOST_RESAMPLES, FEWEST_RESAMPLES = 400, 100  # for the interval of a metric
+RESAMPLED_GRAPHS = (
+    1_000_000  # in all; of large test sets, whose intervals are narrow, few are drawn
+)
 SLOWEST = 0.1  # seconds of one call of a metric; intervals of slower ones would take minutes
 SIGNIFICANT = 0.05
 MODEL = "model"
@@ -133,22 +136,31 @@ def comparison(
     ]
     used = [name for name in predictors if name != MODEL]
     judged = [_judged(question) for question in questions]
+    # Of fewer graphs the metrics of the model are others than those of the test.
+    as_tested = test["metrics"] if predictors[MODEL].num_graphs == len(predictions) else {}
     return {
         "format": FORMAT,
         "run": test["run"],
         "num_graphs": predictors[MODEL].num_graphs,
+        "num_tested": len(predictions),
         "num_train": answers.num_train,
         "fitted_to": answers.fitted_to,
         "features": answers.features,
-        "resamples": RESAMPLES,
+        "resamples": resamples_of(predictors[MODEL].num_graphs),
         "seed": SEED,
         "baselines": {name: TITLES.get(name, name) for name in used},
         "targets": judged,
-        "metrics": _metrics(monitors, predictors, test["metrics"], [*map(_scores, judged)])
+        "metrics": _metrics(monitors, predictors, as_tested, [*map(_scores, judged)])
         if used
         else {},
         "left_out": left_out,
     }
+
+
+def resamples_of(num_graphs: int) -> int:
+    """How many bootstrap samples the interval of a metric is taken from."""
+    wanted = RESAMPLED_GRAPHS // max(num_graphs, 1)
+    return min(max(wanted, FEWEST_RESAMPLES), MOST_RESAMPLES)
 
 
 def _monitors(config: Config) -> list[Monitor]:
@@ -219,7 +231,8 @@ def _score(question: Question, name: str) -> dict[str, float]:
         low, high = (float(end[0]) for end in ends)
         return {"value": float(right.mean()), "low": low, "high": high}
     errors = question.errors[name]
-    interval = bootstrap_interval(lambda rows: errors[rows].mean(), len(errors), RESAMPLES)
+    number = resamples_of(len(errors))
+    interval = bootstrap_interval(lambda rows: errors[rows].mean(), len(errors), number)
     assert interval is not None
     return {"value": float(errors.mean()), "low": interval[0], "high": interval[1]}
 
@@ -263,9 +276,10 @@ def _metrics(
     of_model: Mapping[str, Any],
     judged: list[dict[str, Score]],
 ) -> dict[str, Any]:
-    """The tester's metrics of the model, as they were computed, and of the baselines.
+    """The tester's metrics of the model and of the baselines.
 
-    ``judged``: the scores that are known with intervals: a metric that is one of them has the same.
+    ``of_model``: those of the model that are known. ``judged``: the scores that are known with
+    intervals: a metric that is one of them has the same.
     """
     found = {}
     for monitor in monitors:
@@ -277,8 +291,9 @@ def _metrics(
             name: _interval(monitor, seen, plain[name]) for name, seen in predictors.items()
         }
         values = {name: dict(score) for name, score in values.items()}
-        known = of_model.get(monitor.name)
-        values[MODEL]["value"] = known if _is_number(known) else None
+        if monitor.name in of_model:
+            known = of_model[monitor.name]
+            values[MODEL]["value"] = known if _is_number(known) else None
         model = values.pop(MODEL)
         found[monitor.name] = {"better": monitor.better, "model": model, "baselines": values}
     return found
@@ -301,7 +316,7 @@ def _interval(monitor: Monitor, seen: Collected, value: float | None) -> Score:
     interval = bootstrap_interval(
         lambda rows: _finite_or_nan(_value(monitor, part_of(seen, rows))),
         seen.num_graphs,
-        RESAMPLES,
+        resamples_of(seen.num_graphs),
     )
     low, high = interval or (None, None)
     return {"value": value, "low": low, "high": high}

@@ -62,7 +62,8 @@ def fit_baselines(
     assert not isinstance(section, bool)
     dataset = PackedDataset(dataset_json, residency="memory")
     split = read_split(split_json, dataset.len())
-    save_answers(_answers(section, dataset, split["train"], split["test"], threads), output)
+    test = _drawn(split["test"], section["max_graphs"])
+    save_answers(_answers(section, dataset, split["train"], test, threads), output)
 
 
 def _answers(
@@ -106,12 +107,12 @@ def _answers(
     return BaselineAnswers(ids, len(train), len(fitted_to), columns + own, found, {})
 
 
-def _drawn(train: Positions, most: int) -> Positions:
-    """At most so many training graphs, in their order: always the same ones."""
-    if len(train) <= most:
-        return train
-    chosen = np.random.default_rng(SEED).choice(len(train), most, replace=False)
-    return train[np.sort(chosen)]
+def _drawn(positions: Positions, most: int) -> Positions:
+    """At most so many of ``positions``, in their order: always the same ones."""
+    if len(positions) <= most:
+        return positions
+    chosen = np.random.default_rng(SEED).choice(len(positions), most, replace=False)
+    return positions[np.sort(chosen)]
 
 
 def _targets(

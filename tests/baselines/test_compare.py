@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from qgpipe.baselines.answers import BaselineAnswers, TargetAnswers
-from qgpipe.baselines.compare import comparison
+from qgpipe.baselines.compare import comparison, resamples_of
 from qgpipe.report.tables.baselines import BASELINES
 from qgpipe.report.tables.scores import wilson_interval
 from qgpipe.system.json_shapes import misfit
@@ -97,6 +97,15 @@ def test_graphs_are_found_by_their_ids():
     found = compared(table(GOOD)[:90], given)
     assert found["num_graphs"] == 90
     assert found["targets"][0]["baselines"]["linear"]["p"] == 1
+
+
+def test_of_some_of_the_tested_graphs_the_model_has_other_metrics():
+    given = answers({"linear": shares(GOOD)[:50]}, TRUTH[:50], ids=IDS[:50])
+    test = {**TEST, "metrics": {"accuracy": 0.95}}
+    found = compared(table(GOOD), given, MONITORS[:1], test)
+    assert (found["num_graphs"], found["num_tested"]) == (50, 100)
+    assert found["metrics"]["accuracy"]["model"]["value"] == 0.9
+    assert found["targets"][0]["model"]["value"] == 0.9
 
 
 def test_values_are_compared_by_a_paired_bootstrap():
@@ -214,6 +223,11 @@ def test_a_metric_that_fails_on_a_baseline_is_null(caplog):
     found = compared(table(GOOD), answers({"linear": shares(BAD)}), monitors)
     assert found["metrics"]["m"]["baselines"]["linear"] == dict.fromkeys(("value", "low", "high"))
     assert "too small" in caplog.text
+
+
+@pytest.mark.parametrize(("graphs", "number"), [(0, 400), (300, 400), (5000, 200), (10**6, 100)])
+def test_of_large_test_sets_fewer_samples_are_drawn(graphs, number):
+    assert resamples_of(graphs) == number
 
 
 def test_a_slow_metric_has_no_interval(monkeypatch):

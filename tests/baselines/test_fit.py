@@ -84,10 +84,14 @@ def test_the_same_comes_out_again(causets, write_data, resolved, tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_of_many_training_graphs_some_are_drawn(causets, fitted):
+def test_of_many_graphs_some_are_drawn(causets, fitted):
     graphs = pack(causets, y=DIMENSIONS - 2)
     found = fitted(graphs, section={"max_graphs": 20})
     assert (found.num_train, found.fitted_to) == (80, 20)
+    places = [int(name.removeprefix("a/")) for name in found.ids]
+    assert len({*places}) == 20
+    assert {*places} <= {*TEST}
+    assert (found.targets[0].target == DIMENSIONS[places] - 2).all()
     counts = np.bincount(DIMENSIONS[TRAIN] - 2) + 1
     assert found.targets[0].outputs["constant"][0] == pytest.approx(counts / counts.sum())
 

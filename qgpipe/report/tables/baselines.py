@@ -22,6 +22,7 @@ _COMPARED = {
 BASELINES = {
     "run": str,
     "num_graphs": int,
+    "num_tested": int,
     "num_train": int,
     "fitted_to": int,
     "features": [str],

@@ -38,6 +38,7 @@ CONTENT = {
     "format": 1,
     "run": "a_run",
     "num_graphs": 10,
+    "num_tested": 12,
     "num_train": 48_000,
     "fitted_to": 20_000,
     "features": ["ordering_fraction", "link_fraction"],
@@ -158,6 +159,7 @@ def test_the_page_shows_them_instead_of_the_constant_answer(with_baselines):
     assert "0.815 by linear" in html
     assert "majority class" not in html
     assert "fitted to 20,000 of 48,000 training graphs, with 2 features" in html
+    assert "compared on 10 of 12 test graphs" in html
     assert "two_order, linear+two_order (no 2-order test); myrheim_meyer (no dimension)." in html
 
 

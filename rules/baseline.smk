@@ -1,7 +1,7 @@
 rule baseline:
     """Compare the model with simple methods that are fitted to the same data."""
     input:
-        plan.comparisons(),
+        plan.baselines(paths.baseline_answers, paths.baselines),
     localrule: True
 
 

@@ -10,7 +10,7 @@ rule sweep_table:
     input:
         summaries=plan.files(paths.summary),
         metrics=plan.files(paths.metrics),
-        baselines=plan.comparisons(),
+        baselines=plan.baselines(paths.baselines),
     output:
         table=report(
             paths.sweep_table(settings, "{sweep}"),
@@ -49,7 +49,7 @@ rule folds_table:
     input:
         summaries=plan.files(paths.summary),
         metrics=plan.files(paths.metrics),
-        baselines=plan.comparisons(),
+        baselines=plan.baselines(paths.baselines),
     output:
         table=report(
             paths.folds_table(settings, "{sweep}"),

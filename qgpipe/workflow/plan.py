@@ -72,9 +72,9 @@ class Plan:
         found = [path(run.config) for run in self.runs.values() for path in path_of]
         return list(dict.fromkeys(found))
 
-    def comparisons(self) -> list[Path]:
-        """The models of all runs beside the baselines, if there are to be any."""
-        return self.files(paths.baselines) if self._first.config["baseline"] else []
+    def baselines(self, *path_of: Callable[[Config], Path]) -> list[Path]:
+        """As ``files``; none if there are to be no baselines."""
+        return self.files(*path_of) if self._first.config["baseline"] else []
 
     def part_files(self) -> list[Path]:
         """The parts of all runs, each once."""

@@ -200,7 +200,7 @@ def test_a_crate_conforms_to_the_workflow_run_profile(crate):
 
 def test_a_crate_names_what_each_job_made_from_what(crate):
     actions = [entity for entity in crate.values() if entity["@type"] == "CreateAction"]
-    assert len(actions) == 1 + 1 + 3 + 1 + 1 + 1 + 1 + 2  # the whole run and its jobs
+    assert len(actions) == 1 + 1 + 3 + 1 + 1 + 1 + 1 + 2 + 2  # the whole run and its jobs
     assert ids(crate["./"]["mentions"]) == {action["@id"] for action in actions}
     by_script = {next(iter(ids(action["instrument"]))): action for action in actions}
     train = by_script["workflow/scripts/train_run.py"]

@@ -55,6 +55,7 @@ FOLLOWS = {
         "preprocess_part",
         "gather_dataset",
         "split_samples",
+        "baseline_answers",
         "compare_run",
         "train_run",
         "test_run",

@@ -102,20 +102,32 @@ def read_answers(path: Path) -> BaselineAnswers:
                 raise ValueError(problem)
             if info["format"] != FORMAT:
                 raise ValueError(f"this version reads format {FORMAT}, not {info['format']}")
-            ids = file.get_tensor("ids").tobytes().decode()
+            text = file.get_tensor("ids").tobytes().decode()
+            ids = text.split("\n") if text else []
             targets = [_target(file, t, one) for t, one in enumerate(info["targets"])]
+            for one in targets:
+                _require_rows(one, len(ids))
     except FileNotFoundError:
         raise DataError(f"no such file: {path}", remedy=rerun("baseline")) from None
     except (SafetensorError, ValueError, KeyError) as error:
         raise DataError(f"{path} is damaged: {error}", remedy=rerun("baseline")) from None
     return BaselineAnswers(
-        ids.split("\n") if ids else [],
+        ids,
         info["num_train"],
         info["fitted_to"],
         info["features"],
         targets,
         info["left_out"],
     )
+
+
+def _require_rows(one: TargetAnswers, count: int) -> None:
+    """Raise ``ValueError`` unless target and answers have a row for each of ``count`` graphs."""
+    columns = () if one.num_classes is None else (one.num_classes,)
+    shapes = {"target": one.target.shape[:1], **{k: v.shape for k, v in one.outputs.items()}}
+    for name, shape in shapes.items():
+        if shape != (count, *(columns if name != "target" else ())):
+            raise ValueError(f"'{name}' of '{one.name}' has the shape {shape}")
 
 
 def _target(file: Any, t: int, info: dict[str, Any]) -> TargetAnswers:

@@ -34,6 +34,13 @@ def test_a_damaged_file_is_named_with_a_remedy(answers, tmp_path, damage):
         read_answers(path)
 
 
+def test_answers_that_do_not_belong_to_the_graphs_are_refused(answers, tmp_path):
+    answers.ids.append("a/9")
+    save_answers(answers, tmp_path / "answers")
+    with pytest.raises(DataError, match="'target' of 'kind' has the shape"):
+        read_answers(tmp_path / "answers")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no such file: .*--forcerun baseline_answers"):
         read_answers(tmp_path / "answers")

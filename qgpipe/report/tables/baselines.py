@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qgpipe.errors import DataError
 from qgpipe.report.tables.result_files import rerun
 from qgpipe.system.files import sha256
 from qgpipe.system.json_shapes import read_shaped
@@ -57,6 +58,10 @@ def read_baselines(file: Path, predictions: Path) -> dict[str, Any] | None:
     if not file.exists() or not predictions.exists():
         return None
     content = read_shaped(file, BASELINES, rerun("compare"))
+    for target in content["targets"]:
+        best = target["best"]
+        if best is not None and (target["model"] is None or best not in target["baselines"]):
+            raise DataError(f"{file} is damaged: '{best}' is not compared", remedy=rerun("compare"))
     return content if content["predictions"] == sha256(predictions) else None
 
 
@@ -117,7 +122,9 @@ def interval(score: Content) -> str:
     if score["value"] is None:
         return "not finite"
     text = f"{score['value']:.4g}"
-    return text if score["low"] is None else f"{text}, {score['low']:.3g} to {score['high']:.3g}"
+    if score["low"] is None or score["high"] is None:
+        return text
+    return f"{text}, {score['low']:.3g} to {score['high']:.3g}"
 
 
 def reasons(baselines: Content) -> list[tuple[str, str]]:

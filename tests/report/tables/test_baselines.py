@@ -103,6 +103,12 @@ def test_a_damaged_file_is_named_with_the_remedy(with_baselines):
         _ = run.baselines
 
 
+def test_a_best_one_that_is_not_there_is_named(with_baselines):
+    run = with_baselines({**CONTENT, "targets": [{**CONTENT["targets"][0], "best": "forest"}]})
+    with pytest.raises(DataError, match="'forest' is not compared"):
+        _ = run.baselines
+
+
 def test_the_best_comes_first():
     assert ranked(CONTENT) == ["linear", "boosting", "constant"]
     lower = {**CONTENT["targets"][0], "better": "min"}

@@ -77,6 +77,8 @@ def _answers(
     names = asked(section["methods"])
     ids = dataset.sample_ids(test)
     try:
+        if not len(train) or not len(test):
+            raise NotApplicable("the training or the test set is empty")
         targets = _targets(dataset)
     except NotApplicable as reason:
         left_out = dict.fromkeys(names, str(reason))

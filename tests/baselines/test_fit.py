@@ -72,7 +72,7 @@ def test_the_linear_model_is_that_of_scikit_learn(causets, fitted):
     graphs = pack(causets, y=DIMENSIONS - 2)
     (one,) = fitted(graphs).targets
     features = invariants(graphs, INVARIANTS)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     model.fit(features[TRAIN], DIMENSIONS[TRAIN] - 2)
     assert one.outputs["linear"] == pytest.approx(model.predict_proba(features[TEST]), abs=1e-5)
 
@@ -173,6 +173,13 @@ def test_targets_of_elements_have_none(causets, fitted):
     assert found.left_out["linear"] == "the data has no target of whole graphs"
     without = fitted(pack(causets))
     assert without.left_out["constant"] == "the data has no target"
+
+
+@pytest.mark.parametrize("empty", ["train", "test"])
+def test_without_graphs_there_are_none(causets, fitted, empty):
+    found = fitted(pack(causets, y=DIMENSIONS), split={**SPLIT, empty: []})
+    assert found.targets == []
+    assert found.left_out["linear"] == "the training or the test set is empty"
 
 
 def test_a_single_class_is_no_task(causets, fitted):

@@ -112,7 +112,7 @@ def comparison(
     predictors = {MODEL: model}
     try:
         known, rows = common_graphs(predictions, answers)
-        heads = [head for task in model.heads if (head := head_of(model, task, answers, rows))]
+        heads = [head for task in model.heads if (head := head_of(model, task, answers))]
         if not heads and answers.targets:
             raise Mismatch("the model has no answer to a target of whole graphs")
         given = part_of(model, known)

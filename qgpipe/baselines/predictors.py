@@ -55,14 +55,16 @@ def from_table(predictions: pd.DataFrame) -> Collected:
         losses=np.zeros(count),
         heads={task: _tensor(table[columns]) for task, columns in names.items()},
         num_tasks=max(2, tasks[-1] + 1) if tasks else len(names),
-        targets=_tensor(table[targets]) if targets else None,
+        targets=_tensor(table[targets], classes=True) if targets else None,
     )
 
 
-def _tensor(columns: pd.DataFrame) -> Tensor:
-    """Columns of a table [N, k] as int64 or float32; a single one as [N]."""
-    kinds = {dtype.kind for dtype in columns.dtypes}
-    if kinds <= {"i", "u", "b"}:
+def _tensor(columns: pd.DataFrame, classes: bool = False) -> Tensor:
+    """Columns of a table [N, k] as float32, a single one as [N].
+
+    ``classes``: as int64 if there are whole numbers alone, which are written without a point.
+    """
+    if classes and {dtype.kind for dtype in columns.dtypes} <= {"i", "u", "b"}:
         values = torch.from_numpy(columns.to_numpy(np.int64, copy=True))
     else:
         values = torch.from_numpy(columns.apply(pd.to_numeric).to_numpy(np.float32, copy=True))
@@ -80,9 +82,7 @@ def common_graphs(
     return known, place[known]
 
 
-def head_of(
-    model: Collected, task: int, answers: BaselineAnswers, rows: NDArray[np.int64]
-) -> Head | None:
+def head_of(model: Collected, task: int, answers: BaselineAnswers) -> Head | None:
     """What the output of ``task`` is about; None if it answers no target of whole graphs."""
     if model.targets is None or not answers.targets:
         return None

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import f1_score
 
 from qgpipe.baselines.answers import BaselineAnswers, TargetAnswers
@@ -145,6 +146,18 @@ def test_answers_come_as_logits_or_probabilities_like_the_models(as_probabilitie
     expected = shares(BAD) if as_probabilities else np.log(shares(BAD))
     assert one.shape == (N, 3)
     assert seen[1].double().numpy() == pytest.approx(expected, abs=1e-4)
+
+
+def test_outputs_that_are_whole_numbers_are_outputs():
+    seen = []
+
+    def monitor(predictions, targets):
+        seen.append((predictions.dtype, targets.dtype))
+        return 1.0
+
+    given = answers({"linear": shares(BAD)})
+    compared(table(GOOD.astype(int)), given, [{"name": "m", "monitor": monitor}])
+    assert {*seen} == {(torch.float32, torch.int64)}
 
 
 def test_a_single_logit_is_of_two_classes():

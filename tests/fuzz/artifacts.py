@@ -76,7 +76,7 @@ def template(folder: Path) -> None:
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
     shutil.rmtree(folder / ".snakemake", ignore_errors=True)
     (folder / KEPT).mkdir()
-    for file in ("model.pt", "test/metrics.json", "test/predictions.csv", "test/baselines.json"):
+    for file in ("model.pt", "test/metrics.json", "test/predictions.csv"):
         shutil.copy(folder / RUN / file, folder / KEPT)
 
 
@@ -166,7 +166,6 @@ MET = {
 GIVES = {
     "resume": ["model.pt"],
     "test": ["test/metrics.json", "test/predictions.csv"],
-    "baselines": ["test/baselines.json"],
 }
 SPECIAL = {
     "part": PART,

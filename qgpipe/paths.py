@@ -62,6 +62,16 @@ def split(config: Config) -> Path:
     return folder / "splits" / f"{variant}.json" if variant else folder / "split.json"
 
 
+def baseline_answers(config: Config) -> Path:
+    """What the baselines answer for the test set: the same for all runs that share data and split.
+
+    The file lies beside the split that it belongs to.
+    """
+    folder, variant = _folder(config, "parts"), _variant(config, "split")
+    name = f"baselines/{variant}" if variant else "baseline"
+    return folder / f"{name}.safetensors"
+
+
 def provenance(artifact: Path) -> Path:
     """Where an artifact came from, if a job makes only this one."""
     return artifact.with_name(f"{artifact.name}.provenance.json")
@@ -84,7 +94,7 @@ def data_benchmark(config: Config, stage: str, name: str | None = None) -> Path:
 
 def _beside_data(config: Config, kind: str, stage: str, name: str | None, suffix: str) -> Path:
     folder = _folder(config, "raw" if stage == "generate" else "parts") / kind
-    if stage == "split":
+    if stage in ("split", "baseline"):
         name = _variant(config, "split")
     return folder / stage / f"{name}{suffix}" if name else folder / f"{stage}{suffix}"
 
@@ -152,6 +162,11 @@ def metrics(config: Config, run: str | None = None) -> Path:
 def predictions(config: Config, run: str | None = None) -> Path:
     """A row for each graph of the test set."""
     return run_folder(config, run) / "test" / "predictions.csv"
+
+
+def baselines(config: Config, run: str | None = None) -> Path:
+    """The model of a run beside the baselines, and whether they differ by more than chance."""
+    return run_folder(config, run) / "test" / "baselines.json"
 
 
 def predicted(config: Config, run: str | None, store: str) -> Path:

@@ -48,6 +48,7 @@ rule report_run:
     """Write the report of a run: one page with figures, tables and pictures."""
     input:
         unpack(plan.prepared),
+        unpack(plan.compared),
         config=paths.run_config(settings, "{run}"),
         history=paths.history(settings, "{run}"),
         summary=paths.summary(settings, "{run}"),

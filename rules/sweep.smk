@@ -11,6 +11,7 @@ rule sweep_table:
         summaries=plan.files(paths.summary),
         metrics=plan.files(paths.metrics),
         evaluations=plan.evaluated(),
+        baselines=plan.baselines(paths.baselines),
     output:
         table=report(
             paths.sweep_table(settings, "{sweep}"),
@@ -50,6 +51,7 @@ rule folds_table:
         summaries=plan.files(paths.summary),
         metrics=plan.files(paths.metrics),
         evaluations=plan.evaluated(),
+        baselines=plan.baselines(paths.baselines),
     output:
         table=report(
             paths.folds_table(settings, "{sweep}"),

@@ -36,6 +36,8 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> Config:
                 remedy="take them one by one from qgpipe.config.expand_runs",
             )
         config = _with_homes(validate(_inherit(substitute(raw, {}))))
+        if config["baseline"] is True:
+            config["baseline"] = validate({}, "baseline")
         _check_sources(config)
         _check_repetition(config)
         _check_split(config)

@@ -19,7 +19,9 @@ from qgpipe.errors import ConfigError
 
 SPANNING = ("!sweep", "!range", "!random_uniform")
 COUPLED, REFERENCE = "!coupled-sweep", "!reference"
-_FIXED = ("name", "python_path", "data.output", "data.variant", "data.folds", "training.path")
+_FIXED = (
+    "name", "python_path", "data.output", "data.variant", "data.folds", "training.path", "baseline",
+)  # fmt: skip
 
 
 @dataclass

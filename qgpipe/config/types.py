@@ -171,6 +171,14 @@ class TestingSection(LoaderSection):
     tester: EvaluatorSection
 
 
+class BaselineSection(TypedDict):
+    """The section ``baseline``."""
+
+    methods: list[Literal["constant", "myrheim_meyer", "linear", "boosting", "two_order"]]
+    features: list[str]
+    max_graphs: int
+
+
 class PredictSection(TypedDict):
     """The section ``predict``."""
 
@@ -306,6 +314,7 @@ class Config(TypedDict):
     validation: NotRequired[ValidationSection]
     testing: TestingSection
     evaluate: NotRequired[EvaluateSection]
+    baseline: BaselineSection | bool
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]
     parallel: NotRequired[ParallelSection]

@@ -80,6 +80,15 @@ _STAGES = (
         artifact=lambda config, _: paths.split(config),
         pattern=r"([^/]+/)?(split|splits/[^/]+)\.json",
     ),
+    Stage(
+        "baseline",
+        "fit simple methods to the training set",
+        "baseline_answers",
+        "baseline",
+        settings=settings.baseline,
+        artifact=lambda config, _: paths.baseline_answers(config),
+        pattern=r"([^/]+/)?(baseline|baselines/[^/]+)\.safetensors",
+    ),
     Stage("train", "train", "train_run", "train", settings=settings.train, uses_device=True),
     Stage(
         "test",
@@ -89,6 +98,13 @@ _STAGES = (
         format=2,
         settings=settings.test,
         uses_device=True,
+    ),
+    Stage(
+        "compare",
+        "compare the model with the baselines",
+        "compare_run",
+        "baseline",
+        settings=settings.nothing,
     ),
     Stage(
         "predict",

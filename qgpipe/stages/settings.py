@@ -62,6 +62,11 @@ def split_seed(config: Config) -> int:
     return config["training"]["seed"] if seed is None else seed
 
 
+def baseline(config: Config, _: DataSection) -> dict[str, Any]:
+    """Which methods are fitted to what; not the model."""
+    return {"baseline": config["baseline"]}
+
+
 def train(config: Config, _: DataSection) -> dict[str, Any]:
     """The model, its loss, and how it is trained and validated."""
     standardize = config["data"]["standardize"]
@@ -120,7 +125,7 @@ def study(config: Config, _: DataSection) -> dict[str, Any]:
 
     Its code need not count, which is in the sections of what it is called by.
     """
-    kept = {k: v for k, v in config.items() if k != "log_level"}
+    kept = {k: v for k, v in config.items() if k not in ("log_level", "baseline")}
     return {"config": json.dumps(canonical(to_plain(kept)))}
 
 

@@ -112,6 +112,16 @@ def _refuse_tuning(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> None:
         )
 
 
+def _refuse_several_baselines(configs: Sequence[Config]) -> None:
+    """Runs that share data and split share the answers of the baselines."""
+    if any(config["baseline"] != configs[0]["baseline"] for config in configs):
+        raise ConfigError(
+            "the runs of a sweep share their baselines",
+            key="baseline",
+            remedy="write values out instead of referring to what is swept",
+        )
+
+
 def _values(swept: Sequence[Dimension], place: tuple[int, ...]) -> dict[Path, Any]:
     values: dict[Path, Any] = {}
     for dimension, k in zip(swept, place, strict=True):
@@ -132,6 +142,7 @@ def _named(
     places: Sequence[tuple[int, ...]],
     values: Sequence[Mapping[Path, Any]],
 ) -> list[Run]:
+    _refuse_several_baselines(configs)
     keys, base = short_keys([dimension.path for dimension in swept]), configs[0]["name"]
 
     def names(chosen: Sequence[int]) -> list[str]:

@@ -85,6 +85,7 @@ def used_data(config: Config) -> Iterator[Path]:
     """What ``config`` uses of its data folder, with records, logs and benchmarks."""
     yield paths.dataset(config)
     yield paths.split(config)
+    yield paths.baseline_answers(config)
     for name in generated_stores(config):
         yield paths.raw_store(config, name)
     for name in _parts(config):

@@ -12,6 +12,7 @@ from typing import Any, cast
 from snakemake_interface_common.exceptions import WorkflowError
 
 from qgpipe import paths
+from qgpipe.baselines.features import require_known_features
 from qgpipe.config.dump import to_plain
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
@@ -70,6 +71,10 @@ class Plan:
         """The files of all runs, given as functions of a configuration, each file once."""
         found = [path(run.config) for run in self.runs.values() for path in path_of]
         return list(dict.fromkeys(found))
+
+    def baselines(self, *path_of: Callable[[Config], Path]) -> list[Path]:
+        """As ``files``; none if there are to be no baselines."""
+        return self.files(*path_of) if self._first.config["baseline"] else []
 
     def part_files(self) -> list[Path]:
         """The parts of all runs, each once."""
@@ -163,6 +168,15 @@ class Plan:
             "dataset": paths.dataset(config),
             "split": paths.split(config),
         }
+
+    def answered(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of a job that compares a model with the baselines: what these have answered."""
+        return {"answers": paths.baseline_answers(self._run(wildcards).config)}
+
+    def compared(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of a job that shows how the model of a run compares with the baselines."""
+        config = self._run(wildcards).config
+        return {"baselines": paths.baselines(config)} if config["baseline"] else {}
 
     def predicted_store(self, wildcards: Any) -> PredictedStore:
         """The store that a job applies a model to."""
@@ -294,6 +308,7 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
         evaluated = {name: plan_evaluations(run.config) for name, run in runs.items()}
         for name, run in runs.items():
+            require_known_features(run.config)
             require_no_other(run.config, predicted[name], folders)
     except QgpipeError as error:
         if isinstance(error, ConfigError):

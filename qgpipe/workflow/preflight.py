@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from qgpipe import paths
+from qgpipe.baselines.features import require_known_features
 from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.dump import to_plain
@@ -105,6 +106,7 @@ def _check(config: Config, samples: _Samples) -> str:
             import_object(value, key)
     if config.get("generate"):
         resolve_classes(config["generate"]["classes"])
+    require_known_features(config)
     parts = plan_parts(config)
     check_sets(config, parts)
     trainer = Trainer(config, samples.folder)

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from judge import Mutant
 
+from qgpipe.baselines.compare import compare_run
 from qgpipe.cli import main
 from qgpipe.config import expand_runs, load_config
 from qgpipe.errors import QgpipeError
@@ -107,6 +108,7 @@ def compare() -> None:
     comparison_figures.write_sweep(RUNS, places, RESULT / "sweep.csv", RESULT / "sweep.svg")
 
 
+ANSWERS = DATA / "baseline.safetensors"
 DESCRIBED = DATA / "dataset.json", DATA / "split.json"
 COMMANDS: dict[str, Callable[[], int]] = {
     "show run": lambda: main(["show", str(RUN)]),
@@ -119,6 +121,9 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "page": lambda: as_a_job(lambda: page.write_page(RUN, *DESCRIBED, RESULT / "report.html")),
     "figures": lambda: as_a_job(lambda: run_figures.plot_run(RUN, *DESCRIBED, RESULT)),
     "compare": lambda: as_a_job(compare),
+    "baselines": lambda: as_a_job(
+        lambda: compare_run(config(), ANSWERS, RUN / "test/baselines.json")
+    ),
     "resume": lambda: as_a_job(lambda: stages.train_run(config(), *DESCRIBED, RUN)),
     "test": lambda: as_a_job(
         lambda: stages.test_run(config(), *DESCRIBED, RUN / "model.pt", RUN / "test")
@@ -127,7 +132,8 @@ COMMANDS: dict[str, Callable[[], int]] = {
 # What each needs to be whole: if it is cut short, the command must not end well.
 LAST, BEST = "checkpoints/*/last.pt", "checkpoints/*/best.pt"
 NEEDED: dict[str, list[str]] = {
-    "show run": ["summary.json", "test/metrics.json", "config.yaml", "model.pt"],
+    "show run": ["summary.json", "test/metrics.json", "config.yaml", "model.pt",
+                 "test/baselines.json"],
     "show sweep": ["../sweep.csv"],
     "trace": ["config.yaml", "model.pt", "history.csv", "summary.json", "test/metrics.json",
               "test/predictions.csv", "report.html", "figures/loss.svg", "part", "second part",
@@ -137,10 +143,11 @@ NEEDED: dict[str, list[str]] = {
     "export": ["config.yaml", "model.pt"],
     "clean": [],
     "page": ["config.yaml", "history.csv", "summary.json", "test/metrics.json",
-             "test/predictions.csv", "dataset.json", "split.json"],
+             "test/predictions.csv", "test/baselines.json", "dataset.json", "split.json"],
     "figures": ["history.csv", "summary.json", "test/metrics.json", "test/predictions.csv",
                 "dataset.json", "split.json"],
-    "compare": ["summary.json", "test/metrics.json", "config.yaml"],
+    "compare": ["summary.json", "test/metrics.json", "test/baselines.json", "config.yaml"],
+    "baselines": ["answers", "test/metrics.json", "test/predictions.csv"],
     "resume": ["dataset.json", "split.json"],
     "test": ["dataset.json", "split.json", "model.pt"],
 }  # fmt: skip
@@ -163,6 +170,7 @@ GIVES = {
 SPECIAL = {
     "part": PART,
     "second part": SECOND,
+    "answers": ANSWERS,
     "dataset.json": DATA / "dataset.json",
     "split.json": DATA / "split.json",
     "dataset.provenance": DATA / "dataset.json.provenance.json",

@@ -435,3 +435,11 @@ def test_mistakes_are_named_with_file_and_key(expand, text, message):
         expand(text)
     assert str(caught.value).startswith(f"run.yaml: {message}")
     assert "\n" not in str(caught.value)
+
+
+def test_runs_share_their_baselines(minimal):
+    minimal["training"]["seed"] = {"!sweep": {"values": [1, 2]}}
+    assert all(run.config["baseline"]["max_graphs"] == 20_000 for run in expand_runs(minimal))
+    minimal["baseline"] = {"max_graphs": {"!reference": {"target": "training.seed"}}}
+    with pytest.raises(ConfigError, match=r"^baseline: the runs of a sweep share their baselines"):
+        expand_runs(minimal)

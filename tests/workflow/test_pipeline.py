@@ -21,9 +21,12 @@ ALL_RULES = {
     "split_samples": 1,
     "train_run": 1,
     "test_run": 1,
+    "baseline_answers": 1,
+    "compare_run": 1,
     "plot_run": 1,
     "report_run": 1,
 }
+FROM_TEST = {"test_run", "compare_run", "plot_run", "report_run"}
 
 
 def test_every_artifact_is_written(finished):
@@ -44,6 +47,10 @@ def test_every_artifact_is_written(finished):
     assert metrics["num_graphs"] == 6
     assert set(metrics["metrics"]) >= {"f1_weighted", "accuracy"}
     assert set(metrics["baseline"]["metrics"]) >= {"f1_weighted", "accuracy"}
+    baselines = json.loads((run / "test/baselines.json").read_text())
+    assert set(baselines["baselines"]) >= {"constant", "linear", "boosting"}
+    assert baselines["targets"][0]["model"]["value"] == metrics["metrics"]["accuracy"]
+    assert set(baselines["metrics"]) == set(metrics["metrics"])
     predictions = pd.read_csv(run / "test/predictions.csv")
     assert predictions["id"].tolist() == [f"causets/{i}" for i in split["test"]]
     assert {"target", "predicted", "output_0", "output_1", "output_2"} <= set(predictions)
@@ -58,6 +65,15 @@ def test_metrics_follow_from_the_predictions(finished):
     metrics = json.loads((run / "metrics.json").read_text())
     expected = f1_score(predictions["target"], predictions["predicted"], average="weighted")
     assert metrics["metrics"]["f1_weighted"] == pytest.approx(expected)
+
+
+def test_the_baselines_can_be_left_out(finished):
+    finished.config, kept = {**finished.config, "baseline": False}, finished.config
+    finished.save("without.yaml")
+    finished.config = kept
+    assert finished.rules_to_run("--forcerun", "train_run", config="without.yaml") == {
+        "train_run": 1, "test_run": 1, "plot_run": 1, "report_run": 1,
+    }  # fmt: skip
 
 
 def test_every_figure_is_a_picture(finished):
@@ -95,7 +111,9 @@ def test_nothing_is_to_be_done_after_a_finished_run(finished):
 def test_every_artifact_has_a_record_of_where_it_came_from(finished):
     results = finished.folder / "results"
     artifacts = [*results.glob("data/raw/*.zarr"), *results.glob("data/parts/*.safetensors")]
-    artifacts += [results / "data/dataset.json", results / "data/split.json"]
+    artifacts += [
+        results / "data" / name for name in ("dataset.json", "split.json", "baseline.safetensors")
+    ]
     artifacts += [file for file in results.glob("runs/tiny/**/*.*") if file.is_file()]
     artifacts = [
         file
@@ -105,7 +123,7 @@ def test_every_artifact_has_a_record_of_where_it_came_from(finished):
         and file.parent.name not in ("logs", "benchmarks")
         and "checkpoints" not in file.parts
     ]
-    assert len(artifacts) == 6 + 4 + 2 + len(FIGURES) + 1
+    assert len(artifacts) == 7 + 4 + 3 + len(FIGURES) + 1
     assert [file for file in artifacts if find_record(file) is None] == []
     config_files = {find_record(file).content["config_file"] for file in artifacts}
     assert {Path(name).name for name in config_files} == {"run.yaml"}
@@ -121,7 +139,9 @@ def test_what_the_workflow_has_made_python_need_not_make_again(finished, monkeyp
 def test_what_python_has_made_the_workflow_need_not_make_again(project, monkeypatch):
     monkeypatch.chdir(project.folder)
     prepare_data(resolve_config(load_config("run.yaml")))
-    assert set(project.rules_to_run()) == {"train_run", "test_run", "plot_run", "report_run"}
+    assert set(project.rules_to_run()) == {
+        "baseline_answers", "train_run", *FROM_TEST,
+    }  # fmt: skip
 
 
 def test_touched_code_and_another_order_of_keys_run_nothing(finished):
@@ -140,6 +160,7 @@ def test_touched_code_and_another_order_of_keys_run_nothing(finished):
         ("split", ["generate_store", "preprocess_part", "gather_dataset", "split_samples"]),
         ("train", list(ALL_RULES)[:5]),
         ("test", list(ALL_RULES)[:6]),
+        ("baseline", list(ALL_RULES)[:8]),
         ("report", list(ALL_RULES)),
         ("all", list(ALL_RULES)),
     ],
@@ -157,8 +178,8 @@ def test_a_target_runs_what_leads_to_it(project, target, rules):
             {"split": [0.6, 0.2, 0.2]},
             set(ALL_RULES) - {"generate_store", "preprocess_part", "gather_dataset"},
         ),
-        ("training", {"num_epochs": 4}, {"train_run", "test_run", "plot_run", "report_run"}),
-        ("testing", {"batch_size": 5}, {"test_run", "plot_run", "report_run"}),
+        ("training", {"num_epochs": 4}, {"train_run", *FROM_TEST}),
+        ("testing", {"batch_size": 5}, FROM_TEST),
         ("training", {"num_workers": 2}, set()),
         ("generate", {"seed": 9}, set(ALL_RULES)),
     ],

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from qgpipe.baselines.compare import compare_run
 from qgpipe.cli import main
 from qgpipe.config.load import load_config
 from qgpipe.config.resolve import resolve_config
@@ -100,6 +101,10 @@ def report(config):
     plot_run(RUN, DATASET, SPLIT, RUN / "figures")
 
 
+def compare(config):
+    compare_run(config, Path("results/data/baseline.safetensors"), RUN / "test/baselines.json")
+
+
 def page(config):
     write_page(RUN, DATASET, SPLIT, RUN / "report.html")
 
@@ -121,6 +126,8 @@ READERS = {
     "results/runs/tiny/history.csv": [report, page],
     "results/runs/tiny/summary.json": [report, page],
     "results/runs/tiny/test/metrics.json": [report, page],
+    "results/runs/tiny/test/baselines.json": [page],
+    "results/data/baseline.safetensors": [compare],
 }
 
 

@@ -56,7 +56,7 @@ def test_what_has_changed_in_the_configuration_is_named_where_it_matters(copy, c
     assert code == 1
     assert text.count("CHANGED") == 1
     assert "run.yaml has CHANGED: training.num_epochs: 3 → 4\n" in text
-    last = "all 21 artifacts hold; the settings of 1 job have changed or cannot be told\n"
+    last = "all 23 artifacts hold; the settings of 1 job have changed or cannot be told\n"
     assert text.endswith(last)
 
 
@@ -200,7 +200,7 @@ def test_a_crate_conforms_to_the_workflow_run_profile(crate):
 
 def test_a_crate_names_what_each_job_made_from_what(crate):
     actions = [entity for entity in crate.values() if entity["@type"] == "CreateAction"]
-    assert len(actions) == 1 + 1 + 3 + 1 + 1 + 1 + 1 + 2  # the whole run and its jobs
+    assert len(actions) == 1 + 1 + 3 + 1 + 1 + 1 + 1 + 2 + 2  # the whole run and its jobs
     assert ids(crate["./"]["mentions"]) == {action["@id"] for action in actions}
     by_script = {next(iter(ids(action["instrument"]))): action for action in actions}
     train = by_script["workflow/scripts/train_run.py"]

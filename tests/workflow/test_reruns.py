@@ -318,8 +318,9 @@ def delete(pattern: str) -> Callable[[Tree], None]:
     return lambda tree: tree.delete(pattern)
 
 
-FROM_GATHER = ("gather", "split", "train", "test", "plot", "report")
-FROM_SPLIT, FROM_TRAIN, FROM_TEST = FROM_GATHER[1:], FROM_GATHER[2:], FROM_GATHER[3:]
+FROM_GATHER = ("gather", "split", "baseline", "train", "test", "compare", "plot", "report")
+FROM_SPLIT, FROM_TRAIN, FROM_TEST = FROM_GATHER[1:], FROM_GATHER[3:], FROM_GATHER[4:]
+FROM_BASELINE, FROM_COMPARE = ("baseline", "compare", "report"), ("compare", "report")
 PLOT, REPORT = ("plot",), ("report",)
 NOTHING = Plan((), ())
 EVERYTHING = Plan(ALL_PARTS, FROM_GATHER)
@@ -434,6 +435,8 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`early_stopping`": (configure("early_stopping.patience", 9), Plan((), FROM_TRAIN)),
     "`validation`": (configure("validation.batch_size", 9), Plan((), FROM_TRAIN)),
     "`testing`": (configure("testing.batch_size", 9), Plan((), FROM_TEST)),
+    "`baseline`": (configure("baseline.methods", ["constant"]), Plan((), FROM_BASELINE)),
+    "`baseline: false`": (configure("baseline", False), Plan((), REPORT)),
     "`name`": (configure("name", "other"), Plan((), FROM_TRAIN)),
     "`tune`": (
         configure("tune", {"parameters": {"training.batch_size": {"choices": [2, 4]}}}),
@@ -451,6 +454,14 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`history.csv` deleted": (delete("results/runs/tiny/history.csv"), Plan((), FROM_TRAIN)),
     "`metrics.json` deleted": (delete("results/runs/tiny/test/metrics.json"), Plan((), FROM_TEST)),
     "figure deleted": (delete("results/runs/tiny/figures/loss.svg"), Plan((), PLOT)),
+    "`baseline.safetensors` deleted": (
+        delete("results/data/baseline.safetensors"),
+        Plan((), FROM_BASELINE),
+    ),
+    "`baselines.json` deleted": (
+        delete("results/runs/tiny/test/baselines.json"),
+        Plan((), FROM_COMPARE),
+    ),
     "`.snakemake` deleted": (delete(".snakemake"), NOTHING),
     "`report.html` deleted": (delete("results/runs/tiny/report.html"), Plan((), REPORT)),
     "checkpoints, logs and provenance records deleted": (
@@ -468,6 +479,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "format version of `preprocess` in qgpipe": (set_format("preprocess"), EVERYTHING),
     "format version of `gather` in qgpipe": (set_format("gather"), Plan((), FROM_GATHER)),
     "format version of `split` in qgpipe": (set_format("split"), Plan((), FROM_SPLIT)),
+    "format version of `baseline` in qgpipe": (set_format("baseline"), Plan((), FROM_BASELINE)),
     "format version of `train` in qgpipe": (set_format("train"), Plan((), FROM_TRAIN)),
     "format version of `test` in qgpipe": (set_format("test"), Plan((), FROM_TEST)),
     "format version of `plot` in qgpipe": (set_format("plot"), Plan((), PLOT)),

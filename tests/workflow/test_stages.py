@@ -13,8 +13,9 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 REPORT = {"plot_run": 1, "report_run": 1}
-TEST = {"test_run": 1, **REPORT}
+TEST = {"test_run": 1, "compare_run": 1, **REPORT}
 TRAIN = {"train_run": 1, **TEST}
+SPLIT = {"split_samples": 1, "baseline_answers": 1, **TRAIN}
 
 # What a finished run does again on each command that the documents show.
 COMMANDS = {
@@ -22,14 +23,14 @@ COMMANDS = {
     "snakemake --cores 8 --configfile run.yaml --dry-run": {},
     "snakemake --cores 8 --configfile run.yaml --touch": {},
     "snakemake train --cores 8 --configfile run.yaml": {},
+    "snakemake baseline --cores 8 --configfile run.yaml": {},
     "snakemake predict --cores 8 --configfile run.yaml": {},
     "snakemake tune --cores 8 --configfile run.yaml": {},
     "snakemake train --cores 8 --configfile run.yaml --forcerun train_run": {"train_run": 1},
     "snakemake --cores 8 --configfile run.yaml --forcerun preprocess_part": {
         "preprocess_part": 3,
         "gather_dataset": 1,
-        "split_samples": 1,
-        **TRAIN,
+        **SPLIT,
     },
 }
 FOLLOWS = {
@@ -37,14 +38,25 @@ FOLLOWS = {
     "preprocess_part": {"generate_store"},
     "gather_dataset": {"preprocess_part"},
     "split_samples": {"preprocess_part", "gather_dataset"},
+    "baseline_answers": {"preprocess_part", "gather_dataset", "split_samples"},
     "train_run": {"preprocess_part", "gather_dataset", "split_samples"},
     "test_run": {"preprocess_part", "gather_dataset", "split_samples", "train_run"},
     "plot_run": {"preprocess_part", "gather_dataset", "split_samples", "train_run", "test_run"},
-    "report_run": {"preprocess_part", "gather_dataset", "split_samples", "train_run", "test_run"},
+    "compare_run": {"baseline_answers", "test_run"},
+    "report_run": {
+        "preprocess_part",
+        "gather_dataset",
+        "split_samples",
+        "train_run",
+        "test_run",
+        "compare_run",
+    },
     "all": {
         "preprocess_part",
         "gather_dataset",
         "split_samples",
+        "baseline_answers",
+        "compare_run",
         "train_run",
         "test_run",
         "plot_run",
@@ -86,11 +98,13 @@ def test_a_command_of_the_documents_does_what_it_says(finished, command):
         ("report_run", {"report_run": 1}),
         ("test_run", TEST),
         ("train_run", TRAIN),
-        ("split_samples", {"split_samples": 1, **TRAIN}),
-        ("gather_dataset", {"gather_dataset": 1, "split_samples": 1, **TRAIN}),
+        ("compare_run", {"compare_run": 1, "report_run": 1}),
+        ("baseline_answers", {"baseline_answers": 1, "compare_run": 1, "report_run": 1}),
+        ("split_samples", SPLIT),
+        ("gather_dataset", {"gather_dataset": 1, **SPLIT}),
         (
             "preprocess_part",
-            {"preprocess_part": 3, "gather_dataset": 1, "split_samples": 1, **TRAIN},
+            {"preprocess_part": 3, "gather_dataset": 1, **SPLIT},
         ),
         (
             "generate_store",
@@ -98,8 +112,7 @@ def test_a_command_of_the_documents_does_what_it_says(finished, command):
                 "generate_store": 1,
                 "preprocess_part": 3,
                 "gather_dataset": 1,
-                "split_samples": 1,
-                **TRAIN,
+                **SPLIT,
             },
         ),
     ],
@@ -134,7 +147,7 @@ def test_each_rule_describes_itself_in_a_sentence(finished):
     assert all(text[0].isupper() for text in described.values())
     targets = finished.snakemake("--list-target-rules").stdout
     assert {line.split()[0] for line in targets.splitlines()} == {
-        *TARGETS, "all", "split_samples", "gather_dataset",
+        *TARGETS, "all", "split_samples", "gather_dataset", "baseline_answers",
     }  # fmt: skip
 
 
@@ -150,4 +163,5 @@ def test_a_dry_run_imports_neither_torch_nor_zarr(finished, monkeypatch):
     said = finished.snakemake("--dry-run").stderr
     imported = set(re.findall(r"^import time:.*\| +(\w+)(?:\.\w+)*$", said, re.M))
     assert {"snakemake", "qgpipe", "yaml"} <= imported
-    assert imported & {"torch", "torch_geometric", "zarr", "tensorstore", "matplotlib"} == set()
+    slow = {"torch", "torch_geometric", "zarr", "tensorstore", "matplotlib", "sklearn"}
+    assert imported & slow == set()

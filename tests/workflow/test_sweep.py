@@ -52,13 +52,33 @@ def metrics(sweep, run: str) -> dict:
 def test_runs_share_raw_data_parts_and_one_split_a_fold(sweep):
     data = sweep.folder / "results/data"
     assert {path.name for path in data.iterdir() if not path.name.startswith(".")} == {
-        "raw", "parts", "dataset.json", "dataset.json.provenance.json", "splits", "logs",
-        "benchmarks",
+        "raw", "parts", "dataset.json", "dataset.json.provenance.json", "splits", "baselines",
+        "logs", "benchmarks",
     }  # fmt: skip
     assert {path.name for path in (data / "splits").glob("*.json")} == {
         f"fold={fold}.json{end}" for fold in FOLDS for end in ("", ".provenance.json")
     }
     assert {path.name for path in (sweep.folder / "results/runs").iterdir()} == {*RUNS, "tiny"}
+
+
+def test_runs_that_share_data_and_split_share_the_answers_of_the_baselines(sweep):
+    folder = sweep.folder / "results/data/baselines"
+    assert {path.name for path in folder.glob("*.safetensors")} == {
+        f"fold={fold}.safetensors" for fold in FOLDS
+    }
+    assert len({path.read_bytes() for path in folder.glob("*.safetensors")}) == len(FOLDS)
+    found = [
+        json.loads((sweep.folder / f"results/runs/{run}/test/baselines.json").read_text())
+        for run in RUNS
+    ]
+    values = [
+        {name: one["value"] for name, one in content["targets"][0]["baselines"].items()}
+        for content in found
+    ]
+    assert values[0] == values[2] and values[1] == values[3]
+    table = pd.read_csv(sweep.folder / "results/runs/tiny/sweep.csv")
+    best = np.mean([max(scores.values()) for scores in values[:2]])
+    assert table["baseline_accuracy"].tolist() == pytest.approx([best, best])
 
 
 def test_every_sample_is_tested_in_exactly_one_fold(sweep):
@@ -109,7 +129,7 @@ def test_a_value_that_is_added_trains_only_its_own_runs(sweep):
     more = replace(sweep, config=swept(sweep.config, [16, 12, 8]))
     more.save("more.yaml")
     assert more.rules_to_run("sweep", "train", config="more.yaml") == {
-        "train_run": 2, "test_run": 2, "sweep_table": 1, "folds_table": 1,
+        "train_run": 2, "test_run": 2, "compare_run": 2, "sweep_table": 1, "folds_table": 1,
     }  # fmt: skip
 
 
@@ -152,6 +172,7 @@ def test_the_commands_know_a_sweep(sweep, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert text.startswith("tiny: 4 runs\n  best by val_loss_avg: tiny-layers.0.1.1=")
     assert " ± " in text
+    assert " baseline_accuracy" in text
     monkeypatch.chdir("results/runs")
     one = next(folder.name for folder in Path().iterdir() if ",fold=2" in folder.name)
     assert main(["show", one]) == 0
@@ -193,7 +214,7 @@ def test_what_a_sweep_of_the_data_makes_lies_apart_and_the_rest_is_shared(projec
     project.save()
     assert project.rules_to_run("sweep") == {
         "generate_store": 1, "preprocess_part": 6, "gather_dataset": 2, "split_samples": 4,
-        "train_run": 4, "test_run": 4, "sweep_table": 1,
+        "baseline_answers": 4, "train_run": 4, "test_run": 4, "compare_run": 4, "sweep_table": 1,
     }  # fmt: skip
     result = project.snakemake("split")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -15,7 +15,7 @@ from torch_geometric.data import Batch, Data, Dataset
 from qgpipe.data.graphs.batch import to_batch, to_data
 from qgpipe.data.graphs.blocks import Blocks
 from qgpipe.data.graphs.edge_formats import in_edge_format
-from qgpipe.data.graphs.packed import offsets
+from qgpipe.data.graphs.packed import Packed, offsets
 from qgpipe.data.graphs.select import select
 from qgpipe.data.loading.placement import choose_residency, largest_graph, open_blocks, read_blocks
 from qgpipe.data.loading.resident_graphs import DeviceGraphs, HostGraphs, ResidentGraphs
@@ -97,6 +97,10 @@ class PackedDataset(Dataset):
     def get(self, idx: int) -> Data:
         """The graph at position ``idx``, not transformed."""
         return to_data(self._stored.gather(np.array([idx], np.int64)))
+
+    def packed(self, positions: np.ndarray) -> Packed:
+        """The graphs at ``positions`` (int64 [M]), in that order, as they are stored."""
+        return self._stored.gather(positions)
 
     def batch(self, positions: np.ndarray, edge_format: EdgeFormat = "edges") -> Batch:
         """The graphs at ``positions`` (int64 [B]) as one batch, not transformed.

@@ -48,8 +48,9 @@ def compute_features(checks: Checks, samples: Samples, threads: int = 1) -> None
         return [(int(samples.index[chosen[k]]), *gap) for k, gap in gaps if gap]
 
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        for gap in (gap for found in pool.map(fill, _blocks(samples.sizes)) for gap in found):
-            checks.gap(*gap)
+        for found in pool.map(fill, similar_blocks(samples.sizes)):
+            for gap in found:
+                checks.gap(*gap)
 
 
 def relation_block(edges: BitAdjacency, sizes: np.ndarray, chosen: np.ndarray) -> Orders:
@@ -65,7 +66,7 @@ def relation_block(edges: BitAdjacency, sizes: np.ndarray, chosen: np.ndarray) -
     return Orders(unpacked.view(np.bool_), of_chosen)
 
 
-def _blocks(sizes: np.ndarray) -> Iterator[np.ndarray]:
+def similar_blocks(sizes: np.ndarray) -> Iterator[np.ndarray]:
     """Places of causal sets of similar sizes, int64, in blocks; those without elements left out."""
     by_size = np.argsort(sizes, kind="stable")
     by_size = by_size[sizes[by_size] > 0]

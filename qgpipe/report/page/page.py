@@ -20,6 +20,7 @@ from qgpipe.report.figures.run_figures import FIGURES
 from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.report.page.target_summary import summarize_targets
+from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
 from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
 from qgpipe.report.tables.results import RunResults
 from qgpipe.system.files import write_text
@@ -51,7 +52,8 @@ def write_page(
     ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
-    and ``test/predictions.csv``; the parts that ``dataset_json`` lists have the tested graphs.
+    and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines; the parts that
+    ``dataset_json`` lists have the tested graphs.
     Where they came from is told by the records beside them, if there are any. Raises ``DataError``
     for a file that is missing, damaged or lacks what the report shows.
     """
@@ -78,6 +80,11 @@ def render(results: RunResults, evaluations: Sequence[dict[str, Any]] = ()) -> s
         class_name=results.class_name,
         evaluated=evaluated_tasks(evaluations),
         measures=MEASURES,
+        baselines=results.baselines,
+        baseline_names=ranked(results.baselines) if results.baselines else [],
+        baseline_reasons=reasons(results.baselines) if results.baselines else [],
+        metric_by_best=metric_by_best,
+        other_metrics=other_metrics,
         target_summaries=summarize_targets(results),
         figures=_figures(results, run, environment),
         provenance_summary=found,

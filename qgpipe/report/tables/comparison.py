@@ -9,6 +9,7 @@ import pandas as pd
 from qgpipe import paths
 from qgpipe.config.load import load_config
 from qgpipe.config.types import Config
+from qgpipe.report.tables.baselines import best_scores, read_baselines
 from qgpipe.report.tables.evaluations import evaluation_columns, read_evaluation
 from qgpipe.report.tables.result_files import read_metrics, read_summary
 from qgpipe.sweeps.run_names import value_name
@@ -23,8 +24,9 @@ def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | Non
     """A row for each run of ``places`` (see ``config.runs.Run.place``), in ``folder``.
 
     Columns: ``run``, ``label``, ``fold``, then what was reached: ``best_epoch``, ``epochs``, the
-    score on the validation set under its name, ``test_loss_avg``, ``test_<metric>`` …, and
-    ``<set>_accuracy`` (or ``_mae``) on each further set.
+    score on the validation set under its name, ``test_loss_avg``, ``test_<metric>`` …, the accuracy
+    or mean absolute error of the best baseline as ``baseline_<measure>``, and that of the model on
+    each further set as ``evaluate_<set>_<measure>``.
 
     The second is the name of the score's column; None if runs watch different ones. Raises
     ``DataError`` if a result file is missing or damaged.
@@ -44,6 +46,9 @@ def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | Non
                 summaries[name]["metric"]: summaries[name]["best_score"],
                 "test_loss_avg": metrics["loss"]["loss_avg"],
                 **{f"test_{key}": value for key, value in metrics["metrics"].items()},
+                **best_scores(
+                    read_baselines(paths.baselines(config, name), paths.predictions(config, name))
+                ),
                 **evaluation_columns(
                     [
                         read_evaluation(paths.evaluated(config, name, chosen))

@@ -107,5 +107,5 @@ def evaluation_columns(evaluations: Sequence[dict[str, Any]]) -> dict[str, float
     columns = {}
     for title, _, scores in evaluated_tasks(evaluations):
         for measure in MEASURES[scores["kind"]][:1]:
-            columns[f"{title.replace(', task ', '_task')}_{measure}"] = scores[measure]
+            columns[f"evaluate_{title.replace(', task ', '_task')}_{measure}"] = scores[measure]
     return columns

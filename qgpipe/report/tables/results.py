@@ -8,6 +8,7 @@ import pandas as pd
 
 from qgpipe.errors import DataError
 from qgpipe.prediction_columns import columns_of, parse_column
+from qgpipe.report.tables.baselines import read_baselines
 from qgpipe.report.tables.result_files import (
     DATASET,
     SPLIT,
@@ -75,6 +76,12 @@ class RunResults:
     def test(self) -> dict[str, Any]:
         """``test/metrics.json``."""
         return read_metrics(self.run_folder / "test" / "metrics.json")
+
+    @cached_property
+    def baselines(self) -> dict[str, Any] | None:
+        """``test/baselines.json``; None if there is none of these predictions."""
+        test = self.run_folder / "test"
+        return read_baselines(test / "baselines.json", test / "predictions.csv")
 
     @cached_property
     def predictions(self) -> pd.DataFrame:

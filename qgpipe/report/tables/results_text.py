@@ -1,6 +1,6 @@
 """The results of a finished run, of a sweep or a cross-validation as a few lines of text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from qgpipe.config.resolve import evaluated_sets
 from qgpipe.config.types import Config
 from qgpipe.data.storage.manifest import read_dataset
 from qgpipe.errors import DataError
+from qgpipe.report.tables.baselines import ranked, read_baselines, verdicts
 from qgpipe.report.tables.comparison import DEVIATION, MEAN
 from qgpipe.report.tables.evaluations import evaluation_lines, read_evaluation
 from qgpipe.report.tables.result_files import Kind, read_metrics, read_summary, read_table, rerun
@@ -18,7 +19,7 @@ from qgpipe.sweeps.expansion import Run
 
 
 def results_text(config: Config) -> str:
-    """Test metrics beside the baseline, how training ended, and where the files are.
+    """Test metrics beside those of the baselines, how training ended, and where the files are.
 
     Raises ``DataError`` if the run of the resolved ``config`` has not finished, or if its results
     are damaged.
@@ -27,23 +28,18 @@ def results_text(config: Config) -> str:
     if not metrics_file.exists():
         raise DataError(f"{metrics_file} is not there yet", remedy="run the pipeline first")
     metrics, summary = read_metrics(metrics_file), read_summary(paths.summary(config))
-    baseline = metrics["baseline"] or {"method": "", "loss": {}, "metrics": {}}
-    rows = [("test metric", "model", baseline["method"])]
-    for kind, names in (("loss", ["loss_avg"]), ("metrics", list(metrics["metrics"]))):
-        rows += [
-            (
-                name,
-                _number(metrics[kind][name]) or "not finite",
-                _number((baseline[kind] or {}).get(name)),
-            )
-            for name in names
-        ]
+    baselines = read_baselines(paths.baselines(config), paths.predictions(config))
+    rows = _beside_constant(metrics)
+    if baselines is not None and baselines["baselines"]:
+        rows = _beside_baselines(metrics, baselines)
+    table = aligned(rows, "  ")
+    table += [f"  {verdict}" for verdict in (verdicts(baselines) if baselines else [])]
     graphs = summary["graphs_per_second"]
     return "\n".join(
         [
             f"{metrics['run']}: {metrics['num_graphs']} test graphs, best of {summary['epochs']} "
             f"epochs is {summary['best_epoch']} (stopped by {summary['stopped_by']})",
-            *aligned(rows, "  "),
+            *table,
             *_evaluations(config),
             *_left_out(config),
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
@@ -63,6 +59,36 @@ def _evaluations(config: Config) -> list[str]:
     )
 
 
+def _beside_constant(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Losses and metrics of the model and of the best constant answer."""
+    baseline = metrics["baseline"] or {"method": "", "loss": {}, "metrics": {}}
+    return [
+        ("test metric", "model", baseline["method"]),
+        *(
+            (name, value, _number((baseline[kind] or {}).get(name)))
+            for kind, name, value in _of_model(metrics)
+        ),
+    ]
+
+
+def _beside_baselines(
+    metrics: Mapping[str, Any], baselines: Mapping[str, Any]
+) -> list[tuple[str, ...]]:
+    """Losses and metrics of the model, and metrics of the baselines, the best one first."""
+    names = ranked(baselines)
+    rows = [("test metric", "model", *names)]
+    for kind, name, value in _of_model(metrics):
+        known = baselines["metrics"].get(name, {}).get("baselines", {}) if kind != "loss" else {}
+        rows.append((name, value, *(_number(known.get(one, {}).get("value")) for one in names)))
+    return rows
+
+
+def _of_model(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for kind, names in (("loss", ["loss_avg"]), ("metrics", list(metrics["metrics"]))):
+        for name in names:
+            yield kind, name, _number(metrics[kind][name]) or "not finite"
+
+
 def _left_out(config: Config) -> list[str]:
     """How many samples ``on_bad_sample: skip`` has left out, if any."""
     file = paths.dataset(config)  # seen from where the run was started
@@ -78,6 +104,7 @@ def _number(value: Any) -> str:
     return f"{value:.4g}"
 
 
+_REACHED = ("val_", "test_", "baseline_", "evaluate_")  # what columns with results begin with
 _MOST = 10  # rows of a table on a screen
 
 
@@ -113,7 +140,7 @@ def _read(file: Path, stage: str, required: Sequence[str]) -> pd.DataFrame:
 def _kind(column: str) -> Kind:
     if column in ("run", "fold"):
         return "text"
-    reached = column.startswith(("val_", "test_")) or column in ("rank", "best_epoch", "epochs")
+    reached = column.startswith(_REACHED) or column in ("rank", "best_epoch", "epochs")
     return "number" if reached else "uniform"
 
 
@@ -121,7 +148,7 @@ def _ranking(table: pd.DataFrame) -> list[str]:
     reached = [
         name
         for name in map(str, table)
-        if name.startswith(("val_", "test_")) and not name.endswith(f"_{DEVIATION}")
+        if name.startswith(_REACHED) and not name.endswith(f"_{DEVIATION}")
     ]
     if "rank" not in table:
         return ["  the runs watch different scores: none is the best", *_rows(table, reached)]
@@ -136,7 +163,7 @@ def _rows(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 
 def _folds(table: pd.DataFrame) -> list[str]:
-    columns = [name for name in map(str, table) if name.startswith("test_")]
+    columns = [name for name in map(str, table) if name.startswith(_REACHED[1:])]
     rows: list[Sequence[Any]] = [[f"{MEAN} ± {DEVIATION}", *columns]]
     for run, folds in table.groupby("run", sort=False):
         values = folds.set_index("fold")

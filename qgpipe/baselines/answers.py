@@ -1,0 +1,136 @@
+"""The file with the answers of the baselines to the test graphs: of one data set and split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qgpipe.errors import DataError
+from qgpipe.report.tables.result_files import rerun
+from qgpipe.system.files import atomic_path
+from qgpipe.system.json_shapes import misfit
+
+FORMAT = 1
+_ENTRY = "baselines"  # of the metadata
+_INFO = {
+    "format": int,
+    "num_train": int,
+    "fitted_to": int,
+    "features": [str],
+    "targets": [
+        {"name": str, "num_classes": (int, None), "methods": [str], "left_out": {str: str}}
+    ],
+    "left_out": {str: str},
+}
+
+
+@dataclass
+class TargetAnswers:
+    """The answers to one target.
+
+    ``target``: int64 or float64 [N]. ``num_classes``: C of classes, None of values. ``outputs``: of
+    each baseline, float64 [N, C] or [N], as in ``methods``. ``left_out``: why others have none.
+    """
+
+    name: str
+    num_classes: int | None
+    target: NDArray[Any]
+    outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class BaselineAnswers:
+    """What the baselines answer for the N graphs of the test set.
+
+    ``ids``: ``store/index`` of each. ``num_train``: graphs of the training set; ``fitted_to``: how
+    many of them were used. ``features``: names of what was fitted to. ``left_out``: why baselines
+    have no answer to any target.
+    """
+
+    ids: list[str]
+    num_train: int
+    fitted_to: int
+    features: list[str]
+    targets: list[TargetAnswers]
+    left_out: dict[str, str]
+
+
+def save_answers(answers: BaselineAnswers, path: Path) -> None:
+    """Write ``answers`` to ``path``, atomically."""
+    from safetensors.numpy import save_file
+
+    text = "\n".join(answers.ids).encode()
+    arrays: dict[str, NDArray[Any]] = {"ids": np.frombuffer(text, np.uint8)}
+    for t, one in enumerate(answers.targets):
+        arrays[f"target.{t}"] = one.target
+        arrays |= {f"outputs.{t}.{name}": values for name, values in one.outputs.items()}
+    info = {
+        "format": FORMAT,
+        "num_train": answers.num_train,
+        "fitted_to": answers.fitted_to,
+        "features": answers.features,
+        "targets": [
+            {
+                "name": one.name,
+                "num_classes": one.num_classes,
+                "methods": list(one.outputs),
+                "left_out": one.left_out,
+            }
+            for one in answers.targets
+        ],
+        "left_out": answers.left_out,
+    }
+    whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+    with atomic_path(path) as temporary:  # of several entries the order would not be fixed
+        save_file(whole, temporary, {_ENTRY: json.dumps(info)})
+
+
+def read_answers(path: Path) -> BaselineAnswers:
+    """The answers in ``path``. Raises ``DataError`` if it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            info = json.loads((file.metadata() or {})[_ENTRY])
+            if problem := misfit(info, _INFO):
+                raise ValueError(problem)
+            if info["format"] != FORMAT:
+                raise ValueError(f"this version reads format {FORMAT}, not {info['format']}")
+            text = file.get_tensor("ids").tobytes().decode()
+            ids = text.split("\n") if text else []
+            targets = [_target(file, t, one) for t, one in enumerate(info["targets"])]
+            for one in targets:
+                _require_rows(one, len(ids))
+    except FileNotFoundError:
+        raise DataError(f"no such file: {path}", remedy=rerun("baseline")) from None
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged: {error}", remedy=rerun("baseline")) from None
+    return BaselineAnswers(
+        ids,
+        info["num_train"],
+        info["fitted_to"],
+        info["features"],
+        targets,
+        info["left_out"],
+    )
+
+
+def _require_rows(one: TargetAnswers, count: int) -> None:
+    """Raise ``ValueError`` unless target and answers have a row for each of ``count`` graphs."""
+    columns = () if one.num_classes is None else (one.num_classes,)
+    shapes = {"target": one.target.shape[:1], **{k: v.shape for k, v in one.outputs.items()}}
+    for name, shape in shapes.items():
+        if shape != (count, *(columns if name != "target" else ())):
+            raise ValueError(f"'{name}' of '{one.name}' has the shape {shape}")
+
+
+def _target(file: Any, t: int, info: dict[str, Any]) -> TargetAnswers:
+    outputs = {name: file.get_tensor(f"outputs.{t}.{name}") for name in info["methods"]}
+    target = file.get_tensor(f"target.{t}")
+    return TargetAnswers(info["name"], info["num_classes"], target, outputs, info["left_out"])

@@ -44,7 +44,7 @@ def laid_over(config: dict, changes: dict) -> dict:
 def test_a_block_makes_its_runs(block: str, labels: list[str]) -> None:
     changes = yaml.load(block, Loader=ConfigLoader)
     runs = expand_runs(laid_over(load_config(ROOT / "config/run.yaml"), changes))
-    names = ["-".join(filter(None, ["manifoldlike", label])) for label in labels]
+    names = ["-".join(filter(None, ["sprinkled_or_damaged", label])) for label in labels]
     assert [run.config["name"] for run in runs] == names
 
 

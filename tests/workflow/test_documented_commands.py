@@ -25,7 +25,12 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 # The names that the documents use, for those of the run that has finished here.
-NAMES = {"<name>": "tiny", "<other>": "other", "manifoldlike": "tiny", "my.yaml": "run.yaml"}
+NAMES = {
+    "<name>": "tiny",
+    "<other>": "other",
+    "sprinkled_or_damaged": "tiny",
+    "my.yaml": "run.yaml",
+}
 # What cannot be carried out here, by how it begins, and why not.
 NOT_HERE = {
     "snakemake --workflow-profile profiles/slurm": "needs a cluster; tests/slurm has one",

@@ -1,0 +1,216 @@
+"""What models reach beside baselines, on causal sets like those of training and on others.
+
+    python benchmarks/science.py --output benchmarks/results/science.md
+    python benchmarks/science.py --preset config/models/two_way.yaml
+
+The default run, and each preset laid over it, is trained by the workflow itself with several seeds
+on one split, and evaluated on further sets. Baselines are fitted to the same training set and
+measured on the same sets. ``--quick`` does all of it with a few small causal sets; its figures say
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from machine import describe
+from measure import keep, table
+
+from qgpipe.baselines.answers import read_answers
+from qgpipe.baselines.fit import fit_baselines
+from qgpipe.causets.writers.generate import generate_store
+from qgpipe.config import load_config, resolve_config
+from qgpipe.config.types import Config
+from qgpipe.data.layouts.registry import open_store
+from qgpipe.data.preprocessing.part import preprocess_part
+from qgpipe.data.storage.manifest import read_dataset, write_dataset
+from qgpipe.evaluation.scores import class_scores
+from qgpipe.system.files import read_json, write_json
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("torch", "torch-geometric", "scikit-learn", "numpy")
+CLASSES = ["polynomial", "destroyed", "merged"]
+MEASURES = ("accuracy", "nll", "calibration_error", "confidence")
+
+
+def sets(quick: bool) -> dict[str, Any]:
+    """The further sets: like those of training, of other sizes, and of no class of the model."""
+
+    def generated(num_samples: int, size: Sequence[int], classes: Sequence[Any]) -> dict[str, Any]:
+        size = [s // 8 for s in size] if quick else list(size)
+        samples = 9 if quick else num_samples
+        made = {"seed": 77, "num_samples": samples, "size": size, "classes": list(classes)}
+        return {"generate": made}
+
+    return {
+        "fresh": generated(3000, (64, 128), CLASSES),
+        "smaller": generated(900, (32, 48), CLASSES),
+        "larger": generated(900, (200, 300), CLASSES),
+        "largest": generated(300, (400, 500), CLASSES),
+        "flat3d": generated(
+            150, (64, 128), [{"type": "minkowski", "name": "flat3d", "kwargs": {"dimension": 3}}]
+        ),
+        "kr": generated(150, (64, 128), ["kr"]),
+    }
+
+
+def write_run(folder: Path, seeds: int, quick: bool) -> Path:
+    """What is laid over the default configuration: several seeds, and the further sets."""
+    raw: dict[str, Any] = {"evaluate": {"sets": sets(quick)}}
+    if quick:
+        raw["generate"] = {"num_samples": 90, "size": [8, 16]}
+    values = ", ".join(map(str, range(seeds)))
+    training = f"training:\n  seed: !sweep {{values: [{values}]}}\n"
+    training += "  num_epochs: 1\n" if quick else ""
+    path = folder / "seeds.yaml"
+    path.write_text(yaml.safe_dump(raw, sort_keys=False) + training)
+    return path
+
+
+def train(folder: Path, files: Sequence[Path], name: str, cores: int) -> list[Path]:
+    """Train and evaluate all seeds; returns the folders of their runs."""
+    own = folder / f"{name}.yaml"
+    own.write_text(f"name: {name}\n")
+    command = [
+        sys.executable, "-m", "snakemake", "evaluate", "test", "--snakefile",
+        str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", str(cores), "--configfile",
+        *map(str, (*files, own)),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    return sorted((folder / "results/runs").glob(f"{name}-seed=*"))
+
+
+def of_model(runs: Sequence[Path]) -> dict[str, dict[str, list[float]]]:
+    """Scores of each run by set and measure; the test set is ``test``."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for run in runs:
+        test = read_json(run / "test/metrics.json")
+        found.setdefault("test", {}).setdefault("accuracy", []).append(test["metrics"]["accuracy"])
+        for file in sorted((run / "evaluate").glob("*.json")):
+            if file.name.endswith("provenance.json"):
+                continue
+            (scores,) = read_json(file)["tasks"]
+            for measure in MEASURES:
+                if scores[measure] is not None:
+                    found.setdefault(file.stem, {}).setdefault(measure, []).append(scores[measure])
+    return found
+
+
+def of_baselines(folder: Path, config: Config, quick: bool) -> dict[str, dict[str, float]]:
+    """The accuracy of each baseline by set: fitted to the training set of the runs."""
+    data = folder / config["data"]["output"]
+    known = read_dataset(data / "dataset.json")
+    split = read_json(data / "split.json")
+    parts = [data / part["file"] for part in known["parts"]]
+    found: dict[str, dict[str, float]] = {}
+    for name, section in {"test": None, **sets(quick)}.items():
+        own = dict(split)
+        all_parts, stores = list(parts), list(known["stores"])
+        if section is not None:
+            generate = {**section["generate"], "layout": "stacked", "stores": [name]}
+            if not set(map(str, generate["classes"])) <= set(CLASSES):
+                continue
+            store = folder / f"{name}.zarr"
+            generate_store(generate, name, store)
+            samples = open_store(store).num_samples
+            part = folder / f"{name}.safetensors"
+            preprocess_part(config, store, name, 0, samples, part)
+            all_parts.append(part)
+            facts = {"name": name, "path": str(store), "layout": "stacked", "role": "all"}
+            stores.append({**facts, "num_samples": samples})
+            own["test"] = list(range(known["num_graphs"], known["num_graphs"] + samples))
+            own["num_graphs"] = known["num_graphs"] + samples
+        write_dataset(all_parts, stores, folder / "set.json")
+        write_json(folder / "set.split.json", own)
+        output = folder / "answers.safetensors"
+        fit_baselines(config, folder / "set.json", folder / "set.split.json", output, 2)
+        (target,) = read_answers(output).targets
+        for method, answers in target.outputs.items():
+            scores = class_scores(answers, target.target.astype(np.int64), CLASSES)
+            found.setdefault(method, {})[name] = scores["accuracy"]
+    return found
+
+
+def spread(values: Sequence[float] | None) -> str:
+    """Mean ± standard deviation (of the sample) over seeds."""
+    if not values:
+        return "–"
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+
+
+def written(
+    models: Mapping[str, Mapping[str, Mapping[str, list[float]]]],
+    baselines: Mapping[str, Mapping[str, float]],
+    seeds: int,
+) -> str:
+    """The tables as Markdown."""
+    names = ["test", "fresh", "smaller", "larger", "largest"]
+    rows = [
+        [name, *(spread(found.get(s, {}).get("accuracy")) for s in names)]
+        for name, found in models.items()
+    ]
+    rows += [
+        [name, *(f"{found[s]:.4f}" if s in found else "–" for s in names)]
+        for name, found in baselines.items()
+    ]
+    texts = [
+        "# Models and baselines on causal sets of several kinds",
+        describe(*PACKAGES),
+        f"Classes: {', '.join(CLASSES)}. Models: mean ± standard deviation over {seeds} seeds of "
+        "weights and order on one split; baselines are fitted to the same training set. `test`: "
+        "the test set of the run; `fresh`: n 64-128; `smaller`: n 32-48; `larger`: n 200-300; "
+        "`largest`: n 400-500. Written by `benchmarks/science.py`.",
+        "## Accuracy",
+        table(["", *names], rows),
+    ]
+    for name, found in models.items():
+        inner = [
+            [s, *(spread(found.get(s, {}).get(measure)) for measure in MEASURES)]
+            for s in (*names[1:], "flat3d", "kr")
+        ]
+        texts += [
+            f"## {name}: how sure, and how rightly so",
+            "The classes of `flat3d` and `kr` are none of the model's: there only the mean "
+            "confidence has a meaning.",
+            table(["", "accuracy", "-ln p", "calibration error", "mean confidence"], inner),
+        ]
+    return "\n\n".join(texts) + "\n"
+
+
+def main() -> None:
+    """Run the benchmark as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--preset", type=Path, nargs="*", default=[])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        base = ROOT / "config/run.yaml"
+        seeds = write_run(folder, arguments.seeds, arguments.quick)
+        models = {}
+        for preset in (None, *arguments.preset):
+            name = "default" if preset is None else preset.stem
+            files = [base, *([preset.resolve()] if preset else []), seeds]
+            models[name] = of_model(train(folder, files, name, arguments.cores))
+        run = next((folder / "results/runs").glob("default-seed=*"))
+        config = resolve_config(load_config(run / "config.yaml"))
+        baselines = of_baselines(folder, config, arguments.quick)
+        text = written(models, baselines, arguments.seeds)
+    keep(text, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

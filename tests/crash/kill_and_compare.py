@@ -84,6 +84,7 @@ def write_config(folder: Path) -> None:
     """The default run with few small causal sets and few epochs, as ``run.yaml``."""
     config = load_config(ROOT / "config" / "run.yaml")
     config["name"] = "crash"
+    del config["evaluate"]
     config["generate"].update(num_samples=120, size=[8, 16])
     config["data"].update(chunksize=60, n_processes=1)
     config["training"].update(num_epochs=15, batch_size=8, checkpoint_at=4, device="cpu")

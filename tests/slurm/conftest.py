@@ -225,7 +225,8 @@ def make_project(folder: Path) -> Project:
     config["data"]["reader"]["type"] = "!pyobject mymodule.Reader"
     config["training"].update(num_epochs=40, batch_size=8, device="cpu", checkpoint_at=1)
     config["criterion"] = "!pyobject mymodule.loss"
-    del config["early_stopping"]
+    del config["early_stopping"], config["evaluate"]
+    config["baseline"] = False
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "mymodule.py").write_text(MODULE)
     made = Project(folder)

@@ -21,6 +21,8 @@ def tuned() -> dict:
     """The default run with few causal sets, two epochs and a study of four trials."""
     config = load_config(ROOT / "config" / "run.yaml")
     config["name"] = "tiny"
+    del config["evaluate"]
+    config["baseline"] = False
     config["generate"].update(num_samples=60, size=[8, 12])
     config["data"].update(chunksize=60, n_processes=1)
     config["training"].update(num_epochs=2, batch_size=16, device="cpu", checkpoint_at=None)

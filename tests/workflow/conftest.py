@@ -99,6 +99,7 @@ def tiny() -> dict:
     """The default run with few small causal sets, a smaller model and three epochs."""
     config = load_config(ROOT / "config" / "run.yaml")
     config["name"] = "tiny"
+    del config["evaluate"]  # tests/workflow/test_evaluate.py has sets of its own
     config["generate"].update(num_samples=60, size=[8, 16])
     config["data"].update(chunksize=20, n_processes=1)
     config["training"].update(num_epochs=3, batch_size=8, device="cpu")

@@ -86,7 +86,7 @@ def write_config(folder: Path) -> None:
     config["name"] = "crash"
     del config["evaluate"]
     config["generate"].update(num_samples=120, size=[8, 16])
-    config["data"].update(chunksize=60, n_processes=1)
+    config["data"].update(chunksize=60, n_processes=1, split=[0.8, 0.1, 0.1], seed=None)
     config["training"].update(num_epochs=15, batch_size=8, checkpoint_at=4, device="cpu")
     (folder / "run.yaml").write_text(to_yaml(config))
 

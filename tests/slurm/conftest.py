@@ -221,7 +221,7 @@ def make_project(folder: Path) -> Project:
     config = load_config(ROOT / "config" / "run.yaml")
     config["name"] = "tiny"
     config["generate"].update(num_samples=60, size=[8, 16])
-    config["data"].update(chunksize=20, n_processes=1)
+    config["data"].update(chunksize=20, n_processes=1, split=[0.8, 0.1, 0.1], seed=None)
     config["data"]["reader"]["type"] = "!pyobject mymodule.Reader"
     config["training"].update(num_epochs=40, batch_size=8, device="cpu", checkpoint_at=1)
     config["criterion"] = "!pyobject mymodule.loss"

@@ -24,7 +24,7 @@ def tuned() -> dict:
     del config["evaluate"]
     config["baseline"] = False
     config["generate"].update(num_samples=60, size=[8, 12])
-    config["data"].update(chunksize=60, n_processes=1)
+    config["data"].update(chunksize=60, n_processes=1, split=[0.8, 0.1, 0.1], seed=None)
     config["training"].update(num_epochs=2, batch_size=16, device="cpu", checkpoint_at=None)
     config["tune"] = {
         "trials": 4,

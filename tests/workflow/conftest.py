@@ -101,7 +101,7 @@ def tiny() -> dict:
     config["name"] = "tiny"
     del config["evaluate"]  # tests/workflow/test_evaluate.py has sets of its own
     config["generate"].update(num_samples=60, size=[8, 16])
-    config["data"].update(chunksize=20, n_processes=1)
+    config["data"].update(chunksize=20, n_processes=1, split=[0.8, 0.1, 0.1], seed=None)
     config["training"].update(num_epochs=3, batch_size=8, device="cpu")
     return config
 

@@ -141,7 +141,14 @@ def test_training_is_forced_from_its_last_checkpoint_or_without_one_from_the_sta
 def test_each_rule_describes_itself_in_a_sentence(finished):
     lines = finished.snakemake("--list-rules").stdout.splitlines()
     described = dict(re.fullmatch(r"(\w+) \((.+\.)\)", line).groups() for line in lines)
-    others = {"sweep_table", "folds_table", "predict_store", "tune_trials", "study_trials"}
+    others = {
+        "sweep_table",
+        "folds_table",
+        "predict_store",
+        "evaluate_set",
+        "tune_trials",
+        "study_trials",
+    }
     assert set(described) == {*FOLLOWS, *TARGETS, *others}
     assert max(map(len, lines)) < 100
     assert all(text[0].isupper() for text in described.values())

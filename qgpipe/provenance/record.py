@@ -36,6 +36,7 @@ _SHAPE = {
     "inputs": {str: str},
     "store": (None, {}),
     "config_file": (None, str),
+    "config_over?": [str],
     "section": (None, {}),
     "versions": {"qgpipe": str},
     "git": {str: {"revision": str, "dirty": bool}},
@@ -53,7 +54,8 @@ class Job:
     ``stage``: its name in ``stages.registry.STAGES``. ``section``: what shapes the outputs, with
     code fingerprints; None if that cannot be named. ``store``: the raw store that is read or
     written, and the name of what it holds. ``config_file``: None if the configuration was written
-    in Python. ``device``: the setting ``training.device`` if the stage heeds it.
+    in Python; ``config_over``: the files that were laid over it. ``device``: the setting
+    ``training.device`` if the stage heeds it.
     """
 
     stage: str
@@ -62,6 +64,7 @@ class Job:
     section: Mapping[str, Any] | None
     store: tuple[Path, str] | None = None
     config_file: Path | None = None
+    config_over: Sequence[Path] = ()
     device: str = "cpu"
 
     @property
@@ -98,6 +101,12 @@ class Record:
         """The configuration file; None if the configuration was written in Python."""
         name = self.content["config_file"]
         return None if name is None else _normal(self.file.parent / name)
+
+    @property
+    def config_files(self) -> tuple[Path, ...]:
+        """The configuration file, and those that were laid over it; none if there is no file."""
+        over = (_normal(self.file.parent / name) for name in self.content.get("config_over", ()))
+        return () if self.config_file is None else (self.config_file, *over)
 
     def _located(self, key: str) -> dict[Path, str]:
         folder = self.file.parent
@@ -137,6 +146,11 @@ def recorded(job: Job) -> Iterator[None]:
         "inputs": {_relative(path, folder): value for path, value in inputs.items()},
         "store": state,
         "config_file": None if job.config_file is None else _relative(job.config_file, folder),
+        **(
+            {"config_over": [_relative(f, folder) for f in job.config_over]}
+            if job.config_over
+            else {}
+        ),
         "section": as_recorded(job.section),
         "versions": environment.versions(_named_packages(job.section)),
         "git": environment.revisions((job.config_file or Path.cwd() / "_").resolve().parent),
@@ -172,7 +186,8 @@ def _is_date(text: str) -> bool:
 
 
 def _files_in(content: Mapping[str, Any]) -> list[str]:
-    return [*content["outputs"], *content["inputs"], content["config_file"] or ""]
+    config = [content["config_file"] or "", *content.get("config_over", ())]
+    return [*content["outputs"], *content["inputs"], *config]
 
 
 def find_record(artifact: Path) -> Record | None:

@@ -265,6 +265,6 @@ def test_a_model_gives_inputs_in_the_order_of_the_signature(causal_batch):
         },
         downstream_tasks=[nn.Identity],
     )
-    batch = causal_batch
+    batch = causal_batch()
     output = call_model(model, batch)[0]
     assert output.tolist() == [[batch.num_graphs - 1] * 2] * batch.num_graphs

@@ -88,7 +88,10 @@ def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:
         return None
     dtype = np.bool_ if form["dtype"] == "bool" else numpy_type(form["dtype"], "data.int_type")
     # Others than 0 and 1 if the columns had others; older files do not tell.
-    value = np.where(trained.get("binary_target", True), 0, 2)
+    value: Any = np.where(trained.get("binary_target", True), 0, 2)
+    if np.dtype(dtype).kind == "f":  # of classes beside values a number of theirs, of values none
+        largest = np.array(trained.get("largest_class"), float)
+        value = np.where(np.isnan(largest), 0.5, largest)
     return torch.from_numpy(np.broadcast_to(value, (rows, *form["shape"])).astype(dtype))
 
 

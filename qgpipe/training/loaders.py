@@ -24,7 +24,7 @@ from qgpipe.errors import DataError
 from qgpipe.message_passing.format_choice import choose
 from qgpipe.models.build import takes_adjacency
 from qgpipe.system.device import resolve_device
-from qgpipe.training.steps.outputs import is_binary
+from qgpipe.training.steps.outputs import is_binary, largest_class
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,11 @@ def data_names(dataset: Any) -> dict[str, Any]:
     """
     targets = graph_targets(dataset)
     names = {name: getattr(dataset, name, None) for name in NAMES}
-    return {**names, "binary_target": None if targets is None else is_binary(targets).tolist()}
+    return {
+        **names,
+        "binary_target": None if targets is None else is_binary(targets).tolist(),
+        "largest_class": None if targets is None else largest_class(targets),
+    }
 
 
 def select_edge_format(

@@ -23,6 +23,7 @@ from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
+from qgpipe.data.splits.split import no_strata
 from qgpipe.data.splits.split_file import check_groups
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.evaluation.evaluate import set_store
@@ -110,12 +111,20 @@ def _check(config: Config, samples: _Samples) -> str:
     trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
     check_groups(config, dataset.description["attributes"])
+    is_split = "all" in dict(data_sources(config))
+    if is_split and config["data"]["split_method"] == "stratified" and not _has_classes(dataset):
+        raise no_strata()
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
     lines += _evaluation_lines(config, dataset, samples.folder)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
     lines += [*_run_lines(config, trainer), *_code_lines(config), *_output_lines(config)]
     return "\n".join(lines)
+
+
+def _has_classes(dataset: PackedDataset) -> bool:
+    """Whether each graph has one integer as its target, by which a split can be stratified."""
+    return dataset.description["class_counts"] is not None
 
 
 def _identity(config: Config) -> str:
@@ -179,8 +188,9 @@ def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -
         yield "          relations run from higher to lower elements: if an adjacency is kept as"
         yield "          [source, target] instead of [target, source], transpose it"
     classes = dataset.class_names
+    target = dataset.description["target"] or "as the reader gives it"
     yield (
-        f"          y: {dataset.description['target'] or 'as the reader gives it'}"
+        f"          y: {target if isinstance(target, str) else ', '.join(target)}"
         f"{', classes ' + ', '.join(classes) if classes else ''}"
     )
 

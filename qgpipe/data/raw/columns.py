@@ -74,6 +74,12 @@ class Columns:
         return tuple(dict.fromkeys((*size, *self.node, *self.of_graphs)))
 
     @property
+    def class_target(self) -> ArrayInfo | None:
+        """The only target that is an integer; None if there is none, or several."""
+        integers = tuple(filter(is_integer, self.target))
+        return integers[0] if len(integers) == 1 else None
+
+    @property
     def of_graphs(self) -> tuple[ArrayInfo, ...]:
         """What has a value, or a row, for each causal set, each array once."""
         return tuple(dict.fromkeys((*self.graph, *self.target, *self.kept)))
@@ -249,7 +255,8 @@ def _class_names(
 
     An attribute of the whole store names the classes of ``cset_type``.
     """
-    if len(target) != 1 or not is_integer(target[0]):
+    target = tuple(filter(is_integer, target))
+    if len(target) != 1:
         if given:
             raise DataError(
                 "class names need one integer target",

@@ -133,8 +133,8 @@ class Checks:
             self.bad.report(int(index[place[k]]), problem, name)
 
     def _classes(self, samples: Samples) -> None:
-        (target,) = self.columns.target
-        if not len(samples.index):
+        target = self.columns.class_target
+        if target is None or not len(samples.index):
             return
         classes = samples.graph[target.name].reshape(len(samples.index), -1).astype(np.int64)
         known = len(self.columns.class_names or ())

@@ -67,7 +67,8 @@ def summarize_targets(results: RunResults) -> list[TargetSummary]:
     ids = results.predictions["id"].tolist()
     sizes = graph_sizes(results, ids) if found else np.zeros(0, np.int64)
     shown = max(_WORST_OF_EACH, _WORST // max(len(found), 1))
-    return [_judge(results, one, ids, sizes, shown, len(found) == 1) for one in found]
+    alone = sum(isinstance(one, ClassAnswers) for one in found) == 1
+    return [_judge(results, one, ids, sizes, shown, alone) for one in found]
 
 
 def _judge(
@@ -81,7 +82,7 @@ def _judge(
     classes = confusion = scale = None
     if isinstance(one, ClassAnswers):
         number = one.probabilities.shape[1]
-        if alone:  # the names are those of the only target
+        if alone:  # the names are those of the only target that is a class
             number = max(number, len(results.dataset["class_names"] or []))
         classes = [results.class_name(k) if alone else f"class {k}" for k in range(number)]
         confusion = np.zeros((number, number), np.int64)

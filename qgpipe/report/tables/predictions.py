@@ -71,18 +71,20 @@ Answers = ClassAnswers | ValueAnswers
 
 def answers(results: RunResults) -> list[Answers]:
     """The answers to each target that an output of the model belongs to; none for other tasks."""
-    task = results.test["task"]
-    if task == "classification":
-        return _class_answers(results)
-    return _value_answers(results) if task == "regression" else []
+    if results.test["task"] not in ("classification", "regression"):
+        return []
+    return [*_class_answers(results), *_value_answers(results)]
 
 
 def paired_columns(targets: list[str], columns: list[str]) -> list[tuple[str, str]]:
-    """Each target with the output that predicts it: output j of one head, or head j of several.
+    """Each target with the output that predicts its value: output j of one head, or head j.
 
-    A single target is that of all heads: the first that there is predicts it.
+    A single target is that of all heads: the first that there is predicts it. Heads of classes
+    predict no value.
     """
-    outputs = {parse_column(name): name for name in columns}
+    parsed = {parse_column(name): name for name in columns}
+    classes = {column.head for column in parsed if column and column.kind == "predicted"}
+    outputs = {c: name for c, name in parsed.items() if c is None or c.head not in classes}
     heads = [name for c, name in outputs.items() if c and c.head is not None and _is_first(c)]
     if len(targets) == 1 and heads:
         return [(targets[0], heads[0])]

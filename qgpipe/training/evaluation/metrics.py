@@ -29,6 +29,8 @@ from qgpipe.config.types import MonitorTask
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.system.user_code import line_of_user
 from qgpipe.training.steps.outputs import (
+    is_class_target,
+    kind_of_task,
     labels,
     match_shape,
     probabilities,
@@ -59,7 +61,10 @@ class Collected:
     positions: Tensor | None = None
 
     def pair(self, task: int) -> tuple[Tensor, Tensor]:
-        """Outputs and targets of ``task``. Raises ``TrainingError`` if either is missing."""
+        """Outputs and targets of ``task``, classes as integers.
+
+        Raises ``TrainingError`` if either is missing.
+        """
         if task not in self.heads:
             there = ", ".join(map(str, self.heads)) or "none"
             raise TrainingError(f"the model has no output for task {task} (there are: {there})")
@@ -73,6 +78,8 @@ class Collected:
             raise TrainingError(
                 f"task {task} has no target: 'y' has {table.shape[1]} columns"
             ) from None
+        if not is_class_target(target) and kind_of_task(head, target) == "classification":
+            target = target.long()
         return match_shape(head, target), target
 
 

@@ -33,6 +33,9 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
         classes = predicted_classes(collected, task)
         if classes is not None:
             column = PredictionColumn("predicted", head)
+            target = str(PredictionColumn("target", None, head))
+            if target in columns and columns[target].dtype.kind == "f":  # if another target is
+                columns[target] = collected.pair(task)[1].numpy()
             columns |= _of_classes(column, classes, undecided(*collected.pair(task)))
     return pd.DataFrame(columns)
 

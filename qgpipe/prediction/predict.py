@@ -29,7 +29,7 @@ from qgpipe.system.files import atomic_path, scratch_folder
 from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms
 from qgpipe.training.evaluation.evaluator import SMALLER_EVALUATED
-from qgpipe.training.evaluation.metrics import Collected
+from qgpipe.training.evaluation.metrics import Collected, elements_of
 from qgpipe.training.loaders import select_edge_format, transform_of
 from qgpipe.training.steps.outputs import as_heads, count_tasks
 from qgpipe.training.steps.user_errors import memory_for
@@ -114,9 +114,9 @@ class Predictor:
         table = self._table.rows(collected, ids, embeddings)
         if not any("output_" in str(name) for name in table):
             raise DataError(
-                f"the model gives no row for each of {len(ids)} graphs",
+                f"the model gives no row for each of {len(ids)} graphs, or of their elements",
                 store=dataset.description["stores"][0]["path"],
-                remedy="predictions are for models with outputs for graphs, not for elements",
+                remedy="predictions are for models with outputs for graphs or for elements",
             )
         return table
 
@@ -168,12 +168,14 @@ class Predictor:
             count_tasks(self.model, outputs),
             y.cpu() if isinstance(y, Tensor) else None,
             batch.sample_position.cpu(),
+            None if (sizes := elements_of(batch)) is None else sizes.cpu(),
         )
 
 
 def _joined(seen: list[Collected]) -> Collected:
     """The graphs of all batches."""
     targets = [one.targets for one in seen if one.targets is not None]
+    sizes = [one.sizes for one in seen if one.sizes is not None]
     return Collected(
         sum(one.num_graphs for one in seen),
         np.zeros(0),
@@ -181,4 +183,5 @@ def _joined(seen: list[Collected]) -> Collected:
         seen[0].num_tasks,
         torch.cat(targets) if targets else None,
         torch.cat([one.positions for one in seen if one.positions is not None]),
+        torch.cat(sizes) if sizes else None,
     )

@@ -33,8 +33,8 @@ def test_a_preset_says_which_of_its_sizes_does_not_fit(project, monkeypatch, cap
     preset = ROOT / "config" / "models" / "two_way.yaml"
     assert main(["check", "run.yaml", str(preset)]) == 1
     error = capsys.readouterr().err
-    assert f"run.yaml + {preset}: model.encoder_kwargs.layers[0].args" in error
-    assert "expects 12 features, got 5" in error
+    assert f"run.yaml + {preset}: model.encoder_kwargs.layers[0]: SAGEConv expects 12" in error
+    assert "make it 5, or let the reader give 12" in error
     assert not (project.folder / "results").exists()
 
 

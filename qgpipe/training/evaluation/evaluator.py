@@ -23,7 +23,7 @@ from qgpipe.models.build import call_model
 from qgpipe.system.device import on_device, resolve_device
 from qgpipe.training.distributed.process_group import ALONE, Processes
 from qgpipe.training.distributed.sharding import gather_batches, shard_batches
-from qgpipe.training.evaluation.metrics import Collected, Monitor, build_monitors
+from qgpipe.training.evaluation.metrics import Collected, Monitor, build_monitors, elements_of
 from qgpipe.training.evaluation.predictions_table import undecided_graphs
 from qgpipe.training.steps.batch_pass import named_samples
 from qgpipe.training.steps.criterion import Criterion, batch_loss, build_criterion
@@ -47,6 +47,7 @@ class _Seen:
     num_tasks: int
     targets: Tensor | None
     positions: Tensor | None
+    sizes: Tensor | None
 
     def on_host(self) -> _Seen:
         """The same, with its tensors in the memory of the host."""
@@ -57,6 +58,7 @@ class _Seen:
             self.num_tasks,
             None if self.targets is None else self.targets.cpu(),
             None if self.positions is None else self.positions.cpu(),
+            None if self.sizes is None else self.sizes.cpu(),
         )
 
 
@@ -148,6 +150,7 @@ class Evaluator:
         num_tasks = 0
         targets: list[Tensor] = []
         positions: list[Tensor] = []
+        sizes: list[Tensor] = []
         mine = [self._see(model, batch) for batch in shard_batches(loader, self.processes)]
         for seen in gather_batches(mine, self.processes):
             log.add(seen.loss, seen.num_graphs)
@@ -158,6 +161,8 @@ class Evaluator:
                 targets.append(seen.targets)
             if seen.positions is not None:
                 positions.append(seen.positions)
+            if seen.sizes is not None:
+                sizes.append(seen.sizes)
         log.settle()
         joined = {task: _joined(parts) for task, parts in heads.items()}
         return log, Collected(
@@ -167,6 +172,7 @@ class Evaluator:
             num_tasks=num_tasks,
             targets=_joined(targets),
             positions=_joined(positions),
+            sizes=_joined(sizes),
         )
 
     def _see(self, model: torch.nn.Module, batch: Any) -> _Seen:
@@ -182,6 +188,7 @@ class Evaluator:
             count_tasks(model, outputs),
             y if isinstance(y, Tensor) else None,
             getattr(batch, "sample_position", None),
+            elements_of(batch),
         )
 
 

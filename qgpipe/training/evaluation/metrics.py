@@ -50,7 +50,7 @@ class Collected:
     ``heads`` are the concatenated outputs by task, of ``num_tasks`` that the model has, as
     ``count_tasks`` says; ``targets`` the concatenated ``y``;
     ``losses`` float64 (N,), each graph with the loss of its batch; ``positions`` int64 (N,) in the
-    dataset. ``None`` where the data has none.
+    dataset; ``sizes`` int64 (N,), numbers of elements. ``None`` where the data has none.
     """
 
     num_graphs: int
@@ -59,6 +59,25 @@ class Collected:
     num_tasks: int
     targets: Tensor | None = None
     positions: Tensor | None = None
+    sizes: Tensor | None = None
+
+    @property
+    def of_elements(self) -> bool:
+        """Whether outputs and targets have a row for each element, and none for each graph."""
+        if self.sizes is None:
+            return False
+        tensors = [*self.heads.values(), *([] if self.targets is None else [self.targets])]
+        rows = {len(tensor) for tensor in tensors if tensor.dim()}
+        return int(self.sizes.sum()) in rows and self.num_graphs not in rows
+
+    @property
+    def num_rows(self) -> int:
+        """The number of graphs, or of elements if outputs are theirs."""
+        return (
+            int(self.sizes.sum())
+            if self.sizes is not None and self.of_elements
+            else self.num_graphs
+        )
 
     def pair(self, task: int) -> tuple[Tensor, Tensor]:
         """Outputs and targets of ``task``, classes as integers.
@@ -81,6 +100,12 @@ class Collected:
         if not is_class_target(target) and kind_of_task(head, target) == "classification":
             target = target.long()
         return match_shape(head, target), target
+
+
+def elements_of(batch: Any) -> Tensor | None:
+    """The number of elements of each graph of ``batch``, int64 (N,), if it tells."""
+    ptr = getattr(batch, "ptr", None)
+    return ptr.diff() if isinstance(ptr, Tensor) else None
 
 
 class Monitor:

@@ -71,7 +71,7 @@ def left_out_text(loader: Any) -> str | None:
 
 
 def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | None:
-    """The targets (N,) or (N, T) of the graphs of ``dataset``, if it is packed and has them.
+    """The targets (N,) or (N, T) of the graphs, or elements, of ``dataset``, if it is packed.
 
     ``of_all_sets``: of the graphs that are validated and tested on, too.
     """
@@ -79,7 +79,7 @@ def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | Non
         return None
     try:
         return torch.from_numpy(dataset.all_targets if of_all_sets else dataset.targets())
-    except DataError:  # there are none, or they belong to nodes
+    except DataError:  # there are none, or they are of edges, say
         return None
 
 

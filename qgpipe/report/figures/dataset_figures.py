@@ -61,7 +61,7 @@ def target_histogram(results: RunResults) -> Figure:
         values = pd.to_numeric(results.predictions[column], errors="coerce").to_numpy(float)
         values = values[np.isfinite(values)]
         axes.set_xlabel(name)
-        axes.set_ylabel("number of test graphs")
+        axes.set_ylabel(f"number of test {results.unit}")
         if len(values) == 0:
             style.note(axes, "no finite value")
             continue

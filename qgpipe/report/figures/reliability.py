@@ -87,7 +87,7 @@ def _confidences(axes: Axes, one: ClassAnswers) -> None:
         axes.stairs(below + counts, edges, baseline=below, fill=True, color=color, label=label)
         below = below + counts
     axes.set_xlabel("confidence")
-    axes.set_ylabel("number of test graphs")
+    axes.set_ylabel(f"number of test {one.unit}")
     style.count_axis(axes, "y")
     axes.legend(loc="upper left")
 
@@ -114,7 +114,7 @@ def _residual_histogram(axes: Axes, one: ValueAnswers) -> None:
     axes.stairs(counts, edges, fill=True, color=style.SETS["test"])
     axes.axvline(0, **style.DASHED)
     axes.set_xlabel("predicted − true")
-    axes.set_ylabel("number of test graphs")
+    axes.set_ylabel(f"number of test {one.unit}")
     mean = f"{one.residual.mean():.2g}".replace("-", "−")
     axes.set_title(f"mean {mean}, standard deviation {one.residual.std():.2g}")
     style.count_axis(axes, "y")

@@ -20,7 +20,7 @@ class ClassAnswers:
     ``name``: of the target. ``rows``: the rows of ``predictions.csv`` with finite outputs, int64
     [M], which the arrays follow. ``target``, ``predicted``: int64 [M]. ``probabilities``: float64
     [M, C]. ``are_probabilities``: the outputs were that already; else these are their softmax,
-    or the logistic function of a single logit.
+    or the logistic function of a single logit. ``unit``: what the rows are about.
     """
 
     name: str
@@ -29,6 +29,7 @@ class ClassAnswers:
     predicted: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     are_probabilities: bool
+    unit: str = "graphs"
 
     @property
     def confidence(self) -> NDArray[np.float64]:
@@ -48,12 +49,13 @@ class ClassAnswers:
 
 @dataclass(frozen=True)
 class ValueAnswers:
-    """Answers to one real target: ``name``, ``rows`` as above, ``target``, ``predicted`` [M]."""
+    """Answers to one real target: ``name``, ``rows``, ``unit`` as above, and arrays [M]."""
 
     name: str
     rows: NDArray[np.int64]
     target: NDArray[np.float64]
     predicted: NDArray[np.float64]
+    unit: str = "graphs"
 
     @property
     def residual(self) -> NDArray[np.float64]:
@@ -107,7 +109,7 @@ def _value_answers(results: RunResults) -> list[Answers]:
         known = _numbers(table, [target, output])
         rows = np.flatnonzero(np.isfinite(known).all(axis=1))
         name = _target_name(results, target)
-        found.append(ValueAnswers(name, rows, known[rows, 0], known[rows, 1]))
+        found.append(ValueAnswers(name, rows, known[rows, 0], known[rows, 1], results.unit))
     return found
 
 
@@ -134,7 +136,8 @@ def _class_answers(results: RunResults) -> list[Answers]:
         if len(rows) and (labels.min() < 0 or labels.max() >= shares.shape[1]):
             continue
         name = _target_name(results, target) + ("" if head is None else f", head {head}")
-        found.append(ClassAnswers(name, rows, labels[:, 0], labels[:, 1], shares, given))
+        answers = labels[:, 0], labels[:, 1], shares, given
+        found.append(ClassAnswers(name, rows, *answers, results.unit))
     return found
 
 

@@ -29,6 +29,7 @@ from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.evaluation.evaluate import set_store
 from qgpipe.evaluation.plan import plan_evaluations
 from qgpipe.models.build import call_model
+from qgpipe.models.message_direction import passes_forward_only
 from qgpipe.models.summary import summarise
 from qgpipe.prediction.features import check_metadata
 from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
@@ -266,6 +267,9 @@ def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int
     types = max(len(row.type) for row in rows)
     for row in rows:
         yield f"          {row.name:<{names}}  {row.type:<{types}}  {row.parameters:>9,}"
+    if passes_forward_only(trainer.model, batch.edge_index):
+        yield "          messages run from past to future only, no element hears of its future;"
+        yield "          config/models/two_way.yaml lets them run both ways"
 
 
 def _run_lines(config: Config, trainer: Trainer) -> Iterator[str]:

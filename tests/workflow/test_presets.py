@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 
 from qgpipe.cli import main
 from qgpipe.config.dump import to_yaml
@@ -94,3 +95,31 @@ def test_a_run_with_two_heads_keeps_classes_and_values_apart(project, monkeypatc
     assert "accuracy" in capsys.readouterr().out
     assert main(["clean", *files]) == 0
     assert "nothing is stale" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_run_with_a_target_of_elements_has_a_row_for_each(project, monkeypatch, capsys):
+    folder = run_over(project, ROOT / "config" / "models" / "node_target.yaml")
+    monkeypatch.chdir(project.folder)
+    metrics = json.loads((folder / "test/metrics.json").read_text())
+    table = pd.read_csv(folder / "test/predictions.csv")
+    store = zarr.open_group("results/node_target/raw/causets.zarr", mode="r")
+    sizes, ranks = store["cset_size"][:].reshape(-1), store["height_rank"][:]
+    assert list(table) == ["id", "element", "target", "output_0"]
+    assert table["id"].nunique() == metrics["num_graphs"]
+    for name, rows in table.groupby("id", sort=False):
+        sample = int(name.rpartition("/")[2])
+        assert rows["element"].tolist() == list(range(sizes[sample]))
+        np.testing.assert_allclose(rows["target"], ranks[sample, : sizes[sample]], rtol=1e-6)
+    errors = (table["output_0"] - table["target"]).abs()
+    assert errors.mean() == pytest.approx(metrics["metrics"]["mae"], rel=1e-5)
+    assert metrics["baseline"]["metrics"]["r2"] == pytest.approx(0, abs=0.1)
+    assert f"{len(table):,} elements" in (folder / "figures/prediction.svg").read_text()
+    assert ", element " in (folder / "report.html").read_text()
+
+    assert main(["predict", str(folder), "results/node_target/raw/causets.zarr"]) == 0
+    (written,) = (folder / "predict").glob("*.csv")
+    predicted = pd.read_csv(written)
+    assert len(predicted) == sizes.sum()
+    both = predicted.merge(table, on=["id", "element"])
+    np.testing.assert_allclose(both["output_0_x"], both["output_0_y"], atol=1e-5)

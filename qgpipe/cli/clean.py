@@ -4,7 +4,7 @@ import argparse
 from contextlib import ExitStack
 
 from qgpipe import paths
-from qgpipe.cli.arguments import add_config, runs_of
+from qgpipe.cli.arguments import add_config, config_files, runs_of
 from qgpipe.system.lock import writing
 
 HELP = "list what a configuration no longer uses in its output folders, and delete it if asked to"
@@ -20,7 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     """List what is stale with its size; with ``--yes`` delete it, unless a run is going on."""
     from qgpipe.workflow.cleanup import find_stale, remove
 
-    configs = [run.config for run in runs_of(arguments.config)]
+    files = config_files(arguments)
+    configs = [run.config for run in runs_of(*files)]
     locks = [path(config) for path in (paths.data_lock, paths.run_lock) for config in configs]
     locks = [lock for lock in dict.fromkeys(locks) if lock.parent.exists()]
     trainings = (paths.training_lock(paths.run_folder(config)) for config in configs)
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         for lock in locks:
             stack.enter_context(writing(lock))
-        found = find_stale(configs, arguments.config)
+        found = find_stale(configs, *files)
         for stale in found:
             print(f"{_size(stale.size)}  {stale.path}: {stale.why}")
         if not found:

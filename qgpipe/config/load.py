@@ -1,7 +1,7 @@
 """Read a configuration file, and explain what is wrong with its YAML."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,36 @@ from qgpipe.errors import ConfigError, shown
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 
 
-def load_config(path: str | Path) -> dict[str, Any]:
+def load_config(path: str | Path, *over: str | Path) -> dict[str, Any]:
     """The mapping in the YAML file ``path``, its tags turned into strings and mappings.
 
-    From then on modules are found beside the file and in its ``python_path``, too. Raises
-    ``ConfigError`` with line and remedy if the file is missing, is not YAML or does not hold a
+    ``over``: files that are laid over it in turn, as ``snakemake --configfile`` does: mappings
+    are merged, and anything else, lists too, takes the place of what was there.
+
+    From then on modules are found beside each file and in its ``python_path``, too. Raises
+    ``ConfigError`` with line and remedy if a file is missing, is not YAML or does not hold a
     mapping.
     """
-    path = Path(path)
+    config = _load(Path(path))
+    for file in over:
+        config = laid_over(config, _load(Path(file)))
+    return config
+
+
+def laid_over(config: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with the values of ``changes``; mappings in both are merged."""
+    result = dict(config) if isinstance(config, Mapping) else {}
+    for key, value in changes.items():
+        result[key] = laid_over(result.get(key), value) if isinstance(value, Mapping) else value
+    return result
+
+
+def files_text(files: Iterable[str | Path]) -> str:
+    """What messages call a configuration that is read from ``files``."""
+    return " + ".join(map(str, files))
+
+
+def _load(path: Path) -> dict[str, Any]:
     text = _text(path)
     try:
         config = yaml.load(text, Loader=ConfigLoader)
@@ -57,19 +79,21 @@ def _text(path: Path) -> str:
         raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
 
 
-def user_folders(config: Mapping[str, Any], file: str | Path | None) -> tuple[Path, ...]:
+def user_folders(config: Mapping[str, Any], *files: str | Path | None) -> tuple[Path, ...]:
     """The folders in which the user's modules are looked for, nearest first.
 
-    ``config`` need not have been checked yet.
+    ``files``: those that ``config`` is read from, none if it was written in Python; its
+    ``python_path`` starts beside the first. ``config`` need not have been checked yet.
     """
-    beside = Path(file).resolve().parent if file else Path.cwd()
+    folders = [Path(file).resolve().parent for file in files if file] or [Path.cwd()]
+    beside = folders[0]
     names = config.get("python_path")
     named = (
         [beside / expand_home(name) for name in names if isinstance(name, str)]
         if isinstance(names, list)
         else []
     )
-    return tuple(dict.fromkeys([beside, *named, Path.cwd()]))
+    return tuple(dict.fromkeys([*folders, *named, Path.cwd()]))
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:

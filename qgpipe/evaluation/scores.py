@@ -127,7 +127,9 @@ def _head_scores(
 ) -> dict[str, Any]:
     outputs = table[columns_of(table, "output", head)].to_numpy(np.float64)
     finite = np.isfinite(outputs).all(axis=1)
-    targets = table[columns_of(table, "target", head) or columns_of(table, "target")]
+    targets = table[columns_of(table, "target")]
+    if num_heads > 1 and targets.shape[1] > 1:  # each head has a column of its own
+        targets = targets.iloc[:, head or 0 : (head or 0) + 1]
     probabilities = table[columns_of(table, "probability", head)].to_numpy(np.float64)
     single = str(PredictionColumn("predicted", head)) in table
     scores: dict[str, Any] = {"task": head or 0, "num_not_finite": int((~finite).sum())}

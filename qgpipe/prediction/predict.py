@@ -158,9 +158,9 @@ class Predictor:
         table = self._table.rows(collected, ids, embeddings)
         if not any("output_" in str(name) for name in table):
             raise DataError(
-                f"the model gives no row for each of {len(ids)} graphs",
+                f"the model gives no row for each of {len(ids)} graphs, or of their elements",
                 store=dataset.description["stores"][0]["path"],
-                remedy="predictions are for models with outputs for graphs, not for elements",
+                remedy="predictions are for models with outputs for graphs or for elements",
             )
         return table
 

@@ -79,14 +79,14 @@ class RunFolder:
         return cls(folder, resolve_config(raw, str(run.config_file)), code, trust)
 
 
-def code_folders(raw: Mapping[str, Any], file: Path) -> tuple[Path, ...]:
+def code_folders(raw: Mapping[str, Any], file: Path, *over: Path) -> tuple[Path, ...]:
     """Where the user's modules are looked for.
 
-    ``raw``, ``file``: a configuration; for that in the folder of a run they are looked for beside
-    the one that the run was started with.
+    ``raw``, ``file``, ``over``: a configuration, and the files that it is read from; for that in
+    the folder of a run they are looked for beside those that the run was started with.
     """
     record = read_record(file.parent / "train.provenance.json")
     made = {} if record is None else record.outputs
     if record is not None and file.resolve() in {path.resolve() for path in made}:
-        return user_folders(raw, record.config_file)
-    return user_folders(raw, file)
+        return user_folders(raw, *record.config_files)
+    return user_folders(raw, file, *over)

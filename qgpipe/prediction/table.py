@@ -1,4 +1,4 @@
-"""The rows that a model gives for graphs: id, target, outputs, class, probabilities, embeddings."""
+"""The rows that a model gives for graphs or elements: id, target, outputs, class, embeddings …"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.evaluation.predictions_table import (
     numbered_columns,
     predictions_table,
+    row_names,
     undecided_graphs,
 )
 
@@ -40,13 +41,16 @@ class PredictionTable:
     def rows(
         self, collected: Collected, ids: list[str], embeddings: Tensor | None = None
     ) -> pd.DataFrame:
-        """A row for each graph of ``collected``; ``embeddings``: [N, F]."""
-        rows = len(ids)
+        """A row for each graph, or element, of ``collected``; ``embeddings``: [N, F]."""
+        heads_alone = replace(collected, targets=None)
+        rows = heads_alone.num_rows
+        names = row_names(heads_alone, ids)
         own = predictions_table(replace(collected, heads={}), ids)
+        own = pd.DataFrame(names) if len(own) != rows else own
         stand_in = _stand_in(self._trained, rows)
         judged = collected if stand_in is None else replace(collected, targets=stand_in)
         outputs = predictions_table(judged, ids)
-        outputs = outputs.drop(columns=["id", *columns_of(outputs, "target")])
+        outputs = outputs.drop(columns=[*names, *columns_of(outputs, "target")])
         columns: dict[str, Any] = {str(name): own[name] for name in own}
         columns |= {str(name): outputs[name] for name in outputs}
         self.undecided += len(undecided_graphs(judged))
@@ -84,11 +88,14 @@ class PredictionTable:
 def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:
     """Targets that say of the model's outputs what those that it was trained on do."""
     form = (trained.get("attributes") or {}).get("y")
-    if form is None or form["kind"] != "graph":
+    if form is None or form["kind"] not in ("graph", "node"):
         return None
     dtype = np.bool_ if form["dtype"] == "bool" else numpy_type(form["dtype"], "data.int_type")
     # Others than 0 and 1 if the columns had others; older files do not tell.
-    value = np.where(trained.get("binary_target", True), 0, 2)
+    value: Any = np.where(trained.get("binary_target", True), 0, 2)
+    if np.dtype(dtype).kind == "f":  # of classes beside values a number of theirs, of values none
+        largest = np.array(trained.get("largest_class"), float)
+        value = np.where(np.isnan(largest), 0.5, largest)
     return torch.from_numpy(np.broadcast_to(value, (rows, *form["shape"])).astype(dtype))
 
 

@@ -35,6 +35,7 @@ _SHAPE = {
     "inputs": {str: str},
     "store": (None, {}),
     "config_file": (None, str),
+    "config_over?": [str],
     "section": (None, {}),
     "versions": {"qgpipe": str},
     "git": {str: {"revision": str, "dirty": bool}},
@@ -52,7 +53,8 @@ class Job:
     ``stage``: its name in ``stages.registry.STAGES``. ``section``: what shapes the outputs, with
     code fingerprints; None if that cannot be named. ``store``: the raw store that is read or
     written, and the name of what it holds. ``config_file``: None if the configuration was written
-    in Python. ``device``: the setting ``training.device`` if the stage heeds it.
+    in Python; ``config_over``: the files that were laid over it. ``device``: the setting
+    ``training.device`` if the stage heeds it.
     """
 
     stage: str
@@ -61,6 +63,7 @@ class Job:
     section: Mapping[str, Any] | None
     store: tuple[Path, str] | None = None
     config_file: Path | None = None
+    config_over: Sequence[Path] = ()
     device: str = "cpu"
 
     @property
@@ -97,6 +100,12 @@ class Record:
         """The configuration file; None if the configuration was written in Python."""
         name = self.content["config_file"]
         return None if name is None else _normal(self.file.parent / name)
+
+    @property
+    def config_files(self) -> tuple[Path, ...]:
+        """The configuration file, and those that were laid over it; none if there is no file."""
+        over = (_normal(self.file.parent / name) for name in self.content.get("config_over", ()))
+        return () if self.config_file is None else (self.config_file, *over)
 
     def _located(self, key: str) -> dict[Path, str]:
         folder = self.file.parent
@@ -136,6 +145,11 @@ def recorded(job: Job) -> Iterator[None]:
         "inputs": {_relative(path, folder): value for path, value in inputs.items()},
         "store": state,
         "config_file": None if job.config_file is None else _relative(job.config_file, folder),
+        **(
+            {"config_over": [_relative(f, folder) for f in job.config_over]}
+            if job.config_over
+            else {}
+        ),
         "section": as_recorded(job.section),
         "versions": environment.versions(_named_packages(job.section)),
         "git": environment.revisions((job.config_file or Path.cwd() / "_").resolve().parent),
@@ -157,7 +171,8 @@ def read_record(file: Path) -> Record | None:
         return None
     if misfit(content, _SHAPE) is not None or content["format"] not in (1, FORMAT):
         return None
-    files = [*content["outputs"], *content["inputs"], content["config_file"] or ""]
+    config = [content["config_file"] or "", *content.get("config_over", ())]
+    files = [*content["outputs"], *content["inputs"], *config]
     if not _is_date(content["started"]) or any("\0" in name for name in files):
         return None
     return Record(file, content)

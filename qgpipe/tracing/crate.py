@@ -155,7 +155,7 @@ class _Crate:
 
     def _add_run(self, records: Sequence[Record], links: Sequence[Link]) -> Entity:
         """The workflow as a whole: from configurations, code and raw stores to all the rest."""
-        files = dict.fromkeys(file for record in records if (file := record.config_file))
+        files = dict.fromkeys(file for record in records for file in record.config_files)
         raw = [self._artifacts[link.path.resolve()] for link in links if link.record is None]
         return self.crate.add_action(
             self.crate.mainEntity,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from qgpipe import paths
-from qgpipe.config.load import load_config
+from qgpipe.config.load import files_text, load_config
 from qgpipe.config.types import Config, PredictSection
 from qgpipe.data.preprocessing.data_plan import DataPlan, plan_data
 from qgpipe.errors import QgpipeError
@@ -38,7 +38,7 @@ class SettingsNow:
     """
 
     def __init__(self) -> None:
-        self._files: dict[Path, _ConfigFile] = {}
+        self._files: dict[tuple[Path, ...], _ConfigFile] = {}
 
     def of(self, record: Record) -> Settings:
         """What the configuration file of ``record`` says now, compared with ``record``."""
@@ -46,9 +46,9 @@ class SettingsNow:
         if file is None:
             return Settings(None, "written in Python")
         try:
-            if file not in self._files:
-                self._files[file] = _ConfigFile(file)
-            section = self._files[file].section(record)
+            if record.config_files not in self._files:
+                self._files[record.config_files] = _ConfigFile(*record.config_files)
+            section = self._files[record.config_files].section(record)
         except QgpipeError as error:
             return Settings(file, str(error))
         if section is None:
@@ -58,13 +58,14 @@ class SettingsNow:
 
 
 class _ConfigFile:
-    """A configuration file, resolved: its runs."""
+    """A configuration file, with those that are laid ``over`` it, resolved: its runs."""
 
-    def __init__(self, file: Path):
-        raw = load_config(file)
+    def __init__(self, file: Path, *over: Path):
+        raw = load_config(file, *over)
         self.file = file
-        self.folders = code_folders(raw, file)
-        self.runs = {run.config["name"]: run for run in expand_runs(raw, str(file))}
+        self.folders = code_folders(raw, file, *over)
+        runs = expand_runs(raw, files_text([file, *over]))
+        self.runs = {run.config["name"]: run for run in runs}
 
     def section(self, record: Record) -> dict[str, Any] | None:
         """What shapes the outputs of ``record`` now; None for what is no longer planned."""

@@ -22,7 +22,7 @@ from qgpipe.errors import DataError
 from qgpipe.message_passing.format_choice import choose
 from qgpipe.models.build import takes_adjacency
 from qgpipe.system.device import resolve_device
-from qgpipe.training.steps.outputs import is_binary
+from qgpipe.training.steps.outputs import is_binary, largest_class
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def left_out_text(loader: Any) -> str | None:
 
 
 def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | None:
-    """The targets (N,) or (N, T) of the graphs of ``dataset``, if it is packed and has them.
+    """The targets (N,) or (N, T) of the graphs, or elements, of ``dataset``, if it is packed.
 
     ``of_all_sets``: of the graphs that are validated and tested on, too.
     """
@@ -77,7 +77,7 @@ def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | Non
         return None
     try:
         return torch.from_numpy(dataset.all_targets if of_all_sets else dataset.targets())
-    except DataError:  # there are none, or they belong to nodes
+    except DataError:  # there are none, or they are of edges, say
         return None
 
 
@@ -88,7 +88,11 @@ def data_names(dataset: Any) -> dict[str, Any]:
     """
     targets = graph_targets(dataset)
     names = {name: getattr(dataset, name, None) for name in NAMES}
-    return {**names, "binary_target": None if targets is None else is_binary(targets).tolist()}
+    return {
+        **names,
+        "binary_target": None if targets is None else is_binary(targets).tolist(),
+        "largest_class": None if targets is None else largest_class(targets),
+    }
 
 
 def select_edge_format(

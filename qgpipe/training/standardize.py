@@ -28,6 +28,8 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
         return
     names = {kind: INPUTS.get(kind, "y") for kind in kinds}
     moments = {name: _Moments() for name in names.values()}
+    forms = getattr(loader.dataset, "attributes", None) or {}
+    of_nodes = forms.get("y", {}).get("kind") == "node"
     for batch in _in_order(loader):
         for kind, name in names.items():
             values = getattr(batch, name, None)
@@ -36,7 +38,8 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
             if kind == "target":
                 if is_class_target(values):
                     raise _refusal(kind, "the targets are classes, not values")
-                values = values.reshape(batch.num_graphs, -1)
+                rows = len(values) if of_nodes else batch.num_graphs
+                values = values.reshape(rows, -1)
             moments[name].add(values)
     columns = {kind: getattr(loader.dataset, kind, None) for kind in INPUTS}
     statistics = {}

@@ -46,8 +46,8 @@ class Stale:
     size: int
 
 
-def find_stale(configs: Sequence[Config], file: Path | None = None) -> list[Stale]:
-    """What the resolved ``configs`` of the runs of ``file`` have no use for, in their folders.
+def find_stale(configs: Sequence[Config], *files: Path) -> list[Stale]:
+    """What the resolved ``configs`` of the runs of ``files`` have no use for, in their folders.
 
     That is parts, generated stores and splits that they do not name, checkpoints of other
     settings, studies of other settings, predictions for stores that they do not name, exports of
@@ -60,7 +60,7 @@ def find_stale(configs: Sequence[Config], file: Path | None = None) -> list[Stal
     read: then there is no telling which parts belong.
     """
     raw = {path.resolve() for config in configs for path in needed.raw_stores(config)}
-    kept = raw | needed.needed_by_others(configs, file)
+    kept = raw | needed.needed_by_others(configs, files)
     kept |= {paths.provenance(path) for path in kept if path.name}
     above = {parent for path in kept for parent in path.parents}
     folders = dict.fromkeys(

@@ -25,7 +25,7 @@ def job(snakemake: Any, name: str) -> Iterator[Config]:
     """Run a job of the stage ``name``; the block gets the resolved configuration.
 
     ``snakemake``: the object that a rule's script is given. Its ``params`` are ``section``, what
-    shapes the outputs, and ``context``: the configuration with the name of its file. The block
+    shapes the outputs, and ``context``: the configuration with the names of its files. The block
     sees only the GPUs that it may use.
     """
     context, section = snakemake.params.context, dict(snakemake.params.section)
@@ -55,6 +55,7 @@ def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) 
         section=section,
         store=_store(snakemake, section),
         config_file=context["file"],
+        config_over=context["over"],
         device=context["config"]["training"]["device"] if STAGES[name].uses_device else "cpu",
     )
 

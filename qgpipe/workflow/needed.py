@@ -39,8 +39,8 @@ def data_artifacts(config: Config) -> Iterator[tuple[Path, Record]]:
         yield from recorded_artifacts(folder)
 
 
-def needed_by_others(configs: Sequence[Config], file: Path | None = None) -> set[Path]:
-    """What configurations other than ``configs``, which are in ``file``, need; resolved paths.
+def needed_by_others(configs: Sequence[Config], files: Sequence[Path] = ()) -> set[Path]:
+    """What configurations other than ``configs``, which are in ``files``, need; resolved paths.
 
     The others are those of other runs below the same ``training.path``, and those that a record in
     the folders of ``configs`` names, if they still exist. Of a configuration that no longer says
@@ -62,11 +62,11 @@ def needed_by_others(configs: Sequence[Config], file: Path | None = None) -> set
                     f"{other} cannot be read, so there is no telling what it needs: {error}",
                     remedy="fix it, or delete the run",
                 ) from None
-    for other, made in _made_by(configs).items():
-        if other.parent in own_runs or (file is not None and other == file.resolve()):
+    for others, made in _made_by(configs).items():
+        if others[0].parent in own_runs or others == tuple(file.resolve() for file in files):
             continue
         try:
-            asked = _needed_by(other)
+            asked = _needed_by(*others)
         except QgpipeError:
             asked = set()
         needed |= asked if asked & made else made
@@ -110,9 +110,9 @@ def _parts(config: Config) -> set[str]:
     return {name for name in there if (m := PART.fullmatch(name)) and m["store"] in taken}
 
 
-def _needed_by(file: Path) -> set[Path]:
+def _needed_by(*files: Path) -> set[Path]:
     found: set[Path] = set()
-    for run in expand_runs(load_config(file), str(file)):
+    for run in expand_runs(load_config(*files)):
         found |= {path.resolve() for path in (*used_data(run.config), *raw_stores(run.config))}
         found |= {paths.predicted(run.config, None, s).resolve() for s in _predicted(run.config)}
     return found
@@ -126,16 +126,16 @@ def _predicted(config: Config) -> set[str]:
         return {table.stem for table in paths.predicted(config, None, "_").parent.glob("*.*")}
 
 
-def _made_by(configs: Sequence[Config]) -> dict[Path, set[Path]]:
-    """What the folders of ``configs`` hold by the configuration file that it was made by."""
-    found: dict[Path, set[Path]] = {}
+def _made_by(configs: Sequence[Config]) -> dict[tuple[Path, ...], set[Path]]:
+    """What the folders of ``configs`` hold by the configuration files that it was made by."""
+    found: dict[tuple[Path, ...], set[Path]] = {}
     folders = {paths.data_folder(config): config for config in configs}
     records = [pair for config in folders.values() for pair in data_artifacts(config)]
     for config in configs:
         records += recorded_artifacts(paths.run_folder(config) / "predict")
     for artifact, record in records:
-        if record.config_file is not None and record.config_file.is_file():
-            made = found.setdefault(record.config_file.resolve(), set())
+        if record.config_files and all(file.is_file() for file in record.config_files):
+            made = found.setdefault(tuple(file.resolve() for file in record.config_files), set())
             made |= {path.resolve() for path in (artifact, *_beside(artifact))}
     return found
 

@@ -14,7 +14,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from qgpipe import paths
 from qgpipe.baselines.features import require_known_features
 from qgpipe.config.dump import to_plain
-from qgpipe.config.load import load_config, user_folders
+from qgpipe.config.load import files_text, load_config, user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.types import Config, Variant
 from qgpipe.data.preprocessing.data_plan import DataPlan, described_stores, plan_data
@@ -37,8 +37,8 @@ class Plan:
     ``runs``: by name. ``data``: of each run, by name; runs with the same data have the same
     object. ``predictions``: of each run, by name, the stores that its model is applied to;
     ``evaluations``: likewise the sets that it is evaluated on.
-    ``raw``, ``file``, ``folders``: the configuration as it was read, its file, and where the user's
-    code is found.
+    ``raw``, ``file``, ``over``, ``folders``: the configuration as it was read, its file, those that
+    are laid over it, and where the user's code is found.
     """
 
     runs: dict[str, Run]
@@ -47,6 +47,7 @@ class Plan:
     evaluations: dict[str, dict[str, PredictedStore]]
     raw: Mapping[str, Any]
     file: Path | None
+    over: tuple[Path, ...]
     folders: tuple[Path, ...]
 
     @cached_property
@@ -225,11 +226,11 @@ class Plan:
         return self.predicted_store(wildcards).path
 
     def context(self, wildcards: Any, output: Any) -> dict[str, Any]:
-        """What a job is told beside its section: its configuration, and the file that it is from.
+        """What a job is told beside its section: its configuration, and the files that it is from.
 
         Snakemake compares no parameter that is a function of ``output``.
         """
-        return {"config": self._run(wildcards).config, "file": self.file}
+        return {"config": self._run(wildcards).config, "file": self.file, "over": self.over}
 
     def tuning_context(self, wildcards: Any, output: Any) -> dict[str, Any]:
         """What a job of a study is told: the configuration as it was read, too."""
@@ -297,12 +298,12 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
     ``python_path``. Raises Snakemake's ``WorkflowError``, which is shown without traceback,
     for whatever a user can fix.
     """
-    file = str(configfiles[-1]) if configfiles else None
+    file = files_text(configfiles) or None
     try:
         for read in configfiles:
             load_config(read)  # says what Snakemake lets pass, such as a key given twice
         runs = {run.config["name"]: run for run in expand_runs(raw, file)}
-        folders = user_folders(raw, file)
+        folders = user_folders(raw, *configfiles)
         add_search_path(*folders)
         data = plan_data({name: run.config for name, run in runs.items()}, folders)
         predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
@@ -318,8 +319,9 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         if (user_error := os_error_of_user(error)) is None:
             raise
         raise WorkflowError(str(user_error)) from None
-    where = None if file is None else _shortest(Path(file))
-    return Plan(runs, data, predicted, evaluated, to_plain(raw), where, folders)
+    files = tuple(_shortest(Path(read)) for read in configfiles)
+    first = files[0] if files else None
+    return Plan(runs, data, predicted, evaluated, to_plain(raw), first, files[1:], folders)
 
 
 def _shortest(file: Path) -> Path:

@@ -23,11 +23,13 @@ from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
+from qgpipe.data.splits.split import no_strata
 from qgpipe.data.splits.split_file import check_groups
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.evaluation.evaluate import set_store
 from qgpipe.evaluation.plan import plan_evaluations
 from qgpipe.models.build import call_model
+from qgpipe.models.message_direction import passes_forward_only
 from qgpipe.models.summary import summarise
 from qgpipe.prediction.features import check_metadata
 from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
@@ -112,6 +114,9 @@ def _check(config: Config, samples: _Samples) -> str:
     trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
     check_groups(config, dataset.description["attributes"])
+    is_split = "all" in dict(data_sources(config))
+    if is_split and config["data"]["split_method"] == "stratified" and not _has_classes(dataset):
+        raise no_strata()
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
     lines += _evaluation_lines(config, dataset, samples.folder)
@@ -119,6 +124,11 @@ def _check(config: Config, samples: _Samples) -> str:
     lines += [*_run_lines(config, trainer), *_code_lines(config)]
     outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]
     return "\n".join([*lines, *outputs])
+
+
+def _has_classes(dataset: PackedDataset) -> bool:
+    """Whether each graph has one integer as its target, by which a split can be stratified."""
+    return dataset.description["class_counts"] is not None
 
 
 def _identity(config: Config) -> str:
@@ -170,8 +180,9 @@ def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -
         yield "          relations run from higher to lower elements: if an adjacency is kept as"
         yield "          [source, target] instead of [target, source], transpose it"
     classes = dataset.class_names
+    target = dataset.description["target"] or "as the reader gives it"
     yield (
-        f"          y: {dataset.description['target'] or 'as the reader gives it'}"
+        f"          y: {target if isinstance(target, str) else ', '.join(target)}"
         f"{', classes ' + ', '.join(classes) if classes else ''}"
     )
 
@@ -247,6 +258,9 @@ def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int
     types = max(len(row.type) for row in rows)
     for row in rows:
         yield f"          {row.name:<{names}}  {row.type:<{types}}  {row.parameters:>9,}"
+    if passes_forward_only(trainer.model, batch.edge_index):
+        yield "          messages run from past to future only, no element hears of its future;"
+        yield "          config/models/two_way.yaml lets them run both ways"
 
 
 def _run_lines(config: Config, trainer: Trainer) -> Iterator[str]:

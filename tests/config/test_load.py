@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
 from qgpipe.config import load_config, resolve_config
 from qgpipe.config.dump import to_yaml
+from qgpipe.config.load import user_folders
 from qgpipe.errors import ConfigError
 
 
@@ -106,3 +109,32 @@ def test_a_file_without_keys_is_refused(tmp_path, text, problem):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file"):
         load_config(tmp_path / "nowhere.yaml")
+
+
+def test_files_are_laid_over_as_snakemake_does(tmp_path):
+    from snakemake.utils import update_config
+
+    texts = [
+        "model: {kind: !pyobject a.b, layers: [1, 2], deep: {x: 1, y: 2}}\nname: one\nold: 1\n",
+        "model: {layers: [3], deep: {y: null, z: {w: 1}}, name: {a: 1}}\nname: two\n",
+        "name: {now: a mapping}\nmodel: {deep: 5}\nold: null\n",
+    ]
+    files = []
+    for i, text in enumerate(texts):
+        files.append(tmp_path / f"{i}.yaml")
+        files[-1].write_text(text)
+    for count in (1, 2, 3):
+        expected = {}
+        for file in files[:count]:
+            update_config(expected, load_config(file))
+        assert load_config(*files[:count]) == expected
+    assert load_config(files[0])["model"]["deep"] == {"x": 1, "y": 2}
+
+
+def test_modules_are_found_beside_each_of_several_files(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.yaml").write_text("name: x\npython_path: [more]\n")
+    files = [tmp_path / "a/a.yaml", tmp_path / "b/b.yaml"]
+    found = user_folders(load_config(*files), *files)
+    assert found == (tmp_path / "a", tmp_path / "b", tmp_path / "a/more", Path.cwd())

@@ -48,6 +48,8 @@ def break_it(folder: Path, case: dict[str, Any]) -> None:
             container, last = place(config, key)
             del container[last]
         file.write_text(to_yaml(config))
+    if "over" in case:
+        (folder / "over.yaml").write_text(case["over"])
     with (folder / "mymodule.py").open("a") as module:
         module.write("\n\n" + case.get("module", ""))
     if "broken" in case:
@@ -57,9 +59,14 @@ def break_it(folder: Path, case: dict[str, Any]) -> None:
         exec(case["store"], {"group": group, "np": np, "path": folder, "shutil": shutil})
 
 
-def run() -> None:
+def files(case: dict[str, Any]) -> list[str]:
+    """The configuration files of ``case``."""
+    return ["run.yaml", "over.yaml"] if "over" in case else ["run.yaml"]
+
+
+def run(case: dict[str, Any]) -> None:
     """What a user does in Python, from the file to the test."""
-    trainer = Trainer.from_config(load_config("run.yaml"))
+    trainer = Trainer.from_config(load_config(*files(case)))
     train_loader, val_loader, test_loader = trainer.prepare_dataloaders()
     trainer.run_training(train_loader, val_loader)
     trainer.run_test(test_loader)
@@ -84,7 +91,7 @@ def test_a_mistake_is_explained(folder, name):
         pytest.skip("there is a CUDA device")
     break_it(folder, case)
     with pytest.raises(QgpipeError) as caught:
-        run()
+        run(case)
     text = str(caught.value)
     assert re.fullmatch(pattern(case["message"]), text), text
     assert "\n" not in text
@@ -100,7 +107,7 @@ def test_qgpipe_check_finds_it_before_a_run(folder, capsys, name):
     if torch.cuda.is_available() and "no CUDA" in case["message"]:
         pytest.skip("there is a CUDA device")
     break_it(folder, case)
-    assert main(["check", "run.yaml"]) == 1
+    assert main(["check", *files(case)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("qgpipe check: ")
     message = case.get("check_message", case["message"])

@@ -109,11 +109,13 @@ def test_outputs_that_are_not_finite_do_not_count(answers):
     assert scores["num_known"] == 190
 
 
-def test_each_head_has_scores(rng, answers):
+def test_each_head_has_scores_of_its_own_target(rng, answers):
     shares, truth = answers
-    of_classes = table_of(shares, truth).add_prefix("task0_")
+    of_classes = table_of(shares, truth).drop(columns="target").add_prefix("task0_")
     values = rng.normal(size=200)
-    table = pd.DataFrame({**of_classes, "task1_target": values, "task1_output_0": values + 1})
+    targets = {"target_0": truth, "target_1": values}
+    table = pd.DataFrame({**targets, **of_classes, "task1_output_0": values + 1})
     first, second = table_scores(table, NAMES, NAMES)
     assert (first["task"], first["kind"]) == (0, "classification")
+    assert first["accuracy"] == (shares.argmax(axis=1) == truth).mean()
     assert (second["task"], second["kind"], second["bias"]) == (1, "regression", pytest.approx(1))

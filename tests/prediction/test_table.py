@@ -122,3 +122,13 @@ def test_outputs_that_are_not_finite_have_no_class():
     assert (found["predicted"][0], found["class"][0], maker.undecided) == (1, "middle", 1)
     maker.rows(Collected(2, np.zeros(0), {0: LOGITS}, 1), ["a/2", "a/3"])
     assert maker.undecided == 1
+
+
+def test_classes_beside_values_are_told_by_the_largest_class_that_was_trained_on():
+    both = {"attributes": {"y": {"kind": "graph", "dtype": "float32", "shape": [2]}}}
+    heads = {0: LOGITS, 1: LOGITS[:, :1]}
+    found = table(heads, {**both, "largest_class": [2, None]})
+    assert found["task0_predicted"].tolist() == [1, 0]
+    assert "task0_probability_2" in found and "task1_predicted" not in found
+    assert "task0_predicted" not in table(heads, both)  # a file that does not tell
+    assert "task0_predicted" not in table(heads, {**both, "largest_class": [5, None]})

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +34,15 @@ class Project:
         path.write_text(to_yaml(self.config))
         return path
 
-    def arguments(self, *chosen: str, config: str = "run.yaml") -> list[str]:
+    def arguments(
+        self, *chosen: str, config: str = "run.yaml", over: Sequence[str] = ()
+    ) -> list[str]:
         return [
             *chosen,
             "--snakefile", str(ROOT / "Snakefile"),
             "--directory", str(self.folder),
             "--cores", "2", "--nocolor",
-            "--configfile", str(self.folder / config),
+            "--configfile", str(self.folder / config), *over,
         ]  # fmt: skip
 
     def snakemake(self, *arguments: str, config: str = "run.yaml"):
@@ -53,16 +56,21 @@ class Project:
             check=False,
         )
 
-    def rules_to_run(self, *arguments: str, config: str = "run.yaml") -> dict[str, int]:
+    def rules_to_run(
+        self, *arguments: str, config: str = "run.yaml", over: Sequence[str] = ()
+    ) -> dict[str, int]:
         """The working rules that a dry run would run, with the number of jobs."""
-        code, said = self.forked_snakemake("--dry-run", *arguments, config=config)
+        code, said = self.forked_snakemake("--dry-run", *arguments, config=config, over=over)
         assert code == 0, said
         return job_counts(said)
 
-    def forked_snakemake(self, *arguments: str, config: str = "run.yaml") -> tuple[int, str]:
+    def forked_snakemake(
+        self, *arguments: str, config: str = "run.yaml", over: Sequence[str] = ()
+    ) -> tuple[int, str]:
         """The exit code of the same command, and what it says, without its seconds of imports."""
         with tempfile.NamedTemporaryFile() as file:
-            call = {"arguments": self.arguments(*arguments, config=config), "file": file.name}
+            given = self.arguments(*arguments, config=config, over=over)
+            call = {"arguments": given, "file": file.name}
             print(json.dumps(call), file=server().stdin, flush=True)
             code = int(server().stdout.readline())
             return code, Path(file.name).read_text()

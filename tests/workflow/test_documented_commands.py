@@ -92,6 +92,7 @@ def folder(finished, tmp_path_factory):
     shutil.copytree(folder / "results/runs/tiny", folder / "results/runs/other")
     (folder / "config").mkdir()
     shutil.copy(folder / "run.yaml", folder / "config/run.yaml")
+    shutil.copytree(ROOT / "config/models", folder / "config/models")
     settings = {**resolve_config(finished.config)["generate"], "seed": 7, "num_samples": 6}
     for name in {Path(w) for line in of("qgpipe") for w in words(line) if w.endswith(".zarr")}:
         (folder / name).parent.mkdir(exist_ok=True)

@@ -113,3 +113,11 @@ def test_it_names_the_code_that_is_followed_and_that_which_is_not(config, tmp_pa
         f"          {tmp_path / 'fast.so'} is compiled code: changes in it are not noticed, "
         "use --forcerun" in lines
     )
+
+
+def test_it_says_that_no_element_hears_of_its_future(config):
+    said = "messages run from past to future only"
+    assert said not in check(resolve_config(config))
+    config["model"]["encoder_type"] = "torch_geometric.nn.GraphSAGE"
+    config["model"]["encoder_args"] = [2, 4, 1]
+    assert said in check(resolve_config(config))

@@ -21,6 +21,7 @@ SPLIT = {"split_samples": 1, "baseline_answers": 1, **TRAIN}
 COMMANDS = {
     "snakemake --cores 8 --configfile run.yaml": {},
     "snakemake --cores 8 --configfile run.yaml --dry-run": {},
+    "snakemake --cores 8 --configfile run.yaml config/models/two_way.yaml": TRAIN,
     "snakemake --cores 8 --configfile run.yaml --touch": {},
     "snakemake train --cores 8 --configfile run.yaml": {},
     "snakemake baseline --cores 8 --configfile run.yaml": {},
@@ -88,7 +89,9 @@ def test_a_command_of_the_documents_does_what_it_says(finished, command):
     arguments[arguments.index("--cores") : arguments.index("--configfile") + 2] = []
     if "--touch" in arguments:
         arguments.remove("--touch")  # of a dry run there is nothing to touch
-    assert finished.rules_to_run(*arguments) == COMMANDS[command]
+    over = [word for word in arguments if word.endswith(".yaml")]
+    arguments = [word for word in arguments if word not in over]
+    assert finished.rules_to_run(*arguments, over=over) == COMMANDS[command]
 
 
 @pytest.mark.parametrize(

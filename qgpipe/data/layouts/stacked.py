@@ -62,8 +62,10 @@ class Stacked(StoreInfo):
         if size and prod(size.shape) != samples:
             refuse_array(self, size, f"expected ({samples},), got {size.shape}", "size")
         of_graphs = {
-            "graph_features": columns.graph, "target": columns.target, "keep": columns.kept
-        }  # fmt: skip
+            "graph_features": columns.graph,
+            "target": () if columns.node_target else columns.target,
+            "keep": columns.kept,
+        }
         for key, arrays in of_graphs.items():
             for array in arrays:
                 if len(array.shape) not in (1, 2):

@@ -15,7 +15,7 @@ from torch_geometric.data import Batch, Data, Dataset
 from qgpipe.data.graphs.batch import to_batch, to_data
 from qgpipe.data.graphs.blocks import Blocks
 from qgpipe.data.graphs.edge_formats import in_edge_format
-from qgpipe.data.graphs.packed import Packed, offsets
+from qgpipe.data.graphs.packed import Packed, offsets, ranges
 from qgpipe.data.graphs.select import select
 from qgpipe.data.loading.placement import choose_residency, largest_graph, open_blocks, read_blocks
 from qgpipe.data.loading.resident_graphs import DeviceGraphs, HostGraphs, ResidentGraphs
@@ -220,11 +220,14 @@ class PackedDataset(Dataset):
         return self._infer_num_classes(torch.from_numpy(self.all_targets))
 
     def targets(self) -> np.ndarray:
-        """``y`` of the graphs of this view, [len] or [len, targets].
+        """``y`` of the graphs of this view, [len] or [len, targets]; of their elements likewise.
 
-        Raises ``DataError`` if the graphs have no ``y``, or not one row of it each.
+        Raises ``DataError`` if the graphs have no ``y``, or it has rows of neither.
         """
-        return self.all_targets[self.positions]
+        if self.attributes.get("y", {}).get("kind") != "node":
+            return self.all_targets[self.positions]
+        starts = offsets(self.sizes())[self.positions]
+        return self.all_targets[ranges(starts, self.sizes()[self.positions])]
 
     @property
     def density(self) -> Density:
@@ -261,11 +264,15 @@ class PackedDataset(Dataset):
 
     @cached_property
     def all_targets(self) -> np.ndarray:
-        """``y`` of the whole data set, [N] or [N, targets]. Raises ``DataError`` as ``targets``."""
+        """``y`` of the whole data set, [N] or [N, targets]; of elements likewise.
+
+        Raises ``DataError`` as ``targets``.
+        """
         targets = [block.attributes.get("y") for block in self._stored.blocks]
-        if any(y is None or y.kind != "graph" for y in targets):
+        kinds = {None if y is None else y.kind for y in targets}
+        if kinds not in ({"graph"}, {"node"}):
             raise DataError(
-                f"{self.path}: the graphs have no target 'y' of one row each",
+                f"{self.path}: the graphs have no target 'y' of one row each, or for each element",
                 remedy="set data.y in the reader, or name a 'target'",
             )
         return np.concatenate([y.values for y in targets if y is not None])

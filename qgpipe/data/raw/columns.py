@@ -39,7 +39,8 @@ class Columns:
     ``node_columns`` make up ``x``, ``graph_columns`` the graph features, in this order. ``size`` is
     None where every causal set fills its adjacency matrix. ``class_names`` are the
     names of the classes of the target, by index, where they are known. ``kept`` become attributes
-    of the graphs under their own names.
+    of the graphs under their own names. ``node_target``: the target has a value, or a row, for each
+    element.
     """
 
     store: StoreInfo
@@ -50,11 +51,13 @@ class Columns:
     target: tuple[ArrayInfo, ...]
     class_names: tuple[str, ...] | None = None
     kept: tuple[ArrayInfo, ...] = ()
+    node_target: bool = False
 
     @property
     def node(self) -> tuple[ArrayInfo, ...]:
-        """The node features that are read."""
-        return tuple(c for c in self.node_columns if isinstance(c, ArrayInfo))
+        """What is read and has a value, or a row, for each element, each array once."""
+        features = (c for c in self.node_columns if isinstance(c, ArrayInfo))
+        return tuple(dict.fromkeys((*features, *(self.target if self.node_target else ()))))
 
     @property
     def graph(self) -> tuple[ArrayInfo, ...]:
@@ -74,9 +77,16 @@ class Columns:
         return tuple(dict.fromkeys((*size, *self.node, *self.of_graphs)))
 
     @property
+    def class_target(self) -> ArrayInfo | None:
+        """The only target that is an integer; None if there is none, or several."""
+        integers = tuple(filter(is_integer, self.target))
+        return integers[0] if len(integers) == 1 else None
+
+    @property
     def of_graphs(self) -> tuple[ArrayInfo, ...]:
         """What has a value, or a row, for each causal set, each array once."""
-        return tuple(dict.fromkeys((*self.graph, *self.target, *self.kept)))
+        target = () if self.node_target else self.target
+        return tuple(dict.fromkeys((*self.graph, *target, *self.kept)))
 
     @property
     def node_features(self) -> list[str]:
@@ -135,15 +145,17 @@ def choose_columns(
 ) -> Columns:
     """The arrays with the given names; for None, those with the usual names.
 
-    An empty list means none of the kind. Graph features and what is to be kept are never taken
-    unasked. A feature that is no array of the store is computed, if it has the name of an
-    observable (:mod:`qgpipe.causets.observables`).
+    A target is one of elements if its array has as many rows as there are elements: [samples, n, …]
+    beside relations [samples, n, n]. An empty list means none of the kind. Graph features and what
+    is to be kept are never taken unasked. A feature that is no array of the store is computed, if
+    it has the name of an observable (:mod:`qgpipe.causets.observables`).
 
     Raises ``DataError`` for a name that the store does not have (with the nearest one), for
     an array whose shape or type does not fit its part, and if no usual name is found.
     """
     relations = store.adjacency(adjacency)
     _check_number(store, relations)
+    targets = tuple(store.array(name) for name in _target_names(store, target))
     chosen = Columns(
         store=store,
         adjacency=relations,
@@ -154,7 +166,8 @@ def choose_columns(
         graph_columns=tuple(
             _feature(store, name, "graph") for name in _listed(graph_features or ())
         ),
-        target=tuple(store.array(name) for name in _target_names(store, target)),
+        target=targets,
+        node_target=_is_of_nodes(store, relations, targets),
         kept=tuple(_kept(store, name) for name in dict.fromkeys(_listed(keep or ()))),
     )
     for array in chosen.arrays:
@@ -211,6 +224,18 @@ def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequen
     )
 
 
+def _is_of_nodes(store: StoreInfo, relations: ArrayInfo, targets: tuple[ArrayInfo, ...]) -> bool:
+    """Whether ``targets`` are of elements. Raises ``DataError`` if some are, and some are not."""
+    elements = store.sample_shape(relations)[0]
+    found = {array: store.sample_shape(array)[:1] == (elements,) for array in targets}
+    if len(set(found.values())) < 2:
+        return any(found.values())
+    graph = next(array.name for array, is_of_nodes in found.items() if not is_of_nodes)
+    node = next(array for array, is_of_nodes in found.items() if is_of_nodes)
+    problem = f"it has a value for each element, '{graph}' one for each causal set"
+    refuse_array(store, node, problem, "target")
+
+
 def _feature(store: StoreInfo, name: str, level: Literal["node", "graph"]) -> Feature:
     """The array ``name``, or the observable of that name."""
     if name in store.arrays:
@@ -249,7 +274,8 @@ def _class_names(
 
     An attribute of the whole store names the classes of ``cset_type``.
     """
-    if len(target) != 1 or not is_integer(target[0]):
+    target = tuple(filter(is_integer, target))
+    if len(target) != 1:
         if given:
             raise DataError(
                 "class names need one integer target",

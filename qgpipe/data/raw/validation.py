@@ -131,16 +131,20 @@ class Checks:
             self.bad.report(int(index[place[k]]), problem, name)
 
     def _classes(self, samples: Samples) -> None:
-        (target,) = self.columns.target
-        if not len(samples.index):
+        target = self.columns.class_target
+        if target is None or not len(samples.index):
             return
-        classes = samples.graph[target.name].reshape(len(samples.index), -1).astype(np.int64)
+        level = samples.node if self.columns.node_target else samples.graph
+        values = level[target.name]
+        classes = values.reshape(len(values), -1).astype(np.int64)
         known = len(self.columns.class_names or ())
-        place, column = np.nonzero((classes < 0) | (classes >= known))
+        row, column = np.nonzero((classes < 0) | (classes >= known))
+        ends = np.cumsum(samples.sizes)
+        place = np.searchsorted(ends, row, side="right") if self.columns.node_target else row
         for k in _first_of_each(place):
             self.bad.report(
                 int(samples.index[place[k]]),
-                f"class {classes[place[k], column[k]]} has no name; there are {known} names",
+                f"class {classes[row[k], column[k]]} has no name; there are {known} names",
                 target.name,
                 "name every class in 'class_names' of the reader's kwargs",
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,9 +102,9 @@ class CausalSetReader:
         """The samples ``start:stop`` of ``store`` as packed graphs.
 
         ``x`` [V, F] and ``graph_features`` [N, F'] have ``float_type``; ``y`` [N], or [N, T] for
-        several targets, has ``int_type`` if all targets are integers or booleans, else
-        ``float_type``; what is kept, [N] or [N, k], has the type that it is stored with. Edges run
-        from past to future. NaN in path lengths becomes 0.
+        several targets, with V in place of N for those of elements, has ``int_type`` if all targets
+        are integers or booleans, else ``float_type``; what is kept, [N] or [N, k], has the type
+        that it is stored with. Edges run from past to future. NaN in path lengths becomes 0.
 
         ``threads``: how many decode, and how many pack; the result does not depend on it.
         ``validate_order``: check that the relations are transitive, too.
@@ -128,7 +128,7 @@ class CausalSetReader:
                 columns, samples, reals, numpy_type(int_type, "data.int_type")
             )
         if columns.graph_columns:
-            features = _beside(columns.graph_columns, samples, reals)
+            features = _beside(columns.graph_columns, samples.graph, reals)
             attributes["graph_features"] = Attribute(features, "graph")
         for array in columns.kept:
             attributes[array.name] = _kept(array, samples)
@@ -180,9 +180,12 @@ def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.nd
 
 
 def _target(columns: Columns, samples: Samples, reals: np.dtype, integers: np.dtype) -> Attribute:
-    """``y``: one number a graph, or a row of several."""
+    """``y``: one number a graph, or a row of several; those of elements likewise."""
     dtype = integers if all(map(is_integer, columns.target)) else reals
-    values = _beside(columns.target, samples, dtype)
+    if columns.node_target:
+        values = _beside(columns.target, samples.node, dtype)
+        return Attribute(values[:, 0] if values.shape[1] == 1 else values, "node")
+    values = _beside(columns.target, samples.graph, dtype)
     if values.shape[1] == 1:
         return Attribute(values[:, 0], "graph", scalar=True)
     return Attribute(values, "graph")
@@ -198,9 +201,11 @@ def _kept(array: ArrayInfo, samples: Samples) -> Attribute:
     )
 
 
-def _beside(features: Sequence[Feature], samples: Samples, dtype: np.dtype) -> np.ndarray:
-    """The columns of graph-level features, [N, F]."""
-    columns = [_as_columns(samples.graph[feature.name]) for feature in features]
+def _beside(
+    features: Sequence[Feature], arrays: Mapping[str, np.ndarray], dtype: np.dtype
+) -> np.ndarray:
+    """The columns of ``features``, whose ``arrays`` have R rows, [R, F]."""
+    columns = [_as_columns(arrays[feature.name]) for feature in features]
     return np.concatenate(columns, axis=1).astype(dtype)
 
 

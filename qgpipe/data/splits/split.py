@@ -67,11 +67,7 @@ def make_split(
     """
     generator = np.random.default_rng(np.random.SeedSequence(seed))
     if method == "stratified" and (labels is None or np.asarray(labels).dtype.kind not in "biu"):
-        raise ConfigError(
-            "stratified needs integer targets, one for each graph",
-            key="data.split_method",
-            remedy="use 'random'",
-        )
+        raise no_strata()
     graphs = Graphs(np.arange(num_graphs), labels, groups, keys)
     if method == "hash" and subset is not None:
         graphs, subset = graphs.take(uniform(keys, seed, _SUBSET) < subset), None
@@ -158,3 +154,12 @@ def _named(
         stage: positions if stage == "train" else np.sort(positions)
         for stage, positions in zip(STAGES, chosen, strict=False)
     }
+
+
+def no_strata() -> ConfigError:
+    """What is raised if a split is to keep the shares of classes, and the graphs have none."""
+    return ConfigError(
+        "stratified needs integer targets, one for each graph",
+        key="data.split_method",
+        remedy="use 'random'",
+    )

@@ -156,9 +156,14 @@ class Sequential(Configurable):
         return values
 
     def forward_parameters(self) -> list[inspect.Parameter]:
-        """The inputs as parameters; ``batch`` may be left out."""
-        required = [name for name in self.inputs if name != "batch"]
-        return named_parameters(required, [name for name in self.inputs if name == "batch"])
+        """The inputs as parameters, in their order; ``batch`` may be left out."""
+        return [
+            parameter
+            for name in self.inputs
+            for parameter in (
+                named_parameters([], [name]) if name == "batch" else named_parameters([name])
+            )
+        ]
 
     def child_keys(self) -> dict[str, tuple[str, str]]:
         """Config keys of the layers and of the skip connection."""

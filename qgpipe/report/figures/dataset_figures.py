@@ -57,7 +57,7 @@ def target_histogram(results: RunResults) -> Figure:
     for axes, column, name in zip(all_axes, columns, names, strict=True):
         values = pd.to_numeric(results.predictions[column], errors="coerce").to_numpy(float)
         values = values[np.isfinite(values)]
-        axes.set(xlabel=name, ylabel="number of test graphs")
+        axes.set(xlabel=name, ylabel=f"number of test {results.unit}")
         if len(values):
             style.histogram(axes, values)
         else:

@@ -52,7 +52,7 @@ def confusion_matrix(results: RunResults) -> Figure:
     colorbar.outline.set_visible(False)
     correct, total = int(np.trace(counts)), int(counts.sum())
     figure.suptitle(
-        f"{correct:,} of {total:,} test graphs ({correct / total:.1%}) classified correctly"
+        f"{correct:,} of {total:,} test {results.unit} ({correct / total:.1%}) classified correctly"
     )
     return figure
 
@@ -68,10 +68,10 @@ def target_prediction(results: RunResults) -> Figure:
     for axes, (target, output), name in zip(all_axes, pairs, names, strict=True):
         known = table[[target, output]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
         finite = np.isfinite(known).all(axis=1)
-        _scatter(axes, known[finite, 0], known[finite, 1])
+        _scatter(axes, known[finite, 0], known[finite, 1], results.unit)
         axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
         left_out = int((~finite).sum())
-        title = _determination(known[finite, 0], known[finite, 1])
+        title = _determination(known[finite, 0], known[finite, 1], results.unit)
         axes.set_title(f"{title}\n{left_out:,} not finite, left out" if left_out else title)
     style.legend(figure, all_axes[0], 2)
     return figure
@@ -111,8 +111,8 @@ def _write_cells(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=color, size=size)
 
 
-def _scatter(axes: Axes, targets: np.ndarray, predictions: np.ndarray) -> None:
-    style.scatter(axes, targets, predictions, "test graph")
+def _scatter(axes: Axes, targets: np.ndarray, predictions: np.ndarray, unit: str) -> None:
+    style.scatter(axes, targets, predictions, f"test {unit.removesuffix('s')}")
     if len(targets) == 0:
         style.note(axes, "no finite value")
         return
@@ -124,10 +124,10 @@ def _scatter(axes: Axes, targets: np.ndarray, predictions: np.ndarray) -> None:
     axes.set(xlim=ends, ylim=ends, aspect="equal")
 
 
-def _determination(targets: np.ndarray, predictions: np.ndarray) -> str:
+def _determination(targets: np.ndarray, predictions: np.ndarray, unit: str = "graphs") -> str:
     """The coefficient of determination 1 − Σ(t − p)² / Σ(t − t̄)², in words."""
     spread = np.sum((targets - targets.mean()) ** 2) if len(targets) else 0.0
     if spread == 0:
-        return f"R² undefined, {len(targets):,} graphs"
+        return f"R² undefined, {len(targets):,} {unit}"
     value = 1 - np.sum((targets - predictions) ** 2) / spread
-    return f"R² = {value:.3f}, {len(targets):,} graphs"
+    return f"R² = {value:.3f}, {len(targets):,} {unit}"

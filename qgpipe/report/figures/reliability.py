@@ -81,7 +81,7 @@ def _confidences(axes: Axes, one: ClassAnswers) -> None:
         counts, _ = np.histogram(one.confidence[chosen], edges)
         axes.stairs(below + counts, edges, baseline=below, fill=True, color=color, label=label)
         below = below + counts
-    axes.set(xlabel="confidence", ylabel="number of test graphs")
+    axes.set(xlabel="confidence", ylabel=f"number of test {one.unit}")
     style.count_axis(axes, "y")
     axes.legend(loc="upper left")
 
@@ -96,7 +96,7 @@ def _residuals(axes: Axes, one: ValueAnswers, name: str) -> None:
 def _residual_histogram(axes: Axes, one: ValueAnswers) -> None:
     style.histogram(axes, one.residual)
     axes.axvline(0, **style.DASHED)
-    axes.set(xlabel="predicted − true", ylabel="number of test graphs")
+    axes.set(xlabel="predicted − true", ylabel=f"number of test {one.unit}")
     mean = f"{one.residual.mean():.2g}".replace("-", "−")
     axes.set_title(f"mean {mean}, standard deviation {one.residual.std():.2g}")
 

@@ -37,7 +37,8 @@ class WorstError:
 class TargetSummary:
     """The answers to one target.
 
-    ``left_out``: test graphs whose answers are not finite numbers. For classes, ``classes``: names
+    ``unit``: what is answered for, ``graphs`` or ``elements``, of which there are ``graphs``.
+    ``left_out``: those whose answers are not finite numbers. For classes, ``classes``: names
     by code, ``confusion``: counts by true (row) and predicted class, ``class_scores``,
     ``calibration_error`` and ``scale``: what the probabilities are made from; else None.
     ``sizes``: rows of smallest and largest size, graphs, score and its interval.
@@ -46,6 +47,7 @@ class TargetSummary:
     name: str
     graphs: int
     left_out: int
+    unit: str
     score: str
     classes: list[str] | None
     confusion: NDArray[np.int64] | None
@@ -65,7 +67,8 @@ def summarize_targets(results: RunResults) -> list[TargetSummary]:
     ids = results.predictions["id"].tolist()
     sizes = graph_sizes(results, ids) if found else np.zeros(0, np.int64)
     shown = max(_WORST_OF_EACH, _WORST // max(len(found), 1))
-    return [_judge(results, one, ids, sizes, shown, len(found) == 1) for one in found]
+    alone = sum(isinstance(one, ClassAnswers) for one in found) == 1
+    return [_judge(results, one, ids, sizes, shown, alone) for one in found]
 
 
 def _judge(
@@ -79,7 +82,7 @@ def _judge(
     classes = confusion = scale = None
     if isinstance(one, ClassAnswers):
         number = one.probabilities.shape[1]
-        if alone:  # the names are those of the only target
+        if alone:  # the names are those of the only target that is a class
             number = max(number, len(results.dataset["class_names"] or []))
         classes = [results.class_name(k) if alone else f"class {k}" for k in range(number)]
         confusion = np.zeros((number, number), np.int64)
@@ -92,6 +95,7 @@ def _judge(
         one.name,
         len(one.rows),
         len(ids) - len(one.rows),
+        one.unit,
         "accuracy" if isinstance(one, ClassAnswers) else "mean absolute error",
         classes,
         confusion,
@@ -110,9 +114,14 @@ def _worst(
     order = np.argsort(-one.error, kind="stable")[:shown]
     chosen = order[one.error[order] > 0]
     names = [ids[row] for row in one.rows[chosen]]
+    if one.unit == "elements":
+        of_rows = results.predictions["element"].iloc[one.rows[chosen]].astype(int)
+        shown_as = [f"{name}, element {k}" for name, k in zip(names, of_rows, strict=True)]
+    else:
+        shown_as = names
     return [
         _shown(name, *_in_words(one, place, classes), diagram(graph), graph.num_nodes)
-        for name, place, graph in zip(names, chosen, graphs(results, names), strict=True)
+        for name, place, graph in zip(shown_as, chosen, graphs(results, names), strict=True)
     ]
 
 

@@ -18,7 +18,7 @@ class ClassAnswers:
     ``name``: of the target. ``rows``: the rows of ``predictions.csv`` with finite outputs, int64
     [M], which the arrays follow. ``target``, ``predicted``: int64 [M]. ``probabilities``: float64
     [M, C]. ``are_probabilities``: the outputs were that already; else these are their softmax,
-    or the logistic function of a single logit.
+    or the logistic function of a single logit. ``unit``: what the rows are about.
     """
 
     name: str
@@ -27,6 +27,7 @@ class ClassAnswers:
     predicted: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     are_probabilities: bool
+    unit: str = "graphs"
 
     @property
     def confidence(self) -> NDArray[np.float64]:
@@ -46,12 +47,13 @@ class ClassAnswers:
 
 @dataclass(frozen=True)
 class ValueAnswers:
-    """Answers to one real target: ``name``, ``rows`` as above, ``target``, ``predicted`` [M]."""
+    """Answers to one real target: ``name``, ``rows``, ``unit`` as above, and arrays [M]."""
 
     name: str
     rows: NDArray[np.int64]
     target: NDArray[np.float64]
     predicted: NDArray[np.float64]
+    unit: str = "graphs"
 
     @property
     def residual(self) -> NDArray[np.float64]:
@@ -69,18 +71,20 @@ Answers = ClassAnswers | ValueAnswers
 
 def answers(results: RunResults) -> list[Answers]:
     """The answers to each target that an output of the model belongs to; none for other tasks."""
-    task = results.test["task"]
-    if task == "classification":
-        return _class_answers(results)
-    return _value_answers(results) if task == "regression" else []
+    if results.test["task"] not in ("classification", "regression"):
+        return []
+    return [*_class_answers(results), *_value_answers(results)]
 
 
 def paired_columns(targets: list[str], columns: list[str]) -> list[tuple[str, str]]:
-    """Each target with the output that predicts it: output j of one head, or head j of several.
+    """Each target with the output that predicts its value: output j of one head, or head j.
 
-    A single target is that of all heads: the first that there is predicts it.
+    A single target is that of all heads: the first that there is predicts it. Heads of classes
+    predict no value.
     """
-    outputs = {parse_column(name): name for name in columns}
+    parsed = {parse_column(name): name for name in columns}
+    classes = {column.head for column in parsed if column and column.kind == "predicted"}
+    outputs = {c: name for c, name in parsed.items() if c is None or c.head not in classes}
     heads = [name for c, name in outputs.items() if c and c.head is not None and _is_first(c)]
     if len(targets) == 1 and heads:
         return [(targets[0], heads[0])]
@@ -103,7 +107,7 @@ def _value_answers(results: RunResults) -> list[Answers]:
         known = _numbers(table, [target, output])
         rows = np.flatnonzero(np.isfinite(known).all(axis=1))
         name = _target_name(results, target)
-        found.append(ValueAnswers(name, rows, known[rows, 0], known[rows, 1]))
+        found.append(ValueAnswers(name, rows, known[rows, 0], known[rows, 1], results.unit))
     return found
 
 
@@ -130,7 +134,8 @@ def _class_answers(results: RunResults) -> list[Answers]:
         if len(rows) and (labels.min() < 0 or labels.max() >= shares.shape[1]):
             continue
         name = _target_name(results, target) + ("" if head is None else f", head {head}")
-        found.append(ClassAnswers(name, rows, labels[:, 0], labels[:, 1], shares, given))
+        answers = labels[:, 0], labels[:, 1], shares, given
+        found.append(ClassAnswers(name, rows, *answers, results.unit))
     return found
 
 

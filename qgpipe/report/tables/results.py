@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -85,16 +85,22 @@ class RunResults:
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """A row a test graph: ``id`` (text), targets and outputs."""
+        """A row a test graph, or ``element`` of one: ``id`` (text), targets and outputs."""
         path = self.run_folder / "test" / "predictions.csv"
         table = read_table(path, "test", ("id",), _kind_in_predictions)
-        _require_ids(table["id"], path)
-        if len(table) != self.test["num_graphs"]:
+        _require_ids(table, path)
+        graphs = table["id"].nunique()
+        if graphs != self.test["num_graphs"]:
             raise DataError(
-                f"{path} has {len(table)} graphs, metrics.json says {self.test['num_graphs']}",
+                f"{path} has {graphs} graphs, metrics.json says {self.test['num_graphs']}",
                 remedy=rerun("test"),
             )
         return table
+
+    @property
+    def unit(self) -> Literal["graphs", "elements"]:
+        """What the rows of ``predictions`` are about."""
+        return "elements" if "element" in self.predictions else "graphs"
 
     @property
     def target_columns(self) -> list[str]:
@@ -121,16 +127,20 @@ def _kind_in_history(column: str) -> Kind:
 
 
 def _kind_in_predictions(column: str) -> Kind:
+    if column == "element":
+        return "number"
     known = parse_column(column)
     return "number" if known and known.kind in ("target", "output", "predicted") else "text"
 
 
-def _require_ids(ids: pd.Series, path: Path) -> None:
-    """Raise ``DataError`` unless every graph has an id of its own, ``store/index``."""
-    bad = ~ids.astype(str).str.fullmatch(r".+/[0-9]{1,18}") | ids.duplicated()
+def _require_ids(table: pd.DataFrame, path: Path) -> None:
+    """Raise ``DataError`` unless every graph, or element, has an id of its own, ``store/index``."""
+    ids, names = table["id"], [name for name in ("id", "element") if name in table]
+    twice = table.duplicated(names)
+    bad = ~ids.astype(str).str.fullmatch(r".+/[0-9]{1,18}") | twice
     if bad.any():
         place = int(bad.to_numpy().argmax())
-        why = "there twice" if ids.duplicated().iloc[place] else "no id of a graph"
+        why = "there twice" if twice.iloc[place] else "no id of a graph"
         raise DataError(
             f"{path}, line {place + 2}: {str(ids.iloc[place])[:40]!r} is {why}",
             remedy=rerun("test"),

@@ -18,17 +18,18 @@ logger = logging.getLogger(__name__)
 
 
 class ConstantPredictor(torch.nn.Module):
-    """Answers with the same outputs for every graph."""
+    """Answers with the same outputs for every graph, or every element."""
 
-    def __init__(self, heads: dict[int, Tensor], num_tasks: int):
+    def __init__(self, heads: dict[int, Tensor], num_tasks: int, of_elements: bool = False):
         """``heads``: by task, the outputs of one graph, of any shape; none of the other tasks."""
         super().__init__()
+        self.of_elements = of_elements
         self.heads = heads
         self.active_tasks = {task: task in heads for task in range(num_tasks)}
 
     def forward(self, batch: Any) -> dict[int, Tensor]:
-        """By task, the outputs repeated for each graph of ``batch``."""
-        rows = batch.num_graphs
+        """By task, the outputs repeated for each graph, or element, of ``batch``."""
+        rows = batch.num_nodes if self.of_elements else batch.num_graphs
         return {
             task: head.to(batch.batch.device).expand(rows, *head.shape)
             for task, head in self.heads.items()
@@ -71,7 +72,8 @@ def evaluate_baseline(
     other = copy.copy(tester)
     other.apply_model = lambda model, batch: model(batch)
     try:
-        return other.evaluate(ConstantPredictor(constants, collected.num_tasks), loader)
+        constant = ConstantPredictor(constants, collected.num_tasks, collected.of_elements)
+        return other.evaluate(constant, loader)
     except TrainingError as error:
         logger.warning("no baseline: %s", error)
         return None

@@ -29,6 +29,8 @@ from qgpipe.system.user_code import line_of_user
 from qgpipe.training.steps.outputs import (
     as_heads,
     count_tasks,
+    is_class_target,
+    kind_of_task,
     labels,
     match_shape,
     probabilities,
@@ -48,7 +50,7 @@ class Collected:
     ``heads`` are the concatenated outputs by task, of ``num_tasks`` that the model has, as
     ``count_tasks`` says; ``targets`` the concatenated ``y``;
     ``losses`` float64 (N,), each graph with the loss of its batch; ``positions`` int64 (N,) in the
-    dataset. ``None`` where the data has none.
+    dataset; ``sizes`` int64 (N,), numbers of elements. ``None`` where the data has none.
     """
 
     num_graphs: int
@@ -57,9 +59,31 @@ class Collected:
     num_tasks: int
     targets: Tensor | None = None
     positions: Tensor | None = None
+    sizes: Tensor | None = None
+
+    @property
+    def of_elements(self) -> bool:
+        """Whether outputs and targets have a row for each element, and none for each graph."""
+        if self.sizes is None:
+            return False
+        tensors = [*self.heads.values(), *([] if self.targets is None else [self.targets])]
+        rows = {len(tensor) for tensor in tensors if tensor.dim()}
+        return int(self.sizes.sum()) in rows and self.num_graphs not in rows
+
+    @property
+    def num_rows(self) -> int:
+        """The number of graphs, or of elements if outputs are theirs."""
+        return (
+            int(self.sizes.sum())
+            if self.sizes is not None and self.of_elements
+            else self.num_graphs
+        )
 
     def pair(self, task: int) -> tuple[Tensor, Tensor]:
-        """Outputs and targets of ``task``. Raises ``TrainingError`` if either is missing."""
+        """Outputs and targets of ``task``, classes as integers.
+
+        Raises ``TrainingError`` if either is missing.
+        """
         if task not in self.heads:
             there = ", ".join(map(str, self.heads)) or "none"
             raise TrainingError(f"the model has no output for task {task} (there are: {there})")
@@ -73,6 +97,8 @@ class Collected:
             raise TrainingError(
                 f"task {task} has no target: 'y' has {table.shape[1]} columns"
             ) from None
+        if not is_class_target(target) and kind_of_task(head, target) == "classification":
+            target = target.long()
         return match_shape(head, target), target
 
 
@@ -86,6 +112,7 @@ class BatchOutputs:
     targets: Tensor | None
     positions: Tensor | None
     loss: Tensor | None
+    sizes: Tensor | None = None
 
     @classmethod
     def of(cls, model: torch.nn.Module, outputs: Any, batch: Any, loss: Tensor | None) -> Self:
@@ -93,11 +120,12 @@ class BatchOutputs:
         y, positions = getattr(batch, "y", None), getattr(batch, "sample_position", None)
         targets = y if isinstance(y, Tensor) else None
         heads, num_tasks = as_heads(outputs), count_tasks(model, outputs)
-        return cls(batch.num_graphs, heads, num_tasks, targets, positions, loss)
+        sizes = elements_of(batch)
+        return cls(batch.num_graphs, heads, num_tasks, targets, positions, loss, sizes)
 
     def on_host(self) -> Self:
         """The same, with its tensors in the memory of the host."""
-        names = ("targets", "positions", "loss")
+        names = ("targets", "positions", "loss", "sizes")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         heads = {task: head.cpu() for task, head in self.heads.items()}
         return replace(self, heads=heads, **{name: value.cpu() for name, value in given.items()})
@@ -114,6 +142,7 @@ def collect(batches: Sequence[BatchOutputs], losses: np.ndarray) -> Collected:
         num_tasks=max((batch.num_tasks for batch in batches), default=0),
         targets=_joined([batch.targets for batch in batches]),
         positions=_joined([batch.positions for batch in batches]),
+        sizes=_joined([batch.sizes for batch in batches]),
     )
 
 
@@ -123,6 +152,12 @@ def _joined(given: Iterable[Tensor | None]) -> Tensor | None:
     if not parts or len({part.shape[1:] for part in parts}) > 1 or parts[0].dim() == 0:
         return None
     return torch.cat(parts).cpu()
+
+
+def elements_of(batch: Any) -> Tensor | None:
+    """The number of elements of each graph of ``batch``, int64 (N,), if it tells."""
+    ptr = getattr(batch, "ptr", None)
+    return ptr.diff() if isinstance(ptr, Tensor) else None
 
 
 class Monitor:

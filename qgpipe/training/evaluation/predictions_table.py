@@ -1,4 +1,4 @@
-"""A row for each graph of the test set: id, target, outputs, predicted class."""
+"""A row for each graph of the test set, or each element: id, target, outputs, predicted class."""
 
 from typing import Any
 
@@ -14,14 +14,15 @@ from qgpipe.training.steps.outputs import kind_of_task, labels, target_table, un
 
 
 def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
-    """The table behind ``predictions.csv``.
+    """The table behind ``predictions.csv``; ``ids``: of the graphs.
 
-    Columns: ``id``; ``target``, or ``target_0`` … if there are several; ``output_0`` … of the only
-    task, or ``task0_output_0`` …; of classes ``predicted``, or ``task0_predicted`` …. What
-    has no row for each graph is left out.
+    Columns: ``id``; with a row for each element ``element``, its number in its causal set;
+    ``target``, or ``target_0`` … if there are several; ``output_0`` … of the only task, or
+    ``task0_output_0`` …; of classes ``predicted``, or ``task0_predicted`` …. What has no row for
+    each graph is left out; rows are elements if outputs and targets have these, and no others.
     """
-    columns: dict[str, Any] = {"id": ids}
-    rows = len(ids)
+    columns = row_names(collected, ids)
+    rows = collected.num_rows
     if collected.targets is not None:
         table = target_table(collected.targets, rows, rows)
         columns |= _columns(PredictionColumn("target"), table, rows, always_numbered=False)
@@ -31,14 +32,27 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
         classes = predicted_classes(collected, task)
         if classes is not None:
             column = PredictionColumn("predicted", head)
+            target = str(PredictionColumn("target", None, head))
+            if target in columns and columns[target].dtype.kind == "f":  # if another target is
+                columns[target] = collected.pair(task)[1].numpy()
             columns |= _of_classes(column, classes, undecided(*collected.pair(task)))
     return pd.DataFrame(columns)
+
+
+def row_names(collected: Collected, ids: list[str]) -> dict[str, Any]:
+    """The columns that say what each row is about: ``id``, and ``element`` if it is about one."""
+    if not collected.of_elements or collected.sizes is None:
+        return {"id": ids}
+    sizes = collected.sizes.numpy()
+    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return {"id": np.repeat(np.array(ids), sizes), "element": np.arange(sizes.sum()) - first}
 
 
 def undecided_graphs(collected: Collected) -> np.ndarray:
     """The graphs that a head has no answer for, int64: their places in ``collected``.
 
-    Outputs that do not belong to graphs count as one if any of them is none.
+    Those with an element that it has none for are among them. Outputs that belong to neither count
+    as one if any of them is none.
     """
     found = torch.zeros(collected.num_graphs, dtype=torch.bool)
     for task, head in collected.heads.items():
@@ -47,17 +61,20 @@ def undecided_graphs(collected: Collected) -> np.ndarray:
         except QgpipeError:  # there is no target
             bad = undecided(head, None)
         bad = bad[:, None].flatten(1).any(dim=1)
+        if collected.of_elements and len(bad) == collected.num_rows:
+            assert collected.sizes is not None
+            bad = torch.stack([some.any() for some in bad.split(collected.sizes.tolist())])
         found |= bad if bad.shape == found.shape else bad.any()
     return np.flatnonzero(found.numpy())
 
 
 def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
-    """Class labels that the outputs of ``task`` say, if it tells classes of graphs apart."""
+    """Class labels that the outputs of ``task`` say, if it tells classes apart, one a row."""
     try:
         prediction, target = collected.pair(task)
     except QgpipeError:
         return None
-    if len(target) != collected.num_graphs or kind_of_task(prediction, target) != "classification":
+    if len(target) != collected.num_rows or kind_of_task(prediction, target) != "classification":
         return None
     return labels(prediction, target)
 

@@ -30,7 +30,7 @@ def metrics_content(
     ``results`` is the tester's row. The baseline is scored on the test set like the model; it
     always answers the most frequent class, or the mean value, of the training set.
     """
-    kind = kind_of_test(collected)
+    kind, matrix = kind_of_test(collected), confusion(collected, class_names)
     return {
         "format": FORMAT,
         "run": run,
@@ -41,8 +41,8 @@ def metrics_content(
         "baseline": None
         if baseline is None
         else {"method": _BASELINES.get(kind, "constant"), **_parted(baseline.iloc[-1].to_dict())},
-        "class_names": class_names if kind == "classification" else None,
-        "confusion_matrix": confusion(collected, class_names),
+        "class_names": None if matrix is None else class_names,
+        "confusion_matrix": matrix,
     }
 
 
@@ -62,22 +62,23 @@ def kind_of_test(collected: Collected) -> Kind:
 
 
 def confusion(collected: Collected, class_names: list[str] | None) -> list[list[int]] | None:
-    """Graphs of each class (row) that the first head gave each label (column).
+    """Graphs of each class (row) that the first head of classes gave each label (column).
 
-    ``None`` if it does not classify graphs, or tells too many classes apart.
+    ``None`` if no head classifies graphs, or it tells too many classes apart.
     """
     from sklearn.metrics import confusion_matrix
 
-    task = next(iter(collected.heads), None)
-    predicted = None if task is None else predicted_classes(collected, task)
+    classes = {task: predicted_classes(collected, task) for task in collected.heads}
+    task = next((task for task, found in classes.items() if found is not None), None)
+    predicted = None if task is None else classes[task]
     if task is None or predicted is None or predicted.ndim > 1:
         return None
     prediction, target = collected.pair(task)
     width = prediction.shape[1] if prediction.dim() == 2 else 2
-    classes = max(width, len(class_names or ()), int(target.max()) + 1)
-    if classes > _MOST_CLASSES:
+    number = max(width, len(class_names or ()), int(target.max()) + 1)
+    if number > _MOST_CLASSES:
         return None
-    return confusion_matrix(target.numpy(), predicted, labels=range(classes)).tolist()
+    return confusion_matrix(target.numpy(), predicted, labels=range(number)).tolist()
 
 
 def _parted(row: Mapping[Any, Any]) -> dict[str, Any]:

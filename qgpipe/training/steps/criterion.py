@@ -121,7 +121,28 @@ def _remedy(error: Exception, outputs: Any, batch: Any) -> str:
             f"data.y is {y.dtype}, and classes are integers: store the target as integers, or "
             "convert it with data.y.long() in the criterion or in data.pre_transform"
         )
+    if remedy := _other_rows(outputs, batch):
+        return remedy
     return f"it is called with (outputs, data), {_shapes(outputs, batch)}"
+
+
+def _other_rows(outputs: Any, batch: Any) -> str | None:
+    """What to do if targets have a row for each element and outputs one for each graph, or so."""
+    y, elements = getattr(batch, "y", None), getattr(batch, "num_nodes", None)
+    rows = {len(head) for head in as_heads(outputs).values() if head.dim()}
+    if not isinstance(y, Tensor) or not y.dim() or elements in (None, batch.num_graphs):
+        return None
+    if len(y) == elements and rows == {batch.num_graphs}:
+        return (
+            "the target has a value for each element, and the model gives one for each causal "
+            "set: leave out model.pooling_layers, or name another target"
+        )
+    if len(y) == batch.num_graphs and rows == {elements}:
+        return (
+            "the target has a value for each causal set, and the model gives one for each "
+            "element: give model.pooling_layers, or name another target"
+        )
+    return None
 
 
 def _shapes(outputs: Any, batch: Any) -> str:

@@ -82,15 +82,41 @@ def is_binary(targets: Tensor) -> Tensor:
     return ((targets == 0) | (targets == 1) | (targets == IGNORED_TARGET)).all(dim=0)
 
 
+def largest_class(targets: Tensor) -> int | list[int | None] | None:
+    """The largest number in each column of ``targets`` (N,) or (N, T); None of a column of values.
+
+    A column may be classes if it holds whole numbers from 0 on alone.
+    """
+    if targets.dim() > 1:
+        return [largest_class(column) for column in targets.unbind(1)]  # type: ignore[misc]
+    given = targets[targets != IGNORED_TARGET]
+    if not given.numel() or not bool(((given >= 0) & (given == given.round())).all()):
+        return None
+    return int(given.max())
+
+
+def _may_be_classes(prediction: Tensor, target: Tensor) -> bool:
+    """Whether real ``target`` (N,) are the numbers of classes that outputs (N, C) tell apart.
+
+    So are integers beside real targets, as ``y`` has one type for all of them.
+    """
+    if target.is_complex() or (prediction.dim(), target.dim()) != (2, 1):
+        return False
+    largest = largest_class(target)
+    return isinstance(largest, int) and largest < prediction.shape[1] > 1
+
+
 def kind_of_task(prediction: Tensor, target: Tensor) -> Kind:
     """What outputs (N, …) and targets (N,) or (N, T) of a head are about.
 
-    Real targets are values. Integers are classes, (N,), of which each has an output, (N, C). With
-    one output for each target they are classes if they are 0 and 1, which the sign of a logit
-    tells apart; others are values. Integers that go with the outputs in no such way are ``other``.
+    Real targets are values, but for whole numbers from 0 to C - 1, (N,), of a head with C > 1
+    outputs, (N, C): these are classes. Integers are classes, (N,), of which each has an output,
+    (N, C). With one output for each target they are classes if they are 0 and 1, which the sign of
+    a logit tells apart; others are values. Integers that go with the outputs in no such way are
+    ``other``.
     """
     if not is_class_target(target):
-        return "regression"
+        return "classification" if _may_be_classes(prediction, target) else "regression"
     if prediction.shape[1:].numel() == target.shape[1:].numel():
         return "classification" if bool(is_binary(target).all()) else "regression"
     return "classification" if (prediction.dim(), target.dim()) == (2, 1) else "other"

@@ -121,7 +121,7 @@ def test_targets_are_those_of_the_view(path: Path, graphs: list[Data]) -> None:
 def test_missing_targets_are_a_data_error(write_dataset_of: Write, tmp_path: Path) -> None:
     graph = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)
     dataset = PackedDataset(write_dataset_of(tmp_path, [[graph]]))
-    with pytest.raises(DataError, match="the graphs have no target 'y' of one row each; set"):
+    with pytest.raises(DataError, match="no target 'y' of one row each, or for each element; set"):
         dataset.targets()
 
 

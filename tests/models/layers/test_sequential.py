@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from qgpipe.errors import ConfigError
-from qgpipe.models import Sequential
+from qgpipe.models import GNNModel, Sequential, call_model
 
 SAGE = "!pyobject torch_geometric.nn.SAGEConv"
 RELU = "!pyobject torch.nn.ReLU"
@@ -250,3 +250,21 @@ def test_a_skip_over_several_outputs_is_refused():
 def test_a_skip_without_sizes_says_which_are_missing():
     with pytest.raises(ConfigError, match=r"^skip_kwargs\.in_channels: missing; give it"):
         Sequential([[RELU]], with_skip=True)
+
+
+def last_input(x, edge_index, batch, num_graphs):
+    return x.new_zeros(num_graphs, 2) + batch.max()
+
+
+def test_a_model_gives_inputs_in_the_order_of_the_signature(causal_batch):
+    model = GNNModel(
+        encoder_type=Sequential,
+        encoder_kwargs={
+            "layers": [[last_input, [], {}, "x, edge_index, batch, num_graphs"]],
+            "forward_signature": "x, edge_index, batch, num_graphs",
+        },
+        downstream_tasks=[nn.Identity],
+    )
+    batch = causal_batch()
+    output = call_model(model, batch)[0]
+    assert output.tolist() == [[batch.num_graphs - 1] * 2] * batch.num_graphs

@@ -1,8 +1,10 @@
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from torch_geometric.data import Data
 
 from qgpipe.errors import ConfigError, TrainingError
+from qgpipe.training.losses import sum_over_heads
 from qgpipe.training.steps.criterion import batch_loss, build_criterion
 
 
@@ -64,3 +66,14 @@ def test_a_failing_criterion_keeps_its_cause(make_batches):
     ) as caught:
         batch_loss(three_arguments, {0: torch.zeros(1)}, batch)
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_heads_of_classes_and_of_values_are_summed():
+    logits, values = torch.randn(4, 3), torch.randn(4, 1)
+    y = torch.tensor([[0.0, 0.5], [2.0, 1.5], [1.0, 2.0], [1.0, -1.0]])
+    classes = cross_entropy(logits, torch.tensor([0, 2, 1, 1]))
+    squares = ((values[:, 0] - y[:, 1]) ** 2).mean()
+    loss = sum_over_heads({0: logits, 1: values}, Data(y=y))
+    torch.testing.assert_close(loss, classes + squares)
+    torch.testing.assert_close(sum_over_heads({1: values}, Data(y=y)), squares)
+    torch.testing.assert_close(sum_over_heads({0: logits}, Data(y=y[:, 0].long())), classes)

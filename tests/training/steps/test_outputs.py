@@ -7,6 +7,7 @@ from qgpipe.training.steps.outputs import (
     count_tasks,
     kind_of_task,
     labels,
+    largest_class,
     match_shape,
     probabilities,
     target_of_task,
@@ -135,3 +136,18 @@ def test_an_output_that_is_not_finite_is_no_answer(outputs, target, expected):
 def test_integers_and_nothing_at_all_are_finite():
     assert undecided(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 1])).tolist() == [False] * 2
     assert undecided(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)).tolist() == []
+
+
+def test_whole_numbers_beside_real_targets_are_classes_of_a_head_with_an_output_for_each():
+    logits = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0]])
+    assert kind_of_task(logits, torch.tensor([2.0, 0.0])) == "classification"
+    assert kind_of_task(logits, torch.tensor([-100.0, 0.0])) == "classification"
+    for values in ([2.5, 0.0], [3.0, 0.0], [-1.0, 0.0], [torch.nan, 0.0]):
+        assert kind_of_task(logits, torch.tensor(values)) == "regression"
+    assert kind_of_task(logits[:, :1], torch.tensor([1.0, 0.0])) == "regression"
+
+
+def test_the_largest_class_of_a_column_is_told_if_it_may_be_classes():
+    columns = torch.tensor([[0.0, 0.5, 2.0, -1.0, -100.0], [1.0, 2.0, 2.0, 0.0, 4.0]])
+    assert largest_class(columns) == [1, None, 2, None, 4]
+    assert largest_class(torch.tensor([3, 0])) == 3

@@ -1,7 +1,5 @@
 """A causal set as the generators hand it over."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -14,8 +14,6 @@ links of an element. An action is a sum of numbers of pairs and is divided by wh
 then it is bounded in every dimension, and falls with n where its terms cancel on average.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

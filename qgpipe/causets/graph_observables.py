@@ -3,8 +3,6 @@
 In the formulas A is the relation matrix, L the link matrix, n the number of elements.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

@@ -4,8 +4,6 @@ In the formulas A is the relation matrix, L the link matrix, n the number of ele
 and future(i) leave out i itself. Values beyond a causal set's size have no meaning.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -9,8 +9,6 @@ its base name in ``node_observables`` or ``graph_observables``; a name may carry
   that it stays of order one; ``_normalized_2d``: in two dimensions.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal

@@ -4,8 +4,6 @@ All matrices are strictly upper triangular (natural labelling), unless said othe
 are taken in float32 by BLAS: their entries count elements, so they are exact below 2**24 elements.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

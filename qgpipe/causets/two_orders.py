@@ -15,8 +15,6 @@ Links suffice for the components: where b ≺ c ≺ d, and b and d are unrelated
 cost grows with the number of links times that of the elements which are unrelated to both ends.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array

@@ -5,8 +5,6 @@ The walk below picks the branch of an ``anyOf``, fills defaults and names the ke
 error; the keywords of a single value are checked by ``jsonschema``.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 import json

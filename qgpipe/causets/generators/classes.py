@@ -1,7 +1,5 @@
 """The classes of causal sets that a configuration asks for."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

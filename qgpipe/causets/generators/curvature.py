@@ -1,7 +1,5 @@
 """Conformally flat 2-d spacetimes ds² = f² (-dt² + dx²), f a Chebyshev series on [-1, 1]²."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

@@ -3,8 +3,6 @@
 In two dimensions it is that of every spacetime in conformally flat coordinates.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

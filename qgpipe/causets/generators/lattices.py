@@ -1,7 +1,5 @@
 """Regular lattices of points in flat 2-d spacetime."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Parameters of generators: a fixed number, or a range from which each causal set draws its own."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any

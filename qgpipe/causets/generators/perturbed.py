@@ -1,7 +1,5 @@
 """Orders that were sprinklings, before they were damaged."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.causets.causal_set import CausalSet

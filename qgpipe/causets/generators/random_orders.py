@@ -1,7 +1,5 @@
 """Random orders: the transitive closure of a random directed acyclic graph."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.causets.causal_set import CausalSet

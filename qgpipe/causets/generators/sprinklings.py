@@ -1,7 +1,5 @@
 """Sprinklings: points at random in a spacetime, with the causal order of that spacetime."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Sprinklings into 2-d spacetimes with slits: the topology is no longer that of the plane."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

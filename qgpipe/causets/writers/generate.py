@@ -1,7 +1,5 @@
 """Raw stores of generated causal sets."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

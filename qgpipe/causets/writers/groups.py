@@ -4,8 +4,6 @@ This is what QuantumGrav.jl writes: matrices transposed (column-major), so that 
 ``adj[j, i] = 1`` for i ≺ j, lower triangular; single values in arrays of shape (1,).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Causal sets of a store, each from a seed of its own."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 

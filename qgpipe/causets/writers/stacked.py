@@ -4,8 +4,6 @@ Matrices are stored transposed (what a column-major writer leaves behind): in Py
 ``adjacency_matrix[s, j, i] = 1`` for i ≺ j in sample s, lower triangular.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

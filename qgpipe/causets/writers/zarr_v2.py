@@ -5,8 +5,6 @@ causal set. The metadata and chunks written here are those of Zarr.jl: Blosc (lz
 bit shuffle), separator ".", fill value 0, chunks that equal it left out.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import os

@@ -6,8 +6,6 @@ observable.
 Decided from metadata alone, so that a misspelt name is found while the workflow is planned.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Features that a store does not have, computed from the relations of many causal sets at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 

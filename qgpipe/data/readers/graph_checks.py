@@ -1,7 +1,5 @@
 """Checks of graphs that a user's reader made."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.data.graphs.adjacency import pairs_to_bits, row_bytes

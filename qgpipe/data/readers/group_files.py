@@ -4,8 +4,6 @@ Plain system calls, in threads that hide the latency of a network file system: t
 small that any other way to read one takes longer than the reading.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

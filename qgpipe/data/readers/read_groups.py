@@ -1,7 +1,5 @@
 """Reading a range of causal sets that have a group each, many small arrays at once."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Reading a range of samples from stacked arrays."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.data.raw.arrays import decoding_context, read_columns

@@ -1,7 +1,5 @@
 """Graphs that pass through a user's functions one by one: reader, filter, transform."""
 
-from __future__ import annotations
-
 import logging
 import math
 import sys

@@ -4,8 +4,6 @@ They get a state that depends on the sample alone: the result is the same for an
 processes, and after a restart in the middle.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -5,8 +5,6 @@ chunks is decoded once, and a block into bands of whole chunks of targets, so th
 decoded at once stays small. While a block or band is packed, the next ones are decoded.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -3,8 +3,6 @@
 Asked while a run is planned, so nothing here imports numpy.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -5,8 +5,6 @@ which they were drawn, so that batches are mixed even if training does not shuff
 validation and test positions ascend, so that they are read from disk in one sweep.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

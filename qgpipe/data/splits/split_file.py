@@ -1,7 +1,5 @@
 """``split.json``: the positions of training, validation and test set, and how they came about."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from math import prod

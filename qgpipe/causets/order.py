@@ -58,17 +58,12 @@ def interval_sizes(relations: NDArray[np.bool_]) -> NDArray[np.float32]:
     return squared
 
 
-def transitive_reduction(
-    relations: NDArray[np.bool_], intervals: NDArray[np.float32] | None = None
-) -> NDArray[np.bool_]:
+def transitive_reduction(relations: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The links of a partial order: relations i ≺ j with nothing in between.
 
-    ``relations`` is a bool matrix (n, n), transitively closed; ``intervals`` its
-    :func:`interval_sizes` where they are known already.
+    ``relations`` is a bool matrix (n, n), transitively closed.
     """
-    if intervals is None:
-        intervals = interval_sizes(relations)
-    return relations & (intervals == 0)
+    return relations & (interval_sizes(relations) == 0)
 
 
 def order_violation(relations: NDArray[np.bool_]) -> str | None:

@@ -9,30 +9,13 @@ from numpy.typing import NDArray
 from qgpipe.causets.causal_set import CausalSet
 from qgpipe.causets.features import compute
 from qgpipe.causets.generators.classes import CausalSetClass, resolve_classes
+from qgpipe.causets.observables import GRAPH, NODE
 from qgpipe.causets.orders import Orders
 from qgpipe.config.types import GenerateSection
 from qgpipe.errors import ConfigError
 
-NODE_ARRAYS = (
-    "max_pathlens_future",
-    "max_pathlens_past",
-    "in_degree",
-    "out_degree",
-    "in_degrees_link",
-    "out_degrees_link",
-    "two_chain_density_past",
-    "two_chain_density_future",
-    "two_chain_density_through",
-    "height_rank",
-    "ordering_fraction_past",
-    "ordering_fraction_future",
-)
-GRAPH_ARRAYS = (
-    "ordering_fraction",
-    "myrheim_meyer_dimension",
-    "link_fraction",
-    "longest_chain_fraction",
-)
+NODE_ARRAYS = NODE[:12]  # the same in every generated store: new observables are not added
+GRAPH_ARRAYS = GRAPH[:4]
 ABUNDANCES = "interval_abundances"
 
 

@@ -158,8 +158,7 @@ def to_data(packed: Packed) -> Data:
         data[name] = values[0] if attribute.scalar else values
     data["edge_index"] = torch.from_numpy(edge_index(packed.edges, packed.sizes))
     for name, constant in packed.constants.items():
-        spelt_out = np.full((int(packed.edge_ptr[-1]), *constant.shape), constant.value)
-        data[name] = torch.from_numpy(spelt_out.astype(constant.dtype))
+        data[name] = torch.from_numpy(constant.expand(int(packed.edge_ptr[-1])).copy())
     if packed.explicit_num_nodes:
         data.num_nodes = int(packed.node_ptr[-1])
     return data

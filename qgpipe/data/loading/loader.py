@@ -1,8 +1,7 @@
 """Batches of a packed data set, in an order that depends on seed and epoch alone."""
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch_geometric.data import Batch
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.transformed import TransformedBatches
 from qgpipe.message_passing.edge_format import EdgeFormat
+from qgpipe.system.read_ahead import map_ahead
 
 PREFETCH = 2
 BUCKETS = 16  # batches over which graphs are sorted by size
@@ -142,15 +142,9 @@ class GraphLoader:
 
     def _assemble_ahead(self, stretches: list[np.ndarray], ahead: int) -> Iterator[list[Batch]]:
         """The batches, made by threads that each are up to so many stretches ahead."""
-        pending: deque[Future[list[Batch]]] = deque()
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="qgpipe-loader")
         try:
-            for positions in stretches:
-                pending.append(pool.submit(self._assemble, positions))
-                if len(pending) > self.num_workers * ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            yield from map_ahead(pool, self._assemble, stretches, self.num_workers * ahead)
         finally:
             pool.shutdown(cancel_futures=True)
 

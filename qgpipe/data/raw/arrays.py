@@ -2,10 +2,8 @@
 
 import math
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 import numpy as np
 import tensorstore
@@ -17,8 +15,6 @@ from qgpipe.data.raw.reading_errors import remedy_for, says_of_system
 from qgpipe.data.raw.store_files import memory, read_file, require_plain
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import DataError, ReadingError, shown
-
-T = TypeVar("T")
 
 NEEDED = "every causal set needs this array: write it, or leave it out of the reader's kwargs"
 MOST_CHUNKS = 10**6  # of an array that are read for a part
@@ -204,16 +200,6 @@ def _remedy(text: str) -> str:
             "a reader of your own can read whatever zarr can"
         )
     return f"the file is damaged: {REMEDY}"
-
-
-def ahead(items: Iterable[T], number: int) -> Iterator[T]:
-    """The same items, of which the next ``number`` are made while one is being worked on."""
-    made: deque[T] = deque()
-    for item in items:
-        made.append(item)
-        if len(made) > number:
-            yield made.popleft()
-    yield from made
 
 
 def aligned(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:

@@ -107,24 +107,14 @@ def _metadata(store: StoreInfo) -> list[Any]:
 
 def _file(array: ArrayInfo, known: Mapping[str, Any]) -> dict[str, Any]:
     """What is seen of the file with the first chunk; nulls if there is none: all is fill value."""
-    for path in _first_chunk(array):
-        try:
-            stat = path.stat()
-        except OSError:
-            continue
-        seen = {"bytes": stat.st_size, "date": stat.st_mtime_ns}
-        unchanged = seen.items() <= known.items()
-        return {**seen, "digest": known["digest"] if unchanged else _digest_of(path, array)}
-    return {"bytes": None, "date": None, "digest": None}
-
-
-def _first_chunk(array: ArrayInfo) -> list[Path]:
-    """Where the first chunk may be, by the naming schemes of both formats, the usual one first."""
-    zeros = ["0"] * len(array.shape)
-    keys = [".".join(zeros), "/".join(zeros)] if zeros else ["0"]
-    if array.zarr_format == 3:
-        keys = ["/".join(["c", *zeros]), ".".join(["c", *zeros]), *keys]
-    return [array.path / key for key in dict.fromkeys(keys)]
+    path = Path(next(array.chunk_files([range(1)] * len(array.shape))))
+    try:
+        stat = path.stat()
+    except OSError:
+        return {"bytes": None, "date": None, "digest": None}
+    seen = {"bytes": stat.st_size, "date": stat.st_mtime_ns}
+    unchanged = seen.items() <= known.items()
+    return {**seen, "digest": known["digest"] if unchanged else _digest_of(path, array)}
 
 
 def _digest_of(path: Path, array: ArrayInfo) -> str:

@@ -1,8 +1,8 @@
 """Reading a range of causal sets that have a group each, many small arrays at once."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.validation import Checks
 from qgpipe.data.readers.group_files import Group, GroupFiles
+from qgpipe.system.read_ahead import map_ahead
 
 BLOCK_BYTES = 4 << 20  # of a block of relations: near a core's cache
 
@@ -52,22 +53,15 @@ Packed = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
 def _in_order(checks: Checks, files: GroupFiles, samples: range, threads: int) -> Iterator[Packed]:
     """Sizes, adjacency bits and arrays by name of each batch, packed on several threads."""
     pool = ThreadPoolExecutor(threads)
-    working: deque[Future[Packed]] = deque()
     try:
-        for batch, groups in files.batches(samples):
-            working.append(pool.submit(_pack_batch, checks, files, batch, groups))
-            if len(working) > threads:
-                yield working.popleft().result()
-        while working:
-            yield working.popleft().result()
+        pack = partial(_pack_batch, checks, files)
+        yield from map_ahead(pool, pack, files.batches(samples), threads)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _pack_batch(
-    checks: Checks, files: GroupFiles, samples: range, groups: Sequence[Group]
-) -> Packed:
-    columns = checks.columns
+def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Group]]) -> Packed:
+    (samples, groups), columns = batch, checks.columns
     values = files.decode(samples, groups)
     matrices = values.pop(columns.adjacency.name)
     for k, matrix in enumerate(matrices):

@@ -15,7 +15,6 @@ from qgpipe.data.graphs.select import select
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.columns import Columns, Feature, check_names, choose_columns, is_integer
-from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.data.raw.validation import Checks
@@ -124,14 +123,13 @@ class CausalSetReader:
         if columns.node_columns:
             attributes["x"] = Attribute(_node_features(columns, samples, reals), "node")
         if columns.target:
-            attributes["y"] = _target(
-                columns, samples, reals, numpy_type(int_type, "data.int_type")
-            )
+            integers = numpy_type(int_type, "data.int_type")
+            attributes["y"] = _target(columns, samples, reals, integers)
         if columns.graph_columns:
             features = _beside(columns.graph_columns, samples, reals)
             attributes["graph_features"] = Attribute(features, "graph")
         for array in columns.kept:
-            attributes[array.name] = _kept(array, samples)
+            attributes[array.name] = _number_or_row(_as_columns(samples.graph[array.name]))
         packed = Packed(
             samples.index,
             offsets(samples.sizes),
@@ -182,20 +180,14 @@ def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.nd
 def _target(columns: Columns, samples: Samples, reals: np.dtype, integers: np.dtype) -> Attribute:
     """``y``: one number a graph, or a row of several."""
     dtype = integers if all(map(is_integer, columns.target)) else reals
-    values = _beside(columns.target, samples, dtype)
+    return _number_or_row(_beside(columns.target, samples, dtype))
+
+
+def _number_or_row(values: np.ndarray) -> Attribute:
+    """``values`` [N, columns] as an attribute [N] if there is one column."""
     if values.shape[1] == 1:
         return Attribute(values[:, 0], "graph", scalar=True)
     return Attribute(values, "graph")
-
-
-def _kept(array: ArrayInfo, samples: Samples) -> Attribute:
-    """An array as it is, one number or a row a graph."""
-    values = _as_columns(samples.graph[array.name])
-    return (
-        Attribute(values[:, 0], "graph", scalar=True)
-        if values.shape[1] == 1
-        else (Attribute(values, "graph"))
-    )
 
 
 def _beside(features: Sequence[Feature], samples: Samples, dtype: np.dtype) -> np.ndarray:

@@ -17,7 +17,6 @@ from qgpipe.data.graphs.adjacency import bit_offsets, count_bits
 from qgpipe.data.graphs.packed import BitAdjacency
 from qgpipe.data.graphs.relation_bits import adjacency_rows, block_side, mark_relations, write_bits
 from qgpipe.data.raw.arrays import (
-    ahead,
     aligned,
     describe,
     open_arrays,
@@ -25,6 +24,7 @@ from qgpipe.data.raw.arrays import (
     require_memory,
 )
 from qgpipe.data.raw.validation import Checks
+from qgpipe.system.read_ahead import ahead
 
 BLOCK_BYTES = 4 << 20  # of a block, and of a band before it is packed: near a core's cache
 AHEAD = 2  # blocks, or bands, that are being read while one is packed

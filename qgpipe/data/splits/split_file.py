@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
             "method": "given" if given else data["split_method"],
             "seed": seed,
             "fractions": None if given else list(data["split"]),
-            "group_by": data["group_by"] if data["split_method"] == "group" else None,
+            "group_by": group_by,
             "folds": data["folds"],
             "fold": data["fold"],
             "num_graphs": len(roles),
@@ -103,35 +103,27 @@ def read_split(path: str | Path, num_graphs: int) -> dict[str, np.ndarray]:
             f"{path} splits {split.get('num_graphs')} graphs, but there are {num_graphs}",
             remedy="run the split stage again",
         )
-    remedy = "delete it and run the pipeline again"
     sets = {}
     owner = np.full(num_graphs, -1, np.int8)
     for number, name in enumerate(STAGES):
         given = split.get(name)
         if not isinstance(given, list) or set(map(type, given)) - {int}:
-            raise DataError(
-                f"{path} is damaged: '{name}' is not a list of whole numbers", remedy=remedy
-            )
+            _refuse(path, f"'{name}' is not a list of whole numbers")
         if given and not 0 <= min(given) <= max(given) < num_graphs:
             wrong = next(position for position in given if not 0 <= position < num_graphs)
-            raise DataError(
-                f"{path} is damaged: '{name}' has graph {wrong} of {num_graphs}", remedy=remedy
-            )
+            _refuse(path, f"'{name}' has graph {wrong} of {num_graphs}")
         sets[name] = positions = np.array(given, np.int64)
         if (before := positions[owner[positions] >= 0]).size:
-            other = STAGES[owner[before[0]]]
-            raise DataError(
-                f"{path} is damaged: graph {before[0]} is in '{other}' and in '{name}'",
-                remedy=remedy,
-            )
+            _refuse(path, f"graph {before[0]} is in '{STAGES[owner[before[0]]]}' and in '{name}'")
         owner[positions] = number
         if np.count_nonzero(owner == number) < len(positions):
             values, counts = np.unique(positions, return_counts=True)
-            raise DataError(
-                f"{path} is damaged: '{name}' has graph {values[counts > 1][0]} more than once",
-                remedy=remedy,
-            )
+            _refuse(path, f"'{name}' has graph {values[counts > 1][0]} more than once")
     return sets
+
+
+def _refuse(path: str | Path, problem: str) -> NoReturn:
+    raise DataError(f"{path} is damaged: {problem}", remedy="delete it and run the pipeline again")
 
 
 def check_groups(config: Config, attributes: Mapping[str, Any]) -> None:

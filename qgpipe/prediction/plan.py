@@ -17,11 +17,10 @@ from qgpipe.data.preprocessing.data_plan import generated_identity
 from qgpipe.data.preprocessing.plan import (
     built_in_arguments,
     columns_of,
-    recorded_states,
+    store_contents,
     unique_name,
 )
 from qgpipe.data.raw import naming
-from qgpipe.data.raw.fingerprint import identity, observe
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.stages.registry import stage_section
@@ -129,8 +128,7 @@ def existing_store(
     except DataError as error:
         error.problem += ", which the model is to be given"
         raise
-    known = list(recorded_states([output]))
-    contents = identity(observe(store, next(iter(known), None)), known)
+    contents = store_contents(store, [output])
     return PredictedStore(name, path, contents, False, store.num_samples, store.sample_bytes())
 
 

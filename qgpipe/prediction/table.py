@@ -1,7 +1,7 @@
 """The rows that a model gives for graphs: id, target, outputs, class, probabilities, embeddings."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,12 @@ def _name(names: list[str], k: int) -> str:
 Write = Callable[[pd.DataFrame], None]
 
 
-@contextmanager
-def open_table(path: Path, kind: str) -> Iterator[Write]:
-    """A function that adds rows to the table ``path``; ``kind``: ``csv`` or ``parquet``.
+def open_table(path: Path, kind: str) -> AbstractContextManager[Write]:
+    """A block with a function that adds rows, with the same columns each time, to table ``path``.
 
-    All pieces have the same columns.
+    ``kind``: ``csv`` or ``parquet``.
     """
-    with _parquet(path) if kind == "parquet" else _csv(path) as write:
-        yield write
+    return _parquet(path) if kind == "parquet" else _csv(path)
 
 
 @contextmanager

@@ -17,8 +17,8 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def rng_state() -> dict[str, Any]:
-    """The states of all generators, as tensors and plain values."""
+def rng_state(devices: bool = True) -> dict[str, Any]:
+    """The states of all generators, as tensors and plain values; without ``devices`` the CPU's."""
     version, words, gauss = random.getstate()
     old_numpy = np.random.get_state(legacy=False)  # noqa: NPY002
     keys = old_numpy["state"]["key"].astype(np.int64)
@@ -26,7 +26,7 @@ def rng_state() -> dict[str, Any]:
         "python": [version, torch.tensor(words), gauss],
         "numpy": {**old_numpy, "state": {**old_numpy["state"], "key": torch.from_numpy(keys)}},
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state_all() if devices and torch.cuda.is_initialized() else [],
     }
 
 
@@ -41,15 +41,15 @@ def restore_rng(state: dict[str, Any]) -> None:
     keys = words["key"].numpy().astype(np.uint32)
     np.random.set_state({**state["numpy"], "state": {**words, "key": keys}})  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available():
+    if state["cuda"] and torch.cuda.is_available():
         for index, cuda_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(cuda_state, index)
 
 
 @contextmanager
-def random_numbers_kept() -> Iterator[None]:
-    """A block after which all generators are as before."""
-    before = rng_state()
+def random_numbers_kept(devices: bool = True) -> Iterator[None]:
+    """A block after which all generators, without ``devices`` the CPU's, are as before."""
+    before = rng_state(devices)
     try:
         yield
     finally:

@@ -81,6 +81,18 @@ class Run:
         """An entry of the records of training and test."""
         return {r.stage: r.content[key] for r in self.records if r.stage in ("train", "test")}
 
+    def topics(self) -> dict[str, Any]:
+        """What is compared with another run, by topic."""
+        return {
+            "settings": self.config,
+            "data": self.data(),
+            "predictions": self.predictions(),
+            "code": self.code(),
+            "versions": self.by_stage("versions"),
+            "git": self.by_stage("git"),
+            "machine": {"host": self.by_stage("host"), "device": self.by_stage("device")},
+        }
+
     def results(self) -> dict[str, Any]:
         """Test metrics, and how training went. Raises ``DataError`` for damaged files."""
         found: dict[str, Any] = {}
@@ -96,21 +108,9 @@ class Run:
 
 def diff_text(first: Run, second: Run) -> str:
     """What differs between two runs, topic by topic."""
-    topics = {
-        "settings": (first.config, second.config),
-        "data": (first.data(), second.data()),
-        "predictions": (first.predictions(), second.predictions()),
-        "code": (first.code(), second.code()),
-        "versions": (first.by_stage("versions"), second.by_stage("versions")),
-        "git": (first.by_stage("git"), second.by_stage("git")),
-        "machine": (
-            {"host": first.by_stage("host"), "device": first.by_stage("device")},
-            {"host": second.by_stage("host"), "device": second.by_stage("device")},
-        ),
-    }
-    lines = []
-    for topic, (before, after) in topics.items():
-        found = [f"  {difference}" for difference in differences(before, after)]
+    lines, after = [], second.topics()
+    for topic, before in first.topics().items():
+        found = [f"  {difference}" for difference in differences(before, after[topic])]
         lines += [topic, *found] if found else [f"{topic}: the same"]
     return "\n".join([*lines, *_results_table(first, second)])
 

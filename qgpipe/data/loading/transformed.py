@@ -15,10 +15,11 @@ from qgpipe.compat.private import edge_slices
 from qgpipe.data.graphs.batch import edge_batch
 from qgpipe.data.graphs.packed import EdgePairs
 from qgpipe.data.loading.dataset import PackedDataset
-from qgpipe.data.readers.sample_seeds import random_state_kept, seed_all
+from qgpipe.data.readers.sample_seeds import seed_all
 from qgpipe.errors import DataError
 from qgpipe.message_passing.edge_batch import EdgeBatch
 from qgpipe.message_passing.edge_format import EdgeFormat
+from qgpipe.system.rng import random_numbers_kept
 from qgpipe.system.user_code import line_of_user
 
 _STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
@@ -133,7 +134,7 @@ class _Collated:
     def __getitem__(self, task: Task) -> Batch | DataError:
         epoch, positions, edge_format = task
         graphs = []
-        with random_state_kept():
+        with random_numbers_kept(devices=False):
             for position in positions.tolist():
                 seed_all(self._seed, epoch, position)
                 try:

@@ -129,9 +129,8 @@ def _existing(
     name = unique_name(file.name, taken)
     ranges = _ranges(store.num_samples, source["chunksize"], str(store.path))
     files = [paths.part(config, f"{name}-{start:09d}") for start, _ in ranges]
-    known = list(recorded_states(files))
     sample_bytes = store.sample_bytes()
-    contents = identity(observe(store, next(iter(known), None)), known)
+    contents = store_contents(store, files)
     for start, stop in ranges:
         yield PartPlan(
             name=f"{name}-{start:09d}",
@@ -148,8 +147,17 @@ def _existing(
         )
 
 
-def recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
-    """How the last part of a store, then the first, saw it when they were made."""
+def store_contents(store: StoreInfo, files: list[Path]) -> str:
+    """A name for what ``store`` holds; ``files``: what was made from it earlier, if it exists.
+
+    A store that only has more samples than when these were made keeps its name.
+    """
+    known = list(_recorded_states(files))
+    return identity(observe(store, next(iter(known), None)), known)
+
+
+def _recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
+    """The states of a store in the records of the last of ``files``, then of the first."""
     for file in dict.fromkeys((files[-1], files[0])):
         try:
             state = json.loads(paths.provenance(file).read_bytes())["store"]

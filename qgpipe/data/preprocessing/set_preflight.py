@@ -4,11 +4,9 @@ Where it cannot be told without reading causal sets (a reader of the user's, a g
 set, a filter), that is left to the split.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
@@ -23,9 +21,6 @@ from qgpipe.data.splits.sizes import (
     share_size,
     split_sizes,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
 
 BLOCK = 2**20  # classes read at once, or those of a chunk
 
@@ -105,12 +100,5 @@ def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
         values = read_columns([target], bad, context, range(first, last))[target.name]
         if values.dtype.kind not in "biu" or values.size != last - first:
             return None
-        counts.update(_counted(values))
+        counts.update(values.ravel().tolist())
     return counts
-
-
-def _counted(values: np.ndarray) -> dict[int, int]:
-    import numpy as np
-
-    classes, counts = np.unique(values, return_counts=True)
-    return dict(zip(classes.tolist(), counts.tolist(), strict=True))

@@ -63,8 +63,8 @@ def read_columns(
 ) -> dict[str, np.ndarray]:
     """The rows of ``samples`` of arrays by name, all read at once.
 
-    Rows that lie in a damaged chunk are reported to ``bad``; they are zero.
-    Raises ``DataError`` if an array cannot be opened.
+    Rows in a damaged chunk are reported to ``bad``, and are zero in the result. Raises
+    ``DataError`` if an array cannot be opened.
     """
     window = slice(samples.start, samples.stop)
     for info in arrays:
@@ -95,10 +95,10 @@ def require_memory(store: StoreInfo, array: ArrayInfo, shape: Sequence[int]) -> 
 
 
 def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int = 0) -> None:
-    """Raise ``DataError`` if in place of a chunk that is read there is no file but a FIFO, say.
+    """Raise ``DataError`` if one of the chunks to be read is not a regular file but, say, a FIFO.
 
-    TensorStore would wait for it. Of ``array`` the rows of ``samples`` are read, of each what lies
-    within ``side`` on all axes (0: all). Raises it, too, if they are cut into too many chunks.
+    TensorStore would wait for it forever. The rows ``samples`` of ``array`` are read, and of each
+    row the first ``side`` entries on all axes (0: all). Also raised if there are too many chunks.
     """
     lengths = [min(n, side or n) for n in array.shape[1:]]
     counts = [-(-n // c) for n, c in zip(lengths, array.grid[1:], strict=True)]
@@ -119,7 +119,7 @@ def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int
 def _undamaged_rows(
     array: tensorstore.TensorStore, info: ArrayInfo, bad: BadSamples, samples: range
 ) -> np.ndarray:
-    """What can be read of the rows of ``samples``, chunk by chunk."""
+    """The rows of ``samples``, read chunk by chunk; those that cannot be read are zero."""
     values = np.zeros((len(samples), *array.shape[1:]), array.dtype.numpy_dtype)
     for first, last in aligned(samples.start, samples.stop, info.chunks[0]):
         try:
@@ -132,10 +132,10 @@ def _undamaged_rows(
 
 
 def count_samples(store: StoreInfo) -> int:
-    """The number of samples: what the store's count array says, else what its arrays hold.
+    """The number of samples: the value of the count array, else the length of the arrays.
 
-    A store whose arrays were made larger than what has been written so far has fewer samples
-    than its sample axis is long. Raises ``DataError`` if it claims to have more.
+    The arrays of a store may be longer than what has been written so far. Raises ``DataError`` if
+    the count array has a larger number than the arrays have rows.
     """
     if store.count is None:
         return store.num_samples
@@ -156,7 +156,7 @@ def count_samples(store: StoreInfo) -> int:
 def _read_first(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
     """The first row of an array, or all if it has no rows.
 
-    Without TensorStore if that is possible, as processes may be forked.
+    TensorStore is avoided where possible, because this process may be forked later.
     """
     require_memory(store, array, (1, *array.shape[1:]))
     with reading(store, array.name):
@@ -170,7 +170,7 @@ def _read_first(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
 
 @contextmanager
 def reading(store: StoreInfo, array: str) -> Iterator[None]:
-    """Turn what TensorStore says about a damaged file into a ``DataError``."""
+    """Turn errors of TensorStore about a damaged file into ``DataError``."""
     try:
         yield
     except ValueError as error:
@@ -179,9 +179,9 @@ def reading(store: StoreInfo, array: str) -> Iterator[None]:
 
 
 def describe(error: ValueError) -> tuple[str, str]:
-    """What TensorStore says about a file, as problem and remedy.
+    """Problem and remedy for an error of TensorStore about a file.
 
-    Raises ``ReadingError`` if that is no fault of the file's.
+    Raises ``ReadingError`` if the file is not to blame.
     """
     code = says_of_system(str(error))
     text = re.sub(r"\s*\[(tensorstore_spec|source locations)=.*", "", str(error), flags=re.S)

@@ -3,7 +3,7 @@
 Features that a store does not have are computed from the relations, if they have the name of an
 observable.
 
-Decided from metadata alone, so that a misspelt name is found while the workflow is planned.
+Only metadata is read, so that a misspelt name is found while the workflow is planned.
 """
 
 import re
@@ -34,10 +34,10 @@ Feature = ArrayInfo | Observable
 class Columns:
     """The arrays that are read from ``store``, and the observables that are computed.
 
-    ``node_columns`` make up ``x``, ``graph_columns`` the graph features, in this order. ``size`` is
-    None where every causal set fills its adjacency matrix. ``class_names`` are the
-    names of the classes of the target, by index, where they are known. ``kept`` become attributes
-    of the graphs under their own names.
+    ``node_columns`` become ``x`` and ``graph_columns`` the graph features, in this order. ``size``
+    is None if every causal set fills its adjacency matrix. ``class_names``: names of the classes of
+    the target, by class index, if known. ``kept``: arrays that become attributes of the graphs
+    under their own names.
     """
 
     store: StoreInfo
@@ -73,17 +73,17 @@ class Columns:
 
     @property
     def of_graphs(self) -> tuple[ArrayInfo, ...]:
-        """What has a value, or a row, for each causal set, each array once."""
+        """The arrays with one value or row per causal set, each array once."""
         return tuple(dict.fromkeys((*self.graph, *self.target, *self.kept)))
 
     @property
     def node_features(self) -> list[str]:
-        """A name for each column of ``x``."""
+        """The names of the columns of ``x``."""
         return self._column_names(self.node_columns, own_axes=1)
 
     @property
     def graph_features(self) -> list[str]:
-        """A name for each column of ``graph_features``."""
+        """The names of the columns of ``graph_features``."""
         return self._column_names(self.graph_columns, own_axes=0)
 
     def _column_names(self, features: tuple[Feature, ...], own_axes: int) -> list[str]:
@@ -131,14 +131,14 @@ def choose_columns(
     class_names: Sequence[str] | None = None,
     keep: str | Sequence[str] | None = None,
 ) -> Columns:
-    """The arrays with the given names; for None, those with the usual names.
+    """The arrays with the given names; for None, the arrays with the usual names.
 
-    An empty list means none of the kind. Graph features and what is to be kept are never taken
-    unasked. A feature that is no array of the store is computed, if it has the name of an
-    observable (:mod:`qgpipe.causets.observables`).
+    An empty list means none. Graph features and kept arrays have to be named. A feature that is not
+    an array of the store is computed if it has the name of an observable
+    (:mod:`qgpipe.causets.observables`).
 
     Raises ``DataError`` for a name that the store does not have (with the nearest one), for
-    an array whose shape or type does not fit its part, and if no usual name is found.
+    an array whose shape or type does not fit its use, and if no array with a usual name is found.
     """
     relations = store.adjacency(adjacency)
     _check_number(store, relations)
@@ -167,7 +167,7 @@ def is_integer(array: ArrayInfo) -> bool:
 
 
 def _size(store: StoreInfo, name: str | None) -> ArrayInfo | None:
-    """The sizes of padded causal sets; one with arrays of its own is not padded."""
+    """The array with the sizes of padded causal sets; None if they are not padded."""
     name = name or next((usual for usual in naming.SIZE if usual in store.arrays), None)
     if name is None:
         return None
@@ -243,7 +243,7 @@ def _kept(store: StoreInfo, name: str) -> ArrayInfo:
 def _class_names(
     store: StoreInfo, target: tuple[ArrayInfo, ...], given: Sequence[str] | None
 ) -> tuple[str, ...] | None:
-    """Names by class index: as given, else from the target's ``class_names`` attribute.
+    """Names by class index: ``given``, else the ``class_names`` attribute of the target.
 
     An attribute of the whole store names the classes of ``cset_type``.
     """

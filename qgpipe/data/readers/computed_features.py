@@ -17,10 +17,10 @@ BLOCK_ENTRIES = 1 << 20  # of the relation matrices that are in memory at once
 
 
 def compute_features(checks: Checks, samples: Samples, threads: int = 1) -> None:
-    """Put the observables that ``checks.columns`` asks for beside the arrays of ``samples``.
+    """Add the observables in ``checks.columns`` to the arrays of ``samples``.
 
-    ``threads``: how many compute; the result does not depend on it. If values are checked,
-    samples whose relations are not transitive are reported: their observables mean nothing.
+    ``threads``: number of threads; the result does not depend on it. If values are checked, samples
+    whose relations are not transitive are reported: their observables are meaningless.
     """
     wanted = checks.columns.computed
     if not wanted:
@@ -51,7 +51,7 @@ def compute_features(checks: Checks, samples: Samples, threads: int = 1) -> None
 
 
 def relation_block(edges: BitAdjacency, sizes: np.ndarray, chosen: np.ndarray) -> Orders:
-    """The causal sets at ``chosen`` (int64 [B]) of all with ``sizes`` [N], as a block."""
+    """The causal sets at ``chosen`` (int64 [B]) as a block; ``sizes``: of all causal sets, [N]."""
     of_chosen, starts = sizes[chosen], edges.ptr[chosen]
     bits = edges.bits[ranges(starts, edges.ptr[chosen + 1] - starts)]
     some = BitAdjacency(bits, bit_offsets(of_chosen), edges.num_edges[chosen])
@@ -64,7 +64,7 @@ def relation_block(edges: BitAdjacency, sizes: np.ndarray, chosen: np.ndarray) -
 
 
 def _blocks(sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """Places of causal sets of similar sizes, int64, in blocks; those without elements left out."""
+    """Indices of causal sets of similar sizes, int64, block by block; empty ones are left out."""
     by_size = np.argsort(sizes, kind="stable")
     by_size = by_size[sizes[by_size] > 0]
     first = 0

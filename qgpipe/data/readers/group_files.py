@@ -39,7 +39,7 @@ Group = list[Loaded]  # in the order of ``GroupFiles.names``
 
 
 class GroupFiles:
-    """The arrays ``names`` of the groups of a store; ``group_name``: of a sample, by its index.
+    """The arrays ``names`` of the groups of a store; ``group_name``: maps a sample to its group.
 
     Samples with an array that is missing or damaged are reported to ``bad``.
     """

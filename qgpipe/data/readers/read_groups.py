@@ -25,11 +25,11 @@ def read_groups(
     """The samples ``start:stop`` of a store with a group for each, in their order.
 
     ``group_name``: the group of a sample, by its index.
-    ``threads``: how many decode and pack batches of causal sets; the result does not depend
-    on it. The files of two batches are read ahead.
+    ``threads``: number of threads that decode and pack batches; the result does not depend on it.
+    The files of two batches are read ahead.
 
-    Samples with an array that is missing, damaged or of a wrong shape, and those whose
-    relations are none, are reported to ``checks.bad``; what is returned of them has no meaning.
+    Samples with an array that is missing, damaged or of a wrong shape, and those with invalid
+    relations, are reported to ``checks.bad``; the values returned for them are undefined.
     """
     columns = checks.columns
     names = [array.name for array in (columns.adjacency, *columns.arrays)]
@@ -102,7 +102,7 @@ def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Grou
 
 
 def _misfit(value: np.ndarray, array: ArrayInfo) -> str | None:
-    """Why ``value``, of one group, is nothing like ``array``, as the first group has it."""
+    """Why the type of ``value`` does not fit ``array`` of the first group; None if it does."""
     if value.dtype.kind not in "biuf":
         return f"expected numbers, got {value.dtype}"
     if is_integer(array) and value.dtype.kind == "f" and not (value == np.trunc(value)).all():

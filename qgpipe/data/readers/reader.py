@@ -1,4 +1,4 @@
-"""The built-in reader: whole blocks of causal sets, straight into packed arrays."""
+"""The built-in reader: reads whole blocks of causal sets into packed arrays."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from qgpipe.errors import ConfigError
 
 
 class CausalSetReader:
-    """Reads causal sets of any layout, and never goes through them one by one.
+    """Reads causal sets of any layout, many at once.
 
     ``node_features``: names of arrays with a value (or a row) for each element; they become the
-    columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set;
-    the columns of ``graph_features``. A feature that is no array of the store is computed from the
-    relations, if it has the name of an observable (:mod:`qgpipe.causets.observables`).
+    columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set; the
+    columns of ``graph_features``. A feature that is not an array of the store is computed from the
+    relations if it has the name of an observable (:mod:`qgpipe.causets.observables`).
     ``target``: the array, or arrays, of ``y``. ``adjacency``, ``size``: the arrays of relations and
     of numbers of elements. ``class_names``: the names of the classes, by class index; by default
-    what the store says. ``keep``: arrays with a value (or a row) for each causal set that become
+    those in the store. ``keep``: arrays with a value (or a row) for each causal set that become
     attributes of the graphs under their own names.
 
-    What is not given is found if the store uses a usual name; graph features are only taken
-    when asked for, and an empty list means none.
+    Arrays that are not given are found by their usual names; graph features are only read if they
+    are named, and an empty list means none.
     """
 
     def __init__(
@@ -61,19 +61,19 @@ class CausalSetReader:
         self.names["keep"] = [keep] if isinstance(keep, str) else [*(keep or ())]
 
     def keeping(self, name: str | None) -> CausalSetReader:
-        """A reader that keeps the array ``name``, too, if there is one to keep."""
+        """A reader that also keeps the array ``name``; this one if ``name`` is None."""
         if name is None:
             return self
         return CausalSetReader(**{**self.names, "keep": [*self.names["keep"], name]})
 
     def columns(self, store: StoreInfo) -> Columns:
-        """The arrays of ``store`` that are read; ``DataError`` if there is no such array."""
+        """The arrays of ``store`` that are read. Raises ``DataError`` if there is no such array."""
         return choose_columns(store, **self.names)
 
     def describe(self, store: StoreInfo) -> dict[str, Any]:
-        """Names of features, target and classes, as a part's description holds them.
+        """Names of features, target and classes, as in the description of a part.
 
-        ``computed``: the features that are no arrays of the store, if there are any.
+        ``computed``: the features that are computed, if there are any.
         """
         columns = self.columns(store)
         targets = [array.name for array in columns.target]
@@ -102,15 +102,15 @@ class CausalSetReader:
 
         ``x`` [V, F] and ``graph_features`` [N, F'] have ``float_type``; ``y`` [N], or [N, T] for
         several targets, has ``int_type`` if all targets are integers or booleans, else
-        ``float_type``; what is kept, [N] or [N, k], has the type that it is stored with. Edges run
-        from past to future. NaN in path lengths becomes 0.
+        ``float_type``; kept arrays, [N] or [N, k], keep their type. Edges run from past to future.
+        NaN in path lengths becomes 0.
 
-        ``threads``: how many decode, and how many pack; the result does not depend on it.
-        ``validate_order``: check that the relations are transitive, too.
-        ``bad``: leaves bad samples out if it says so.
+        ``threads``: number of threads that decode, and that pack; the result does not depend on it.
+        ``validate_order``: also check that the relations are transitive. ``bad``: receives bad
+        samples; by default the first one is an error.
 
         Raises ``DataError`` if an array cannot be opened, and for the first sample that is
-        damaged or (``validate``) holds what no causal set can have.
+        damaged or (``validate``) holds invalid values.
         """
         columns = self.columns(store)
         bad = bad or BadSamples(store)

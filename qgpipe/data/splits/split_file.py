@@ -14,7 +14,12 @@ from qgpipe.data.splits.methods import sample_keys
 from qgpipe.data.splits.sizes import KEY, STAGES
 from qgpipe.data.splits.split import draw, make_split
 from qgpipe.data.storage.manifest import read_dataset, recorded_part
-from qgpipe.data.storage.part_file import read_graph_attribute, read_sample_index, read_targets
+from qgpipe.data.storage.part_file import (
+    count_values,
+    read_graph_attribute,
+    read_sample_index,
+    read_targets,
+)
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.stages.settings import split_seed
 from qgpipe.system.files import read_json, write_text
@@ -80,7 +85,7 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
             **{stage: result[stage].tolist() for stage in STAGES},
             "class_counts": None
             if labels is None
-            else {stage: _count(labels[result[stage]]) for stage in STAGES},
+            else {stage: count_values(labels[result[stage]]) for stage in STAGES},
         },
     )
 
@@ -177,11 +182,6 @@ def _check_not_empty(split: Mapping[str, np.ndarray], dataset: str | Path) -> No
                 key=KEY,
                 remedy="check data.files and pre_filter",
             )
-
-
-def _count(labels: np.ndarray) -> dict[str, int]:
-    values, counts = np.unique(labels, return_counts=True)
-    return dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
 
 
 def _write(path: str | Path, split: Mapping[str, Any]) -> None:

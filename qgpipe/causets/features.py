@@ -1,4 +1,4 @@
-"""How observables grow with the number of elements, and features that do not.
+"""Normalisation of observables by their growth with the number of elements.
 
 In a causal diamond of d-dimensional flat spacetime with n elements, the longest chain has about
 n^(1/d) elements (Brightwell and Gregory, Phys. Rev. Lett. 66, 260, 1991), an element about n
@@ -55,13 +55,13 @@ _SCALES: dict[str, Callable[[Reals, Reals], Reals]] = {
     "action_4d": lambda n, d: n * link_scale(n, d),
     "hasse_spectrum": link_scale,
 }
-"""By what each observable is divided: functions of n and d."""
+"""The scale that each observable is divided by: functions of n and d."""
 
 
 def compute(name: str, orders: Orders) -> Values:
     """The observable called ``name``: float32 [B, m] of elements, [B, k] of causal sets.
 
-    Values of elements beyond a causal set's size have no meaning.
+    Values beyond a causal set's size are undefined.
     """
     observable = find(name)
     assert observable is not None, name

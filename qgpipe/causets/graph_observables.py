@@ -126,8 +126,8 @@ def hasse_spectrum(orders: Orders, k: int = COLUMNS["hasse_spectrum"]) -> Reals:
 def two_order(orders: Orders) -> Reals:
     """1 if the order is the intersection of two total orders, 0 if not.
 
-    So is every sprinkling into a conformally flat, topologically trivial two-dimensional
-    spacetime: see :mod:`qgpipe.causets.two_orders`.
+    It is 1 for every sprinkling into a conformally flat, topologically trivial two-dimensional
+    spacetime. See :mod:`qgpipe.causets.two_orders`.
     """
     from qgpipe.causets.two_orders import are_two_orders  # loads scipy, which takes a while
 
@@ -135,7 +135,7 @@ def two_order(orders: Orders) -> Reals:
 
 
 GRAPH_OBSERVABLES: dict[str, Callable[..., Reals]] = {name: globals()[name] for name in GRAPH}
-"""Graph observables by name; those in ``COLUMNS`` take the number of columns, too."""
+"""Graph observables by name; those in ``COLUMNS`` also take the number of columns."""
 
 
 def dimension_of(fraction: Reals) -> Reals:

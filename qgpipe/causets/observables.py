@@ -1,12 +1,13 @@
-"""The names of the observables that are computed from the relations of a causal set.
+"""Names of the observables that can be computed from the relations of a causal set.
 
-Loads no numpy: names are checked while the workflow is planned. An observable is a function of
-its base name in ``node_observables`` or ``graph_observables``; a name may carry
+Does not import numpy: names are checked while the workflow is planned. An observable is a function
+in ``node_observables`` or ``graph_observables``, called by its base name; a name may have these
+suffixes:
 
-- the number of its columns, where the observable has several: ``interval_abundances_20``;
-- ``_normalized``: divided by how it grows with the number of elements n in a causal diamond of the
-  dimension that the order itself has by :func:`~.graph_observables.myrheim_meyer_dimension`, so
-  that it stays of order one; ``_normalized_2d``: in two dimensions.
+- the number of columns, if the observable has several: ``interval_abundances_20``;
+- ``_normalized``: divided by its growth with the number of elements n in a causal diamond, so that
+it stays of order one. The dimension is that of the order itself by
+:func:`~.graph_observables.myrheim_meyer_dimension`, or 2 for ``_normalized_2d``.
 """
 
 import re
@@ -62,16 +63,16 @@ NORMALIZED = (
     "hasse_spectrum",
 )  # what grows with n
 
-_DIMENSIONLESS = ("in_degree", "out_degree", *NODE[6:9])  # that do so alike in any dimension
+_DIMENSIONLESS = ("in_degree", "out_degree", *NODE[6:9])  # grow alike in any dimension
 
 
 @dataclass(frozen=True)
 class Observable:
-    """What a feature's name asks for.
+    """The observable that the name of a feature stands for.
 
     ``base``: the function. ``level``: one value an element, or one a causal set. ``width``: number
-    of columns. ``normalized``: divided by how it grows; ``dimension``: of what spacetime, None for
-    that of the order itself.
+    of columns. ``normalized``: divided by its growth; ``dimension``: of the spacetime for that,
+    None for the dimension of the order itself.
     """
 
     name: str
@@ -103,7 +104,7 @@ def find(name: str) -> Observable | None:
 
 
 def names(level: Literal["node", "graph"]) -> list[str]:
-    """All names of a level, those with a number of columns left out."""
+    """All names of a level, without those with a number of columns."""
     bases = NODE if level == "node" else GRAPH
     suffixed = [
         f"{base}{suffix}" for base in bases for suffix in ("", "_normalized", "_normalized_2d")

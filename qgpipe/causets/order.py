@@ -88,11 +88,11 @@ def longest_chains(
     """Links in the longest chain that ends at each element, and that starts at it.
 
     ``relations`` is a bool matrix [n, n], or a block of them [B, n, n], transitively closed, in
-    any labelling. ``in_degree``: numbers of elements in the past of each, [B, n], where they are
-    known already. Both results are float32 [n] or [B, n]: 0 for minimal (maximal) elements.
+    any labelling. ``in_degree``: numbers of elements in the past of each, [B, n], if known. Both
+    results are float32 [n] or [B, n]: 0 for minimal (maximal) elements.
 
-    Elements are visited in an order in which the past comes first, the same element of all
-    causal sets at once: h(j) = max over i ≺ j of h(i) + 1.
+    Elements are visited in a natural labelling, the same element of all causal sets at once: h(j) =
+    max over i ≺ j of h(i) + 1.
     """
     block = relations if relations.ndim == 3 else relations[None]
     if np.tril(block).any():

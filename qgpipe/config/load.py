@@ -1,4 +1,4 @@
-"""Read a configuration file, and explain what is wrong with its YAML."""
+"""Reads a configuration file, and explains errors in its YAML."""
 
 import re
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 
 
 def load_config(path: str | Path) -> dict[str, Any]:
-    """The mapping in the YAML file ``path``, its tags turned into strings and mappings.
+    """The mapping in the YAML file ``path``, with tags as strings and mappings.
 
-    From then on modules are found beside the file and in its ``python_path``, too. Raises
+    The folder of the file and its ``python_path`` are added to the search path of modules. Raises
     ``ConfigError`` with line and remedy if the file is missing, is not YAML or does not hold a
     mapping.
     """
@@ -58,7 +58,7 @@ def _text(path: Path) -> str:
 
 
 def user_folders(config: Mapping[str, Any], file: str | Path | None) -> tuple[Path, ...]:
-    """The folders in which the user's modules are looked for, nearest first.
+    """The folders that are searched for the user's modules, in order.
 
     ``config`` need not have been checked yet.
     """
@@ -113,7 +113,7 @@ def _key_column(line: str) -> int:
 
 
 def expand_home(path: str) -> str:
-    """``path`` with the home that it begins with, if it does. Raises ``ConfigError``."""
+    """``path`` with ``~`` at its beginning expanded. Raises ``ConfigError`` for an unknown user."""
     if not path.startswith("~"):
         return path
     try:

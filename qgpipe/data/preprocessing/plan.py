@@ -1,4 +1,4 @@
-"""Which parts a data set has: planned from metadata, before any chunk is read.
+"""Plans the parts of a data set from metadata, before any chunk is read.
 
 Runs while the Snakefile is parsed, so it imports neither numpy nor zarr.
 """
@@ -35,10 +35,10 @@ class PartPlan:
 
     ``name``: ``<store>-<start>``, the file's stem. ``store``: the store's unique name.
     ``role``: ``all``, ``train``, ``validation`` or ``test``. ``num_samples``: of the whole
-    store; if the store has an array that says how many samples it holds, parts beyond that
-    stay empty. ``source``: a name for what these samples are, which changes when the store is
-    replaced; empty for a store that is generated. ``sample_bytes``: what the arrays of one
-    sample decode to, about; in a store of groups, those of the first.
+    store; if the store has an array with the number of samples written so far, parts beyond it are
+    empty. ``source``: an identifier of the samples, which changes when the store is replaced; empty
+    for a generated store. ``sample_bytes``: approximate bytes of the decoded arrays of one sample;
+    in a store of groups, of the first.
     """
 
     name: str
@@ -67,8 +67,8 @@ class PartPlan:
 def plan_parts(config: Config) -> list[PartPlan]:
     """The parts of all data sets of a resolved configuration, in reading order.
 
-    Generated stores come first, then ``data.files``, then the stages' own data. With the
-    built-in reader the arrays that it will read are checked, too.
+    Generated stores come first, then ``data.files``, then the stages' own data. For the built-in
+    reader the arrays that it will read are also checked.
 
     Raises ``ConfigError`` if there is no data, ``DataError`` if a store cannot be read.
     """
@@ -87,7 +87,7 @@ def plan_parts(config: Config) -> list[PartPlan]:
 
 
 def store_identity(source: str) -> str:
-    """The name for what a whole store holds, from the ``source`` of one of its parts."""
+    """The identifier of the content of a whole store, from the ``source`` of one of its parts."""
     return source.partition("-")[0]
 
 
@@ -148,9 +148,9 @@ def _existing(
 
 
 def store_contents(store: StoreInfo, files: list[Path]) -> str:
-    """A name for what ``store`` holds; ``files``: what was made from it earlier, if it exists.
+    """An identifier of the content of ``store``; ``files``: made from it earlier, if they exist.
 
-    A store that only has more samples than when these were made keeps its name.
+    A store that only gained samples since then keeps its identifier.
     """
     known = list(_recorded_states(files))
     return identity(observe(store, next(iter(known), None)), known)
@@ -180,7 +180,7 @@ def _ranges(total: int, step: int, store: str) -> list[tuple[int, int]]:
 
 
 def unique_name(name: str, taken: set[str]) -> str:
-    """A name for files, made of letters, digits, dots, dashes and underscores."""
+    """A file name that is not in ``taken``, of letters, digits, dots, dashes and underscores."""
     base = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".zarr")).strip(".-") or "store"
     result, number = base, 1
     while result in taken:
@@ -193,16 +193,16 @@ def unique_name(name: str, taken: set[str]) -> str:
 def columns_of(store: StoreInfo, reader: Any) -> Columns | None:
     """The arrays that ``reader``, as the configuration names it, will read of ``store``.
 
-    None if it is a reader of the user's. Raises ``DataError`` if there is no such array.
+    None if it is a user's reader. Raises ``DataError`` if there is no such array.
     """
     arguments = built_in_arguments(reader)
     return None if arguments is None else choose_columns(store, **arguments)
 
 
 def built_in_arguments(reader: Any) -> dict[str, Any] | None:
-    """The arguments by name of the built-in reader, as the configuration gives it.
+    """The arguments, by name, of the built-in reader in the configuration.
 
-    None if it is a reader of the user's. Raises ``ConfigError`` for an argument of another name.
+    None if it is a user's reader. Raises ``ConfigError`` for an unknown argument.
     """
     if isinstance(reader, Mapping):
         parts = [reader.get("type"), reader.get("args"), reader.get("kwargs")]
@@ -228,7 +228,7 @@ def built_in_arguments(reader: Any) -> dict[str, Any] | None:
 
 
 def _check_generated(group_by: str) -> None:
-    """Whether generated stores have an array ``group_by``."""
+    """Raise ``ConfigError`` if generated stores have no array ``group_by``."""
     from qgpipe.causets.writers.samples import GRAPH_ARRAYS  # imports numpy: only if asked for
 
     arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_ARRAYS]

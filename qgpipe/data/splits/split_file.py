@@ -1,4 +1,4 @@
-"""``split.json``: the positions of training, validation and test set, and how they came about."""
+"""``split.json``: positions of training, validation and test set, and how they were chosen."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
     """Split the graphs of ``dataset`` (a ``dataset.json``) and write the positions.
 
     ``config``: the whole resolved configuration. Graphs of the top-level data are split by
-    ``data.split``; those of a stage's own data (parts with its role) all belong to that stage.
+    ``data.split``; all graphs of a stage's own data (parts with its role) belong to that stage.
     Raises ``ConfigError`` as :func:`make_split`, and if a stage gets no graphs.
     """
     description = read_dataset(dataset)
@@ -94,7 +94,7 @@ def read_split(path: str | Path, num_graphs: int) -> dict[str, np.ndarray]:
     """Positions of the sets, int64, in ``path``, a split of a data set of ``num_graphs`` graphs.
 
     Raises ``DataError`` if it is missing, damaged, of another format or of another data set, if a
-    position is none of the data set's, or if two sets, or one twice, have the same graph.
+    position is out of range, or if a graph is listed more than once.
     """
     split = read_json(path)
     version = split.get("format") if isinstance(split, dict) else None
@@ -132,9 +132,9 @@ def _refuse(path: str | Path, problem: str) -> NoReturn:
 
 
 def check_groups(config: Config, attributes: Mapping[str, Any]) -> None:
-    """Raise ``ConfigError`` if the graphs, with ``attributes`` of ``dataset.json``, have no group.
+    """Raise ``ConfigError`` if ``data.group_by`` is not among ``attributes`` (of ``dataset.json``).
 
-    Only if groups are to be kept together.
+    Only checked if the split is by group.
     """
     data = config["data"]
     if data["split_method"] != "group":
@@ -153,7 +153,7 @@ def check_groups(config: Config, attributes: Mapping[str, Any]) -> None:
 def _of_graphs(
     parts: Parts, read: Callable[[Mapping[str, Any]], np.ndarray | None]
 ) -> np.ndarray | None:
-    """What ``read`` gives for each part, joined; None if it gives none for one of them."""
+    """The arrays that ``read`` returns for the parts, joined; None if one of them is None."""
     values = [read(part) for part in parts]
     known = [some for some in values if some is not None]
     return np.concatenate(known) if known and len(known) == len(values) else None
@@ -185,6 +185,6 @@ def _check_not_empty(split: Mapping[str, np.ndarray], dataset: str | Path) -> No
 
 
 def _write(path: str | Path, split: Mapping[str, Any]) -> None:
-    """One line a key: a list of a million positions stays readable and quick to write."""
+    """Write one line per key: faster and more readable than indented lists of many positions."""
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in split.items())
     write_text(path, f"{{\n{lines}\n}}\n")

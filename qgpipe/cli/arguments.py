@@ -13,17 +13,17 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def resolved(file: Path) -> Config:
-    """The resolved configuration in ``file``. Raises ``ConfigError`` if it is wrong."""
+    """The resolved configuration in ``file``. Raises ``ConfigError`` if it is invalid."""
     return resolve_config(load_config(file), str(file))
 
 
 def runs_of(file: Path) -> list[Run]:
-    """The runs of the configuration in ``file``. Raises ``ConfigError`` if it is wrong."""
+    """The runs of the configuration in ``file``. Raises ``ConfigError`` if it is invalid."""
     return expand_runs(load_config(file), str(file))
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Whether code that the run names is imported though the run was not trained here."""
+    """Add ``--trust``: import code that the run names although it was not trained here."""
     parser.add_argument(
         "--trust",
         action="store_true",

@@ -11,7 +11,7 @@ add_arguments = add_config
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what a run would do, or each of several."""
+    """Print what the run, or each run, would do."""
     raw = load_config(arguments.config)
     runs = expand_runs(raw, str(arguments.config))
     from qgpipe.workflow.preflight import check_runs

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _configs(path: Path) -> list[Config]:
-    """The resolved configurations of a file, or that of the run in a folder, wherever it is now."""
+    """The resolved configurations of a file, or of the run in a folder, which may have moved."""
     if not path.is_dir():
         return [run.config for run in runs_of(path)]
     config = RunFolder.open(path).config

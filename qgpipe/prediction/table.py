@@ -1,4 +1,4 @@
-"""The rows that a model gives for graphs: id, target, outputs, class, probabilities, embeddings."""
+"""The table of predictions: id, target, outputs, class, probabilities, embeddings."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -23,19 +23,19 @@ from qgpipe.training.evaluation.predictions_table import (
 
 
 class PredictionTable:
-    """The rows of a table, some graphs at a time.
+    """Makes the rows of a table, chunk by chunk.
 
-    The columns are those of ``predictions.csv``, with the same meaning, the target only if there
-    is one. For classes also ``class``, the name of the predicted one, if classes have names, and
-    ``probability_0`` …; with embeddings ``embedding_0`` …. Whether the outputs are those of
-    classes, the target that the model was trained on says: ``trained``, the facts of the model's
-    file. Whether they are probabilities already, the first graphs say for all.
+    The columns are those of ``predictions.csv``, with a target only if there is one. For classes
+    there are also ``class`` (the name of the predicted class, if classes have names) and
+    ``probability_0`` …; with embeddings ``embedding_0`` …. Whether the outputs are those of classes
+    is derived from the target that the model was trained on (``trained``: the facts in the model's
+    file), and whether they are probabilities already from the first chunk.
     """
 
     def __init__(self, trained: Mapping[str, Any]):
         self._trained = trained
         self.undecided = 0  # graphs so far whose outputs are not finite
-        self._given: dict[int | None, bool] = {}  # outputs are probabilities, by head
+        self._given: dict[int | None, bool] = {}  # whether outputs are probabilities, by head
 
     def rows(
         self, collected: Collected, ids: list[str], embeddings: Tensor | None = None
@@ -71,7 +71,7 @@ class PredictionTable:
             if head not in self._given:
                 self._given[head] = are_probabilities(values)
             of_class = list(probabilities(values, self._given[head]).T)
-        elif predicted:  # several questions with two answers each
+        elif predicted:  # several binary targets
             answers = [table[[name]].to_numpy(np.float64) for name in outputs]
             of_class = [probabilities(values, given=False)[:, 1] for values in answers]
         else:
@@ -82,12 +82,12 @@ class PredictionTable:
 
 
 def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:
-    """Targets that say of the model's outputs what those that it was trained on do."""
+    """Placeholder targets of the type, shape and range of those that the model was trained on."""
     form = (trained.get("attributes") or {}).get("y")
     if form is None or form["kind"] != "graph":
         return None
     dtype = np.bool_ if form["dtype"] == "bool" else numpy_type(form["dtype"], "data.int_type")
-    # Others than 0 and 1 if the columns had others; older files do not tell.
+    # Values other than 0 and 1 if the targets had others; unknown in older files.
     value = np.where(trained.get("binary_target", True), 0, 2)
     return torch.from_numpy(np.broadcast_to(value, (rows, *form["shape"])).astype(dtype))
 

@@ -1,4 +1,4 @@
-"""What makes two runs differ: random number generators, and algorithms that vary."""
+"""Reproducibility: random number generators and deterministic algorithms."""
 
 import os
 import random
@@ -33,7 +33,7 @@ def rng_state(devices: bool = True) -> dict[str, Any]:
 def restore_rng(state: dict[str, Any]) -> None:
     """Put all generators back to what :func:`rng_state` returned.
 
-    States of CUDA devices that are not here are left out: a run may go on elsewhere.
+    States of missing CUDA devices are ignored: a run may resume on another machine.
     """
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
@@ -58,9 +58,9 @@ def random_numbers_kept(devices: bool = True) -> Iterator[None]:
 
 @contextmanager
 def deterministic_algorithms(enabled: bool) -> Iterator[None]:
-    """A block in which torch computes the same bits each time, on a GPU too, if ``enabled``.
+    """A block in which torch's results are bit-reproducible, also on a GPU, if ``enabled``.
 
-    A layer that has no such algorithm raises ``RuntimeError`` there.
+    Operations without a deterministic algorithm raise ``RuntimeError``.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if enabled:

@@ -1,4 +1,4 @@
-"""A job of the workflow: its words go to its log, and where its outputs came from is recorded."""
+"""A job of the workflow, with its log and the record of its outputs."""
 
 import logging
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 def job(snakemake: Any, name: str) -> Iterator[Config]:
     """Run a job of the stage ``name``; the block gets the resolved configuration.
 
-    ``snakemake``: the object that a rule's script is given. Its ``params`` are ``section``, what
-    shapes the outputs, and ``context``: the configuration with the name of its file. The block
-    sees only the GPUs that it may use.
+    ``snakemake``: the object in a rule's script. Its ``params`` are ``section`` (the settings that
+    the outputs depend on) and ``context`` (the configuration and the path of its file). The block
+    sees only the GPUs that are assigned to it.
     """
     context, section = snakemake.params.context, dict(snakemake.params.section)
     config: Config = context["config"]
@@ -38,7 +38,7 @@ def job(snakemake: Any, name: str) -> Iterator[Config]:
 
 
 def _title(name: str, log: str) -> str:
-    """What the lines of a job begin with: ``train``, ``preprocess flat-000000000``, ``tune 1``."""
+    """The prefix of the messages of a job: ``train``, ``preprocess flat-000000000``, ``tune 1``."""
     return log if log.startswith(name) else f"{name} {log}"
 
 
@@ -60,13 +60,13 @@ def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) 
 
 
 def _outputs(snakemake: Any) -> list[Path]:
-    """What the job makes; a store is declared by its attributes, which a complete one has."""
+    """The outputs of the job; for a store, Snakemake's output is its attributes file."""
     files = map(Path, snakemake.output)
     return [file.parent if file.name == STORE_ATTRIBUTES else file for file in files]
 
 
 def _store(snakemake: Any, section: dict[str, Any]) -> tuple[Path, str] | None:
-    """The raw store that the job reads or writes, and a name of what it holds."""
+    """The raw store that the job reads or writes, and the identifier of its content."""
     path = getattr(snakemake.params, "store", None)
     if path is None:
         return None

@@ -15,7 +15,7 @@ from qgpipe.causets.orders import Orders
 
 MAX_DIMENSION = 10.0
 
-_ROUNDING = 1e-8  # of eigenvalues; those that are not 0 exceed 1/n²
+_ROUNDING = 1e-8  # eigenvalues below are 0; all others exceed 1/n²
 
 Reals = NDArray[np.float64]
 

@@ -29,7 +29,7 @@ NODE = (
     "ordering_fraction_future",
     "dimension_past",
     "dimension_future",
-)  # first the default features, in their order
+)  # the default features come first
 
 GRAPH = (
     "ordering_fraction",
@@ -50,7 +50,7 @@ COLUMNS = {
     "interval_abundances": 10,
     "height_profile": 10,
     "hasse_spectrum": 10,
-}  # of observables that have several, if no number is given
+}  # default numbers of columns
 
 NORMALIZED = (
     *NODE[:9],
@@ -61,7 +61,7 @@ NORMALIZED = (
     "action_2d",
     "action_4d",
     "hasse_spectrum",
-)  # what grows with n
+)  # observables that grow with n
 
 _DIMENSIONLESS = ("in_degree", "out_degree", *NODE[6:9])  # grow alike in any dimension
 

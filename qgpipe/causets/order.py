@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SMALLEST_BLOCK = 16
-_UNDIVIDED = 128  # elements; halves of fewer are not worth separate products
-_LARGEST_TOGETHER = 256  # elements; above, a row is long enough to be handled alone
+_UNDIVIDED = 128  # elements; smaller matrices are squared as a whole
+_LARGEST_TOGETHER = 256  # elements; larger causal sets are handled one by one
 
 
 def transitive_closure(relations: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from qgpipe.causets.orders import Orders
 
-_SMALL = 64  # elements; of more, half of the elements are tested first
+_SMALL = 64  # elements; of larger sets half is tested first
 _AT_ONCE = 2**19  # entries of the largest temporary matrix
 
 

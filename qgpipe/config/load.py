@@ -11,7 +11,7 @@ from qgpipe.config.objects import add_search_path
 from qgpipe.config.tags import ConfigLoader
 from qgpipe.errors import ConfigError, shown
 
-_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # line breaks of YAML
 
 
 def load_config(path: str | Path) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
     lines = [*_LINE_END.split(text), ""]
-    line = min(line, len(lines) - 1)  # at the end of the file there is no line any more
+    line = min(line, len(lines) - 1)  # the mark may be after the last line
     quoted = shown(lines[line].strip())
     problem = error.problem or error.context or str(error)
     where = f"{file}, line {line + 1}"

@@ -24,7 +24,7 @@ TAG = "!pyobject "
 PARTIAL = "!partial"
 SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
 logger = logging.getLogger(__name__)
-_appended: set[str] = set()  # to sys.path, here, now or before
+_appended: set[str] = set()  # folders that were appended to sys.path
 
 
 # New names of modules that were moved since the first version; configurations may name the old
@@ -182,7 +182,7 @@ def _candidate_names(value: Any, module: str | None, qualified: str | None) -> I
     parts = (module or "").split(".")
     for end in range(1, len(parts) + 1):
         yield f"{'.'.join(parts[:end])}.{qualified}"
-    for builtin_home in ("torch", "torch.nn.functional"):  # C functions name no module
+    for builtin_home in ("torch", "torch.nn.functional"):  # C functions have no __module__
         yield f"{builtin_home}.{qualified.rpartition('.')[2]}"
 
 

@@ -152,7 +152,7 @@ def _check_split(config: Config) -> None:
         return
     wanted = 2 if "test" in roles else 3
     if config["data"]["folds"] and split is not None:
-        wanted = len(split)  # a share for the test, which gets a fold, may be there or not
+        wanted = len(split)  # the test set is a fold: its share is optional
     if split is None or len(split) != wanted:
         own = "testing.data names a test set of its own" if wanted == 2 else "the data is split"
         raise ConfigError(

@@ -28,7 +28,7 @@ _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HALVES = re.compile("[\ud800-\udfff]")  # surrogates, which UTF-8 cannot encode
 _LARGEST = 2**63 - 1
-_LONGEST_PATH = 1000  # characters: a system takes some 4,000 bytes in all
+_LONGEST_PATH = 1000  # characters; the system allows about 4,000 bytes
 # Values of ``x-numbers``: which numbers a key accepts besides finite ones.
 FINITE, INFINITE, ANY = "finite", "infinite", "any"
 _PLAIN = (str, bool, int, float, list, tuple, Mapping, type(None))

@@ -130,7 +130,7 @@ def check_keywords(
     """
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # written in C
+    except (TypeError, ValueError):  # functions in C have no signature
         return
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return

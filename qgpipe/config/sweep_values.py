@@ -15,8 +15,8 @@ _KEYS = {
     "!random_uniform": {"start", "stop", "log", "size"},
 }
 _OPTIONAL = {"step", "log", "size"}
-MOST_RUNS = 5_000  # of a configuration; Snakemake would take minutes to plan more
-_DIGITS = 6  # of a drawn number: enough for any setting, and readable in a name
+MOST_RUNS = 5_000  # per configuration; planning more would take minutes
+_DIGITS = 6  # significant digits of a drawn number, readable in names
 _DRAWN = 5
 
 

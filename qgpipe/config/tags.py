@@ -24,8 +24,8 @@ _KEYS = {
     "!random_uniform": "{start, stop, log, size}",
     "!reference": "{target}",
 }
-MOST_VALUES = 100_000  # in a file, where each use of an anchor counts
-DEEPEST = 60  # brackets within each other
+MOST_VALUES = 100_000  # per file; each use of an anchor counts
+DEEPEST = 60  # nested brackets or blocks
 _STRANGE = (bytes, datetime.date, set, complex)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 SWEEP_TAGS = ("!sweep", "!coupled-sweep", "!range", "!random_uniform", "!reference")
@@ -45,7 +45,7 @@ def register(loader: type[yaml.FullLoader] = yaml.FullLoader) -> None:
 
 def _bounded_map(loader: yaml.FullLoader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
     """A mapping as by default, after the size of the document was checked."""
-    if not loader.constructed_objects and len(loader.recursive_objects) == 1:  # it is all of it
+    if not loader.constructed_objects and len(loader.recursive_objects) == 1:  # the root
         _measure(node, {})
     return loader.construct_yaml_map(node)
 

@@ -48,7 +48,7 @@ def gcn(layer: GCNConv, x: Tensor, adjacency: Adjacency) -> Tensor:
         out = adjacency.sum(messages)
         return out if layer.bias is None else out + layer.bias
     dtype = torch.promote_types(x.dtype, messages.dtype)
-    # Degrees count in float32 even where features are bfloat16, which is exact up to 256 only.
+    # Degrees are float32 even if features are bfloat16, which is exact only up to 256.
     degree = adjacency.in_degree.to(torch.promote_types(dtype, torch.float32))
     missing = 1 - adjacency.self_loops if layer.add_self_loops else torch.zeros_like(degree)
     degree = degree + missing

@@ -42,7 +42,7 @@ def export(run: RunFolder, output: Path) -> str | None:
     )
     with recorded(job):
         with atomic_path(files[0]) as temporary:
-            temporary.write_bytes(save(weights))  # save_file would let nobody else read it
+            temporary.write_bytes(save(weights))  # save_file makes it readable only by the user
         least, why = _write_program(run, program, model, content.get("attributes"))
         if why is None:
             files.append(program)  # known only now; the record is written at the end of the block

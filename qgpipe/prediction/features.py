@@ -15,7 +15,7 @@ _ARRAYS = {"node_features": "x", "graph_features": "graph_features"}
 def check_metadata(
     source: DataSection, reader: Any, path: Path, trained: Mapping[str, Any]
 ) -> None:
-    """Raise ``DataError`` as ``check_names`` does, from the metadata of the store ``path`` alone.
+    """Raise ``DataError`` as ``check_names`` does, using only the metadata of the store ``path``.
 
     ``source``: the data section; ``reader``: for this store. If the names are not known from it,
     nothing is compared.

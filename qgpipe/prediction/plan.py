@@ -54,7 +54,7 @@ def plan_predictions(
     built-in reader the arrays that it will read are checked, except the target.
 
     Raises ``DataError`` if a store or one of its arrays is missing, and ``ConfigError`` if tables
-    cannot be written in the format that is asked for.
+    cannot be written in the configured format.
     """
     if not config.get("predict"):
         return {}

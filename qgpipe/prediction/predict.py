@@ -168,7 +168,7 @@ class Predictor:
         dataset.transform = self._transform
         testing: dict[str, Any] = {key: self.config["testing"][key] for key in _LOADER_KEYS}
         loader = GraphLoader(dataset, seed=self.config["training"]["seed"], **testing)
-        if self._form is None:  # one for all graphs of a store
+        if self._form is None:  # chosen once per store
             if "attributes" not in self.trained:
                 self._check(loader)
             select_edge_format([loader], self.model, self.config, self.device)

@@ -68,7 +68,7 @@ def artifacts_in(path: Path) -> list[Path]:
 
     Raises ``DataError`` if one of the records cannot be read.
     """
-    if find_record(path) is not None:  # of a raw store, a folder itself
+    if find_record(path) is not None:  # a raw store, which is a folder, has a record
         return [path]
     made: list[Path] = []
     for file in sorted(path.rglob("*.provenance.json")):

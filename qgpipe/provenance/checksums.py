@@ -10,7 +10,7 @@ from qgpipe.data.raw.fingerprint import continues, observe
 from qgpipe.errors import DataError, ReadingError
 from qgpipe.system.files import sha256
 
-_PART = re.compile(r".+-\d{9}\.safetensors")  # as ``plan_parts`` names them: <store>-<first sample>
+_PART = re.compile(r".+-\d{9}\.safetensors")  # from ``plan_parts``: <store>-<first sample>
 Status = Literal["holds", "changed", "missing"]
 
 

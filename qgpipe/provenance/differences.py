@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 ABSENT = "(absent)"
-LONGEST = 60  # characters of a value that is shown
+LONGEST = 60  # characters of a value in a message
 
 
 class Difference(NamedTuple):

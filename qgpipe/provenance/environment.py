@@ -20,7 +20,7 @@ def versions(names: Iterable[str] = ()) -> dict[str, str]:
     """Versions of Python, qgpipe, its dependencies, and the packages ``names``."""
     try:
         required = metadata.requires("qgpipe") or []
-    except metadata.PackageNotFoundError:  # run from its folder without an installation
+    except metadata.PackageNotFoundError:  # qgpipe is not installed
         required = []
     needed = [re.split(r"[^\w.-]", line)[0] for line in required if "extra ==" not in line]
     found = {"python": platform.python_version(), "qgpipe": qgpipe.__version__}

@@ -16,8 +16,8 @@ def resolve_device(name: str | torch.device, key: str = "training.device") -> to
     """The torch device called ``name``; ``auto`` is CUDA if there is a device, else the CPU.
 
     A CUDA device gets an index, so that equal devices compare equal. In a process group it is the
-    device of this process, whatever index the name has. Raises ``ConfigError`` with ``key`` if
-    torch knows no such device or this machine has none.
+    device of this process, even if the name has another index. Raises ``ConfigError`` with ``key``
+    if torch knows no such device or this machine has none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

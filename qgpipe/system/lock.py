@@ -54,7 +54,7 @@ class FolderLock:
         return self._descriptor is not None
 
     def write(self) -> None:
-        """Take the lock alone. Raises ``FolderInUse`` if another process has it."""
+        """Take the lock exclusively. Raises ``FolderInUse`` if another process holds it."""
         self._take(fcntl.LOCK_EX)
 
     def read(self) -> None:

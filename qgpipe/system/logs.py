@@ -58,7 +58,7 @@ def stage(
     global _terminal
     path = Path(log_file)
     name = name or path.stem
-    os.environ.setdefault(SHOWING, LINES)  # processes that this one starts are told, too
+    os.environ.setdefault(SHOWING, LINES)  # also for child processes
     saved = os.dup(2)
     _terminal = os.fdopen(saved, "w", buffering=1)
     try:

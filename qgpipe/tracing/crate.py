@@ -110,18 +110,15 @@ class _Crate:
             self._add_file(file, f"workflow/rules/{file.name}")
         scripts = {}
         commands = Path(qgpipe.__file__).parent / "cli"
-        files = {
-            stage.name: folder / "scripts" / f"{stage.rule}.py" if stage.rule
-            else commands / f"{stage.name}.py"
-            for stage in STAGES.values()
-        }  # fmt: skip
-        for stage, file in files.items():
+        for name, stage in STAGES.items():
+            place = folder / "scripts" / stage.rule if stage.rule else commands / name
+            file = place.with_name(f"{place.name}.py")
             facts = {
                 "@type": ["File", "SoftwareSourceCode"],
-                "name": f"{stage} of qgpipe",
-                "description": STAGES[stage].title,
+                "name": f"{name} of qgpipe",
+                "description": stage.title,
             }
-            scripts[stage] = self._add_file(
+            scripts[name] = self._add_file(
                 file, f"workflow/scripts/{file.name}", **facts, **version
             )
         return scripts

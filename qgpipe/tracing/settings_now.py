@@ -88,7 +88,7 @@ class _ConfigFile:
     def _prediction(self, config: Config, record: Record, store: str) -> dict[str, Any] | None:
         """The current section of the table of ``store``; None if it is not planned."""
         model = next(path for path, checksum in record.inputs.items() if not _is_store(checksum))
-        if model.parent.resolve() == self.file.resolve().parent:  # asked for on a command line
+        if model.parent.resolve() == self.file.resolve().parent:  # made by a command
             files = [str(path) for path, checksum in record.inputs.items() if _is_store(checksum)]
             asked = {**record.content["section"]["predict"], "files": files}
             config = {**config, "predict": cast(PredictSection, asked)}

@@ -19,7 +19,7 @@ from qgpipe.tuning.strategies import require_optuna
 
 FORMAT = 1
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
-FEWEST = 4  # finished trials of which importances are taken
+FEWEST = 4  # finished trials, without which there are no importances
 
 
 def write_study(
@@ -119,7 +119,7 @@ def best_trial(table: pd.DataFrame, mode: str) -> int:
 
 
 def importances(study: Any, seed: int) -> dict[str, float]:
-    """The share of the variance of the values that each parameter explains alone.
+    """The share of the variance of the values that each parameter explains by itself.
 
     By functional ANOVA of a random forest (Hutter, Hoos, Leyton-Brown 2014), normalised to sum
     to one, the largest first. Computed from the finished trials; empty if they are few or all have

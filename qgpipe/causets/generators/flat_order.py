@@ -17,7 +17,7 @@ def flat_order(
     i ≺ j iff t_j - t_i ≥ |x_j - x_i| and i < j.
 
     In two dimensions the order is taken in null coordinates u = t + x, v = t - x, where it is
-    the product of two linear orders and so transitive whatever the rounding.
+    the product of two linear orders and so transitive in spite of rounding.
     """
     if x.shape[1] == 1:
         u, v = t + x[:, 0], t - x[:, 0]

@@ -43,8 +43,8 @@ def merged(
 
     ``share`` of the n elements (at least one) are layered. The block is inserted at a random place
     of the sprinkling's natural labelling. Each pair of an element before the block and one in it is
-    related with ``link_probability``, and likewise each pair of an element in the block and one
-    after it. ``layers`` and
+    related with ``link_probability``, and so is each pair of an element in the block and one after
+    it. ``layers`` and
     ``connectivity`` are those of :func:`~qgpipe.causets.generators.layered.layered`, ``order`` and
     ``decay`` those of :func:`~qgpipe.causets.generators.sprinklings.polynomial`.
     """

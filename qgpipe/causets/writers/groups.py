@@ -16,7 +16,7 @@ from qgpipe.causets.writers.samples import Sample, SampleSource
 from qgpipe.causets.writers.zarr_v2 import create_group, write_array
 
 _CHUNK_BYTES = 1e6
-_BLOCK_ENTRIES = 2**20  # of relation matrices in memory at once
+_BLOCK_ENTRIES = 2**20  # entries of the relation matrices in memory
 
 
 class GroupStore:

@@ -24,11 +24,11 @@ _MATRICES = ("adjacency_matrix", "link_matrix")
 class StackedStore:
     """Writes the samples of ``source`` as stacked arrays into ``folder``.
 
-    Chunks of the matrices hold as many whole samples as fit in 1 MiB (64 of 128 elements);
-    matrices of more than 1024 elements are cut into squares, of which those above the
-    diagonal are zero and so take no space. All other arrays have chunks of ``block`` samples, a
-    multiple of the samples in a chunk of the matrices: so blocks share no chunk and can be written
-    in any order. ``block`` is chosen for 1 MiB of node values, but at least 16 blocks per store.
+    Chunks of the matrices hold as many whole samples as fit in 1 MiB (64 of 128 elements); matrices
+    of more than 1024 elements are cut into squares. Squares above the diagonal are zero and not
+    written. All other arrays have chunks of ``block`` samples, a multiple of the samples in a chunk
+    of the matrices: so blocks share no chunk and can be written in any order. ``block`` is chosen
+    for 1 MiB of node values, but at least 16 blocks per store.
     """
 
     def __init__(self, folder: Path, source: SampleSource):

@@ -23,7 +23,7 @@ from qgpipe.data.graphs.packed import (
     ranges,
 )
 
-LIMIT = 1 << 20  # pairs of nodes, or edges, of a run that has more than one graph: fit a cache
+LIMIT = 1 << 20  # pairs of nodes, or edges, in a run of several graphs: fit into a cache
 
 StoredEdges = TypeVar("StoredEdges", bound=BitAdjacency | EdgePairs)
 

@@ -13,7 +13,7 @@ from qgpipe.data.graphs.packed import Packed, offsets, ranges
 from qgpipe.data.graphs.row_axis import rebuild, row_ptr, table
 from qgpipe.data.graphs.select import concatenate, follows, harmonised, join_offsets, select, take
 
-RELEASE_AFTER = 4096  # graphs; each maps at most some 64 KB for each of its arrays
+RELEASE_AFTER = 4096  # graphs; each maps up to about 64 KB per array
 
 
 class Blocks:

@@ -100,7 +100,7 @@ class _Packing:
 
     def _num_nodes(self, i: int) -> int:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # without x, the edges tell as much as can be known
+            warnings.simplefilter("ignore")  # without x, PyG infers the number from the edges
             count = self.graphs[i].num_nodes
         if count is None:
             self._refuse(i, None, "the number of nodes is not known", "set data.num_nodes")

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-WORD = 8  # bytes; the bits of a graph start at a multiple of it, so that they move as words
-BLOCK = 64  # entries; lists of edges move in rows of so many
+WORD = 8  # bytes; the bits of each graph start at a multiple of it, and are copied as words
+BLOCK = 64  # entries in a row of neighbour lists
 
 Kind = Literal["node", "edge", "graph", "ragged"]
 

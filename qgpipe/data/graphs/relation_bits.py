@@ -10,7 +10,7 @@ from qgpipe.data.graphs.adjacency import bit_offsets, row_bytes
 from qgpipe.data.graphs.packed import WORD
 
 CACHED = 1 << 17  # values handled at once, so that they stay in a core's cache
-SMALLEST_SIDE = 64  # eight bytes of bits in a row hold the padding to a whole word
+SMALLEST_SIDE = 64  # a row has eight bytes of bits, enough for padding to a word
 
 
 def block_side(size: int) -> int:

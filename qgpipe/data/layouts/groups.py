@@ -43,9 +43,8 @@ class Groups(StoreInfo):
             return None
         for name in names:
             if not root.entries[name]:
-                raise DataError(
+                raise root.error(
                     f"'{name}' is not a group but a file",
-                    store=str(root.path),
                     remedy="write the store again, or rename the file",
                 )
         numbers, digits = _numbers(root.path, (name.removeprefix("cset_") for name in names))

@@ -48,10 +48,9 @@ class Stacked(StoreInfo):
         samples, nodes = columns.adjacency.shape[:2]
         for array in columns.arrays:
             if array.shape and array.shape[0] != samples:
-                raise DataError(
+                raise self.error(
                     f"'{columns.adjacency.name}' has {samples} samples, '{array.name}' has "
                     f"{array.shape[0]}",
-                    store=str(self.path),
                     remedy="write the store again with as many samples in each array",
                 )
         for array in columns.node:
@@ -80,9 +79,8 @@ def _sample_axis(root: Root, arrays: Mapping[str, ArrayInfo]) -> int:
     lengths = {name: array.shape[0] for name, array in arrays.items() if array.shape}
     known = {name: length for name, length in lengths.items() if name in naming.KNOWN}
     if not lengths:
-        raise DataError(
+        raise root.error(
             "the store holds no arrays and no groups cset_1, cset_2, …",
-            store=str(root.path),
             remedy="name a store of causal sets",
         )
     first = next((name for name in naming.ADJACENCY if name in known), next(iter(known), None))
@@ -92,9 +90,8 @@ def _sample_axis(root: Root, arrays: Mapping[str, ArrayInfo]) -> int:
         num_samples = lengths[first]
     for name, length in known.items():
         if length != num_samples:
-            raise DataError(
+            raise root.error(
                 f"'{first}' has {num_samples} samples, '{name}' has {length}",
-                store=str(root.path),
                 remedy="write the store again with as many samples in each array",
             )
     if num_samples == 0:

@@ -25,7 +25,7 @@ from qgpipe.errors import ConfigError, DataError
 from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.message_passing.format_choice import Density
 
-AT_ONCE = 16  # batches, if graphs are small: few enough not to be noticed
+AT_ONCE = 16  # batches gathered together at most
 BYTES_AT_ONCE = 16e6
 
 
@@ -33,8 +33,8 @@ class PackedDataset(Dataset):
     """Graphs in part files, as a ``torch_geometric.data.Dataset``.
 
     ``dataset[i]`` is a ``Data``; ``dataset[slice or indices]`` is a view that shares the
-    arrays, so open a data set once and take views of it. Positions count the graphs of all
-    parts in the order of ``dataset.json``, whatever the view.
+    arrays, so open a data set once and take views of it. Positions count the graphs of all parts in
+    the order of ``dataset.json``, also in a view.
 
     ``path``: the ``dataset.json`` or its folder; ``indices``: positions to use, in that
     order (all); ``transform``: applied to each ``Data`` as it is loaded;

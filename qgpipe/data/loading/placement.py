@@ -18,7 +18,7 @@ from qgpipe.message_passing.edge_format import EdgeFormat
 
 RESIDENCIES = ("auto", "memory", "mmap", "device")
 SPARE_FILES = 256
-DEVICE_SHARE = 0.25  # the rest is for weights and activations, which are not known yet
+DEVICE_SHARE = 0.25  # of free memory; the rest is for weights and activations
 
 
 def choose_residency(residency: str, infos: Sequence[dict[str, Any]], device: torch.device) -> str:
@@ -39,9 +39,9 @@ def choose_residency(residency: str, infos: Sequence[dict[str, Any]], device: to
         return residency
     largest = largest_graph(infos)
     needed = sum(memory_bytes(info, largest) for info in infos)
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of a group, each with the graphs
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # each process holds the graphs
     if needed >= available_memory() / (2 * processes):
-        return "mmap"  # also on a GPU, whose graphs are put together in memory
+        return "mmap"  # also for a GPU: graphs pass through host memory
     return "device" if needed < DEVICE_SHARE * free_on(device) else "memory"
 
 
@@ -68,7 +68,7 @@ def largest_graph(infos: Sequence[dict[str, Any]]) -> int:
 def memory_bytes(info: dict[str, Any], largest: int) -> int:
     """Upper bound of the memory of a part with edges as lists, in bytes."""
     edges = list_bytes(info["num_edges"], info["num_nodes"], info["num_graphs"], largest)
-    stored = info["bytes"] if info["compressed"] else 0  # cannot be left on disk
+    stored = info["bytes"] if info["compressed"] else 0  # is also held in memory
     return stored + info["bytes"] + edges
 
 

@@ -20,7 +20,7 @@ from qgpipe.message_passing.edge_batch import BitEdgeBatch, NeighborListBatch
 from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.system.device import sent_to
 
-ALIGNED = 64  # rows; so that each batch starts at a multiple of 64 bytes, whatever a row takes
+ALIGNED = 64  # rows; each batch then starts at a multiple of 64 bytes, for rows of any size
 
 
 class ResidentGraphs(ABC):

@@ -55,7 +55,7 @@ def _wait_for_parent() -> None:
     os._exit(0)
 
 
-Task = tuple[int, np.ndarray, EdgeFormat]  # the epoch, positions of the graphs, form of their edges
+Task = tuple[int, np.ndarray, EdgeFormat]  # epoch, positions of the graphs, format of their edges
 
 
 class TransformedBatches:
@@ -152,7 +152,7 @@ class _Collated:
 def _failure(error: Exception, sample: str) -> DataError:
     problem = f"{type(error).__name__}: {error}{line_of_user(error)}"
     failure = DataError(f"data.transform failed: {problem}", sample=sample)
-    failure.__cause__ = error  # kept within one process
+    failure.__cause__ = error  # lost when it is pickled
     return failure
 
 

@@ -23,7 +23,7 @@ from qgpipe.data.raw.naming import did_you_mean
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError
 
-MOST_PARTS = 100_000  # of a store: each is a job and a file
+MOST_PARTS = 100_000  # per store; each part is a job and a file
 READER_NAMES = {
     f"qgpipe.{module}CausalSetReader" for module in ("", "data.reader.", "data.readers.reader.")
 }
@@ -96,7 +96,7 @@ def _generated(config: Config, chunksize: int, taken: set[str]) -> list[PartPlan
     if (group_by := config["data"].get("group_by")) is not None:
         _check_generated(group_by)
     total = section["num_samples"]
-    sample_bytes = 2 * max(section["size"]) ** 2  # two matrices; all the rest is small
+    sample_bytes = 2 * max(section["size"]) ** 2  # two matrices; other arrays are small
     parts = []
     for store in section["stores"]:
         name, path = unique_name(store, taken), paths.raw_store(config, store)
@@ -161,7 +161,12 @@ def _recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
     for file in dict.fromkeys((files[-1], files[0])):
         try:
             state = json.loads(paths.provenance(file).read_bytes())["store"]
-        except (OSError, ValueError, KeyError, TypeError):  # never made, or its record was lost
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # no part, or no record
             continue
         if is_state(state):
             yield state
@@ -229,7 +234,7 @@ def built_in_arguments(reader: Any) -> dict[str, Any] | None:
 
 def _check_generated(group_by: str) -> None:
     """Raise ``ConfigError`` if generated stores have no array ``group_by``."""
-    from qgpipe.causets.writers.samples import GRAPH_ARRAYS  # imports numpy: only if asked for
+    from qgpipe.causets.writers.samples import GRAPH_ARRAYS  # imports numpy
 
     arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_ARRAYS]
     if group_by not in arrays:

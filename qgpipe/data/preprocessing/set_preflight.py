@@ -33,7 +33,7 @@ def check_sets(config: Config, parts: Sequence[PartPlan]) -> None:
     data = config["data"]
     num_samples = sum(part.num_samples for part in _stores(parts) if part.role == "all")
     if num_samples == 0:
-        return  # every set has data of its own
+        return  # every set has its own data
     folds = data["folds"]
     if folds:
         require_graphs(num_samples, folds)

@@ -32,7 +32,7 @@ class PlainFiles(LocalStore):
         return await super().get(key, prototype, byte_range)
 
 
-BLOCK_BYTES = 16 << 20  # decoded and kept, unless a chunk is larger
+BLOCK_BYTES = 16 << 20  # of the decoded block, unless a chunk is larger
 
 
 class SampleArray:
@@ -91,7 +91,7 @@ class SampleArray:
                 self._block = self._rows(start, min(start + self._samples, len(self)))
                 self._start = start
                 return
-            except Exception:  # zarr and its codecs have many kinds
+            except Exception:  # zarr and its codecs raise many kinds
                 self._damaged.add(start)
         try:
             self._block, self._start = self._rows(index, index + 1), index

@@ -14,11 +14,11 @@ from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.reading_errors import remedy_for, says_of_system
 from qgpipe.data.raw.store_files import memory, read_file, require_plain
 from qgpipe.data.raw.stores import StoreInfo
-from qgpipe.errors import DataError, ReadingError, shown
+from qgpipe.errors import ReadingError, shown
 
 NEEDED = "every causal set needs this array: write it, or leave it out of the reader's kwargs"
-MOST_CHUNKS = 10**6  # of an array that are read for a part
-READS_IN_FLIGHT = 8  # files read at once: hides the latency of a network file system
+MOST_CHUNKS = 10**6  # of an array that may be read for a part
+READS_IN_FLIGHT = 8  # concurrent reads, which hide the latency of network file systems
 
 
 def decoding_context(threads: int) -> tensorstore.Context:
@@ -85,10 +85,9 @@ def require_memory(store: StoreInfo, array: ArrayInfo, shape: Sequence[int]) -> 
     """Raise ``DataError`` if values of ``array`` of this ``shape`` are more than memory holds."""
     needed, there = array.item_bytes * math.prod(shape), memory()
     if needed > there:
-        raise DataError(
+        raise store.error(
             f"{shown(tuple(shape))} values take {needed / 1e9:,.0f} GB, more than the memory "
             f"({there / 1e9:,.0f} GB)",
-            store=str(store.path),
             array=array.name,
             remedy="lower data.chunksize, or write the store again in smaller chunks",
         )
@@ -105,9 +104,8 @@ def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int
     rows = [range(samples.start // n, -(-samples.stop // n)) for n in array.grid[:1]]
     number = math.prod([*map(len, rows), *counts])
     if number > MOST_CHUNKS:
-        raise DataError(
+        raise store.error(
             f"{len(samples):,} samples are cut into {number:,} chunks of shape {array.grid}",
-            store=str(store.path),
             array=array.name,
             remedy="write the array again in larger chunks, or lower data.chunksize",
         )
@@ -144,9 +142,8 @@ def count_samples(store: StoreInfo) -> int:
     count = int(values.flat[0]) if is_number else -1
     if not 0 <= count <= store.num_samples:
         said = count if is_number else "no number of"
-        raise DataError(
+        raise store.error(
             f"says {said} samples, but there are {store.num_samples}",
-            store=str(store.path),
             array=store.count.name,
             remedy="write the store again",
         )
@@ -175,7 +172,7 @@ def reading(store: StoreInfo, array: str) -> Iterator[None]:
         yield
     except ValueError as error:
         problem, remedy = describe(error)
-        raise DataError(problem, store=str(store.path), array=array, remedy=remedy) from error
+        raise store.error(problem, array=array, remedy=remedy) from error
 
 
 def describe(error: ValueError) -> tuple[str, str]:

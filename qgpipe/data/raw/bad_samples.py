@@ -36,13 +36,7 @@ class BadSamples:
         """Note that the sample ``index`` is bad; without ``skip``, raise ``DataError``."""
         self.refuse(
             index,
-            DataError(
-                problem,
-                store=str(self.store.path),
-                sample=self.store.sample_name(index),
-                array=array,
-                remedy=remedy,
-            ),
+            self.store.error(problem, sample=index, array=array, remedy=remedy),
             f"array '{array}': {problem}" if array else problem,
         )
 

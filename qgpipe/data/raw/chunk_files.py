@@ -28,7 +28,7 @@ V3_DTYPES = {
 }  # fmt: skip
 V2_CODECS = {"blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma"}  # others may run code
 V3_CODECS = {"blosc", "zstd", "gzip"}
-BLOSC_HEADER = struct.Struct("<4xI4xI")  # the lengths of decoded and of encoded data
+BLOSC_HEADER = struct.Struct("<4xI4xI")  # numbers of bytes of decoded and encoded data
 
 Decoder = Callable[[bytes, int], bytes]
 
@@ -186,7 +186,7 @@ def _decoder(codec: Mapping[str, Any]) -> Decoder:
         blosc = numcodecs.Blosc()
 
         def decode(content: bytes, size: int) -> bytes:
-            # Blosc trusts its header, and would read beyond the end of a file that is cut off.
+            # Blosc does not check its header, and would read beyond the end of a truncated file.
             fits = len(content) >= BLOSC_HEADER.size
             if not fits or BLOSC_HEADER.unpack_from(content) != (size, len(content)):
                 raise ValueError("the header of the Blosc data does not fit")
@@ -200,5 +200,5 @@ def _decoder(codec: Mapping[str, Any]) -> Decoder:
 def _decoded(codec: Any, content: bytes) -> bytes:
     try:
         return codec.decode(content)
-    except Exception as error:  # each codec has exceptions of its own
+    except Exception as error:  # each codec has its own exceptions
         raise ValueError(f"{type(error).__name__}: {error}") from None

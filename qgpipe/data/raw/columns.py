@@ -17,7 +17,7 @@ from qgpipe.causets.observables import Observable
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.stores import StoreInfo
-from qgpipe.errors import ConfigError, DataError, shown
+from qgpipe.errors import ConfigError, shown
 
 ONE_NAME = ("adjacency", "size")  # arguments of the reader; the others may be lists
 _NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
@@ -187,9 +187,8 @@ def _node_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequence
     for usual in naming.NODE_FEATURES:
         if all(name in store.arrays for name in usual):
             return usual
-    raise DataError(
+    raise store.error(
         f"there are no node features ({', '.join(naming.NODE_FEATURES[0])})",
-        store=str(store.path),
         remedy="name them with 'node_features' in the reader's kwargs: "
         f"{naming.did_you_mean(naming.NODE_FEATURES[0][0], store.arrays)}",
     )
@@ -201,9 +200,8 @@ def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequen
     for usual in naming.TARGET:
         if usual in store.arrays:
             return [usual]
-    raise DataError(
+    raise store.error(
         f"there is no target ({', '.join(naming.TARGET)})",
-        store=str(store.path),
         remedy="name it with 'target' in the reader's kwargs ([] for none): "
         f"{naming.did_you_mean(naming.TARGET[0], store.arrays)}",
     )
@@ -218,14 +216,12 @@ def _feature(store: StoreInfo, name: str, level: Literal["node", "graph"]) -> Fe
         return observable
     if observable is not None:
         right = f"{observable.level}_features"
-        raise DataError(
+        raise store.error(
             f"'{name}' has one value for each {_HAS[observable.level]}",
-            store=str(store.path),
             remedy=f"name it in '{right}' of the reader's kwargs",
         )
-    raise DataError(
+    raise store.error(
         f"there is no array '{name}'",
-        store=str(store.path),
         remedy=naming.did_you_mean(name, store.arrays, observables.names(level)),
     )
 
@@ -249,9 +245,8 @@ def _class_names(
     """
     if len(target) != 1 or not is_integer(target[0]):
         if given:
-            raise DataError(
+            raise store.error(
                 "class names need one integer target",
-                store=str(store.path),
                 remedy="leave class_names out of the reader's kwargs, or name another target",
             )
         return None
@@ -271,9 +266,8 @@ def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
     if _NUMBERS.fullmatch(array.dtype):
         return
     is_text = re.search(r"utf|string|bytes|^[|<>]?[US]\d", array.dtype)
-    raise DataError(
+    raise store.error(
         f"expected numbers, got {'text' if is_text else f'the type {array.dtype}'}",
-        store=str(store.path),
         array=array.name,
         remedy="store a number for each, integers for classes",
     )
@@ -282,4 +276,4 @@ def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
 def refuse_array(store: StoreInfo, array: ArrayInfo, problem: str, key: str | None) -> NoReturn:
     """Raise ``DataError``; ``key``: the reader's argument that can name another array, if any."""
     remedy = f"name another array with '{key}' in the reader's kwargs" if key else None
-    raise DataError(problem, store=str(store.path), array=array.name, remedy=remedy)
+    raise store.error(problem, array=array.name, remedy=remedy)

@@ -1,4 +1,4 @@
-"""The metadata of zarr groups and arrays, read from their JSON files alone.
+"""The metadata of zarr groups and arrays, read from their JSON files.
 
 Zarr formats 2 and 3, consolidated or not: the metadata file of each array is read itself, because
 a consolidated copy may be older.
@@ -16,9 +16,9 @@ from typing import Any
 from qgpipe.data.raw.store_files import read_file
 from qgpipe.errors import DataError, shown
 
-LARGEST_NUMBER = 2**60  # of a shape: products with sizes of types are still exact
-MOST_AXES = 32  # numpy's
-MOST_BYTES = 2**40  # of a chunk: such an array has been described wrongly, not written
+LARGEST_NUMBER = 2**60  # in a shape
+MOST_AXES = 32  # numpy's limit
+MOST_BYTES = 2**40  # of a chunk; the metadata of larger ones must be wrong
 
 _V2_KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 

@@ -15,7 +15,7 @@ from qgpipe.errors import ReadingError
 _OF_THE_STORE = {
     errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG,
 }  # fmt: skip
-_SAID = re.compile(r"os_error_code='(\d+)'")  # by TensorStore
+_SAID = re.compile(r"os_error_code='(\d+)'")  # in messages of TensorStore
 _NOT_OF_THE_DATA = (ReadingError, MemoryError, NameError, ImportError, SyntaxError)
 
 
@@ -39,7 +39,7 @@ def is_of_the_data(error: BaseException) -> bool:
             isinstance(seen, gzip.BadGzipFile) or seen.errno in _OF_THE_STORE
         ):
             return False
-        if isinstance(seen, RuntimeError) and "memory" in str(seen):  # as torch says it
+        if isinstance(seen, RuntimeError) and "memory" in str(seen):  # raised by torch
             return False
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return True

@@ -39,7 +39,7 @@ def read_file(path: str | Path, most: int | None = None) -> bytes | None:
         _require_plain(path, found.st_mode)
         missing = found.st_size if most is None else min(most, found.st_size)
         pieces = []
-        while missing and (piece := os.read(descriptor, missing)):  # may be less than asked for
+        while missing and (piece := os.read(descriptor, missing)):  # may be less than ``missing``
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)

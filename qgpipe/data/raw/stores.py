@@ -43,6 +43,10 @@ class Root:
         """The attributes of the group."""
         return read_attributes(self.path, self.zarr_format, self.node)
 
+    def error(self, problem: str, remedy: str) -> DataError:
+        """An error that names the store."""
+        return DataError(problem, store=str(self.path), remedy=remedy)
+
     def arrays(self, but: Collection[str] = ()) -> tuple[dict[str, ArrayInfo], ArrayInfo | None]:
         """The arrays by name, and the array with the number of samples, if there is one.
 
@@ -115,6 +119,17 @@ class StoreInfo(ABC):
         """A text that differs if ``start:stop`` stands for other samples; empty if it cannot."""
         return ""
 
+    def error(
+        self,
+        problem: str,
+        sample: int | None = None,
+        array: str | None = None,
+        remedy: str | None = None,
+    ) -> DataError:
+        """An error that names the store and, if given, a sample or an array."""
+        name = None if sample is None else self.sample_name(sample)
+        return DataError(problem, store=str(self.path), sample=name, array=array, remedy=remedy)
+
     @property
     def metadata_file(self) -> Path:
         """The JSON file that describes the root group."""
@@ -134,10 +149,8 @@ class StoreInfo(ABC):
         """The array ``name``; ``DataError`` naming the nearest one if there is none."""
         if name in self.arrays:
             return self.arrays[name]
-        raise DataError(
-            f"there is no array '{name}'",
-            store=str(self.path),
-            remedy=naming.did_you_mean(name, self.arrays),
+        raise self.error(
+            f"there is no array '{name}'", remedy=naming.did_you_mean(name, self.arrays)
         )
 
     def adjacency(self, name: str | None = None) -> ArrayInfo:
@@ -147,18 +160,16 @@ class StoreInfo(ABC):
         """
         name = name or next((n for n in naming.ADJACENCY if n in self.arrays), None)
         if name is None:
-            raise DataError(
+            raise self.error(
                 f"there is no adjacency array ({', '.join(naming.ADJACENCY)})",
-                store=str(self.path),
                 remedy="name it with 'adjacency' in the reader's kwargs: "
                 f"{naming.did_you_mean(naming.ADJACENCY[0], self.arrays)}",
             )
         array, axes = self.array(name), self.adjacency_axes
         lengths = dict(zip(axes, array.shape, strict=False))
         if array.shape != tuple(map(lengths.get, axes)):
-            raise DataError(
+            raise self.error(
                 f"expected shape ({', '.join(axes)}), got {array.shape}",
-                store=str(self.path),
                 array=name,
                 remedy="name the adjacency with 'adjacency' in the reader's kwargs",
             )

@@ -13,7 +13,7 @@ from qgpipe.data.graphs.packed import BitAdjacency, offsets, ranges
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.validation import Checks
 
-BLOCK_ENTRIES = 1 << 20  # of the relation matrices that are in memory at once
+BLOCK_ENTRIES = 1 << 20  # entries of relation matrices in memory
 
 
 def compute_features(checks: Checks, samples: Samples, threads: int = 1) -> None:
@@ -70,7 +70,7 @@ def _blocks(sizes: np.ndarray) -> Iterator[np.ndarray]:
     first = 0
     while first < len(by_size):
         head = by_size[first : first + max(1, BLOCK_ENTRIES // int(sizes[by_size[first]]) ** 2)]
-        entries = np.arange(1, len(head) + 1) * sizes[head] ** 2  # the last one sets the side
+        entries = np.arange(1, len(head) + 1) * sizes[head] ** 2  # the last is the largest
         count = max(1, int(np.searchsorted(entries, BLOCK_ENTRIES, side="right")))
         yield by_size[first : first + count]
         first += count

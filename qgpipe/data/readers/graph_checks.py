@@ -8,7 +8,7 @@ from qgpipe.data.graphs.relation_bits import block_side, intransitive
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.validation import both_ways, not_transitive
 
-FINITE = ("x", "y", "graph_features")  # as the built-in reader has them
+FINITE = ("x", "y", "graph_features")  # the arrays that the built-in reader checks
 
 
 def check_finite(packed: Packed, bad: BadSamples) -> None:

@@ -16,7 +16,7 @@ from qgpipe.data.raw.validation import Checks
 from qgpipe.data.readers.group_files import Group, GroupFiles
 from qgpipe.system.read_ahead import map_ahead
 
-BLOCK_BYTES = 4 << 20  # of a block of relations: near a core's cache
+BLOCK_BYTES = 4 << 20  # of a block of relations, about the size of a core's cache
 
 
 def read_groups(

@@ -35,7 +35,7 @@ from qgpipe.system.user_code import line_of_user
 
 log = logging.getLogger(__name__)
 
-RANGE = 32  # samples handled by a process at once, or a chunk if that is more
+RANGE = 32  # samples per task of a process, or a chunk if that is more
 
 
 class Result(NamedTuple):
@@ -125,10 +125,9 @@ class SampleReader:
         if self.pre_transform:
             value = self._call("data.pre_transform", self.pre_transform, index, value)
         if not isinstance(value, Data):
-            raise DataError(
+            raise self.store.error(
                 f"expected a torch_geometric Data, got {type(value).__name__}",
-                store=str(self.store.path),
-                sample=self.store.sample_name(index),
+                sample=index,
                 remedy="let the reader return one, or turn it into one in data.pre_transform",
             )
         return value
@@ -242,9 +241,8 @@ def _fork(reader: SampleReader, ranges: list[range], processes: int) -> list[Res
     try:
         return [future.result() for future in [pool.submit(_pack, some) for some in ranges]]
     except BrokenProcessPool as error:
-        raise DataError(
+        raise reader.store.error(
             "a process ended while it was reading",
-            store=str(reader.store.path),
             remedy="it may have run out of memory: lower data.n_processes",
         ) from error
     finally:

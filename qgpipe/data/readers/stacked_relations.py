@@ -26,9 +26,9 @@ from qgpipe.data.raw.arrays import (
 from qgpipe.data.raw.validation import Checks
 from qgpipe.system.read_ahead import ahead
 
-BLOCK_BYTES = 4 << 20  # of a block, and of a band before it is packed: near a core's cache
-AHEAD = 2  # blocks, or bands, that are being read while one is packed
-MEMORY = 1 << 30  # for blocks and bands in work; fewer threads if a store's chunks are larger
+BLOCK_BYTES = 4 << 20  # of a block, and of a band: about the size of a core's cache
+AHEAD = 2  # blocks or bands that are read while one is packed
+MEMORY = 1 << 30  # bytes for blocks and bands; limits the threads for large chunks
 
 
 def read_relations(

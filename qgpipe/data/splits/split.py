@@ -29,7 +29,7 @@ from qgpipe.data.splits.sizes import (
 )
 from qgpipe.errors import ConfigError
 
-_SETS, _FOLDS, _SUBSET = range(3)  # streams of numbers that a sample's key gives
+_SETS, _FOLDS, _SUBSET = range(3)  # independent random streams per key
 
 
 def make_split(

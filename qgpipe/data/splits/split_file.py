@@ -162,7 +162,7 @@ def _of_graphs(
 def _groups(folder: Path, parts: Parts, name: str) -> np.ndarray:
     """The group of each graph, [N]."""
     groups = _of_graphs(parts, lambda part: read_graph_attribute(folder / part["file"], name))
-    assert groups is not None  # dataset.json says so
+    assert groups is not None  # by ``check_groups``
     return groups.reshape(-1)
 
 

@@ -16,7 +16,7 @@ from qgpipe.system.json_shapes import misfit
 from qgpipe.system.logs import NOTES
 
 FORMAT = 1
-BINS = 30  # of the histogram of sizes, at most
+BINS = 30  # at most, of the histogram of sizes
 
 _NAMES = ("node_features", "graph_features", "target", "class_names")
 _SHAPE = {

@@ -29,7 +29,7 @@ from qgpipe.data.storage.part_header import (
 from qgpipe.errors import ConfigError
 from qgpipe.system.files import atomic_path
 
-ALIGNMENT = 64  # the data section starts at a multiple: a cache line
+ALIGNMENT = 64  # of the start of the data section, in bytes: a cache line
 HASH_BLOCK = 1 << 24
 COMPRESSION_LEVEL = 9  # of zstd: a few per cent smaller than the usual 3, still 50 MB/s
 
@@ -138,7 +138,7 @@ def count_values(values: np.ndarray) -> dict[str, int]:
 
 
 def read_part_info(path: str | Path) -> dict[str, Any]:
-    """The description of a part, from its header alone.
+    """The description of a part, read from its header.
 
     Raises ``DataError`` if the file is missing, not a part, of another format version or truncated.
     """
@@ -259,7 +259,7 @@ def _array(
 def _read_array(
     path: Path, name: str, header: Mapping[str, Any], info: Mapping[str, Any], start: int
 ) -> np.ndarray:
-    """One array of a part, read alone; ``start``: of the data section."""
+    """One array of a part, without the others; ``start``: offset of the data section in bytes."""
     begin, end = header[name]["data_offsets"]
     data = np.fromfile(path, np.uint8, end - begin, offset=start + begin)
     return _array(path, name, data, header[name], info)

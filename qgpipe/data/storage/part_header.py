@@ -14,7 +14,7 @@ from qgpipe.system.json_shapes import misfit
 
 FORMAT = 1
 METADATA_KEY = "qgpipe"
-HEADER_LIMIT = 100_000_000  # the bound that safetensors sets
+HEADER_LIMIT = 100_000_000  # bytes, the limit of safetensors
 DTYPE_NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "float16": "F16",
     "uint32": "U32", "int32": "I32", "float32": "F32", "uint64": "U64", "int64": "I64",

@@ -1,1 +1,1 @@
-"""Causal sets: what they are, what is observed of them, generators, and stores of them."""
+"""Causal sets: partial orders, their observables, generators, and writers of stores."""

@@ -1,6 +1,4 @@
-"""A causal set as the generators hand it over."""
-
-from __future__ import annotations
+"""A causal set as generators return it."""
 
 from dataclasses import dataclass
 
@@ -12,10 +10,10 @@ from numpy.typing import NDArray
 class CausalSet:
     """A finite partial order in a natural labelling: i precedes j only if i < j.
 
-    ``relations`` is a bool matrix (n, n), transitively closed, ``relations[i, j]`` true iff
-    element i precedes element j; so it is strictly upper triangular. ``manifold_like`` says
-    whether it was sprinkled into a spacetime, and then ``curvature`` may hold the Ricci scalar
-    at each element, float64 (n,).
+    ``relations`` is a bool matrix (n, n), transitively closed, with ``relations[i, j]`` true iff
+    element i precedes element j; it is strictly upper triangular. ``manifold_like``: whether it was
+    sprinkled into a spacetime. Then ``curvature`` may hold the Ricci scalar at each element,
+    float64 (n,).
     """
 
     relations: NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""How observables grow with the number of elements, and features that do not.
+"""Normalisation of observables by their growth with the number of elements.
 
 In a causal diamond of d-dimensional flat spacetime with n elements, the longest chain has about
 n^(1/d) elements (Brightwell and Gregory, Phys. Rev. Lett. 66, 260, 1991), an element about n
@@ -20,8 +20,6 @@ The largest eigenvalues of the Laplacian of the links are about as large as the 
 links of an element. An action is a sum of numbers of pairs and is divided by what these grow with:
 then it is bounded in every dimension, and falls with n where its terms cancel on average.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 
@@ -91,7 +89,7 @@ _SCALES: dict[str, Scale] = {
     "action_4d": lambda n, d: n * link_scale(n, d),
     "hasse_spectrum": link_scale,
 }
-"""By what each observable is divided: functions of n and d."""
+"""The scale that each observable is divided by: functions of n and d."""
 
 _SCALES_2D: dict[str, Callable[[Reals], Reals]] = {
     "max_pathlens_future": longest_chain_2d,
@@ -112,7 +110,7 @@ _SCALES_2D: dict[str, Callable[[Reals], Reals]] = {
 def compute(name: str, orders: Orders) -> Values:
     """The observable called ``name``: float32 [B, m] of elements, [B, k] of causal sets.
 
-    Values of elements beyond a causal set's size have no meaning.
+    Values beyond a causal set's size are undefined.
     """
     observable = find(name)
     assert observable is not None, name

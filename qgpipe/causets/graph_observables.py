@@ -3,8 +3,6 @@
 In the formulas A is the relation matrix, L the link matrix, n the number of elements.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable
@@ -17,7 +15,7 @@ from qgpipe.causets.orders import Orders
 
 MAX_DIMENSION = 10.0
 
-_ROUNDING = 1e-8  # of eigenvalues; those that are not 0 exceed 1/n²
+_ROUNDING = 1e-8  # eigenvalues below are 0; all others exceed 1/n²
 
 Reals = NDArray[np.float64]
 
@@ -128,8 +126,8 @@ def hasse_spectrum(orders: Orders, k: int = COLUMNS["hasse_spectrum"]) -> Reals:
 def two_order(orders: Orders) -> Reals:
     """1 if the order is the intersection of two total orders, 0 if not.
 
-    So is every sprinkling into a conformally flat, topologically trivial two-dimensional
-    spacetime: see :mod:`qgpipe.causets.two_orders`.
+    It is 1 for every sprinkling into a conformally flat, topologically trivial two-dimensional
+    spacetime. See :mod:`qgpipe.causets.two_orders`.
     """
     from qgpipe.causets.two_orders import are_two_orders  # loads scipy, which takes a while
 
@@ -137,7 +135,7 @@ def two_order(orders: Orders) -> Reals:
 
 
 GRAPH_OBSERVABLES: dict[str, Callable[..., Reals]] = {name: globals()[name] for name in GRAPH}
-"""Graph observables by name; those in ``COLUMNS`` take the number of columns, too."""
+"""Graph observables by name; those in ``COLUMNS`` also take the number of columns."""
 
 
 def dimension_of(fraction: Reals) -> Reals:

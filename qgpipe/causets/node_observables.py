@@ -1,10 +1,8 @@
 """Observables with one value an element: functions of a block of causal sets, float32 [B, m].
 
-In the formulas A is the relation matrix, L the link matrix, n the number of elements; past(i)
-and future(i) leave out i itself. Values beyond a causal set's size have no meaning.
+In the formulas A is the relation matrix, L the link matrix, n the number of elements; past(i) and
+future(i) exclude i itself. Values beyond a causal set's size are undefined.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 

@@ -1,7 +1,8 @@
-"""The names of the observables that are computed from the relations of a causal set.
+"""Names of the observables that can be computed from the relations of a causal set.
 
-Loads no numpy: names are checked while the workflow is planned. An observable is a function of
-its base name in ``node_observables`` or ``graph_observables``; a name may carry
+Does not import numpy: names are checked while the workflow is planned. An observable is a function
+in ``node_observables`` or ``graph_observables``, called by its base name; a name may have these
+suffixes:
 
 - the number of its columns, where the observable has several: ``interval_abundances_20``;
 - ``_normalized``: divided by how it grows with the number of elements n in a causal diamond of the
@@ -9,8 +10,6 @@ its base name in ``node_observables`` or ``graph_observables``; a name may carry
   that it stays of order one; ``_normalized_2d``: in two dimensions, where means are known also for
   few elements.
 """
-
-from __future__ import annotations
 
 import re
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ NODE = (
     "ordering_fraction_future",
     "dimension_past",
     "dimension_future",
-)  # first the default features, in their order
+)  # the default features come first
 
 GRAPH = (
     "ordering_fraction",
@@ -52,7 +51,7 @@ COLUMNS = {
     "interval_abundances": 10,
     "height_profile": 10,
     "hasse_spectrum": 10,
-}  # of observables that have several, if no number is given
+}  # default numbers of columns
 
 NORMALIZED = (
     *NODE[:9],
@@ -63,14 +62,14 @@ NORMALIZED = (
     "action_2d",
     "action_4d",
     "hasse_spectrum",
-)  # what grows with n
+)  # observables that grow with n
 
-_DIMENSIONLESS = ("in_degree", "out_degree", *NODE[6:9])  # that do so alike in any dimension
+_DIMENSIONLESS = ("in_degree", "out_degree", *NODE[6:9])  # grow alike in any dimension
 
 
 @dataclass(frozen=True)
 class Observable:
-    """What a feature's name asks for.
+    """The observable that the name of a feature stands for.
 
     ``base``: the function. ``level``: one value an element, or one a causal set. ``width``: number
     of columns. ``normalized``: divided by how it grows, ``in_two_dimensions`` or in that of the
@@ -106,7 +105,7 @@ def find(name: str) -> Observable | None:
 
 
 def names(level: Literal["node", "graph"]) -> list[str]:
-    """All names of a level, those with a number of columns left out."""
+    """All names of a level, without those with a number of columns."""
     bases = NODE if level == "node" else GRAPH
     suffixed = [
         f"{base}{suffix}" for base in bases for suffix in ("", "_normalized", "_normalized_2d")

@@ -4,14 +4,12 @@ All matrices are strictly upper triangular (natural labelling), unless said othe
 are taken in float32 by BLAS: their entries count elements, so they are exact below 2**24 elements.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
 _SMALLEST_BLOCK = 16
-_UNDIVIDED = 128  # elements; halves of fewer are not worth separate products
-_LARGEST_TOGETHER = 256  # elements; above, a row is long enough to be handled alone
+_UNDIVIDED = 128  # elements; smaller matrices are squared as a whole
+_LARGEST_TOGETHER = 256  # elements; larger causal sets are handled one by one
 
 
 def transitive_closure(relations: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -60,17 +58,12 @@ def interval_sizes(relations: NDArray[np.bool_]) -> NDArray[np.float32]:
     return squared
 
 
-def transitive_reduction(
-    relations: NDArray[np.bool_], intervals: NDArray[np.float32] | None = None
-) -> NDArray[np.bool_]:
+def transitive_reduction(relations: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The links of a partial order: relations i ≺ j with nothing in between.
 
-    ``relations`` is a bool matrix (n, n), transitively closed; ``intervals`` its
-    :func:`interval_sizes` where they are known already.
+    ``relations`` is a bool matrix (n, n), transitively closed.
     """
-    if intervals is None:
-        intervals = interval_sizes(relations)
-    return relations & (intervals == 0)
+    return relations & (interval_sizes(relations) == 0)
 
 
 def order_violation(relations: NDArray[np.bool_]) -> str | None:
@@ -95,11 +88,11 @@ def longest_chains(
     """Links in the longest chain that ends at each element, and that starts at it.
 
     ``relations`` is a bool matrix [n, n], or a block of them [B, n, n], transitively closed, in
-    any labelling. ``in_degree``: numbers of elements in the past of each, [B, n], where they are
-    known already. Both results are float32 [n] or [B, n]: 0 for minimal (maximal) elements.
+    any labelling. ``in_degree``: numbers of elements in the past of each, [B, n], if known. Both
+    results are float32 [n] or [B, n]: 0 for minimal (maximal) elements.
 
-    Elements are visited in an order in which the past comes first, the same element of all
-    causal sets at once: h(j) = max over i ≺ j of h(i) + 1.
+    Elements are visited in a natural labelling, the same element of all causal sets at once: h(j) =
+    max over i ≺ j of h(i) + 1.
     """
     block = relations if relations.ndim == 3 else relations[None]
     if np.tril(block).any():

@@ -16,11 +16,11 @@ class Orders:
     """A block of B causal sets, padded to the same number of elements m.
 
     ``relations``: bool [B, m, m], entry [b, i, j] true iff i ≺ j in the causal set b; transitively
-    closed, in any labelling. ``sizes``: int64 [B], numbers of elements n; what lies beyond them is
+    closed, in any labelling. ``sizes``: int64 [B], numbers of elements n; entries beyond them are
     false. By default all causal sets have m elements.
 
-    Each matrix is computed once, when it is first asked for. In the formulas A is the relation
-    matrix and L the link matrix; past(i) and future(i) leave out i itself.
+    Each matrix is computed once, on first access. In the formulas A is the relation matrix and L
+    the link matrix; past(i) and future(i) exclude i itself.
     """
 
     def __init__(self, relations: NDArray[np.bool_], sizes: NDArray[np.int64] | None = None):
@@ -35,7 +35,7 @@ class Orders:
 
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
-        """Which places are elements, not padding, bool [B, m]."""
+        """Whether each index is an element, not padding, bool [B, m]."""
         return np.arange(self.relations.shape[1]) < self.sizes[:, None]
 
     @cached_property

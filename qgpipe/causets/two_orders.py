@@ -15,8 +15,6 @@ Links suffice for the components: where b ≺ c ≺ d, and b and d are unrelated
 cost grows with the number of links times that of the elements which are unrelated to both ends.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
@@ -24,15 +22,15 @@ from scipy.sparse.csgraph import connected_components
 
 from qgpipe.causets.orders import Orders
 
-_SMALL = 64  # elements; of more, half of the elements are tested first
+_SMALL = 64  # elements; of larger sets half is tested first
 _AT_ONCE = 2**19  # entries of the largest temporary matrix
 
 
 def are_two_orders(orders: Orders) -> NDArray[np.bool_]:
     """Whether each causal set is a 2-order, bool [B].
 
-    A part of a 2-order is one: of large causal sets, every second element is tested first, so
-    that those which are far from it are found out early.
+    Every subset of a 2-order is a 2-order. So for large causal sets every second element is tested
+    first: most orders that are not 2-orders are detected early.
     """
     found = np.ones(len(orders.sizes), bool)
     if orders.relations.shape[1] > _SMALL:
@@ -52,7 +50,7 @@ def _sides_exist(relations: NDArray[np.bool_], links: NDArray[np.bool_]) -> NDAr
     unrelated = ~(relations | relations.swapaxes(1, 2))
     unrelated[:, np.arange(m), np.arange(m)] = False
     first, last = _listed(links)
-    groups = np.zeros((count, m, m), np.int32)  # that of b about a, for each a, b
+    groups = np.zeros((count, m, m), np.int32)  # groups[·, a, b]: the group of b about a
     number = 0
     step = max(1, _AT_ONCE // (count * max(m, first.shape[1])))
     for row in range(0, m, step):
@@ -75,10 +73,11 @@ def _components(
     groups: NDArray[np.int32],
     number: int,
 ) -> int:
-    """Number the components among those unrelated to each of some elements, from ``number`` on.
+    """Number, from ``number`` on, the components of the elements unrelated to each of some
+    elements.
 
-    ``unrelated``: bool [B, rows, m]; ``first``, ``last``: see :func:`_listed`; the result goes to
-    ``groups``, int32 [B, rows, m]. Returns how many there are.
+    ``unrelated``: bool [B, rows, m]; ``first``, ``last``: see :func:`_listed`; the result is
+    written to ``groups``, int32 [B, rows, m]. Returns the number of components.
     """
     count, rows, m = unrelated.shape
     block, elements = np.arange(count)[:, None], np.ascontiguousarray(unrelated.swapaxes(1, 2))
@@ -99,7 +98,7 @@ def _components(
 def _listed(links: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and last elements of the links of each causal set, sorted, int64 [B, most links].
 
-    Lists are filled up by links of the last element to itself.
+    Lists are padded with links of the last element to itself.
     """
     block, i, j = np.nonzero(links)
     numbers = np.bincount(block, minlength=len(links))

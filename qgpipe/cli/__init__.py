@@ -1,4 +1,4 @@
-"""``qgpipe``: what a person runs beside ``snakemake``."""
+"""The command line ``qgpipe``, for use beside ``snakemake``."""
 
 import argparse
 import os
@@ -22,7 +22,7 @@ DESCRIPTION = (
 
 
 def command_line() -> argparse.ArgumentParser:
-    """What the commands and their arguments are; parsed arguments hold the command's ``run``."""
+    """The parser of the commands; parsed arguments have the command's function as ``run``."""
     parser = argparse.ArgumentParser(prog="qgpipe", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"qgpipe {qgpipe.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -35,11 +35,11 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 1 for what the user can fix."""
+    """Run one command; returns the exit code: 1 for errors that the user can fix."""
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only cut the end short
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would interrupt the exit
         return 128 + signal.SIGINT
 
 
@@ -50,7 +50,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
     except QgpipeError as error:
         return _refused(chosen.command, error)
-    except BrokenPipeError:  # who reads it, head for instance, has seen enough
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

@@ -27,7 +27,7 @@ def config_files(arguments: argparse.Namespace) -> list[Path]:
 
 
 def resolved(file: Path) -> Config:
-    """The resolved configuration in ``file``. Raises ``ConfigError`` if it is wrong."""
+    """The resolved configuration in ``file``. Raises ``ConfigError`` if it is invalid."""
     return resolve_config(load_config(file), str(file))
 
 
@@ -37,7 +37,7 @@ def runs_of(*files: Path) -> list[Run]:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Whether code that the run names is imported though the run was not trained here."""
+    """Add ``--trust``: import code that the run names although it was not trained here."""
     parser.add_argument(
         "--trust",
         action="store_true",

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List what is stale with its size; with ``--yes`` delete it, unless a run is going on."""
+    """List stale files with sizes; with ``--yes`` delete them, unless a run is in progress."""
     from qgpipe.workflow.cleanup import find_stale, remove
 
     files = config_files(arguments)

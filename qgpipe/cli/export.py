@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the files; says why there is no program, if the model cannot be exported."""
+    """Write the files; prints why there is no program if the model cannot be exported."""
     from qgpipe.prediction.export import export
     from qgpipe.prediction.run_folder import RunFolder
 

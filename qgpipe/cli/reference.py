@@ -9,7 +9,7 @@ HELP = "print a configuration with every key explained, or the page about all ke
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A configuration, or the wish for the page."""
+    """A configuration, or ``--markdown`` for the page."""
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument(
         "config", type=Path, nargs="?", help="configuration file, run.yaml for instance"

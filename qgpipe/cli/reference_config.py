@@ -1,4 +1,4 @@
-"""``config/reference.yaml``: every key of the schema with its comment, around a real run."""
+"""``config/reference.yaml``: every key of the schema with a comment, and values of a real run."""
 
 import textwrap
 from collections.abc import Iterator, Mapping

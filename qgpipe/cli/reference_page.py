@@ -33,14 +33,14 @@ _MODELS = """\
 What the classes of `qgpipe.models` take, as kwargs where they are named. [Models](models.md) shows
 them at work."""
 
-# Forms of a value that the introduction explains, not sections of their own.
+# Definitions that the introduction explains, which have no sections.
 _FORMS = {"spec": "spec", "optional_spec": "spec", "logger": "spec", "constructor": "spec",
           "object": "object", "optional_object": "object",
           "args": "list", "kwargs": "mapping"}  # fmt: skip
 
 
 def reference_page() -> str:
-    """The whole page as Markdown, after the schema alone."""
+    """The whole page as Markdown, generated from the schema."""
     titles = _titles()
     sections = [_INTRODUCTION, "## Top level\n", *_table(schema(), titles), ""]
     done: set[str] = set()
@@ -56,7 +56,7 @@ def reference_page() -> str:
 
 
 def _sections(name: str, titles: Mapping[str, str], done: set[str], level: int) -> Iterator[str]:
-    """The section of the definition ``name``, then those that it leads to, once each."""
+    """The section of the definition ``name``, and then of definitions in it, once each."""
     if name in done:
         return
     done.add(name)
@@ -120,7 +120,7 @@ def _step(raw: Mapping[str, Any]) -> str:
 
 
 def _section(raw: Mapping[str, Any]) -> str | None:
-    """The definition that has the keys of a value, or of its entries; ``None`` for a plain one."""
+    """The definition with the keys of a value or its entries; ``None`` for a plain value."""
     if "anyOf" in raw:
         return _section(raw["anyOf"][1])
     if "$ref" in raw:
@@ -215,5 +215,5 @@ def _model_classes() -> dict[str, str]:
 
 
 def _slug(title: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """The anchor of a heading on GitHub."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")

@@ -9,7 +9,7 @@ __all__ = ["Run", "expand_runs", "load_config", "resolve_config"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Run", "expand_runs"):  # public here; they build on this package
+    if name in ("Run", "expand_runs"):  # public here, defined in a package that imports this one
         from qgpipe.sweeps import expansion
 
         return getattr(expansion, name)

@@ -1,4 +1,4 @@
-"""A configuration as text or plain values: objects under their names, tags kept."""
+"""A configuration as YAML or plain values, with objects replaced by their names."""
 
 import functools
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from qgpipe.config.tags import SWEEP_TAGS
 def to_plain(config: Any, key: str = "") -> Any:
     """``config`` with every Python object replaced by its tagged name, partials by mappings.
 
-    What is left are mappings, lists, strings, numbers, booleans and ``None``. Raises
+    The result consists of mappings, lists, strings, numbers, booleans and ``None``. Raises
     ``ConfigError`` with the key of an object that has no importable name.
     """
     if isinstance(config, Mapping):
@@ -32,7 +32,7 @@ def to_plain(config: Any, key: str = "") -> Any:
 
 
 def to_yaml(config: Mapping[str, Any]) -> str:
-    """YAML text that ``load_config`` reads back to ``to_plain(config)``."""
+    """YAML text, from which ``load_config`` returns ``to_plain(config)``."""
     return yaml.dump(to_plain(config), Dumper=ConfigDumper, sort_keys=False, allow_unicode=True)
 
 
@@ -40,10 +40,10 @@ _LINE = 88
 
 
 class ConfigDumper(yaml.SafeDumper):
-    """Writes the tags back, short lists on one line, and never an alias."""
+    """Writes tags, puts short lists on one line, and writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Every value is written out."""
+        """Aliases are never used."""
         return True
 
     def choose_scalar_style(self) -> str:

@@ -1,4 +1,4 @@
-"""Places in a configuration: ``model.layers[0].dim`` as text and as steps."""
+"""Keys of a configuration as dotted text, ``model.layers[0].dim``, and as steps."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ _PLACE = re.compile("[0-9]{1,9}")
 
 
 def parse_key(text: str) -> Path:
-    """The steps of a dotted key; list places are numbers, ``a[0].b`` or ``a.0.b``."""
+    """The steps of a dotted key; list indices are numbers, ``a[0].b`` or ``a.0.b``."""
     steps = [name or index for name, index in _STEP.findall(text)]
     return tuple(int(step) if _PLACE.fullmatch(step) else step for step in steps)
 
@@ -26,7 +26,7 @@ def format_key(path: Path) -> str:
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """What is neither a mapping nor a list in ``value``, at any depth, with its dotted key."""
+    """The values in ``value``, at any depth, that are no mappings or lists, with dotted keys."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from leaves(inner, f"{key}.{name}" if key else str(name))
@@ -43,7 +43,7 @@ def look_up(config: Any, path: Path) -> Any:
         if is_partial(config):
             config = config[PARTIAL]
         if isinstance(config, Mapping):
-            # A key may look like a number: the tasks of early stopping, for instance.
+            # A key of a mapping may look like a number, as in the tasks of early stopping.
             step = step if step in config else str(step)
         elif not isinstance(config, list | tuple) or not isinstance(step, int):
             raise KeyError(step)
@@ -55,10 +55,10 @@ def look_up(config: Any, path: Path) -> Any:
 
 
 def replace_at(config: Any, path: Path, value: Any) -> Any:
-    """``config`` with ``value`` at ``path``; ``config`` itself is left as it is.
+    """A copy of ``config`` with ``value`` at ``path``.
 
-    Keys that mappings lack are added. Raises ``KeyError`` if a list has no such place, and where
-    the path leads into a value or a sweep tag.
+    Missing keys of mappings are added. Raises ``KeyError`` if a list has no such index, or if the
+    path leads into a plain value or a sweep tag.
     """
     if not path:
         return value

@@ -1,4 +1,4 @@
-"""Read a configuration file, and explain what is wrong with its YAML."""
+"""Reads a configuration file, and explains errors in its YAML."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from qgpipe.config.objects import add_search_path
 from qgpipe.config.tags import ConfigLoader
 from qgpipe.errors import ConfigError, shown
 
-_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # line breaks of YAML
 
 
 def load_config(path: str | Path, *over: str | Path) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> ConfigError:
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
     lines = [*_LINE_END.split(text), ""]
-    line = min(line, len(lines) - 1)  # at the end of the file there is no line any more
+    line = min(line, len(lines) - 1)  # the mark may be after the last line
     quoted = shown(lines[line].strip())
     problem = error.problem or error.context or str(error)
     where = f"{file}, line {line + 1}"
@@ -137,7 +137,7 @@ def _key_column(line: str) -> int:
 
 
 def expand_home(path: str) -> str:
-    """``path`` with the home that it begins with, if it does. Raises ``ConfigError``."""
+    """``path`` with ``~`` at its beginning expanded. Raises ``ConfigError`` for an unknown user."""
     if not path.startswith("~"):
         return path
     try:

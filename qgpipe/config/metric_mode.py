@@ -1,6 +1,7 @@
-"""Which columns an evaluation has, and whether less or more of a metric is better.
+"""The columns of an evaluation, and whether a lower or a higher metric is better.
 
-The latter is told by the name of its monitor: the Snakefile asks too, and must import nothing.
+The latter is derived from the name of the monitor, without importing it, because the Snakefile also
+needs it.
 """
 
 import re
@@ -14,9 +15,9 @@ from qgpipe.errors import ConfigError
 Better = Literal["min", "max"]
 
 LOSSES = ("loss_avg", "loss_min", "loss_max")  # columns of every evaluation
-OWN = "criterion_"  # begins the column of a loss whose own column a task has taken
+OWN = "criterion_"  # prefix of the column of a loss whose name is used by a task
 
-# Of the losses of the samples, which a monitor with one parameter is given.
+# Functions of the losses of the samples, which are passed to monitors with one parameter.
 _OF_LOSSES = re.compile(r"numpy\.(mean|average|median|sum|max|amax|min|amin|percentile|quantile)")
 _HIGHER = ("score", "accuracy", "precision", "recall", "specificity", "auroc", "corrcoef",
            "cohenkappa", "jaccardindex", "explainedvariance")  # fmt: skip
@@ -40,7 +41,7 @@ def better(monitor: Any) -> Better | None:
 
 
 def require_column(name: str, columns: Iterable[Any], key: str) -> None:
-    """Raise ``ConfigError`` with ``key`` unless ``name`` is one of ``columns``, of a validation."""
+    """Raise ``ConfigError`` with ``key`` unless ``name`` is one of the validation ``columns``."""
     known = list(dict.fromkeys(map(str, columns)))
     if name not in known:
         raise ConfigError(
@@ -51,7 +52,7 @@ def require_column(name: str, columns: Iterable[Any], key: str) -> None:
 
 
 def is_mean_loss(task: MonitorTask) -> bool:
-    """Whether an evaluator task computes the mean of the losses of the samples, as it is."""
+    """Whether an evaluator task computes the mean of the losses of the samples, unchanged."""
     plain = not task.get("args") and not task.get("kwargs")
     return plain and _name(task["monitor"]) == "numpy.mean"
 

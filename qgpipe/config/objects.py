@@ -1,9 +1,9 @@
 """Names of Python objects in a configuration, and the objects they stand for.
 
-A configuration holds an object as the string ``!pyobject a.b.C`` (what the YAML tag
-leaves behind), as a plain dotted string, or as the object itself when it was written in
-Python. A ``functools.partial`` is a mapping, ``{"!partial": {type, args, kwargs}}``. The
-plain forms are imported only inside a stage.
+A configuration holds an object as the string ``!pyobject a.b.C`` (which the YAML tag is loaded as),
+as a plain dotted string, or as the object itself if it was written in Python. A
+``functools.partial`` is a mapping, ``{"!partial": {type, args, kwargs}}``. Names are imported only
+inside a stage.
 """
 
 import functools
@@ -24,10 +24,11 @@ TAG = "!pyobject "
 PARTIAL = "!partial"
 SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
 logger = logging.getLogger(__name__)
-_appended: set[str] = set()  # to sys.path, here, now or before
+_appended: set[str] = set()  # folders that were appended to sys.path
 
 
-# Where modules are now of which configurations may name objects: of the first version.
+# New names of modules that were moved since the first version; configurations may name the old
+# ones.
 _MOVED = {
     "qgpipe.data.reader": "qgpipe.data.readers.reader",
     "qgpipe.training.evaluator": "qgpipe.training.evaluation.evaluator",
@@ -70,9 +71,9 @@ def dotted_name(value: str) -> str:
 def import_object(value: Any, key: str | None = None) -> Any:
     """The object that ``value`` stands for.
 
-    ``value`` is a tagged or plain dotted string, the mapping of a partial, or any other
-    object, which is returned as it is. Modules are searched for in the user's folders (see
-    :func:`add_search_path`) and among what is installed.
+    ``value`` is a tagged or plain dotted string, the mapping of a partial, or any other object,
+    which is returned unchanged. Modules are searched for among the installed packages and in the
+    user's folders (see :func:`add_search_path`).
 
     Raises ``ConfigError`` (with ``key``) if the module or the name in it does not exist, or
     if importing the module fails.
@@ -115,14 +116,14 @@ def checked_imports(check: Callable[[str], None]) -> Iterator[None]:
 
 
 def imports_are_checked() -> bool:
-    """Whether this is within a block of ``checked_imports``."""
+    """Whether the caller is in a block of ``checked_imports``."""
     return _check.get() is not None
 
 
 def import_objects(value: Any, key: str | None = None) -> Any:
     """``value`` with every tagged string and partial in its lists and mappings imported.
 
-    Plain strings stay as they are: in free arguments they may just be text.
+    Plain strings are not imported: in free arguments they may be text.
     """
     if is_tagged(value) or is_partial(value):
         return import_object(value, key)
@@ -155,8 +156,8 @@ def _import_partial(parts: Any, key: str | None) -> functools.partial:
 def object_name(value: Any, key: str | None = None) -> str:
     """The tagged string of an importable type, function or torch dtype.
 
-    Raises ``ConfigError`` for lambdas, local functions and instances: they have no name by
-    which another process could import them.
+    Raises ``ConfigError`` for lambdas, local functions and instances, which another process could
+    not import by a name.
     """
     qualified = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     module = getattr(value, "__module__", None)
@@ -176,12 +177,12 @@ def object_name(value: Any, key: str | None = None) -> str:
 def _candidate_names(value: Any, module: str | None, qualified: str | None) -> Iterator[str]:
     """Public names to try, shortest first: ``torch.nn.ReLU`` before its defining module."""
     if qualified is None:
-        yield str(value)  # torch.float32 calls itself so
+        yield str(value)  # the name of torch.float32
         return
     parts = (module or "").split(".")
     for end in range(1, len(parts) + 1):
         yield f"{'.'.join(parts[:end])}.{qualified}"
-    for builtin_home in ("torch", "torch.nn.functional"):  # C functions name no module
+    for builtin_home in ("torch", "torch.nn.functional"):  # C functions have no __module__
         yield f"{builtin_home}.{qualified.rpartition('.')[2]}"
 
 
@@ -193,9 +194,9 @@ def _follow(module: str, qualified: str) -> Any:
 
 
 def add_search_path(*folders: str | Path) -> None:
-    """Let user modules be found in ``folders``, after what is installed.
+    """Search ``folders`` for user modules, after the installed packages.
 
-    Kept in the environment, so that the processes a stage starts find them too.
+    Stored in an environment variable, so that child processes use them too.
     """
     present = search_path()
     added = [str(Path(folder).resolve()) for folder in folders]
@@ -209,7 +210,7 @@ def search_path() -> list[str]:
 
 
 def _activate_search_path() -> None:
-    """Let ``import`` find the user's folders of now, and no others that were appended before."""
+    """Append the current user folders to ``sys.path``, and remove those appended earlier."""
     others = [folder for folder in sys.path if folder not in _appended]
     wanted = dict.fromkeys([*search_path(), str(Path.cwd())])
     missing = [folder for folder in wanted if folder not in others]
@@ -220,7 +221,7 @@ def _activate_search_path() -> None:
 def is_installed(module: str) -> bool:
     """Whether the top-level ``module`` is Python's own or an installed package.
 
-    It is then imported instead of a file of the user's with this name.
+    It then takes precedence over a user's file of this name.
     """
     if module in sys.stdlib_module_names:
         return True
@@ -264,13 +265,13 @@ def _no_attribute(owner: Any, name: str, attribute: str, key: str | None) -> Con
 
 @functools.lru_cache(maxsize=256)
 def _warn_if_hidden(module: str) -> None:
-    """Say once that a file of the user's is not what is imported."""
+    """Warn once if an installed package is imported instead of a user's file of this name."""
     if (file := _hidden_file(module)) is not None:
         logger.warning("%s is not used: '%s' is what is installed; rename the file", file, module)
 
 
 def _hidden_file(module: str) -> Path | None:
-    """The user's file that would be ``module`` if nothing of this name were installed."""
+    """The user's file that an installed package called ``module`` hides; None if there is none."""
     folders = map(Path, search_path())
     files = (f / end for f in folders for end in (f"{module}.py", f"{module}/__init__.py"))
     found = next((file for file in files if file.is_file()), None)

@@ -1,4 +1,4 @@
-"""From what the user wrote to the resolved configuration: checked and complete."""
+"""Resolves a configuration: checks it and fills in defaults."""
 
 import os
 import re
@@ -54,9 +54,8 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> Config:
 def data_sources(config: Config) -> list[tuple[str, DataSection]]:
     """The data sets that are read, as ``(role, section)``.
 
-    ``role`` is ``all`` for the top-level data that is split, else ``train``, ``validation``
-    or ``test`` for a stage's own ``data``, which takes what it does not say from the
-    top-level one.
+    ``role`` is ``all`` for the top-level data that is split, else ``train``, ``validation`` or
+    ``test`` for a stage's own ``data``, whose missing keys are taken from the top-level section.
     """
     top = config["data"].copy()
     sources = [("all", top)] if top["files"] or config.get("generate") else []
@@ -87,7 +86,7 @@ def evaluated_sets(config: Config) -> list[str]:
 
 
 def _inherit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Loader keys that validation and testing do not give are those of training."""
+    """Validation and testing inherit missing loader keys from training."""
     training = raw.get("training")
     if not isinstance(training, Mapping):
         return raw
@@ -126,7 +125,7 @@ def _check_sources(config: Config) -> None:
 
 
 def _check_repetition(config: Config) -> None:
-    """Samples of a store that is read twice would be trained on and tested, too."""
+    """Raise ``ConfigError`` for a store named twice: its samples would be in several sets."""
     for role, source in data_sources(config):
         seen: dict[str, str] = {}
         for file in source["files"]:
@@ -155,7 +154,7 @@ def _check_split(config: Config) -> None:
         return
     wanted = 2 if "test" in roles else 3
     if config["data"]["folds"] and split is not None:
-        wanted = len(split)  # a share for the test, which gets a fold, may be there or not
+        wanted = len(split)  # the test set is a fold: its share is optional
     if split is None or len(split) != wanted:
         own = "testing.data names a test set of its own" if wanted == 2 else "the data is split"
         raise ConfigError(
@@ -255,10 +254,10 @@ def _check_log_level(level: str | int) -> None:
 
 
 def _with_homes(config: Config) -> Config:
-    """``config``, complete, with ``~`` and ``~user`` at the beginning of a path expanded.
+    """``config`` with ``~`` and ``~user`` at the beginning of paths expanded.
 
-    No shell has done it: a folder called ``~`` would be made. Raises ``ConfigError`` if there is
-    no such user.
+    No shell expands them, so a folder called ``~`` would be created. Raises ``ConfigError`` if
+    there is no such user.
     """
     sections: list[Any] = [config["data"], *(config.get(stage, {}).get("data") for stage in ROLES)]
     sections += [config["training"], config.get("predict")]

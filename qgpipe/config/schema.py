@@ -1,11 +1,9 @@
-"""The one JSON Schema: checks, defaults and number strings.
+"""The JSON Schema of configurations: checks, defaults and numbers given as strings.
 
 ``schema.json`` beside this module holds every key with type, default and description.
 The walk below picks the branch of an ``anyOf``, fills defaults and names the key of each
 error; the keywords of a single value are checked by ``jsonschema``.
 """
-
-from __future__ import annotations
 
 import copy
 import functools
@@ -28,10 +26,10 @@ _WALKED = {
 }  # fmt: skip
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_HALVES = re.compile("[\ud800-\udfff]")  # of characters, which no file can hold
+_HALVES = re.compile("[\ud800-\udfff]")  # surrogates, which UTF-8 cannot encode
 _LARGEST = 2**63 - 1
-_LONGEST_PATH = 1000  # characters: a system takes some 4,000 bytes in all
-# Which numbers a key takes beside those that are finite (x-numbers).
+_LONGEST_PATH = 1000  # characters; the system allows about 4,000 bytes
+# Values of ``x-numbers``: which numbers a key accepts besides finite ones.
 FINITE, INFINITE, ANY = "finite", "infinite", "any"
 _PLAIN = (str, bool, int, float, list, tuple, Mapping, type(None))
 
@@ -48,7 +46,7 @@ def definition(name: str) -> dict[str, Any]:
 
 
 def validate(value: Any, definition: str | None = None, key: str = "") -> Any:
-    """A copy of ``value`` that fits the schema, with every default filled in.
+    """A copy of ``value``, checked against the schema, with every default filled in.
 
     ``definition`` names an entry of ``$defs``; without it ``value`` is a whole
     configuration. ``key`` is the path under which errors are reported. Path objects become
@@ -81,7 +79,7 @@ def _branch(value: Any, part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _walk(value: Any, part: Mapping[str, Any], key: str, numbers_around: str) -> Any:
-    """``value`` as ``part`` wants it; ``numbers_around``: those that free arguments may hold."""
+    """``value``, checked and completed; ``numbers_around``: ``x-numbers`` of the key above."""
     part = resolve_part(part)
     around = part.get("x-numbers", numbers_around)
     if is_partial(value) and "pyobject" in _types(part):
@@ -163,7 +161,7 @@ def _free(value: Any, key: str, allowed: str) -> Any:
 
 
 def _check_names(value: Mapping, key: str) -> None:
-    """Raise ``ConfigError`` unless the keys are all of one kind, as those of JSON are."""
+    """Raise ``ConfigError`` unless all keys are of one kind, text or numbers, and printable."""
     text = all(isinstance(k, str) for k in value)
     if text:
         wrong = [k for k in value if _CONTROL.search(k)]
@@ -176,7 +174,7 @@ def _check_names(value: Mapping, key: str) -> None:
 
 
 def _check_number(value: Any, key: str, allowed: str, most: int = _LARGEST) -> None:
-    """Raise ``ConfigError`` for a number that no computation can use."""
+    """Raise ``ConfigError`` for a number that is not finite (if not ``allowed``) or too large."""
     if isinstance(value, float) and not math.isfinite(value):
         if allowed == FINITE or (math.isnan(value) and allowed != ANY):
             raise ConfigError(f"expected a finite number, got {value}", key=key or None)
@@ -189,7 +187,7 @@ def _check_number(value: Any, key: str, allowed: str, most: int = _LARGEST) -> N
 
 
 def _python_number(value: Any) -> Any:
-    """A number of NumPy's as one of Python's, anything else as it is."""
+    """A NumPy number as a Python number, any other value unchanged."""
     if isinstance(value, numbers.Integral) and not isinstance(value, int):
         return int(value)
     if isinstance(value, numbers.Real) and not isinstance(value, int | float):
@@ -207,7 +205,7 @@ def _coerce(value: Any, part: Mapping[str, Any]) -> Any:
         if "number" in types:
             return float(value)
         number = float(value)
-        if number.is_integer():  # 1e9; of 9007199254740993 a float is another number
+        if number.is_integer():  # 1e9; the digits of 9007199254740993 do not fit a float
             return int(value) if value.strip("+- ").isdecimal() else int(number)
     return value
 
@@ -235,7 +233,7 @@ def _validator_class() -> Any:
 
 
 def _check_pattern(_validator: Any, pattern: str, value: Any, _part: Any) -> Iterator[Any]:
-    """As in ECMA, which JSON Schema refers to: ``$`` does not stand before a line break."""
+    """As in ECMA, which JSON Schema refers to, ``$`` does not match before a line break."""
     from jsonschema import ValidationError
 
     if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
@@ -259,7 +257,7 @@ def _check(value: Any, part: Mapping[str, Any], key: str) -> None:
 
 
 def _check_text(value: str, part: Mapping[str, Any], key: str) -> None:
-    """Raise ``ConfigError`` for a name or a path that something on its way cannot hold."""
+    """Raise ``ConfigError`` for control characters, and for paths that are too long or invalid."""
     problem = remedy = None
     line = " ".join(value.split("\n")).replace("\t", " ") if part.get("x-text") else value
     if found := _CONTROL.search(line):
@@ -285,7 +283,7 @@ def _expectation(part: Mapping[str, Any], value: Any) -> str:
               "minProperties": "with {} keys or more", "propertyNames": "whose keys are text",
               "pattern": "that matches {}"}  # fmt: skip
     types = _types(part)
-    # If the type is right, a bound is broken: then the other types need no mention.
+    # If the type is right, a bound is violated: then other types are not mentioned.
     types = [t for t in types if _validator_class()({"type": t}).is_valid(value)] or types
     *others, last = [names[t] for t in types]
     text = " or ".join(filter(None, [", ".join(others), last]))

@@ -1,4 +1,4 @@
-"""Specs: how a configuration says "construct this".
+"""Specs: objects to construct, in a configuration.
 
 A spec is a list ``[type]``, ``[type, args]``, ``[type, args, kwargs]`` (a layer may add a
 signature), a mapping ``{type, args, kwargs}``, or the bare type. All are accepted
@@ -55,7 +55,7 @@ def is_spec_mapping(value: Any) -> bool:
 
 
 def as_spec(value: Any, key: str | None = None) -> Spec:
-    """Read a spec in any of its forms, and import its type.
+    """A ``Spec`` from any of its forms, with its type imported.
 
     Raises ``ConfigError`` if the form is wrong or the type cannot be imported or called.
     """
@@ -102,8 +102,8 @@ def as_spec(value: Any, key: str | None = None) -> Spec:
 def build_object(value: Any, key: str) -> Any:
     """The object that a spec in any form stands for: a loss, a reader, a transform.
 
-    A class is constructed; a function keeps its kwargs for the call. Tagged objects among
-    args and kwargs are imported. Raises ``ConfigError`` with ``key`` if that fails.
+    A class is constructed; a function becomes a partial with its kwargs. Tagged objects among args
+    and kwargs are imported. Raises ``ConfigError`` with ``key`` if that fails.
     """
     spec = as_spec(value, key)
     args = tuple(import_objects(list(spec.args), f"{key}.args"))
@@ -122,15 +122,15 @@ def build_object(value: Any, key: str) -> Any:
 def check_keywords(
     function: Any, kwargs: Mapping[str, Any], key: str, leading: int = 0, name: str | None = None
 ) -> None:
-    """Raise ``ConfigError`` for the first of ``kwargs`` that ``function`` does not take.
+    """Raise ``ConfigError`` for the first of ``kwargs`` that ``function`` does not accept.
 
-    ``key`` is where the kwargs stand; the first ``leading`` parameters are not to be named;
-    ``name`` is what the function is called in the message, if not by its own name. Functions
-    whose parameters cannot be known pass.
+    ``key``: that of the kwargs; ``leading``: number of first parameters that cannot be given by
+    name; ``name``: of the function in the message, by default its own. Functions without a
+    signature are not checked.
     """
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # written in C
+    except (TypeError, ValueError):  # functions in C have no signature
         return
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
@@ -145,7 +145,7 @@ def check_keywords(
 
 
 def _shown(value: Any) -> str:
-    """``value`` as it is written, functions and types by name."""
+    """``value`` as text for a message, functions and types by name."""
     return value.__name__ if inspect.isroutine(value) or inspect.isclass(value) else shown(value)
 
 

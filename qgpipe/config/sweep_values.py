@@ -1,4 +1,4 @@
-"""The values that a sweep tag stands for."""
+"""The values of sweep tags."""
 
 import math
 import random
@@ -15,16 +15,16 @@ _KEYS = {
     "!random_uniform": {"start", "stop", "log", "size"},
 }
 _OPTIONAL = {"step", "log", "size"}
-MOST_RUNS = 5_000  # of a configuration; Snakemake would take minutes to plan more
-_DIGITS = 6  # of a drawn number: enough for any setting, and readable in a name
+MOST_RUNS = 5_000  # per configuration; planning more would take minutes
+_DIGITS = 6  # significant digits of a drawn number, readable in names
 _DRAWN = 5
 
 
 def values_of(tag: str, given: Mapping[str, Any], key: str, seed: int) -> list[Any]:
-    """The values of ``!sweep``, ``!range`` or ``!random_uniform`` at ``key``, never none.
+    """The values of ``!sweep``, ``!range`` or ``!random_uniform`` at ``key``, at least one.
 
-    Random numbers depend on ``seed``, ``key`` and their place alone. Raises ``ConfigError`` if
-    the tag's own keys are wrong.
+    Random numbers depend only on ``seed``, ``key`` and their index. Raises ``ConfigError`` if the
+    tag's own keys are wrong.
     """
     check_keys(tag, given, key, _KEYS[tag], _KEYS[tag] - _OPTIONAL)
     if tag == "!sweep":
@@ -42,7 +42,7 @@ def values_of(tag: str, given: Mapping[str, Any], key: str, seed: int) -> list[A
 
 
 def check_keys(tag: str, given: Any, key: str, known: set[str], required: set[str]) -> None:
-    """Raise ``ConfigError`` unless ``tag`` has the keys that it needs and no other."""
+    """Raise ``ConfigError`` unless ``tag`` has the required keys and no unknown ones."""
     remedy = f"its keys are {', '.join(sorted(known))}"
     if not isinstance(given, Mapping):
         raise ConfigError(f"{tag} takes a mapping, got {shown(given)}", key=key, remedy=remedy)
@@ -62,10 +62,10 @@ def _refuse_many(count: int, key: str) -> None:
 
 
 def _range(start: Decimal, stop: Decimal, step: Any, key: str) -> list[int | float]:
-    """From ``start`` in steps to ``stop``, which is reached if a step ends there.
+    """The values from ``start`` in steps to ``stop``, which is included if a step ends there.
 
-    The step is 1 between integers if it is not given, else 0.1. In decimals, so that 0.1, 0.2, 0.3
-    are what they look like.
+    The default step is 1 between integers, else 0.1. Computed in decimals, so that 0.1, 0.2, 0.3
+    are exact.
     """
     if step is None:
         width = Decimal(1) if _is_whole(start, stop) else Decimal("0.1")
@@ -111,7 +111,7 @@ def _uniform(
 
 
 def _number(given: Mapping[str, Any], name: str, key: str) -> Decimal:
-    """A number in decimals as it was written; ``1e-4`` is text in YAML 1.1."""
+    """A number as a ``Decimal``; it may be text, as ``1e-4`` is in YAML 1.1."""
     value = given[name]
     try:
         if isinstance(value, bool):

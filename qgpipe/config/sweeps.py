@@ -1,8 +1,8 @@
-"""Sweeps: one configuration with tags stands for several without.
+"""Sweeps: tags in a configuration stand for several values of a key.
 
-``!sweep``, ``!range`` and ``!random_uniform`` each span a dimension, in the order of the file;
-a ``!coupled-sweep`` goes along with one of them. The points are all combinations, the last
-dimension changing fastest. ``!reference`` takes the value that another key has at a point.
+``!sweep``, ``!range`` and ``!random_uniform`` each span a dimension, in the order of the file; a
+``!coupled-sweep`` varies together with one of them. The points are all combinations, the last
+dimension changing fastest. ``!reference`` is replaced by the value of another key at a point.
 """
 
 import copy
@@ -26,23 +26,23 @@ _FIXED = (
 
 @dataclass
 class Dimension:
-    """A key that is swept: its ``values``, and those of the keys that go along with it."""
+    """A swept key with its ``values``, and the values of the keys coupled to it."""
 
     path: Path
     values: list[Any]
     partners: dict[Path, list[Any]] = field(default_factory=dict)
 
     def at(self, place: int) -> dict[Path, Any]:
-        """Values of the key and its partners at one place."""
+        """Values of the key and its partners at index ``place``."""
         partners = {path: values[place] for path, values in self.partners.items()}
         return {self.path: self.values[place], **partners}
 
 
 def dimensions(config: Mapping[str, Any]) -> list[Dimension]:
-    """What is swept in ``config``, in its order.
+    """The swept keys of ``config``, in its order.
 
-    Raises ``ConfigError`` for a tag with wrong keys, a key that has to be the same in all runs, and
-    a coupled sweep whose target is not swept or has another number of values.
+    Raises ``ConfigError`` for a tag with wrong keys, for a key that has to be the same in all runs,
+    and for a coupled sweep whose target is not swept or has another number of values.
     """
     tagged = list(_tagged(_counted(config), ()))
     seed = _seed(config)
@@ -63,7 +63,7 @@ def dimensions(config: Mapping[str, Any]) -> list[Dimension]:
 
 
 def points(swept: list[Dimension]) -> Iterator[tuple[int, ...]]:
-    """Every combination, as the place of its value in each dimension."""
+    """Every combination, as the index of the value in each dimension."""
     return itertools.product(*(range(len(dimension.values)) for dimension in swept))
 
 
@@ -74,15 +74,15 @@ def substitute(config: Mapping[str, Any], values: Mapping[Path, Any]) -> dict[st
 
 
 def _counted(config: Mapping[str, Any]) -> dict[str, Any]:
-    """``config`` without the keys that are there for anchors only."""
+    """``config`` without the top-level keys that begin with ``x-``, which only hold anchors."""
     return {key: value for key, value in config.items() if not str(key).startswith("x-")}
 
 
 def _tagged(value: Any, path: Path) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
-    """Every sweep tag with where it stands and its keys; what is within a tag is not looked at."""
+    """The path, name and keys of every sweep tag, except for those inside another tag."""
     if (tag := _tag(value)) is not None:
         yield path, tag, value[tag]
-    elif is_partial(value):  # its keys count as those of what it stands for
+    elif is_partial(value):  # its keys are addressed without the tag
         yield from _tagged(value[PARTIAL], path)
     elif isinstance(value, Mapping):
         for name, inner in value.items():
@@ -100,7 +100,7 @@ def _tag(value: Any) -> str | None:
 
 
 def _seed(config: Mapping[str, Any]) -> int:
-    """The seed of random values: the first one if the seed is swept itself."""
+    """The seed of random values: ``training.seed``, or its first value if it is swept."""
     training = config.get("training")
     seed: Any = training.get("seed") if isinstance(training, Mapping) else None
     tag = _tag(seed)
@@ -163,7 +163,7 @@ def _substituted(value: Any, values: Mapping[Path, Any], path: Path) -> Any:
 
 
 def _followed(value: Any, config: Mapping[str, Any], path: Path, behind: tuple[Path, ...]) -> Any:
-    """``value`` with what references refer to; ``behind``: the references that led here."""
+    """``value`` with references replaced; ``behind``: the references that are being resolved."""
     if _tag(value) == REFERENCE:
         key, given = format_key(path), value[REFERENCE]
         check_keys(REFERENCE, given, key, {"target"}, {"target"})

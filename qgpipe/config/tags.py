@@ -1,8 +1,8 @@
-"""The YAML tags of a configuration, and what they leave in the config dict.
+"""The YAML tags of a configuration, and the values they are loaded as.
 
 ``!pyobject a.b.C`` becomes the string ``!pyobject a.b.C``; ``!partial`` and the sweep tags
-become a mapping with the tag as its only key, ``{"!sweep": {"values": [...]}}``. All of them
-survive JSON, pickle and ``repr``, so the config can travel through Snakemake.
+become a mapping with the tag as its only key, ``{"!sweep": {"values": [...]}}``. These values can
+pass through JSON, pickle and ``repr``, and so through Snakemake.
 """
 
 import datetime
@@ -24,17 +24,17 @@ _KEYS = {
     "!random_uniform": "{start, stop, log, size}",
     "!reference": "{target}",
 }
-MOST_VALUES = 100_000  # in a file, where each use of an anchor counts
-DEEPEST = 60  # brackets within each other
+MOST_VALUES = 100_000  # per file; each use of an anchor counts
+DEEPEST = 60  # nested brackets or blocks
 _STRANGE = (bytes, datetime.date, set, complex)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 SWEEP_TAGS = ("!sweep", "!coupled-sweep", "!range", "!random_uniform", "!reference")
 
 
 def register(loader: type[yaml.FullLoader] = yaml.FullLoader) -> None:
-    """Teach ``loader`` the tags, and to refuse what would take all memory.
+    """Add the tags to ``loader``, and limits on the size of a document.
 
-    Snakemake reads ``--configfile`` with ``FullLoader``, and walks through mappings at once.
+    Snakemake reads ``--configfile`` with ``FullLoader``, and then walks through all mappings.
     """
     loader.add_constructor(TAG.strip(), _pyobject)
     loader.add_constructor(PARTIAL, _partial)
@@ -44,8 +44,8 @@ def register(loader: type[yaml.FullLoader] = yaml.FullLoader) -> None:
 
 
 def _bounded_map(loader: yaml.FullLoader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
-    """As always, if the document is not too large to be worked with."""
-    if not loader.constructed_objects and len(loader.recursive_objects) == 1:  # it is all of it
+    """A mapping as by default, after the size of the document was checked."""
+    if not loader.constructed_objects and len(loader.recursive_objects) == 1:  # the root
         _measure(node, {})
     return loader.construct_yaml_map(node)
 
@@ -79,10 +79,11 @@ class _Extent(NamedTuple):
 
 
 def _measure(node: yaml.Node, known: dict[int, _Extent | None], depth: int = 0) -> _Extent:
-    """How much ``node`` stands for, where anchors count each time that they are named.
+    """Size and height of ``node``, where anchors count each time they are used.
 
-    Raises ``ConstructorError`` if that is more than ``MOST_VALUES`` or deeper than ``DEEPEST``, or
-    if an anchor is named within itself. ``known``: of nodes met before, None for those around.
+    Raises ``ConstructorError`` if there are more than ``MOST_VALUES`` values or ``DEEPEST`` levels,
+    or if an anchor contains itself. ``known``: results by node; None for nodes that contain
+    ``node``.
     """
     extent = known.get(id(node))
     if extent is None and id(node) in known:
@@ -105,20 +106,20 @@ def _measure(node: yaml.Node, known: dict[int, _Extent | None], depth: int = 0) 
 
 
 class ConfigLoader(yaml.FullLoader):
-    """``FullLoader`` with the tags, which refuses what no configuration can hold.
+    """``FullLoader`` with the tags, which rejects values that are invalid in a configuration.
 
-    That is a key given twice in one mapping, text that is not what its tag says, dates and other
-    values than those of JSON, an anchor within itself, and too much of anything.
+    These are repeated keys of a mapping, text that does not match its tag, dates and other values
+    that JSON does not have, an anchor within itself, and too many values.
     """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """The value of ``node``; raises ``ConstructorError`` if it cannot be had."""
+        """The value of ``node``. Raises ``ConstructorError`` if it is invalid."""
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         try:
             value = super().construct_object(node, deep)
         except (yaml.YAMLError, RecursionError):
             raise
-        except Exception as error:  # PyYAML has none of its own for this: int("x"), for instance
+        except Exception as error:  # PyYAML does not wrap these: int("x"), for instance
             raise _wrong(node, f"{shown(node.value)} is no value of type {kind}") from error
         if isinstance(value, _STRANGE):
             text = node.value if isinstance(node, yaml.ScalarNode) else ""

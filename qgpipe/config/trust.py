@@ -1,13 +1,12 @@
-"""What a file from elsewhere may name: parts of models that are known to do no harm.
+"""The names that an untrusted file may import: parts of models that are known to be harmless.
 
 A model file, an exported model and the configuration in the folder of a run name types and
-functions, which are imported and called with the arguments that stand there. In a configuration of
-one's own that is wanted; in a file from elsewhere ``os.system`` would be as good as
-``torch.nn.ReLU``. So from such a file only the names below are imported. Each of them takes
-numbers, texts from a fixed choice, tensors and other parts of this list; none evaluates text,
-imports, opens files or the network. ``torch_geometric.nn.Sequential`` is left out because it
-evaluates the annotations in its signature, ``torch_geometric.nn.GPSE`` and others because they
-fetch files.
+functions, which are imported and called with the given arguments. For the user's own configuration
+this is intended, but a file from someone else could name ``os.system`` instead of
+``torch.nn.ReLU``. So only the names below are imported from such a file. They take numbers, texts
+from a fixed choice, tensors and other parts of this list; none evaluates text, imports modules, or
+opens files or connections. ``torch_geometric.nn.Sequential`` is left out because it evaluates the
+annotations in its signature, ``torch_geometric.nn.GPSE`` and others because they fetch files.
 """
 
 import logging
@@ -76,7 +75,7 @@ _PYG_TRANSFORMS = """
 """
 _QGPIPE_MODELS = "GNNModel GNNBlock Sequential LinearSequential SkipConnection GPSTransformer"
 
-# Where the names of a row may be said to lie; each is compared as a whole.
+# The modules (regular expressions, matched as a whole) in which the names of a row may be.
 _ROWS = (
     (r"torch", _TORCH),
     (r"torch\.nn(\.modules\.\w+)?", _TORCH_NN),
@@ -93,7 +92,7 @@ _ROWS = (
 )
 _KNOWN = [(re.compile(owner), frozenset(names.split())) for owner, names in _ROWS]
 
-# Keys of a configuration whose value is a name, or a spec of which it is the first part.
+# Keys of a configuration whose value is a name, or a spec that begins with a name.
 _POSITIONS = {
     "reader", "pre_filter", "pre_transform", "transform", "apply_model", "float_type", "int_type",
 }  # fmt: skip
@@ -103,7 +102,7 @@ _SHOWN = 5
 
 
 class UntrustedName(DataError):
-    """A file from elsewhere names what is not known to be harmless."""
+    """An untrusted file names an object that is not known to be harmless."""
 
 
 def is_known(name: str) -> bool:
@@ -115,8 +114,8 @@ def is_known(name: str) -> bool:
 def unknown_names(value: Any) -> list[str]:
     """The names in a part of a configuration that are not in the list, each once, in order.
 
-    Tagged strings, plain ones where a type or function is expected, and whatever else looks
-    like a dotted name: rather one too many.
+    These are tagged strings, plain strings where a type or function is expected, and all other
+    strings that look like a dotted name.
     """
     return [name for name in dict.fromkeys(_names(value, named=False)) if not is_known(name)]
 
@@ -125,12 +124,11 @@ def unknown_names(value: Any) -> list[str]:
 def imports_for(
     file: str, section: Any, *, trust: bool = False, made_here: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """A block in which what ``section``, read from ``file``, names is imported.
+    """A block in which names in ``section``, read from ``file``, can be imported.
 
-    Names that are not in the list of this module are imported with ``trust``, after they were
-    printed as a warning, or if ``made_here()``, which is asked when the first of them comes.
-    Otherwise the block raises ``UntrustedName`` before it is imported. Within another such block
-    that one decides.
+    Names that are not in the list of this module are imported with ``trust``, after a warning that
+    lists them, or if ``made_here()``, which is called for the first of them. Otherwise the block
+    raises ``UntrustedName`` before the import. Within another such block, the outer one decides.
     """
     if imports_are_checked():
         yield
@@ -164,7 +162,7 @@ def untrusted(file: str, names: list[str]) -> UntrustedName:
 
 
 def _names(value: Any, named: bool) -> Iterator[str]:
-    """Names in ``value``; ``named``: it stands where a name, or a spec, is expected."""
+    """Names in ``value``; ``named``: whether a name or a spec is expected there."""
     if isinstance(value, str):
         if named or is_tagged(value) or _DOTTED.match(value):
             yield dotted_name(value)

@@ -1,19 +1,19 @@
 """Types of a resolved configuration, as ``resolve_config`` returns it.
 
-Defaults and descriptions are in ``schema.json`` alone; a test compares keys and kinds. A key is
-``NotRequired`` where it is absent unless it is given. A configuration that is not resolved has no
-type: sweeps and references may stand anywhere in it.
+Defaults and descriptions are only in ``schema.json``; a test compares keys and kinds. A key is
+``NotRequired`` if it has no default. A configuration that is not resolved has no type, because
+sweeps and references may be anywhere in it.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict, final
 
-Importable = Any  # a Python type or function: its name, tagged or not, a partial, or itself
+Importable = Any  # a type or function: its name (tagged or not), a partial, or the object itself
 AnySpec = Any  # what to construct, in any form that qgpipe.config.spec.as_spec reads
 
 
 @final
 class Constructor(TypedDict):
-    """A class of the user's."""
+    """A user's class with arguments."""
 
     type: Importable
     args: list[Any]
@@ -97,7 +97,7 @@ class DataSection(TypedDict):
 
 
 class LoaderSection(TypedDict):
-    """What the sections with a loader have in common."""
+    """The common keys of sections with a loader."""
 
     batch_size: int
     num_workers: int

@@ -1,1 +1,1 @@
-"""Message passing on the form of the adjacency that suits the data: lists, or dense blocks."""
+"""Message passing with the adjacency as sparse lists or dense blocks, chosen for the data."""

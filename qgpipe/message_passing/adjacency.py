@@ -1,4 +1,4 @@
-"""What layers need to know of the edges of a batch, whatever form these are kept in."""
+"""The interface that layers use for the edges of a batch, in any format."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from torch import Tensor
 class Adjacency(ABC):
     """The matrix A of a batch: ``A[i, j]`` is the number of edges from node i to node j.
 
-    Made once a batch and shared by its layers. ``num_nodes`` is V.
+    Created once per batch and shared by the layers. ``num_nodes`` is V.
     """
 
     def __init__(self, num_nodes: int, make_edge_index: Callable[[], Tensor]):
-        """``make_edge_index`` gives the edges in the order of the edge attributes."""
+        """``make_edge_index``: returns the edges in the order of the edge attributes."""
         self.num_nodes = num_nodes
         self._make_edge_index = make_edge_index
         # Not cached properties, whose lock torch.compile cannot trace.
@@ -25,7 +25,7 @@ class Adjacency(ABC):
 
     @property
     def edge_index(self) -> Tensor:
-        """The edges as int64 ``[2, E]``, sources and targets; made when first asked for."""
+        """The edges as int64 ``[2, E]``, sources and targets; computed on first access."""
         if self._edge_index is None:
             self._edge_index = self._make_edge_index()
         return self._edge_index
@@ -67,5 +67,5 @@ class Adjacency(ABC):
 
 
 def precise(x: Tensor, dtype: torch.dtype) -> torch.dtype:
-    """The type to compute with where an adjacency of ``dtype`` meets ``x``."""
+    """The dtype of the product of an adjacency of ``dtype`` with ``x``."""
     return x.dtype if x.dtype == torch.float64 else dtype

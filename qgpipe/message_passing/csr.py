@@ -1,4 +1,4 @@
-"""Neighbours summed by sparse matrix products, over lists of neighbours."""
+"""Sums over neighbours as sparse matrix products."""
 
 import functools
 import warnings
@@ -12,12 +12,12 @@ from qgpipe.message_passing.adjacency import Adjacency, precise
 
 
 class CsrAdjacency(Adjacency):
-    """A batch's edges as two sparse matrices in rows: Aᵀ for sums, and A for their gradients.
+    """The edges of a batch as two CSR matrices: Aᵀ for sums, and A for their gradients.
 
-    ``in_ptr`` and ``out_ptr``: int32 ``[V + 1]``, where the lists of each node start.
-    ``sources`` and ``targets``: int32 ``[K]``, nodes from which edges come, and to which they
-    go. ``values``: ``[K]``, the weight of each entry, in both matrices: 1, or 0 for padding.
-    ``degrees``: int32 ``[V, 4]``, numbers of edges that start, that end, that do both, and zero.
+    ``in_ptr`` and ``out_ptr``: int32 ``[V + 1]``, row offsets of Aᵀ and A. ``sources`` and
+    ``targets``: int32 ``[K]``, column indices of Aᵀ and A. ``values``: ``[K]``, the weight of each
+    entry, in both matrices: 1, or 0 for padding.
+    ``degrees``: int32 ``[V, 4]``, out-degree, in-degree, number of self-loops, and zero.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class CsrAdjacency(Adjacency):
         return self._degrees[:, 2].float()
 
     def sum(self, x: Tensor) -> Tensor:
-        """``Aᵀ x``. Computed in float32, or in float64 if ``x`` is: few CPUs multiply less."""
+        """``Aᵀ x``. Computed in float32, or in float64 if ``x`` is: few CPUs support less."""
         dtype = precise(x, torch.float32)
         values = self._values.to(dtype)
         return _Product.apply(x.to(dtype), *self._incoming, *self._outgoing, values).to(x.dtype)
@@ -81,7 +81,7 @@ def _multiply(x: Tensor, ptr: Tensor, columns: Tensor, values: Tensor) -> Tensor
 
 @torch.library.custom_op("qgpipe::multiply", mutates_args=())
 def _traced_multiply(x: Tensor, ptr: Tensor, columns: Tensor, values: Tensor) -> Tensor:
-    # torch.compile does not look into operators, and so does not meet the sparse tensor.
+    # torch.compile does not trace into custom operators, and cannot trace sparse tensors.
     return _multiply(x, ptr, columns, values)
 
 
@@ -92,7 +92,7 @@ def _(x: Tensor, ptr: Tensor, columns: Tensor, values: Tensor) -> Tensor:
 
 @functools.cache
 def _silence_beta_warning() -> None:
-    """Let torch say once, to nobody, that its sparse matrices are young."""
+    """Trigger and suppress torch's warning that sparse CSR tensors are in beta, shown once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         nothing = torch.zeros(1, dtype=torch.int32)

@@ -1,4 +1,4 @@
-"""Neighbours summed by products of dense matrices: graphs of like size, padded to one size."""
+"""Sums over neighbours as dense matrix products, graphs of similar size padded to one size."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from qgpipe.message_passing.adjacency import Adjacency, precise
 
 
 class DenseAdjacency(Adjacency):
-    """A batch's graphs as groups of matrices that are padded to the size of the largest.
+    """The graphs of a batch in groups, with matrices padded to the largest of each group.
 
     ``blocks``: A of the graphs of each group, ``[graphs, n, n]``, zero where a graph is
-    smaller. ``slot``: int64 ``[V]``, the place of each node among the padded ones of all
-    groups; ``filler``: int64 ``[P]``, the node in each of these places, and in those that are
-    left over some other node of the same graph.
+    smaller. ``slot``: int64 ``[V]``, index of each node among the padded nodes of all groups;
+    ``filler``: int64 ``[P]``, the node at each padded index, and for padding another node of the
+    same graph.
 
-    Node features stay ``[V, F]`` between layers, so that whatever stands there (norms,
-    pooling, a user's module) never sees padding.
+    Node features stay ``[V, F]`` between layers, so that other modules (norms, pooling, users'
+    modules) never see padding.
     """
 
     def __init__(
@@ -43,17 +43,17 @@ class DenseAdjacency(Adjacency):
         return torch.cat([value.reshape(-1) for value in values]).index_select(0, self._slot)
 
     def sum(self, x: Tensor) -> Tensor:
-        """``Aᵀ x``, computed in the type of the blocks, or in float64 if ``x`` is."""
+        """``Aᵀ x``, computed in the dtype of the blocks, or in float64 if ``x`` is float64."""
         dtype = precise(x, self._blocks[0].dtype)
         blocks = tuple(block.to(dtype) for block in self._blocks)
         return _Product.apply(x.to(dtype), True, self._slot, self._filler, blocks).to(x.dtype)
 
 
 class _Product(torch.autograd.Function):
-    """The product with A or Aᵀ, whose gradient is that with the other.
+    """The product with A or Aᵀ; the gradient is the product with the other.
 
-    Both ways features are only gathered, never scattered: padding may hold anything, since
-    its rows and columns of A are zero.
+    Forward and backward only gather features and never scatter: padding may hold any values,
+    because its rows and columns of A are zero.
     """
 
     @staticmethod

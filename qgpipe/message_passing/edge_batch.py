@@ -1,7 +1,7 @@
-"""A batch's edges as they come from the loader: small, and expanded only on the device.
+"""The edges of a batch as the loader yields them: compact, and expanded on the device.
 
-Named tuples, which PyG moves, pins and copies with the batch. ``ptr`` is int64 ``[B + 1]``,
-where the nodes of each graph start.
+They are named tuples, which PyG moves, pins and copies with the batch. ``ptr``: int64 ``[B + 1]``,
+node offsets of the graphs.
 """
 
 import functools
@@ -21,9 +21,9 @@ class NeighborListBatch(NamedTuple):
     """Edges sorted by source, as lists of neighbours.
 
     ``lists``: ``[R, 2, width]`` of a small integer type: targets of the edges in their order,
-    and sources of the same edges sorted by target, both as indices within their graph. Each
-    graph fills rows of its own, the last of them up with zeros.
-    ``degrees``: int32 ``[V, 4]``, edges that start at each node, that end, that do both, and zero.
+    and sources of the same edges sorted by target, both as indices within their graph. Each graph
+    has its own rows, the last one padded with zeros.
+    ``degrees``: int32 ``[V, 4]``, out-degree, in-degree, number of self-loops, and zero.
     ``num_edges``: int64 ``[B]``, edges of each graph; ``total`` is their sum.
     """
 
@@ -34,7 +34,7 @@ class NeighborListBatch(NamedTuple):
     total: int
 
     def expand(self, dtype: torch.dtype, edge_index: Tensor | None = None) -> Adjacency:
-        """The adjacency that layers work with; ``edge_index`` is made from it if not given."""
+        """The adjacency for layers; ``edge_index`` is computed from it if it is not given."""
         make = self.edge_index if edge_index is None else lambda: edge_index
         graph, _, used = self._rows()
         rows, _, width = self.lists.shape
@@ -48,7 +48,7 @@ class NeighborListBatch(NamedTuple):
             padding = (blocks * width - self.num_edges).int()
             final_node = (self.ptr[1:] - 1).clamp(min=0)
             counts.index_add_(0, final_node, padding.unsqueeze(1).expand(-1, 2))
-        # Cast first, then add in place: adding different types copies one of them.
+        # Cast first, then add in place: adding different dtypes would copy one of them.
         ends = self.lists.transpose(0, 1).to(torch.int32, memory_format=torch.contiguous_format)
         targets, sources = ends.add_(self.ptr[graph].int().unsqueeze(1)).flatten(1)
         out_ptr, in_ptr = (_running_sum(counts[:, end]) for end in (0, 1))
@@ -68,7 +68,7 @@ class NeighborListBatch(NamedTuple):
         return torch.stack([_repeated(self.degrees[:, 0].long(), self.total), target])
 
     def _blocks(self) -> Tensor:
-        """Rows that each graph fills, ``[B]``."""
+        """Number of rows of each graph, ``[B]``."""
         width = self.lists.shape[2]
         return (self.num_edges + width - 1) // width
 
@@ -98,7 +98,7 @@ class BitEdgeBatch(NamedTuple):
     total: int
 
     def expand(self, dtype: torch.dtype, edge_index: Tensor | None = None) -> Adjacency:
-        """The adjacency that layers work with, to be multiplied in ``dtype``."""
+        """The adjacency for layers, with blocks of ``dtype``."""
         make = self.edge_index if edge_index is None else lambda: edge_index
         groups = Grouping(self.sizes, self.ptr)
         bytes_of_slot = self.bits.index_select(0, groups.filler) * groups.taken.unsqueeze(1)
@@ -124,7 +124,7 @@ EdgeBatch = NeighborListBatch | BitEdgeBatch
 
 
 def _repeated(counts: Tensor, total: int) -> Tensor:
-    """0, 1, … each as often as ``counts`` says, ``total`` in all."""
+    """The index i repeated ``counts[i]`` times, for all i; ``total``: sum of the counts."""
     return torch.repeat_interleave(counts, output_size=total)
 
 

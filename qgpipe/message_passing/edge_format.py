@@ -1,4 +1,4 @@
-"""The format that edges have in a batch: pairs of indices, lists of neighbours, or dense blocks."""
+"""The format of edges in a batch: pairs of indices, neighbour lists, or dense blocks."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Which form of the adjacency suits a model, its data and a device."""
+"""Chooses the edge format for a model, its data and a device."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,10 +12,10 @@ from qgpipe.message_passing.layers import SUPPORTED
 
 @dataclass(frozen=True)
 class Density:
-    """How full the adjacency matrices of a data set are.
+    """The density of the adjacency matrices of a data set.
 
-    ``graphs``, ``edges`` and ``pairs`` (of nodes, of one graph) count in the whole set;
-    ``largest`` is the number of nodes of the largest graph.
+    ``graphs``, ``edges`` and ``pairs`` (pairs of nodes within a graph) are totals; ``largest``:
+    number of nodes of the largest graph.
     """
 
     graphs: int
@@ -25,7 +25,7 @@ class Density:
 
     @property
     def share(self) -> float:
-        """Edges by pairs of nodes: up to 0.5 in causal sets."""
+        """Edges divided by pairs of nodes: at most 0.5 in causal sets."""
         return self.edges / max(self.pairs, 1)
 
     def __str__(self) -> str:
@@ -35,21 +35,21 @@ class Density:
 
 @dataclass(frozen=True)
 class Choice:
-    """A form, and why it."""
+    """An edge format, and the reason for it."""
 
     edge_format: EdgeFormat
     reason: str
 
 
-# Of edges a graph: below it another form takes as long to be made as it saves. This number and
-# the next are from benchmarks/results/step.md.
+# Edges per graph; with fewer, converting the edges takes as long as it saves. This number and the
+# next are from benchmarks/results/step.md.
 FEW_EDGES = 300
 
-# Of all pairs of nodes: above it dense products win over sparse ones on a CPU.
+# Share of all pairs of nodes; above it dense products are faster than sparse ones on a CPU.
 DENSE_ON_CPU = 0.4
 
-# From arithmetic, not measured: dense products run at some 40 TFLOP/s in single precision, sparse
-# ones at under 1, which their irregular reads allow.
+# Estimated, not measured: dense products reach about 40 TFLOP/s in single precision, sparse ones
+# less than 1, limited by irregular reads.
 DENSE_ELSEWHERE = 0.02
 
 
@@ -61,14 +61,14 @@ def choose(
     device_type: str,
     deterministic: bool = False,
 ) -> Choice:
-    """The form for ``training.message_passing``.
+    """The edge format for ``training.message_passing``.
 
-    ``requested`` is its value; ``takes_adjacency``: whether the model, as it is called, can
-    be given one; ``deterministic``: whether results must be the same to the bit. The answer
-    depends on these alone, so that a run that goes on goes on alike.
+    ``requested`` is its value; ``takes_adjacency``: whether the model can be called with an
+    adjacency; ``deterministic``: whether results must be bit-identical. The choice depends only on
+    the arguments, so a resumed run makes the same choice.
 
-    Raises ``ConfigError`` for ``csr`` where it cannot be deterministic: cuSPARSE adds products of
-    the algorithm that torch asks for in any order.
+    Raises ``ConfigError`` for ``csr`` if it must be deterministic on a GPU: with the algorithm that
+    torch selects, cuSPARSE adds in no fixed order.
     """
     sums_in_order = device_type == "cpu" or not deterministic
     if requested == "csr" and not sums_in_order:

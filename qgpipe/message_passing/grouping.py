@@ -9,17 +9,17 @@ from torch import Tensor
 
 from qgpipe.system.device import sent_to
 
-# What another group costs, as many elements of an adjacency matrix: on a CPU some calls, on a
-# GPU the start of as many kernels, which takes longer than a large product.
+# The cost of a further group, in elements of an adjacency matrix: on a CPU a few calls, on a GPU
+# kernel launches, which take longer than a large product.
 GROUP_COST = {"cpu": 5_000, "cuda": 1_000_000}
 GROUPS = (1, 2, 4, 8, 16)
 
-# Sizes are multiples of it: rows of bits end with a byte, and products run faster.
+# Padded sizes are multiples of it: rows of bits are whole bytes, and products are faster.
 ALIGNMENT = 8
 
 
 class Extent(NamedTuple):
-    """A group: its first place among the padded nodes, its graphs, and the size of each."""
+    """A group: its first padded index, its number of graphs, and their padded size."""
 
     start: int
     graphs: int
@@ -27,12 +27,12 @@ class Extent(NamedTuple):
 
 
 class Grouping:
-    """A batch's graphs by size, in groups that are padded to the largest of each.
+    """The graphs of a batch in groups of similar size, padded to the largest of each group.
 
-    ``extents``: the groups, smallest graphs first; ``P`` padded nodes in all.
-    ``slot``: int64 ``[V]``, place of each node; ``filler``: int64 ``[P]``, node of each place,
-    or another node of the graph where its own are used up; ``taken``: uint8 ``[P]``, 1 or 0
-    for these two cases.
+    ``extents``: the groups, smallest graphs first; ``P`` padded nodes in total.
+    ``slot``: int64 ``[V]``, padded index of each node; ``filler``: int64 ``[P]``, the node at each
+    padded index, or another node of the graph for padding; ``taken``: uint8 ``[P]``, 1 for a node,
+    0 for padding.
     """
 
     def __init__(self, sizes: np.ndarray, ptr: Tensor):
@@ -44,7 +44,7 @@ class Grouping:
         starts = np.empty(len(sizes), np.int64)
         starts[order] = np.cumsum(padded) - padded
         total = int(padded.sum())
-        # One small copy for all that is worked out on the host.
+        # One small copy for all values that are computed on the host.
         facts = np.stack([order, padded, starts, sizes])
         order_, padded_, starts_, sizes_ = sent_to(device, facts)
         nodes = torch.arange(int(sizes.sum()), device=device)
@@ -59,7 +59,7 @@ class Grouping:
 
 
 def _extents(sizes: np.ndarray, group_cost: int) -> list[Extent]:
-    """The cheapest of a few ways to cut graphs, sorted by size, into groups of like number."""
+    """The cheapest of a few ways to split graphs, sorted by size, into groups of equal number."""
     padded = -(-sizes // ALIGNMENT) * ALIGNMENT
     ways = _ways_to_cut(len(sizes))
     costs = [int(graphs @ padded[ends - 1] ** 2) + group_cost * len(ends) for ends, graphs in ways]
@@ -71,7 +71,7 @@ def _extents(sizes: np.ndarray, group_cost: int) -> list[Extent]:
 
 @functools.lru_cache(maxsize=64)
 def _ways_to_cut(num_graphs: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Where each group ends, and how many graphs it has, for each number of groups."""
+    """End and number of graphs of each group, for each number of groups."""
     ways = []
     for count in GROUPS:
         ends = np.unique(np.linspace(0, num_graphs, count + 1).round().astype(np.int64))

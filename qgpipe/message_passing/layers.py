@@ -1,7 +1,7 @@
 """PyG's layers on a shared adjacency: the same parameters, the same results.
 
-Each rule computes what the ``forward`` of its layer computes, in whatever form the adjacency
-is kept. A layer that no rule fits is called as it is, with ``edge_index``.
+Each rule computes the same as the ``forward`` of its layer, for any format of the adjacency. A
+layer without a rule is called with ``edge_index``.
 """
 
 from collections.abc import Callable
@@ -41,14 +41,14 @@ def gin(layer: GINConv, x: Tensor, adjacency: Adjacency) -> Tensor:
 def gcn(layer: GCNConv, x: Tensor, adjacency: Adjacency) -> Tensor:
     """``D^-½ (A + I)ᵀ D^-½ x W``, D counting incoming edges. Kipf & Welling, arXiv:1609.02907.
 
-    As in PyG, a node that has loops keeps exactly one.
+    As in PyG, with ``add_self_loops`` each node has exactly one loop.
     """
     messages = layer.lin(x)
     if not layer.normalize:
         out = adjacency.sum(messages)
         return out if layer.bias is None else out + layer.bias
     dtype = torch.promote_types(x.dtype, messages.dtype)
-    # Degrees count in float32 even where features are bfloat16, which is exact up to 256 only.
+    # Degrees are float32 even if features are bfloat16, which is exact only up to 256.
     degree = adjacency.in_degree.to(torch.promote_types(dtype, torch.float32))
     missing = 1 - adjacency.self_loops if layer.add_self_loops else torch.zeros_like(degree)
     degree = degree + missing
@@ -75,9 +75,9 @@ SUPPORTED = tuple(_RULES)
 
 
 def rule_of(layer: nn.Module) -> Rule | None:
-    """The rule that computes what ``layer`` does; ``None`` if there is none.
+    """The rule for ``layer``; ``None`` if there is none.
 
-    Only for the very classes, summing or averaging along the edges, without hooks.
+    There is one for the exact classes only (no subclasses), with sum or mean, without hooks.
     """
     rule = _RULES.get(type(layer))
     if rule is None or _is_watched(layer):
@@ -93,15 +93,15 @@ def rule_of(layer: nn.Module) -> Rule | None:
 
 
 def _is_watched(layer: MessagePassing) -> bool:
-    """Whether somebody wants to see the call, or the messages in it."""
+    """Whether the layer is explained or has hooks, which need its own ``forward``."""
     return bool(layer.explain) or has_hooks(layer)
 
 
 def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """``module(*args, **kwargs)``, where an ``Adjacency`` may stand for ``edge_index``.
 
-    It is handed on to a module that says it ``takes_adjacency``, used where a rule fits
-    ``(x, adjacency)``, and replaced by its ``edge_index`` for any other.
+    It is passed to a module with ``takes_adjacency``, used by a rule for calls ``(x, adjacency)``,
+    and replaced by its ``edge_index`` otherwise.
     """
     at = [i for i, value in enumerate(args) if isinstance(value, Adjacency)]
     named = [name for name, value in kwargs.items() if isinstance(value, Adjacency)]

@@ -1,4 +1,4 @@
-"""The graphs of a store, a few thousand at a time, read as those of the test set were."""
+"""Reads the graphs of a store in chunks, with the settings of the test set."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -28,10 +28,10 @@ def read_chunks(
     processes: int,
     device: torch.device,
 ) -> Iterator[PackedDataset]:
-    """Every ``data.chunksize`` samples of the store ``path`` as a data set, if there are any left.
+    """The store ``path`` in data sets of ``data.chunksize`` samples; empty ones are skipped.
 
-    ``name`` is the store's in ids, ``trained``: the facts of the model's file. Each is packed in a
-    file in ``folder``, where it replaces the one before; ``processes`` as in ``preprocess_part``.
+    ``name``: of the store in ids; ``trained``: the facts in the model's file. Each chunk is packed
+    in a file in ``folder`` that replaces the previous one; ``processes`` as in ``preprocess_part``.
 
     Raises ``DataError`` as ``preprocess_part`` does, if the features are not those that the model
     was trained on, and if no graph is left at all.

@@ -1,4 +1,4 @@
-"""The model of a run in files that others can read: weights, configuration, program."""
+"""Exports the model of a run for other programs: weights, configuration, program."""
 
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ def export(run: RunFolder, output: Path) -> str | None:
     """Write ``model.safetensors``, ``model.json`` and, if it can be, ``program.pt2`` to ``output``.
 
     ``model.json``, which ``qgpipe.models.load_model`` reads, holds the model section and what the
-    model was trained on; a record says where the files came from. Returns why there is no program,
-    if there is none. Raises ``DataError`` if the file of the model is damaged, or if ``output``
-    holds the model of another run, and ``UntrustedName``.
+    model was trained on; the files get a record. Returns the reason if there is no program, else
+    None. Raises ``DataError`` if the file of the model is damaged, or if ``output`` holds the model
+    of another run, and ``UntrustedName``.
     """
     *files, program = paths.exported_files(output)
     _require_own(run, output)
@@ -42,10 +42,10 @@ def export(run: RunFolder, output: Path) -> str | None:
     )
     with recorded(job):
         with atomic_path(files[0]) as temporary:
-            temporary.write_bytes(save(weights))  # save_file would let nobody else read it
+            temporary.write_bytes(save(weights))  # save_file makes it readable only by the user
         least, why = _write_program(run, program, model, content.get("attributes"))
         if why is None:
-            files.append(program)  # known only now; the record is written when all is done
+            files.append(program)  # known only now; the record is written at the end of the block
         facts = {name: content.get(name) for name in _FACTS}
         write_json(
             files[1],
@@ -63,10 +63,10 @@ def export(run: RunFolder, output: Path) -> str | None:
 
 
 def _require_own(run: RunFolder, output: Path) -> None:
-    """Raise ``DataError`` if ``output`` holds files with the names of an export, of another origin.
+    """Raise ``DataError`` if ``output`` holds an export of another run or of unknown origin.
 
-    Of the same are those beside a ``model.json`` that names the run, with a record that names its
-    model, or one with the same bytes; or without a record.
+    Files belong to the run if ``model.json`` names it and the record, if there is one, names its
+    model or one with the same bytes.
     """
     require_folder(output)
     there = [file for file in paths.exported_files(output) if file.exists()]
@@ -89,7 +89,7 @@ def _require_own(run: RunFolder, output: Path) -> None:
 
 
 def _run_in(model_json: Path) -> str | None:
-    """The run that an exported model is said to be of."""
+    """The name of the run in ``model.json``; None if it is unknown."""
     try:
         content = read_json(model_json)
     except DataError:
@@ -101,7 +101,7 @@ def _run_in(model_json: Path) -> str | None:
 def _write_program(
     run: RunFolder, path: Path, model: Any, attributes: Any
 ) -> tuple[int | None, str | None]:
-    """The least number of graphs that the program takes, or why there is none."""
+    """Write the program; returns the least number of graphs it accepts, or why there is none."""
     path.unlink(missing_ok=True)  # of an earlier export
     if run.config["apply_model"] is not None:
         return None, "apply_model calls the model in a way of its own"

@@ -15,10 +15,10 @@ _ARRAYS = {"node_features": "x", "graph_features": "graph_features"}
 def check_metadata(
     source: DataSection, reader: Any, path: Path, trained: Mapping[str, Any]
 ) -> None:
-    """Raise ``DataError`` as ``check_names`` does, from the metadata of the store ``path`` alone.
+    """Raise ``DataError`` as ``check_names`` does, using only the metadata of the store ``path``.
 
-    ``source``: how stores are read; ``reader``: by whom this one is. Where that does not tell the
-    names, nothing is compared.
+    ``source``: the data section; ``reader``: for this store. If the names are not known from it,
+    nothing is compared.
     """
     columns = columns_of(open_store(path), reader)
     if columns is None or source["pre_transform"]:
@@ -30,8 +30,8 @@ def check_metadata(
 def check_names(store: str, trained: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Raise ``DataError`` if the names of node or graph features are not those of the model.
 
-    ``trained``: the facts of the model's file; ``found``: what is read of ``store``. Where either
-    has no names, as those of a user's reader, nothing is compared.
+    ``trained``: the facts in the model's file; ``found``: the names read from ``store``. If either
+    has no names, as with a user's reader, nothing is compared.
     """
     for kind in _ARRAYS:
         ours, theirs = trained.get(kind), found.get(kind)
@@ -45,7 +45,7 @@ def check_arrays(store: str, trained: Mapping[str, Any], found: Mapping[str, Any
     ``found``: a description of packed graphs. Targets do not count.
     """
     ours, theirs = trained.get("attributes"), found["attributes"]
-    if ours is None:  # a file of an earlier version: the model itself will tell
+    if ours is None:  # a file of an earlier version: the model is checked when it is called
         return
     for name in _compared(ours, theirs):
         before, now = ours.get(name), theirs.get(name)
@@ -59,7 +59,7 @@ def check_arrays(store: str, trained: Mapping[str, Any], found: Mapping[str, Any
 
 
 def _compared(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
-    """What models are known to take, and whatever else the reader gave in training."""
+    """The arrays to compare: known inputs of models, and all others of the training data."""
     for name in dict.fromkeys((*_ARRAYS.values(), *ours)):
         if name != "y" and (name in ours or name in theirs):
             yield name

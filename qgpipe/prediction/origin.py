@@ -1,8 +1,8 @@
-"""Whose table it is that lies where another would be written.
+"""Checks whether an existing table may be replaced.
 
-A table belongs to a store and a model, and either to the workflow or to the command
-``qgpipe predict``: the record beside it says so. The workflow's name the configuration that it
-was started with, those of the command the one in the folder of the run.
+A table belongs to a store and a model, and was made either by the workflow or by the command
+``qgpipe predict``, according to its record. Records of the workflow name the configuration file it
+was started with, records of the command that in the folder of the run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,10 @@ from qgpipe.provenance.record import Job, Record, as_recorded, find_record
 
 
 def require_own(job: Job, run_config: Path) -> Path | None:
-    """The configuration file that the table of ``job``, of the command, is to be recorded with.
+    """The configuration file for the record of the table that ``job``, of the command, makes.
 
-    That is ``run_config``, of the run, or what the workflow has written there if it is the same
-    table. Raises ``DataError`` if there is another table, or a file of unknown origin.
+    That is ``run_config``, of the run, or the recorded one if the workflow made the same table.
+    Raises ``DataError`` if there is another table, or a file of unknown origin.
     """
     table, elsewhere = job.outputs[0], "name another folder with --output, or delete it"
     if not table.exists():
@@ -44,9 +44,9 @@ def require_own(job: Job, run_config: Path) -> Path | None:
 def require_no_other(
     config: Config, stores: Mapping[str, PredictedStore], folders: Iterable[Path]
 ) -> None:
-    """Raise ``DataError`` if a table of the workflow is one that the command has made otherwise.
+    """Raise ``DataError`` if the command made a different table at the path of one of the workflow.
 
-    Snakemake, which knows only that there is a file, would take it for its own.
+    Snakemake only sees that the file exists, and would take it for its own.
     """
     folders, run_config = list(folders), paths.run_config(config)
     for name, store in stores.items():
@@ -64,7 +64,7 @@ def require_no_other(
 
 
 def _other_source(record: Record, store: Path, model: Path) -> str | None:
-    """What the table is of, unless that is ``store`` and ``model``."""
+    """The store or model of the table, for a message; None if they are ``store`` and ``model``."""
     stores = [path for path, made in record.inputs.items() if made.startswith("store:")]
     models = [path for path, made in record.inputs.items() if not made.startswith("store:")]
     if [path.resolve() for path in stores] != [store.resolve()]:

@@ -1,4 +1,4 @@
-"""Which stores the model is to be applied to: planned from metadata, before any chunk is read.
+"""Plans the stores to predict from metadata, before any chunk is read.
 
 Runs while the Snakefile is parsed, so it imports neither torch nor zarr.
 """
@@ -17,11 +17,10 @@ from qgpipe.data.preprocessing.data_plan import generated_identity
 from qgpipe.data.preprocessing.plan import (
     built_in_arguments,
     columns_of,
-    recorded_states,
+    store_contents,
     unique_name,
 )
 from qgpipe.data.raw import naming
-from qgpipe.data.raw.fingerprint import identity, observe
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.stages.registry import stage_section
@@ -33,9 +32,9 @@ KEY = "predict.files"
 class PredictedStore:
     """A store that the model of a run is to be applied to.
 
-    ``name``: as in the ids of its graphs. ``contents``: a name for what it holds, which changes
-    when the store does. ``generated``: it is made by the stage ``generate``. ``sample_bytes``: what
-    the arrays of one sample decode to, about.
+    ``name``: as in the ids of its graphs. ``contents``: an identifier of its content.
+    ``generated``: whether the stage ``generate`` makes it. ``sample_bytes``: approximate bytes of
+    the decoded arrays of one sample.
     """
 
     name: str
@@ -51,11 +50,11 @@ def plan_predictions(
 ) -> dict[str, PredictedStore]:
     """The stores of ``predict.files`` by name, in their order; none without that section.
 
-    ``folders`` are those of the user's code, ``named_in`` says in messages who names the stores.
-    With the built-in reader the arrays that it will read are checked, but for the target.
+    ``folders``: of the user's code; ``named_in``: where the stores are named, for messages. For the
+    built-in reader the arrays that it will read are checked, except the target.
 
     Raises ``DataError`` if a store or one of its arrays is missing, and ``ConfigError`` if tables
-    cannot be written in the format that is asked for.
+    cannot be written in the configured format.
     """
     if not config.get("predict"):
         return {}
@@ -73,21 +72,21 @@ def plan_predictions(
 def prediction_section(
     config: Config, store: PredictedStore, folders: Iterable[Path] = ()
 ) -> dict[str, Any]:
-    """What shapes the table of ``store``, beside the model."""
+    """The section of the table of ``store``: what it depends on besides the model."""
     section = stage_section(config, "predict", folders)
     return {**section, "store": store.contents, "samples": store.num_samples}
 
 
 def reader_for(config: Config, store: StoreInfo, target: Any = None) -> Any:
-    """The reader of the test set, which takes the target only if ``store`` has one.
+    """The reader of the test set, without a target if ``store`` has none.
 
-    ``target``: what the model was trained to tell, if that is known.
+    ``target``: names of the model's target, if known.
     """
     return with_target_if_there(data_source(config, "test")["reader"], store, target)
 
 
 def _names(config: Config) -> dict[str, Path]:
-    """Stores by name: that which the run's own data gives them, or one that is not taken yet."""
+    """Stores by name: the name in the run's own data, or else a new unique name."""
     known: dict[Path, str] = {}
     taken: set[str] = set()
     for role, source in data_sources(config):
@@ -129,8 +128,7 @@ def existing_store(
     except DataError as error:
         error.problem += ", which the model is to be given"
         raise
-    known = list(recorded_states([output]))
-    contents = identity(observe(store, next(iter(known), None)), known)
+    contents = store_contents(store, [output])
     return PredictedStore(name, path, contents, False, store.num_samples, store.sample_bytes())
 
 
@@ -144,10 +142,10 @@ def _require_format(name: str) -> None:
 
 
 def with_target_if_there(reader: Any, store: StoreInfo, target: Any = None) -> Any:
-    """``reader``, as a configuration gives it, without a target if ``store`` has not got it.
+    """``reader``, as in a configuration, without the target if ``store`` does not have it.
 
-    ``target``: names of the arrays of the model's target, if known; it counts where the reader does
-    not name one itself. A reader of the user's is left as it is.
+    ``target``: names of the arrays of the model's target, if known; used if the reader does not
+    name one. A user's reader is returned unchanged.
     """
     arguments = built_in_arguments(reader)
     if arguments is None:

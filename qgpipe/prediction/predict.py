@@ -36,7 +36,7 @@ _EMBEDDINGS = "predict.embeddings"
 
 @contextmanager
 def kept_embeddings(model: nn.Module) -> Iterator[list[Tensor]]:
-    """A block in which each call of ``model`` adds what its ``get_embeddings`` gives to a list.
+    """A block in which the results of ``get_embeddings`` are appended to a list.
 
     Raises ``ConfigError`` if the model has no method of this name.
     """
@@ -63,7 +63,7 @@ def kept_embeddings(model: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def only_embeddings(kept: list[Tensor], num_graphs: int) -> Tensor:
-    """The embeddings [B, F] of one batch of ``num_graphs``, of which ``kept`` is emptied.
+    """The embeddings [B, F] of one batch of ``num_graphs`` graphs, removed from ``kept``.
 
     Raises ``ConfigError`` if there is not one row for each graph.
     """
@@ -92,13 +92,13 @@ def predict_store(
 ) -> int:
     """Apply the model in ``model_path`` to a store, and write a row for each graph to ``output``.
 
-    ``config``: the resolved configuration with its section ``predict``; ``store_name``: the store's
-    in ids. The store is read, ``data.chunksize`` samples at a time, as the test set was;
-    ``processes``: threads of the built-in reader, processes of a user's. ``PredictionTable`` says
-    what the columns are. Returns the number of graphs.
+    ``config``: the resolved configuration with its section ``predict``; ``store_name``: of the
+    store in ids. The store is read in chunks of ``data.chunksize`` samples, like the test set;
+    ``processes``: threads of the built-in reader, or processes of a user's reader.
+    ``PredictionTable`` describes the columns. Returns the number of graphs.
 
-    Raises ``DataError`` for what is wrong with the store, and if it does not have the features that
-    the model was trained on; then there is no table.
+    Raises ``DataError`` if the store is damaged or lacks the features that the model was trained
+    on; then no table is written.
     """
     device = resolve_device(config["training"]["device"])
     predictor = Predictor(config, model_path, device)
@@ -125,9 +125,9 @@ def predict_store(
 
 
 class Predictor:
-    """The model of a run, and how it is called, for the graphs of one store.
+    """The model of a run, applied to the graphs of one store.
 
-    ``trained``: the facts of the model's file, which say what data it was trained on.
+    ``trained``: the facts in the model's file about the data it was trained on.
     """
 
     def __init__(self, config: Config, model_path: Path, device: torch.device):
@@ -142,7 +142,7 @@ class Predictor:
 
     @property
     def undecided(self) -> int:
-        """How many graphs so far have outputs that are not finite."""
+        """The number of graphs so far with outputs that are not finite."""
         return self._table.undecided
 
     def rows(self, dataset: PackedDataset) -> pd.DataFrame:
@@ -168,7 +168,7 @@ class Predictor:
         dataset.transform = self._transform
         testing: dict[str, Any] = {key: self.config["testing"][key] for key in _LOADER_KEYS}
         loader = GraphLoader(dataset, seed=self.config["training"]["seed"], **testing)
-        if self._form is None:  # one for all graphs of a store
+        if self._form is None:  # chosen once per store
             if "attributes" not in self.trained:
                 self._check(loader)
             select_edge_format([loader], self.model, self.config, self.device)
@@ -177,7 +177,7 @@ class Predictor:
         return loader
 
     def _check(self, loader: GraphLoader) -> None:
-        """Explain it if the data does not fit a model whose file says nothing of features."""
+        """Raise an explained error if the data does not fit a model without recorded features."""
         check_model(
             self.model,
             next(iter(loader)).to(self.device),
@@ -188,7 +188,7 @@ class Predictor:
 
     @torch.no_grad()
     def _collect(self, loader: Iterable[Any]) -> tuple[Collected, Tensor | None]:
-        """What the model puts out, and its embeddings if they are asked for."""
+        """The outputs of the model, and its embeddings if ``predict.embeddings`` is set."""
         if not self.config["predict"]["embeddings"]:
             return collect([self._call(batch) for batch in loader], _NO_LOSSES), None
         embeddings: list[Tensor] = []

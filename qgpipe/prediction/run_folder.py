@@ -1,4 +1,4 @@
-"""A finished run, found by its folder alone."""
+"""A finished run, loaded from its folder."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -17,9 +17,9 @@ from qgpipe.provenance.record import made_here, read_record
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The run in ``folder``: its resolved ``config``, and where the user's ``code`` is found.
+    """The run in ``folder``: its resolved ``config``, and the folders of the user's ``code``.
 
-    ``trust``: whether anything that it names may be imported, though it was not trained here.
+    ``trust``: whether all names in it may be imported although it was not trained here.
     """
 
     folder: Path
@@ -38,14 +38,14 @@ class RunFolder:
         return self.folder / "model.pt"
 
     def made_here(self) -> bool:
-        """Whether this user has trained it where it lies, and it is as it was then."""
+        """Whether this user trained it in this folder, and it is unchanged."""
         return made_here(self.config_file) and made_here(self.model)
 
     def imports(self, with_reading: bool = False) -> AbstractContextManager[None]:
-        """A block in which what the model names is imported.
+        """A block in which the names in the model section can be imported.
 
-        ``with_reading``: also what stores are read with, and what calls the model. Raises
-        ``UntrustedName`` for what does not belong to the known parts of models and readers
+        ``with_reading``: also names for reading stores and calling the model. Raises
+        ``UntrustedName`` for names that are not known parts of models and readers
         (``qgpipe.config.trust``), unless the run was trained here or is trusted.
         """
         used: dict[str, Any] = {"model": self.config["model"]}
@@ -62,7 +62,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, folder: Path, trust: bool = False) -> Self:
-        """The run in ``folder``, whose user modules can then be imported.
+        """The run in ``folder``; its user modules are added to the search path.
 
         Raises ``DataError`` if there is no finished run.
         """

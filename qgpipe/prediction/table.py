@@ -1,7 +1,7 @@
 """The rows that a model gives for graphs or elements: id, target, outputs, class, embeddings …"""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,19 @@ from qgpipe.training.evaluation.predictions_table import (
 
 
 class PredictionTable:
-    """The rows of a table, some graphs at a time.
+    """Makes the rows of a table, chunk by chunk.
 
-    The columns are those of ``predictions.csv``, with the same meaning, the target only if there
-    is one. For classes also ``class``, the name of the predicted one, if classes have names, and
-    ``probability_0`` …; with embeddings ``embedding_0`` …. Whether the outputs are those of
-    classes, the target that the model was trained on says: ``trained``, the facts of the model's
-    file. Whether they are probabilities already, the first graphs say for all.
+    The columns are those of ``predictions.csv``, with a target only if there is one. For classes
+    there are also ``class`` (the name of the predicted class, if classes have names) and
+    ``probability_0`` …; with embeddings ``embedding_0`` …. Whether the outputs are those of classes
+    is derived from the target that the model was trained on (``trained``: the facts in the model's
+    file), and whether they are probabilities already from the first chunk.
     """
 
     def __init__(self, trained: Mapping[str, Any]):
         self._trained = trained
         self.undecided = 0  # graphs so far whose outputs are not finite
-        self._given: dict[int | None, bool] = {}  # outputs are probabilities, by head
+        self._given: dict[int | None, bool] = {}  # whether outputs are probabilities, by head
 
     def rows(
         self, collected: Collected, ids: list[str], embeddings: Tensor | None = None
@@ -75,7 +75,7 @@ class PredictionTable:
             if head not in self._given:
                 self._given[head] = are_probabilities(values)
             of_class = list(probabilities(values, self._given[head]).T)
-        elif predicted:  # several questions with two answers each
+        elif predicted:  # several binary targets
             answers = [table[[name]].to_numpy(np.float64) for name in outputs]
             of_class = [probabilities(values, given=False)[:, 1] for values in answers]
         else:
@@ -86,7 +86,7 @@ class PredictionTable:
 
 
 def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:
-    """Targets that say of the model's outputs what those that it was trained on do."""
+    """Placeholder targets of the type, shape and range of those that the model was trained on."""
     form = (trained.get("attributes") or {}).get("y")
     if form is None or form["kind"] not in ("graph", "node"):
         return None
@@ -106,14 +106,12 @@ def _name(names: list[str], k: int) -> str:
 Write = Callable[[pd.DataFrame], None]
 
 
-@contextmanager
-def open_table(path: Path, kind: str) -> Iterator[Write]:
-    """A function that adds rows to the table ``path``; ``kind``: ``csv`` or ``parquet``.
+def open_table(path: Path, kind: str) -> AbstractContextManager[Write]:
+    """A block with a function that adds rows, with the same columns each time, to table ``path``.
 
-    All pieces have the same columns.
+    ``kind``: ``csv`` or ``parquet``.
     """
-    with _parquet(path) if kind == "parquet" else _csv(path) as write:
-        yield write
+    return _parquet(path) if kind == "parquet" else _csv(path)
 
 
 @contextmanager

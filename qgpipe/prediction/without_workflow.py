@@ -1,4 +1,4 @@
-"""Applying the model of a finished run without Snakemake: the same tables, the same records."""
+"""Applies the model of a finished run without Snakemake, with the same tables and records."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,11 +21,11 @@ def predict(
     options: Mapping[str, Any],
     processes: int = 1,
 ) -> Iterator[tuple[Path, int]]:
-    """Write the table of each of ``stores`` to the folder ``output``; gives it and its graphs.
+    """Write the tables of ``stores`` to the folder ``output``; yields each with its graph count.
 
     ``options``: ``embeddings`` and ``format``, as in the section ``predict`` of a configuration.
-    Raises ``DataError`` or ``ConfigError`` before the first table if a store is not there or
-    lacks an array, or if another table would be replaced, and ``UntrustedName``.
+    Raises ``DataError`` or ``ConfigError`` before the first table if a store is missing or lacks an
+    array, or if another table would be replaced; also ``UntrustedName``.
     """
     with run.imports(with_reading=True):
         yield from _predict(run, stores, output, options, processes)

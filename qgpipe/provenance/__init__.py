@@ -1,1 +1,1 @@
-"""Where artifacts came from: recorded by the job that makes them, read back as a chain."""
+"""Provenance of artifacts: records written by the jobs, and the chain that they form."""

@@ -1,4 +1,4 @@
-"""The chain from an artifact back to the raw stores, and which of its links still hold."""
+"""The chain from an artifact back to the raw stores, and the state of each link."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -19,11 +19,11 @@ State = Literal["holds", "changed", "missing", "remade", "unrecorded"]
 class Link:
     """An artifact in the chain.
 
-    ``record``: of the job that made it; None for a raw store of the user's, and where the record
-    is lost. ``recorded``: the checksums under which jobs have recorded it. ``state``: ``holds``
-    if the artifact on disk is the one of all records; ``changed`` if it is not what its own
-    record says; ``remade`` if it is, but something was made from an earlier one; ``missing``;
-    ``unrecorded`` if it is the one that was used, but its own record is lost or damaged.
+    ``record``: of the job that made it; None for a user's raw store, or if the record is lost.
+    ``recorded``: its checksums in all records. ``state``: ``holds`` if the artifact on disk matches
+    all records; ``changed`` if it does not match its own record; ``remade`` if it does, but an
+    earlier version was used for another artifact; ``missing``; ``unrecorded`` if it is the version
+    that was used, but its own record is lost or damaged.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Link:
 
 
 def collect(artifacts: Iterable[Path]) -> list[Link]:
-    """``artifacts`` and all they were made from, each before what it was made from, unjudged.
+    """``artifacts`` and all their direct and indirect inputs, outputs first; states are not set.
 
     Raises ``DataError`` if an artifact has no record, or one that cannot be read.
     """
@@ -55,7 +55,7 @@ def collect(artifacts: Iterable[Path]) -> list[Link]:
 
 
 def trace(artifacts: Iterable[Path]) -> list[Link]:
-    """The links of ``collect`` with their states. Reads every file of the chain whole."""
+    """The links of ``collect`` with their states. Reads every file of the chain completely."""
     links = collect(artifacts)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for link, state in zip(links, pool.map(_state, links), strict=True):
@@ -64,11 +64,11 @@ def trace(artifacts: Iterable[Path]) -> list[Link]:
 
 
 def artifacts_in(path: Path) -> list[Path]:
-    """``path`` itself, or if it is a folder with records, all that these say was made.
+    """``path`` itself, or the artifacts of all records in the folder ``path``.
 
     Raises ``DataError`` if one of the records cannot be read.
     """
-    if find_record(path) is not None:  # of a raw store, a folder itself
+    if find_record(path) is not None:  # a raw store, which is a folder, has a record
         return [path]
     made: list[Path] = []
     for file in sorted(path.rglob("*.provenance.json")):
@@ -80,7 +80,7 @@ def artifacts_in(path: Path) -> list[Path]:
 
 
 def _without_record(path: Path) -> DataError:
-    """Why nothing can be said about ``path``."""
+    """The error for an artifact without a record."""
     damaged = unreadable_record(path)
     if damaged is not None:
         return unreadable(damaged)
@@ -92,12 +92,12 @@ def _without_record(path: Path) -> DataError:
 
 
 def _rank(link: Link) -> int:
-    """Later stages first, raw data of the user's last."""
+    """Sorting key: later stages first, the user's raw data last."""
     return 1 if link.record is None else -position(link.record.stage)
 
 
 def _note(record: Record, links: Mapping[Path, Link]) -> None:
-    """Add to the links what ``record`` says of them."""
+    """Add the checksums in ``record`` to the links."""
     for files in (record.outputs, record.inputs):
         for path, checksum in files.items():
             link = links.get(path.resolve())

@@ -1,4 +1,4 @@
-"""Checksums of artifacts, and whether what is on disk still has them."""
+"""Checksums of artifacts, and whether the files on disk still match them."""
 
 import re
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from qgpipe.data.raw.fingerprint import continues, observe
 from qgpipe.errors import DataError, ReadingError
 from qgpipe.system.files import sha256
 
-_PART = re.compile(r".+-\d{9}\.safetensors")  # as ``plan_parts`` names them: <store>-<first sample>
+_PART = re.compile(r".+-\d{9}\.safetensors")  # from ``plan_parts``: <store>-<first sample>
 Status = Literal["holds", "changed", "missing"]
 
 
 def checksum(path: Path) -> str:
-    """``sha256:<hex>`` of a file; of a part the checksum in its header, of its data alone."""
+    """``sha256:<hex>`` of a file; for a part the checksum of its data, from the header."""
     if _PART.fullmatch(path.name):
         from qgpipe.data.storage.part_file import read_part_info  # imports numpy
 
@@ -24,10 +24,10 @@ def checksum(path: Path) -> str:
 
 
 def status(path: Path, recorded: str, store: Mapping[str, Any] | None = None) -> Status:
-    """Whether the artifact at ``path`` is still the one with the checksum ``recorded``.
+    """Whether the artifact at ``path`` still has the checksum ``recorded``.
 
-    Files are read whole. ``store``: the recorded state if it is a raw store; one that has only
-    grown since holds.
+    Files are read completely. ``store``: the recorded state of a raw store; a store that only
+    gained samples holds.
     """
     if not path.exists():
         return "missing"

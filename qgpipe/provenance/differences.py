@@ -1,14 +1,14 @@
-"""What differs between two nestings of mappings and lists."""
+"""Differences between two nested structures of mappings and lists."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 ABSENT = "(absent)"
-LONGEST = 60  # characters of a value that is shown
+LONGEST = 60  # characters of a value in a message
 
 
 class Difference(NamedTuple):
-    """A key path and its two values; ``ABSENT`` where there is none."""
+    """A dotted key and its two values; ``ABSENT`` if a value is missing."""
 
     key: str
     before: Any
@@ -19,7 +19,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: Any, after: Any, key: str = "") -> Iterator[Difference]:
-    """Every place where ``before`` and ``after`` differ; lists of other lengths as a whole."""
+    """All differences of ``before`` and ``after``; lists of unequal length differ as a whole."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}, key=str):
             inner = f"{key}.{name}" if key else str(name)

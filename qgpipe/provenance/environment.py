@@ -1,4 +1,4 @@
-"""With what, and where, a job ran: package versions, git revisions, machine and device."""
+"""The environment of a job: package versions, git revisions, machine and device."""
 
 import functools
 import os
@@ -17,10 +17,10 @@ _GIT_SECONDS = 20
 
 
 def versions(names: Iterable[str] = ()) -> dict[str, str]:
-    """Versions of Python, qgpipe, what it depends on, and the packages ``names``."""
+    """Versions of Python, qgpipe, its dependencies, and the packages ``names``."""
     try:
         required = metadata.requires("qgpipe") or []
-    except metadata.PackageNotFoundError:  # run from its folder without an installation
+    except metadata.PackageNotFoundError:  # qgpipe is not installed
         required = []
     needed = [re.split(r"[^\w.-]", line)[0] for line in required if "extra ==" not in line]
     found = {"python": platform.python_version(), "qgpipe": qgpipe.__version__}
@@ -31,9 +31,9 @@ def versions(names: Iterable[str] = ()) -> dict[str, str]:
 
 
 def revisions(project: Path) -> dict[str, dict[str, Any]]:
-    """Git revisions, and whether files differ from them: of qgpipe's clone and of ``project``.
+    """Git revisions of qgpipe's clone and of ``project``, and whether there are changes.
 
-    A folder that is in no repository has no entry, nor has a project within qgpipe's clone.
+    There is no entry for a folder outside of a repository, nor for a project in qgpipe's clone.
     """
     package = Path(qgpipe.__file__).resolve().parent
     own, theirs = _revision(package), _revision(project)
@@ -66,7 +66,7 @@ def device(setting: str) -> str:
 def _version(name: str) -> str | None:
     """Version of an installed package; None if there is none of that name.
 
-    A job is short, and parsing all of the metadata of twenty packages takes longer than some.
+    Parsing the complete metadata of twenty packages would take longer than some jobs.
     """
     try:
         text = metadata.distribution(name).read_text("METADATA") or ""
@@ -84,12 +84,12 @@ def _revision(folder: Path) -> dict[str, Any] | None:
 
 
 def _differs(repository: Path) -> bool:
-    """Whether files that git follows there have changed."""
+    """Whether tracked files have changed."""
     return bool(_git(repository, "status", "--porcelain", "--untracked-files=no"))
 
 
 def _git(folder: Path, *arguments: str) -> list[str] | None:
-    """Lines that git prints; None if it fails or is not there."""
+    """The lines that git prints; None if it fails or is not installed."""
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(

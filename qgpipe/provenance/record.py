@@ -1,6 +1,6 @@
-"""The record of a job: what it made, from what, with what, when and where.
+"""The record of a job: its outputs and inputs, settings, versions, time and machine.
 
-It is a file of its own beside the artifacts, so that these have the same bytes each time.
+It is a separate file beside the artifacts, so that their bytes are reproducible.
 """
 
 import json
@@ -26,7 +26,7 @@ from qgpipe.system.files import read_json, write_json
 from qgpipe.system.json_shapes import misfit
 
 FORMAT = 2
-# Names that stages have had in records of format 1.
+# Names of stages in records of format 1.
 _EARLIER = {stage.earlier_name: name for name, stage in STAGES.items() if stage.earlier_name}
 _SHAPE = {
     "format": int,
@@ -48,7 +48,7 @@ _SHAPE = {
 
 @dataclass(frozen=True)
 class Job:
-    """What is about to be made.
+    """A job that is about to run.
 
     ``stage``: its name in ``stages.registry.STAGES``. ``section``: what shapes the outputs, with
     code fingerprints; None if that cannot be named. ``store``: the raw store that is read or
@@ -68,13 +68,13 @@ class Job:
 
     @property
     def record_file(self) -> Path:
-        """Where the record goes."""
+        """The path of the record."""
         return record_file(self.stage, self.outputs)
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record that was read, ``content`` as it is in the file, with paths to its artifacts."""
+    """A record that was read from ``file``; ``content``: the JSON value."""
 
     file: Path
     content: Mapping[str, Any]
@@ -87,12 +87,12 @@ class Record:
 
     @property
     def outputs(self) -> dict[Path, str]:
-        """Checksums of what was made."""
+        """Checksums of the outputs, by path."""
         return self._located("outputs")
 
     @property
     def inputs(self) -> dict[Path, str]:
-        """Checksums of what it was made from."""
+        """Checksums of the inputs, by path."""
         return self._located("inputs")
 
     @property
@@ -113,7 +113,7 @@ class Record:
 
 
 def record_file(stage: str, outputs: Sequence[Path]) -> Path:
-    """Where the record of a job of ``stage`` goes."""
+    """The path of the record of a job of ``stage``."""
     if len(outputs) == 1:
         return paths.provenance(outputs[0])
     return paths.stage_provenance(outputs[0].parent, stage)
@@ -121,10 +121,10 @@ def record_file(stage: str, outputs: Sequence[Path]) -> Path:
 
 @contextmanager
 def recorded(job: Job) -> Iterator[None]:
-    """Make the outputs of ``job`` in the block; when it has succeeded the record is written.
+    """A block that makes the outputs of ``job``; the record is written if it succeeds.
 
-    Raises ``DataError`` if the store that is read is not, before or after the block, the one that
-    was planned; then there are no outputs.
+    Raises ``DataError`` if the store that is read is not the planned one before the block, or has
+    changed after it; then the outputs are removed.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     inputs = _inputs(job)
@@ -164,7 +164,7 @@ def recorded(job: Job) -> Iterator[None]:
 
 
 def read_record(file: Path) -> Record | None:
-    """The record in ``file``; None if there is none, or none that can be read."""
+    """The record in ``file``; None if there is none, or if it is unreadable."""
     try:
         content = read_json(file)
     except (DataError, OSError):
@@ -187,7 +187,7 @@ def _is_date(text: str) -> bool:
 
 
 def find_record(artifact: Path) -> Record | None:
-    """The record of the job that made ``artifact``, which lies beside it."""
+    """The record of the job that made ``artifact``, in the same folder; None if there is none."""
     for file in _record_files(artifact):
         record = read_record(file)
         if record is not None and artifact.name in record.content["outputs"]:
@@ -196,7 +196,7 @@ def find_record(artifact: Path) -> Record | None:
 
 
 def made_here(artifact: Path) -> bool:
-    """Whether this user has made ``artifact`` where it lies, and it is as it was then."""
+    """Whether this user made ``artifact`` at this path, and it is unchanged."""
     record = find_record(artifact)
     if record is None or not is_signed_here(record.content, record.file.parent):
         return False
@@ -207,12 +207,12 @@ def made_here(artifact: Path) -> bool:
 
 
 def unreadable_record(artifact: Path) -> Path | None:
-    """A file beside ``artifact`` that may be its record, but is damaged or of another format."""
+    """A damaged file, or one of another format, that may be the record of ``artifact``."""
     return next((f for f in _record_files(artifact) if f.exists() and read_record(f) is None), None)
 
 
 def unreadable(record: Path) -> DataError:
-    """The error for such a file."""
+    """The error for a record that is damaged or of another format."""
     return DataError(
         f"{record} is damaged or of another format",
         remedy="delete it with the files that it is about, and let snakemake make them again",
@@ -220,9 +220,9 @@ def unreadable(record: Path) -> DataError:
 
 
 def is_up_to_date(job: Job) -> bool:
-    """Whether the outputs of ``job`` are there and were made from what it would make them from.
+    """Whether the outputs of ``job`` exist and were made from the same inputs and settings.
 
-    A part's data is not read: its header tells its checksum.
+    The data of parts is not read: their checksums are in the headers.
     """
     record = read_record(job.record_file)
     if record is None or job.section is None or not all(path.exists() for path in job.outputs):
@@ -236,19 +236,19 @@ def is_up_to_date(job: Job) -> bool:
 
 
 def as_recorded(section: Any) -> Any:
-    """``section`` as it reads back from a record: keys are text, and so are nan and infinities."""
+    """``section`` as read back from a record: keys, NaN and infinities are text."""
     return json.loads(json.dumps(section), parse_constant=str)
 
 
 def refuse_changed(job: Job | None, store: Path, when: str) -> NoReturn:
-    """Raise ``DataError`` for a store that has changed; what ``job`` has made of it is removed."""
+    """Raise ``DataError`` for a store that has changed, after removing the outputs of ``job``."""
     for output in job.outputs if job is not None else ():
         output.unlink(missing_ok=True)
     raise DataError(f"the store has changed {when}", store=str(store), remedy="run it again")
 
 
 def _record_files(artifact: Path) -> list[Path]:
-    """Where the record of ``artifact`` may be; nowhere for ``.`` and ``/``, which have no name."""
+    """Possible paths of the record of ``artifact``; none for ``.`` and ``/``."""
     if not artifact.name:
         return []
     shared = (paths.stage_provenance(artifact.parent, stage) for stage in STAGES)
@@ -256,7 +256,7 @@ def _record_files(artifact: Path) -> list[Path]:
 
 
 def _inputs(job: Job) -> dict[Path, str]:
-    """Checksums of what a job reads; a store's is the name of what it holds."""
+    """Checksums of the inputs of a job; for a store, the identifier of its content."""
     inputs = {_normal(path): checksum(path) for path in job.inputs}
     if job.store is not None and job.store[0] not in job.outputs:
         inputs[_normal(job.store[0])] = f"store:{job.store[1]}"
@@ -264,7 +264,7 @@ def _inputs(job: Job) -> dict[Path, str]:
 
 
 def _made(job: Job, path: Path) -> str:
-    """The checksum of an output; a store's is the name of what it holds."""
+    """The checksum of an output; for a store, the identifier of its content."""
     if job.store is not None and path == job.store[0]:
         return f"store:{job.store[1]}"
     return checksum(path)
@@ -275,11 +275,11 @@ def _state(store: tuple[Path, str]) -> dict[str, Any]:
 
 
 def _require_planned(job: Job, store: Path, state: Mapping[str, Any]) -> None:
-    """Raise ``DataError`` if a part is to be read from another store than was planned.
+    """Raise ``DataError`` if the store of a part is not the planned one.
 
-    ``state``: of the store now, with the planned name of what it holds. That is told by what the
-    store holds, or was given to what it continues: the store that was generated, or that of
-    another part.
+    ``state``: the current state of the store, with the planned identifier of its content. The
+    identifier either follows from the content, or is that of a state which the store continues: as
+    it was generated, or as another part has recorded it.
     """
     planned = state["identity"]
     if job.stage != "preprocess" or not planned or identity(state) == planned:
@@ -298,9 +298,9 @@ def _normal(path: str | Path) -> Path:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """``path`` as seen from ``folder``, so that a moved project keeps its links.
+    """``path`` relative to ``folder``, so that links stay valid in a moved project.
 
-    A file that the configuration names by an absolute path stays absolute.
+    An absolute path outside of ``folder`` stays absolute.
     """
     if path.is_absolute() and not path.is_relative_to(folder):
         return str(path)
@@ -308,6 +308,6 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _named_packages(section: Any) -> set[str]:
-    """First parts of the dotted names in ``section``."""
+    """The first parts (packages) of the dotted names in ``section``."""
     names = {value for _, value in leaves(section) if isinstance(value, str) and "." in value}
     return {name.partition(".")[0] for name in names if name.replace(".", "_").isidentifier()}

@@ -1,4 +1,4 @@
-"""Whether stores are still what the parts of a data set were read from."""
+"""Checks that stores have not changed since the parts of a data set were read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from qgpipe.provenance.record import find_record, refuse_changed
 def require_same_stores(parts: Sequence[Path], stores: Sequence[Mapping[str, Any]]) -> None:
     """Raise ``DataError`` if a store has changed since its first or last part was read.
 
-    ``stores``: their entries for ``dataset.json``. Each part has been held against the state that
-    was planned when it was made. Nothing is said of parts without a record.
+    ``stores``: their entries for ``dataset.json``. Each part was compared with the planned state
+    when it was made. Parts without a record are not checked.
     """
     first_and_last: dict[str, list[Path]] = {}
     for part in parts:

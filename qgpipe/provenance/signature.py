@@ -1,10 +1,10 @@
-"""Records that were written here: signed with a key that only this user has.
+"""Signatures of records, with a key that only this user has.
 
-Checksums in a record say that files are as they were when it was written, but whoever sends a
-folder can send a fitting record with it. So each record carries an HMAC-SHA256 (RFC 2104) over its
+The checksums in a record show that files are unchanged since it was written, but someone who sends
+a folder could also send a matching record. So each record has an HMAC-SHA256 (RFC 2104) of its
 content and its folder. The key is 32 random bytes in ``$XDG_STATE_HOME/qgpipe/key`` (by default
-below ``~/.local/state``), readable by its user alone. Where it can be neither read nor made,
-records stay unsigned, and what they are about counts as made elsewhere.
+below ``~/.local/state``), readable only by the user. If it can neither be read nor created, records
+are not signed, and their artifacts count as made elsewhere.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def signed(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def is_signed_here(content: Mapping[str, Any], folder: Path) -> bool:
-    """Whether this user has written the record that is read from ``folder``, and there."""
+    """Whether this user wrote the record with this ``content`` in ``folder``."""
     given, key = content.get(SIGNATURE), _key(make=False)
     if not isinstance(given, str) or key is None:
         return False
@@ -45,13 +45,13 @@ def key_file() -> Path:
 
 
 def _digest(content: Mapping[str, Any], folder: Path, key: bytes) -> str:
-    plain = json.loads(json.dumps(content))  # as it reads back: keys are text
+    plain = json.loads(json.dumps(content))  # as read back: keys are text
     text = json.dumps([str(folder.resolve()), plain], sort_keys=True)
     return hmac.digest(key, text.encode(), hashlib.sha256).hex()
 
 
 def _key(make: bool = True) -> bytes | None:
-    """The key of this user, which is made when it is first needed; None if that cannot be."""
+    """The key of this user, which is created on first use; None if that fails."""
     try:
         file = key_file()
         if make and not file.exists():
@@ -64,14 +64,14 @@ def _key(make: bool = True) -> bytes | None:
 
 
 def _make(file: Path) -> None:
-    """Write a new key, whole, unless another process is quicker."""
+    """Write a new key atomically, unless another process has written one."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = file.with_name(f"key.{secrets.token_hex(8)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as opened:
         opened.write(secrets.token_bytes(_BYTES))
     try:
-        os.link(temporary, file)  # fails where there is one already
+        os.link(temporary, file)  # fails if there is one already
     except FileExistsError:
         pass
     finally:

@@ -1,1 +1,1 @@
-"""The runs that a configuration stands for: points of sweeps, folds, values to be tuned."""
+"""The runs of a configuration: points of sweeps, folds, and parameters of studies."""

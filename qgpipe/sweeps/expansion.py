@@ -1,8 +1,8 @@
-"""The runs that a configuration stands for: one, or one for each point of its sweeps and folds.
+"""The runs of a configuration: one, or one for each point of its sweeps and folds.
 
-Each run is exactly what a configuration with its values alone would be. Runs share what these
-values do not shape: raw stores, parts and split each have a folder of their own only where
-the settings that shape them differ, named for the swept keys that make the difference.
+Each run is the same as that of a configuration with only its values. Runs share raw stores, parts
+and split if these do not depend on the swept values. Otherwise they are in separate folders, named
+by the swept keys that they depend on.
 """
 
 import json
@@ -28,11 +28,11 @@ _LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its resolved ``config``, whose ``name`` is the run's, and where it stands.
+    """A run: its resolved ``config``, whose ``name`` is that of the run, and its place in a sweep.
 
-    ``base``: the name that the user has given. ``point``: the values of the swept keys, by dotted
-    key; ``along``: of those that go along; ``fold``: which one of the folds is tested on.
-    ``label``: the name of the point without its fold.
+    ``base``: the name given by the user. ``point``: values of the swept keys, by dotted key;
+    ``along``: values of the keys coupled to them; ``fold``: the fold that is the test set.
+    ``label``: name of the point without the fold.
     """
 
     config: Config
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def place(self) -> dict[str, Any]:
-        """Where the run stands among the others; ``sets``: what it is evaluated on, if anything."""
+        """The place of the run in its sweep; ``sets``: its evaluation sets, if it has any."""
         names = ("base", "point", "along", "fold", "label")
         sets = evaluated_sets(self.config)
         return {name: getattr(self, name) for name in names} | ({"sets": sets} if sets else {})
@@ -53,8 +53,8 @@ class Run:
 def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
     """The runs of a configuration as ``load_config`` returns it; one if nothing is swept.
 
-    Raises ``ConfigError`` with ``file`` and the key: as ``resolve_config`` does for each run, for
-    a sweep that cannot be followed, for two runs of one name, and for a study that cannot be made.
+    Raises ``ConfigError`` with ``file`` and the key: for each run as ``resolve_config`` does, for
+    an invalid sweep, for two runs with the same name, and for an invalid study.
     """
     try:
         swept = dimensions(raw)
@@ -76,13 +76,13 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
 
 
 def comparison_section(runs: Iterable[Run], stage: str) -> dict[str, Any]:
-    """What shapes the tables over ``runs``, which ``stage`` makes: where each of them stands."""
+    """The section of the tables over ``runs``, which ``stage`` makes: the place of each run."""
     places = {run.config["name"]: to_plain(run.place) for run in runs}
     return {"format": STAGES[stage].format, "runs": places}
 
 
 def _folds(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> list[Dimension]:
-    """The folds as one more dimension, if they are asked for and none is chosen."""
+    """The folds as a further dimension, if there are folds and none is selected."""
     data = raw.get("data")
     if not isinstance(data, Mapping) or any(dimension.path == FOLD for dimension in swept):
         return []
@@ -130,7 +130,7 @@ def _values(swept: Sequence[Dimension], place: tuple[int, ...]) -> dict[Path, An
 
 
 def _with_values(raw: Mapping[str, Any], values: Mapping[Path, Any]) -> dict[str, Any]:
-    """``raw`` at a point; of the swept keys only the fold may be one that it does not have."""
+    """``raw`` with the values of a point; only the fold may be a key that ``raw`` does not have."""
     if FOLD in values:
         raw = {**raw, "data": {**raw["data"], "fold": values[FOLD]}}
     return substitute(raw, values)
@@ -146,7 +146,7 @@ def _named(
     keys, base = short_keys([dimension.path for dimension in swept]), configs[0]["name"]
 
     def names(chosen: Sequence[int]) -> list[str]:
-        """A name for each run, of its values of the ``chosen`` dimensions."""
+        """A name for each run, from its values of the ``chosen`` dimensions."""
         return [
             point_name([keys[d] for d in chosen], [swept[d].values[place[d]] for d in chosen])
             for place in places
@@ -209,7 +209,7 @@ def _that_shape(
 
 
 def _parts(config: Config) -> Any:
-    """What shapes the parts and the list of them."""
+    """The settings that the parts and their list depend on."""
     sources = [
         [
             role,
@@ -230,5 +230,5 @@ _SHARED: dict[str, Callable[[Config], Any]] = {
 
 
 def _shared(config: Config) -> Any:
-    """What shapes raw stores, parts and split."""
+    """The settings that raw stores, parts and split depend on."""
     return [section(config) for section in _SHARED.values()]

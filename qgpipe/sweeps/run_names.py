@@ -1,7 +1,7 @@
 """Readable names for the points of a sweep, ``lr=0.001,hidden=64``.
 
-The name of a point depends on its values and on which keys are swept, not on the other values: so
-the runs of a sweep keep their names when a value is added.
+The name of a point depends only on its values and on which keys are swept, so the runs of a sweep
+keep their names when a value is added.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)")
 
 
 def short_keys(paths: Sequence[Path]) -> list[str]:
-    """A name for each of the keys: its last step, or as many more as tell it from the others."""
+    """A name for each key: its last step, or the fewest last steps that make it unique."""
     names = [[str(step) for step in path] for path in paths]
 
     def ending(steps: list[str], count: int) -> str:
-        # List places say little: they come with the key that they are in.
+        # A list index is always preceded by the key of the list.
         while count < len(steps) and steps[-count].isdigit():
             count += 1
         return ".".join(steps[-count:])
@@ -48,9 +48,9 @@ def point_name(keys: Sequence[str], values: Sequence[Any]) -> str:
 
 
 def value_name(value: Any) -> str:
-    """A short text for a value: numbers as they are, objects by their last name, lists as 64x64.
+    """A short text for a value: a number, the last part of an object's name, or a list as 64x64.
 
-    A mapping, or what is long, ends in eight digits that tell it from others.
+    Mappings and long values end in eight hex digits of a hash.
     """
     plain = to_plain(value)
     if isinstance(plain, dict):

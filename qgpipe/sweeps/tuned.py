@@ -1,4 +1,4 @@
-"""What a study tunes: keys of the configuration, and the values that they may take."""
+"""The parameters of a study: keys of the configuration, and their possible values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import stage_section
 from qgpipe.sweeps.run_names import value_name
 
-_GOLDEN = 0.618  # a share of a range at which no range of whole numbers has one
+_GOLDEN = 0.618  # a share of a range that yields no round number
 _SCALARS = (str, bool, int, float, type(None))
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A key with the values that it may take: from ``low`` to ``high``, or ``choices``.
+    """A key with its possible values: from ``low`` to ``high``, or ``choices``.
 
-    ``paths``: of the key and of those that take the same value. ``along``: keys with a value for
-    each choice. ``step``: None between numbers that are not whole and have none.
+    ``paths``: of the key and of the keys with the same value. ``along``: keys with a value for each
+    choice. ``step``: None for real numbers without steps.
     """
 
     key: str
@@ -40,12 +40,12 @@ class Parameter:
 
     @property
     def labels(self) -> list[Any]:
-        """The choices; lists and mappings by a short name, as they stand in tables."""
+        """The choices, with lists and mappings as short names, for tables."""
         return [c if isinstance(c, _SCALARS) else value_name(c) for c in self.choices]
 
     @property
     def examples(self) -> list[Any]:
-        """Every choice's label, or the ends of the range and a number between them."""
+        """The labels of all choices, or the ends of the range and a number between them."""
         if self.choices:
             return self.labels
         assert self.low is not None and self.high is not None
@@ -55,7 +55,7 @@ class Parameter:
         return [self.low, self.high, *between]
 
     def settings(self, value: Any) -> dict[Path, Any]:
-        """What each key is set to when the parameter has ``value``, a number or a label."""
+        """The value of each key if the parameter has ``value``, a number or a label."""
         if not self.choices:
             return dict.fromkeys(self.paths, value)
         place = self.labels.index(value)
@@ -76,7 +76,7 @@ class Parameter:
 def parameters_of(config: Config) -> list[Parameter]:
     """The parameters in ``tune`` of a resolved configuration.
 
-    Raises ``ConfigError`` for a range without numbers in it, and a key that is given twice.
+    Raises ``ConfigError`` for an empty range, and for a key that is given twice.
     """
     given = config["tune"]["parameters"]
     parameters = [_parameter(text, values) for text, values in given.items()]
@@ -98,9 +98,10 @@ def parameters_of(config: Config) -> list[Parameter]:
 def with_values(
     raw: Mapping[str, Any], parameters: Sequence[Parameter], values: Mapping[str, Any]
 ) -> Any:
-    """``raw``, a configuration as it was read, with the ``values`` of some parameters by key.
+    """``raw``, an unresolved configuration, with ``values`` of parameters, by key.
 
-    ``tune`` is left out; tags and references stay. Raises ``ConfigError`` if there is no such key.
+    ``tune`` is removed; tags and references are kept. Raises ``ConfigError`` if there is no such
+    key.
     """
     config = {key: value for key, value in raw.items() if key != "tune"}
     for parameter in parameters:
@@ -128,7 +129,7 @@ def trial_config(
 def objective(config: Config) -> tuple[str, str]:
     """The column of the validation results to improve, and ``min`` or ``max``.
 
-    Raises ``ConfigError`` if there is no such column, or nothing says what is better.
+    Raises ``ConfigError`` if there is no such column, or if its mode is not known.
     """
     tune, tasks = config["tune"], _stopping_tasks(config)
     if "validation" not in config:
@@ -166,10 +167,10 @@ def objective(config: Config) -> tuple[str, str]:
 
 
 def check_tuning(raw: Mapping[str, Any], config: Config, shared: Callable[[Config], Any]) -> None:
-    """Raise ``ConfigError`` if the study of ``raw``, resolved to ``config``, cannot be made.
+    """Raise ``ConfigError`` if the study of ``raw``, resolved to ``config``, is invalid.
 
-    Every parameter is tried at some of its values: they have to fit their keys, to shape the
-    training, and to leave ``shared`` of a configuration, the data and its split, as it is.
+    Some values of each parameter are tried: they have to be valid, to affect the training, and not
+    to change ``shared(config)``, the settings of the data and its split.
     """
     objective(config)
     parameters = parameters_of(config)
@@ -199,7 +200,7 @@ def check_tuning(raw: Mapping[str, Any], config: Config, shared: Callable[[Confi
 
 
 def _stopping_tasks(config: Config) -> dict[str, str]:
-    """The columns that early stopping watches, with their modes."""
+    """The columns that early stopping monitors, with their modes."""
     stopping = config.get("early_stopping")
     modes: dict[str, str] = {}
     if stopping is None or "type" in stopping:
@@ -223,7 +224,7 @@ def _parameter(text: str, given: TunedKey) -> Parameter:
 
 
 def _problems(parameter: Parameter) -> Iterator[tuple[str, str]]:
-    """What is wrong with the values of a parameter, and what to do."""
+    """Problems with the values of a parameter, with remedies."""
     low, high, choices = parameter.low, parameter.high, parameter.choices
     if bool(choices) == (low is not None or high is not None):
         yield "it needs either low and high, or choices", "write {low: 1e-4, high: 1e-2}"

@@ -1,1 +1,1 @@
-"""Files, locks, processes, GPUs and logs of the machine; code of the user among what is running."""
+"""Files, locks, processes, GPUs and logs; the user's code in tracebacks."""

@@ -1,4 +1,4 @@
-"""The device that a configuration asks for, and copies to it."""
+"""The device of a configuration, and copies to it."""
 
 import copy
 import itertools
@@ -15,9 +15,9 @@ from qgpipe.errors import ConfigError
 def resolve_device(name: str | torch.device, key: str = "training.device") -> torch.device:
     """The torch device called ``name``; ``auto`` is CUDA if there is a device, else the CPU.
 
-    A CUDA device gets its number, so that devices compare equal when they are the same; in a
-    process group it is that of this process, whatever number the name has.
-    Raises ``ConfigError`` with ``key`` if torch knows no such device or this machine has none.
+    A CUDA device gets an index, so that equal devices compare equal. In a process group it is the
+    device of this process, even if the name has another index. Raises ``ConfigError`` with ``key``
+    if torch knows no such device or this machine has none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -58,9 +58,9 @@ def on_device(part: Any, device: torch.device) -> Any:
 
 
 def sent_to(device: torch.device, numbers: np.ndarray) -> Tensor:
-    """``numbers`` on ``device``, a copy for which nothing has to wait.
+    """A copy of ``numbers`` on ``device``, asynchronous for a GPU.
 
-    To a GPU from page-locked memory: from any other, CUDA may wait for all that was begun.
+    It is copied from page-locked memory: from pageable memory, CUDA may synchronise.
     """
     tensor = torch.from_numpy(numbers)
     if device.type != "cuda":

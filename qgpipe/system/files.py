@@ -1,4 +1,4 @@
-"""Whole files or none: written under a temporary name, flushed, renamed."""
+"""Atomic writing of files: under a temporary name, flushed, then renamed."""
 
 import errno
 import glob
@@ -20,7 +20,7 @@ FULL = {errno.ENOSPC: "no space is left on its disk", errno.EDQUOT: "your disk q
 _PERMISSIONS = "see who owns it and its folder, and what they may do there (ls -ld)"
 _KIND = "give another path, or move what is there"
 _DISK = "see whether its disk is well"
-REFUSED = {  # by the system, for reasons that lie outside of the program, and the remedy
+REFUSED = {  # system errors with causes outside of the program, and their remedies
     errno.EACCES: _PERMISSIONS, errno.EPERM: _PERMISSIONS,
     errno.EROFS: "its disk can only be read: write elsewhere",
     errno.EISDIR: _KIND, errno.ENOTDIR: _KIND, errno.ELOOP: _KIND, errno.ENXIO: _KIND,
@@ -29,23 +29,23 @@ REFUSED = {  # by the system, for reasons that lie outside of the program, and t
     errno.EFBIG: "raise the limit (ulimit -f)",
     errno.EMFILE: "raise the limit (ulimit -n)", errno.ENFILE: "close other programs",
 }  # fmt: skip
-# As atomic_path names them: the name of what is written, the host, the process.
+# Names of atomic_path: the name of the file, the host, the process.
 LEFTOVER = re.compile(
     r"\.(?P<name>.+\.(?:zarr|safetensors|json|pt|pt2|csv|parquet|svg|html|yaml|scratch))"
     r"\.(?P<host>[^/]+)\.(?P<pid>\d+)\.tmp(?:\.old\.tmp)?"
 )
-ABANDONED_SECONDS = 7 * 24 * 3600  # of silence, after which what another machine left is removed
+ABANDONED_SECONDS = 7 * 24 * 3600  # then leftovers of other machines are removed
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path in the folder of ``path``, renamed to it when the block succeeds.
 
-    The block may create a file or a folder there. When it fails nothing is left behind, and
-    what was at ``path`` before is untouched. A folder replaces an older one. What killed
-    processes have left of earlier attempts is removed.
+    The block may create a file or a folder there. If it fails nothing is left behind, and the
+    previous content of ``path`` is unchanged. A folder replaces an older one. Leftovers of earlier
+    attempts of killed processes are removed.
 
-    Raises ``DiskFullError`` if there is no room, however the block says so.
+    Raises ``DiskFullError`` if the disk is full, whichever exception the block raises for it.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{_writer()}.tmp")
@@ -70,9 +70,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: str | Path) -> Iterator[Path]:
-    """A folder beside ``path`` for what is needed while that is made; removed after the block.
+    """A temporary folder beside ``path`` for intermediate files; removed after the block.
 
-    What killed processes have left of such folders is removed, too.
+    Such folders of killed processes are also removed.
     """
     path = Path(path).with_name(f"{Path(path).name}.scratch")
     folder = path.with_name(f".{path.name}.{_writer()}.tmp")
@@ -88,9 +88,9 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def explained_disk_errors(path: str | Path) -> Iterator[None]:
-    """Turn whatever says that the disk is full while ``path`` is written into ``DiskFullError``.
+    """Turn any exception because of a full disk, while ``path`` is written, into ``DiskFullError``.
 
-    The message names the file and how much is free.
+    The message has the file and the free space.
     """
     try:
         yield
@@ -107,9 +107,9 @@ def explained_disk_errors(path: str | Path) -> Iterator[None]:
 
 
 def os_error_of_user(error: Exception) -> QgpipeError | None:
-    """What a user can fix of ``error``: that a file which it names cannot be read or written.
+    """The error for the user if ``error`` means that a file cannot be read or written.
 
-    None if it is another error, a bug: that a file is missing where one should be, for instance.
+    None for other errors, which are bugs, such as a missing file.
     """
     if not isinstance(error, OSError) or error.errno not in REFUSED or error.filename is None:
         return None
@@ -124,7 +124,7 @@ def os_error_of_user(error: Exception) -> QgpipeError | None:
 
 
 def require_folder(path: str | Path) -> None:
-    """Raise ``DataError`` if ``path`` is not a folder, or not to be made or written to."""
+    """Raise ``DataError`` if ``path`` is not a folder, or cannot be created or written to."""
     there = _existing(Path(path).absolute())
     if not there.is_dir():
         raise DataError(f"{there} is a file, not a folder", remedy="name another one")
@@ -187,7 +187,7 @@ def sha256(path: str | Path) -> str:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether ``path`` is what a killed process left of an attempt to write a file of qgpipe's."""
+    """Whether ``path`` is a temporary file of qgpipe whose process was killed."""
     match = LEFTOVER.fullmatch(path.name)
     with suppress(FileNotFoundError):  # its writer has just finished
         return match is not None and not _is_written(path, match["host"], match["pid"])
@@ -195,9 +195,9 @@ def is_leftover(path: Path) -> bool:
 
 
 def _disk_problem(error: BaseException) -> str | None:
-    """Why there is no room, if that is the cause of ``error``.
+    """Why there is no space, if that is the cause of ``error``; else None.
 
-    Libraries wrap the system's error in one of their own, or only quote its text.
+    Libraries wrap the system error in their own exceptions, or only quote its text.
     """
     seen: BaseException | None = error
     while seen is not None:
@@ -230,7 +230,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _is_written(leftover: Path, host: str, pid: str) -> bool:
-    """Whether the process that began ``leftover`` may still be at it."""
+    """Whether the process that created ``leftover`` may still be writing it."""
     if not (host and pid.isdecimal()):
         return True  # not a name of ours
     last = _last_written(leftover)
@@ -239,13 +239,13 @@ def _is_written(leftover: Path, host: str, pid: str) -> bool:
 
 
 def _last_written(path: Path) -> float:
-    """When a file was written to, or any file in a folder: seconds of the epoch."""
+    """Time of the last write to a file, or to any file in a folder, in seconds since the epoch."""
     files = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
     return max(file.lstat().st_mtime for file in (path, *files))
 
 
 def _replace_folder(new: Path, path: Path) -> None:
-    """Put the folder ``new`` in the place of ``path``, which is never seen half removed."""
+    """Replace the folder ``path`` by ``new``, so that ``path`` is never partially removed."""
     old = new.with_name(f"{new.name}.old.tmp")
     if path.exists():
         path.rename(old)

@@ -1,8 +1,8 @@
-"""Shares the GPUs of a machine out among the jobs that run on it at the same time.
+"""Assigns the GPUs of a machine to the jobs that run on it at the same time.
 
-Snakemake counts how many GPUs jobs use (``resources: gpu``), but not which. So each job takes a
-lock of the GPU that it works on, and sees no other one (``CUDA_VISIBLE_DEVICES``). Locks end
-with their process: a job that was killed leaves its GPU free. Slurm shares them out itself.
+Snakemake counts the GPUs of jobs (``resources: gpu``), but does not select them. So each job takes
+a lock for its GPU, and makes only that one visible (``CUDA_VISIBLE_DEVICES``). Locks end with their
+process, so a killed job releases its GPU. Under Slurm, Slurm assigns GPUs.
 """
 
 import itertools
@@ -31,19 +31,19 @@ def visible_gpus() -> list[str]:
 
 
 def has_gpu() -> bool:
-    """Whether there is a GPU that this process may use; asked without loading a driver."""
+    """Whether there is a GPU that this process may use; checked without loading a driver."""
     elsewhere = VISIBLE not in os.environ and any(map(Path.exists, _OTHER_DRIVERS))
     return bool(visible_gpus()) or elsewhere
 
 
 @contextmanager
 def own_gpus(count: int, device: str) -> Iterator[list[str]]:
-    """A block in which this process and its children see ``count`` GPUs of their own.
+    """A block in which ``count`` GPUs are visible to this process and its children.
 
-    Where all are taken, as when ``--resources gpu`` is larger than their number, those with the
-    fewest jobs are shared. Gives the names of the GPUs; none, and nothing is changed, for no
-    ``count``, where ``device`` names a certain one or the CPU, where Slurm has chosen, where there
-    is no GPU, and where no locks can be kept.
+    If all are taken (``--resources gpu`` is larger than their number), those with the fewest jobs
+    are shared. Yields the names of the GPUs. Yields none and changes nothing if ``count`` is 0, if
+    ``device`` is the CPU or a specific GPU, under Slurm, without a GPU, and if locks cannot be
+    created.
     """
     gpus = visible_gpus()
     chosen = device not in ("auto", "cuda") or "SLURM_JOB_ID" in os.environ

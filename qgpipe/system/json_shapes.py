@@ -1,4 +1,4 @@
-"""What a JSON file of ours holds, held against what is found in one.
+"""Compares JSON values with the shapes that files of qgpipe have.
 
 A shape is a type (``float`` takes any finite number), ``None``, a set of texts, a tuple of shapes
 any of which will do, ``[shape]`` for a list, ``{str: shape}`` for a mapping with any keys, or a
@@ -35,7 +35,7 @@ def read_shaped(path: str | Path, shape: Any, remedy: str) -> Any:
 
 
 def misfit(value: Any, shape: Any, key: str = "") -> str | None:
-    """What of ``value`` is not of ``shape``, with its key below ``key``; None if all is."""
+    """The first part of ``value`` that does not match ``shape``, with its key; None if all do."""
     if isinstance(shape, tuple):
         found = [misfit(value, one, key) for one in shape]
         if None in found:
@@ -60,7 +60,7 @@ def misfit(value: Any, shape: Any, key: str = "") -> str | None:
 
 
 def _is_kind(value: Any, shape: Any) -> bool:
-    """Whether ``value`` is of the kind of ``shape``, whatever it holds."""
+    """Whether ``value`` is of the kind of ``shape``, without comparing its entries."""
     if shape is None:
         return value is None
     if isinstance(shape, set):

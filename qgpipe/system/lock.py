@@ -1,8 +1,8 @@
-"""Who works in a folder: one process that writes, or any number that read what is there.
+"""Locks of folders: for one process that writes, or any number of processes that read.
 
-A lock is a file in the folder, locked with ``flock``. The kernel (on NFS, the server) gives it
-up when its process ends, however it ends: nothing stale is ever left to be removed. The
-file names its holders, for the message to the next one; a name alone locks nothing.
+A lock is a file in the folder, locked with ``flock``. The kernel (on NFS, the server) releases it
+when its process ends, even if it is killed: there are no stale locks. The file contains the holders
+only for messages.
 """
 
 import errno
@@ -29,13 +29,13 @@ _held: set[int] = set()
 
 
 class FolderInUse(QgpipeError):
-    """Another process works in a folder."""
+    """Another process uses a folder."""
 
 
 class FolderLock:
     """The lock of the folder of ``path``, which is the lock's file; released after a ``with``.
 
-    ``path`` names what the lock is for: locks of different names do not exclude each other.
+    Locks with different file names are independent.
     """
 
     def __init__(self, path: str | Path):
@@ -54,27 +54,27 @@ class FolderLock:
         return self._descriptor is not None
 
     def write(self) -> None:
-        """Take the lock alone. Raises ``FolderInUse`` if another process has it."""
+        """Take the lock exclusively. Raises ``FolderInUse`` if another process holds it."""
         self._take(fcntl.LOCK_EX)
 
     def read(self) -> None:
         """Take the lock together with other readers.
 
-        Raises ``FolderInUse`` if a process writes. Where this process may not make a lock's
-        file, there is none to take.
+        Raises ``FolderInUse`` if a process writes. Without permission to create the lock's file,
+        nothing is locked.
         """
         self._take(fcntl.LOCK_SH)
 
     def share(self) -> None:
-        """Go on as a reader, after having written."""
+        """Turn a lock for writing into one for reading."""
         if self._descriptor is not None:
             fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
     def release(self) -> None:
-        """Give the lock up; the file stays, empty if nobody else has it."""
+        """Release the lock; the file stays, and is emptied if nobody else holds the lock."""
         if self._descriptor is None:
             return
-        with suppress(OSError):  # alone again, or the file is read-only
+        with suppress(OSError):  # another process holds the lock, or the file is read-only
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._descriptor, 0)
         self._close()
@@ -134,7 +134,7 @@ class FolderLock:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """A block in which this process alone has the lock ``path``, as ``FolderLock.write``."""
+    """A block with the lock ``path``, exclusively, as ``FolderLock.write``."""
     with FolderLock(path) as lock:
         lock.write()
         yield
@@ -142,7 +142,7 @@ def writing(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def taking_turns(path: str | Path) -> Iterator[None]:
-    """A short block that one process after the other enters, by the lock ``path``."""
+    """A short block for one process at a time, which waits for the lock ``path``."""
     with FolderLock(path) as lock:
         while not lock.held:
             try:
@@ -153,11 +153,11 @@ def taking_turns(path: str | Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process has the lock ``path``; nothing is changed, not even its date."""
+    """Whether a process holds the lock ``path``; the file and its date are not changed."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:
-        return path.is_file()  # someone else's, who may have it
+        return path.is_file()  # another user's file: it may be locked
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -171,7 +171,7 @@ def is_locked(path: Path) -> bool:
 
 
 def _holders(descriptor: int) -> list[dict[str, Any]]:
-    """Those who have signed the file and are not known to be dead."""
+    """The holders in the file, without processes that are known to have ended."""
     holders = []
     for line in os.pread(descriptor, 1 << 16, 0).splitlines():
         with suppress(ValueError, KeyError, TypeError):
@@ -183,7 +183,7 @@ def _holders(descriptor: int) -> list[dict[str, Any]]:
 
 
 def _in_use(path: Path, holders: list[dict[str, Any]]) -> FolderInUse:
-    """``holders`` as an error. A server of NFS may keep the lock of a machine that has died."""
+    """The error for a lock with ``holders``. An NFS server may keep the lock of a dead machine."""
     broken = f"if that machine has died, type: rm {path}"
     if not holders:
         return FolderInUse(
@@ -204,7 +204,7 @@ def _in_use(path: Path, holders: list[dict[str, Any]]) -> FolderInUse:
 
 
 def _forget_in_child() -> None:
-    """Close what a forked process has inherited: it would keep the lock of a dead parent."""
+    """Close inherited descriptors in a forked process, which would keep the parent's locks."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()

@@ -1,4 +1,4 @@
-"""Where a stage's words go: everything to its log file, progress and errors to the terminal too."""
+"""Logging of a stage: everything to its log file, progress and errors also to the terminal."""
 
 import logging
 import os
@@ -17,18 +17,18 @@ from qgpipe.system.process import end_with_parent
 
 PROGRESS = logging.getLogger("qgpipe.progress")
 EPOCHS = logging.getLogger("qgpipe.progress.epochs")
-# What has to be known of a result: said at once, and by the workflow's display in the end again.
+# Notes on a result: shown at once, and again at the end by the workflow's display.
 NOTES = logging.getLogger("qgpipe.progress.notes")
-# Who shows the epochs of a job: the job itself, by lines, or SHOWN, the workflow's display.
+# How the epochs of a job are shown: by the job in lines, or (SHOWN) by the workflow's display.
 SHOWING = "QGPIPE_EPOCHS"
 LINES, SHOWN = "lines", "shown"
-TRY_AGAIN = os.EX_TEMPFAIL  # 75: to a scheduler, that the same command goes on
+TRY_AGAIN = os.EX_TEMPFAIL  # 75: tells a scheduler that the same command resumes
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _terminal: TextIO | None = None
 
 
 def set_terminal(stream: TextIO) -> None:
-    """Let ``stream`` be what a person watches."""
+    """Set the stream that a person watches."""
     global _terminal
     _terminal = stream
 
@@ -39,7 +39,7 @@ def terminal() -> TextIO:
 
 
 def shares_terminal() -> bool:
-    """Whether other jobs of a workflow may write to the terminal too: no place for a bar."""
+    """Whether other jobs of a workflow may also write to the terminal: then there is no bar."""
     return SHOWING in os.environ
 
 
@@ -50,15 +50,15 @@ def stage(
     """Run a stage of the workflow with its output and tracebacks in ``log_file``.
 
     Standard output and error of this process and its children go to the file. Lines of the
-    ``qgpipe.progress`` logger and errors show on the terminal too: one line for what a user
-    can fix, the traceback for a bug. Such a line begins with ``name``, or with that of the file.
-    An error ends the process with exit code 1; SIGINT, SIGTERM, SIGUSR1 and the death of the
+    ``qgpipe.progress`` logger and errors show on the terminal too: one line for an error that a
+    user can fix, the traceback for a bug. The line begins with ``name``, by default the name of the
+    file. An error ends the process with exit code 1; SIGINT, SIGTERM, SIGUSR1 and the death of the
     process that runs the workflow, with ``TRY_AGAIN``.
     """
     global _terminal
     path = Path(log_file)
     name = name or path.stem
-    os.environ.setdefault(SHOWING, LINES)  # processes that this one starts are told, too
+    os.environ.setdefault(SHOWING, LINES)  # also for child processes
     saved = os.dup(2)
     _terminal = os.fdopen(saved, "w", buffering=1)
     try:
@@ -79,7 +79,7 @@ def stage(
             print(text, file=sys.stderr)
         raise SystemExit(1) from None
     finally:
-        for number in SIGNALS:  # another one would only cut the end short
+        for number in SIGNALS:  # another one would interrupt the exit
             signal.signal(number, signal.SIG_IGN)
         logging.shutdown()
         try:
@@ -91,7 +91,7 @@ def stage(
 
 
 def _tell(error: QgpipeError, name: str, log: Path) -> None:
-    """Say on the terminal what a user can fix, and in the ``log`` all that is known of it."""
+    """Print an error that a user can fix to the terminal, and its details to the ``log``."""
     text, all_of_it = str(error), error.in_full()
     cut = "" if text == one_line(all_of_it) else f" (all of it is in {log})"
     print(f"\n{name}: {text}{cut}\n", file=_terminal)
@@ -108,7 +108,7 @@ def _redirect(path: Path) -> None:
 
 
 def _listen(name: str) -> None:
-    """End on the signals of schedulers as after an error: nothing half-made stays behind."""
+    """Exit on signals of schedulers as after an error, so that temporary files are removed."""
 
     def stop(number: int, _: FrameType | None) -> None:
         # Past the buffer of the stream: Python refuses to write to it again in the middle of a
@@ -125,7 +125,7 @@ def _listen(name: str) -> None:
 
 
 def configure(level: str | int) -> None:
-    """Let qgpipe log from ``level`` on, and the rest warnings; progress to the terminal too."""
+    """Log qgpipe from ``level`` on, other packages from WARNING; progress also to the terminal."""
     number = int(level) if str(level).isdigit() else str(level).upper()
     form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     to_file = logging.StreamHandler(sys.stderr)

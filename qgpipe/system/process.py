@@ -1,4 +1,4 @@
-"""Processes: whether one is alive, and how a child ends with its parent."""
+"""Whether a process is alive, and ending a child with its parent."""
 
 import ctypes
 import socket
@@ -10,10 +10,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def is_running(host: str, pid: int, since: float) -> bool | None:
-    """Whether the process that had this id at the time ``since`` (of the epoch) is alive.
+    """Whether the process with this id at the time ``since`` (seconds since the epoch) is alive.
 
-    One that has begun later has been given the id of one that has ended. ``None`` if it is, or was,
-    on another machine.
+    A process that started later has reused the id. ``None`` for a process on another machine.
     """
     if host != HOST:
         return None
@@ -21,13 +20,13 @@ def is_running(host: str, pid: int, since: float) -> bool | None:
 
     try:
         return psutil.Process(pid).create_time() <= since + CLOCKS_APART
-    except (psutil.NoSuchProcess, ValueError):  # or no id of a process at all
+    except (psutil.NoSuchProcess, ValueError):  # or an invalid id
         return False
-    except psutil.AccessDenied:  # it is someone else's
+    except psutil.AccessDenied:  # it belongs to another user
         return True
 
 
 def end_with_parent(signal: int) -> None:
-    """Let the kernel send this process ``signal`` when the one that started it dies (Linux)."""
+    """Make the kernel send this process ``signal`` when its parent dies (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal)

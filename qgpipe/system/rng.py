@@ -1,4 +1,4 @@
-"""What makes two runs differ: random number generators, and algorithms that vary."""
+"""Reproducibility: random number generators and deterministic algorithms."""
 
 import os
 import random
@@ -17,8 +17,8 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def rng_state() -> dict[str, Any]:
-    """The states of all generators, as tensors and plain values."""
+def rng_state(devices: bool = True) -> dict[str, Any]:
+    """The states of all generators, as tensors and plain values; without ``devices`` the CPU's."""
     version, words, gauss = random.getstate()
     old_numpy = np.random.get_state(legacy=False)  # noqa: NPY002
     keys = old_numpy["state"]["key"].astype(np.int64)
@@ -26,14 +26,14 @@ def rng_state() -> dict[str, Any]:
         "python": [version, torch.tensor(words), gauss],
         "numpy": {**old_numpy, "state": {**old_numpy["state"], "key": torch.from_numpy(keys)}},
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state_all() if devices and torch.cuda.is_initialized() else [],
     }
 
 
 def restore_rng(state: dict[str, Any]) -> None:
     """Put all generators back to what :func:`rng_state` returned.
 
-    States of CUDA devices that are not here are left out: a run may go on elsewhere.
+    States of missing CUDA devices are ignored: a run may resume on another machine.
     """
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
@@ -41,15 +41,15 @@ def restore_rng(state: dict[str, Any]) -> None:
     keys = words["key"].numpy().astype(np.uint32)
     np.random.set_state({**state["numpy"], "state": {**words, "key": keys}})  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available():
+    if state["cuda"] and torch.cuda.is_available():
         for index, cuda_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(cuda_state, index)
 
 
 @contextmanager
-def random_numbers_kept() -> Iterator[None]:
-    """A block after which all generators are as before."""
-    before = rng_state()
+def random_numbers_kept(devices: bool = True) -> Iterator[None]:
+    """A block after which all generators, without ``devices`` the CPU's, are as before."""
+    before = rng_state(devices)
     try:
         yield
     finally:
@@ -58,9 +58,9 @@ def random_numbers_kept() -> Iterator[None]:
 
 @contextmanager
 def deterministic_algorithms(enabled: bool) -> Iterator[None]:
-    """A block in which torch computes the same bits each time, on a GPU too, if ``enabled``.
+    """A block in which torch's results are bit-reproducible, also on a GPU, if ``enabled``.
 
-    A layer that has no such algorithm raises ``RuntimeError`` there.
+    Operations without a deterministic algorithm raise ``RuntimeError``.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if enabled:

@@ -1,7 +1,7 @@
-"""Files that hold tensors and plain values, and nothing that runs when they are opened.
+"""Files of tensors and plain values, which do not run code when they are opened.
 
-Model files and checkpoints are zip archives as ``torch.save`` writes them. They are read
-with ``weights_only=True``, after the checksums of the archive, which torch does not look at.
+Model files and checkpoints are zip archives as ``torch.save`` writes them. They are read with
+``weights_only=True``, after the checksums of the archive, which torch ignores, are verified.
 """
 
 import io
@@ -18,28 +18,28 @@ import torch
 from qgpipe.errors import DataError, TrainingError
 from qgpipe.system.files import write_bytes
 
-_PICKLE = b"\x80"  # how every pickle since protocol 2 begins
+_PICKLE = b"\x80"  # first byte of a pickle since protocol 2
 
 
 class DamagedFile(DataError):
-    """A file is cut short or its checksums do not agree."""
+    """A file is truncated, or its checksums do not match."""
 
 
 class CodeInFile(DataError):
-    """A file holds what only running code could make an object of."""
+    """A file holds objects that could only be restored by running code."""
 
 
 def save(path: str | Path, content: dict[str, Any]) -> None:
     """Write ``content`` atomically.
 
-    Raises ``TrainingError`` naming the place of a value that is neither a tensor nor plain: it
-    could not be loaded again without running code.
+    Raises ``TrainingError`` with the key of a value that is neither a tensor nor plain: it could
+    not be loaded without running code.
     """
     write_bytes(path, to_bytes(content))
 
 
 def to_bytes(content: dict[str, Any]) -> memoryview:
-    """What :func:`save` writes: equal bytes for equal content."""
+    """The bytes that :func:`save` writes, equal for equal content."""
     # In memory first: torch.save puts the name of a file into it, and on a full disk hides
     # the system's error behind one of its own.
     buffer = io.BytesIO()
@@ -50,9 +50,9 @@ def to_bytes(content: dict[str, Any]) -> memoryview:
 def load(path: str | Path, format_version: int, what: str) -> dict[str, Any]:
     """The content of ``path``, its tensors on the CPU.
 
-    ``what`` names the kind of file for messages. Raises ``DamagedFile`` if it is cut short or
-    altered, ``CodeInFile`` if it holds more than tensors and plain values, and ``DataError``
-    if it is missing, of another kind, or of another format version.
+    ``what`` names the kind of file for messages. Raises ``DamagedFile`` if it is truncated or
+    altered, ``CodeInFile`` if it holds more than tensors and plain values, and ``DataError`` if it
+    is missing, of another kind, or of another format version.
     """
     path = Path(path)
     try:
@@ -66,7 +66,7 @@ def load(path: str | Path, format_version: int, what: str) -> dict[str, Any]:
             f"{path} holds code, which is never run",
             remedy=f"find out where it comes from: no {what} of ours holds any",
         ) from error
-    except Exception as error:  # whatever bytes may lead zipfile or torch to
+    except Exception as error:  # zipfile and torch raise many kinds for damaged bytes
         raise DamagedFile(
             f"{path} is damaged ({' '.join(str(error).split())[:80]})",
             remedy="delete it, and make it again or take a copy",
@@ -94,7 +94,7 @@ def _read(path: Path) -> Any:
 
 
 def as_plain(value: Any, place: str) -> Any:
-    """``value`` with NumPy values as Python ones, tensors as they are.
+    """``value`` with NumPy values converted to Python values; tensors are unchanged.
 
     Raises ``TrainingError`` naming ``place`` for anything that is not plain.
     """

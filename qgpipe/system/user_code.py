@@ -1,4 +1,4 @@
-"""Where in the user's own code an error arose."""
+"""The line of the user's code in which an error was raised."""
 
 import os
 import traceback
@@ -11,7 +11,7 @@ _OTHERS = (Path(__file__).parents[1], Path(traceback.__file__).parent)  # qgpipe
 def line_of_user(error: BaseException) -> str:
     """`` (mymodule.py, line 12)``, the innermost line outside the installed packages.
 
-    An empty text if there is none, or if the error says the line itself.
+    Empty if there is none, or if the error contains the line itself (``SyntaxError``).
     """
     if isinstance(error, SyntaxError):
         return ""

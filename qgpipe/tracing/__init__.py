@@ -1,1 +1,1 @@
-"""What records tell: the trace of an artifact, differences of runs, an RO-Crate."""
+"""Output from records: the trace of an artifact, differences of runs, an RO-Crate."""

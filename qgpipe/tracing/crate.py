@@ -1,7 +1,7 @@
 """A Workflow Run RO-Crate: artifacts, how they were made, and the workflow, in one folder.
 
-Profile: https://w3id.org/ro/wfrun/workflow/0.5. Parts and raw stores are large: they are named by
-``file:`` addresses with their checksums, all else is copied.
+Profile: https://w3id.org/ro/wfrun/workflow/0.5. Parts and raw stores are large: they are referenced
+by ``file:`` URIs with checksums, all other files are copied.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,8 +45,8 @@ FORMATS = {
 def write_crate(links: Sequence[Link], folder: Path) -> None:
     """Write the crate of the chain ``links`` to ``folder``, which must not exist yet.
 
-    Raises ``DataError`` if it does, if an artifact, the configuration or code is not as it was
-    recorded, or if there is no workflow to be found.
+    Raises ``DataError`` if it does, if an artifact, the configuration or code does not match the
+    records, or if the workflow is not found.
     """
     if folder.exists():
         raise DataError(f"{folder} exists", remedy="name a new folder")
@@ -62,7 +62,7 @@ def write_crate(links: Sequence[Link], folder: Path) -> None:
 
 
 def _require_same_settings(records: Iterable[Record]) -> None:
-    """The crate gets the configuration and code of today: they have to be those of the jobs."""
+    """Raise ``DataError`` if configuration or code, which are copied, differ from the records."""
     now = SettingsNow()
     for record in records:
         said = now.of(record)
@@ -97,7 +97,7 @@ class _Crate:
         return self.crate.add(ContextEntity(self.crate, address, facts))
 
     def _add_scripts(self) -> dict[str, Entity]:
-        """The workflow: the script of each stage, by stage; of an export, the command."""
+        """Add the workflow; returns the script (or command) of each stage."""
         folder = workflow_folder()
         version = {"version": qgpipe.__version__}
         self.crate.add_workflow(
@@ -110,18 +110,15 @@ class _Crate:
             self._add_file(file, f"workflow/rules/{file.name}")
         scripts = {}
         commands = Path(qgpipe.__file__).parent / "cli"
-        files = {
-            stage.name: folder / "scripts" / f"{stage.rule}.py" if stage.rule
-            else commands / f"{stage.name}.py"
-            for stage in STAGES.values()
-        }  # fmt: skip
-        for stage, file in files.items():
+        for name, stage in STAGES.items():
+            place = folder / "scripts" / stage.rule if stage.rule else commands / name
+            file = place.with_name(f"{place.name}.py")
             facts = {
                 "@type": ["File", "SoftwareSourceCode"],
-                "name": f"{stage} of qgpipe",
-                "description": STAGES[stage].title,
+                "name": f"{name} of qgpipe",
+                "description": stage.title,
             }
-            scripts[stage] = self._add_file(
+            scripts[name] = self._add_file(
                 file, f"workflow/scripts/{file.name}", **facts, **version
             )
         return scripts
@@ -137,7 +134,7 @@ class _Crate:
         return self.crate.add_file(address, properties={**facts, "encodingFormat": BINARY})
 
     def _add_job(self, record: Record) -> Entity:
-        """What a job did, with its record, which says all that has no place in a crate."""
+        """The action of a job, with its record, which holds further details."""
         facts = {
             "name": f"{record.stage} of {next(iter(record.outputs))}",
             "description": f"on {record.content['host']['name']} ({record.content['device']})",
@@ -185,18 +182,18 @@ class _Crate:
         return self.crate.add_file(path, inside, properties=facts)
 
     def _entities(self, paths: Iterable[Path]) -> Entity | list[Entity]:
-        """Of ``paths`` those in the crate: a job may have made more than the chain needs."""
+        """The entities of ``paths`` that are in the crate: a job may have made more files."""
         places = (path.resolve() for path in paths)
         return _one_or_all([self._artifacts[p] for p in places if p in self._artifacts])
 
 
 def _one_or_all(entities: list[Entity]) -> Entity | list[Entity]:
-    """One alone stands without a list, as the specification recommends."""
+    """A single entity without a list, as the specification recommends."""
     return entities[0] if len(entities) == 1 else entities
 
 
 def _inside(path: Path) -> str:
-    """Where a file goes in the crate: as in the working directory, files from elsewhere apart."""
+    """The path of a file in the crate: as in the working directory, or below ``elsewhere``."""
     absolute, here = path.resolve(), Path.cwd()
     if absolute.is_relative_to(here):
         return absolute.relative_to(here).as_posix()

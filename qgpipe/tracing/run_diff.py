@@ -1,4 +1,4 @@
-"""What differs between two runs: settings, data, code, versions, machines, results."""
+"""Differences between two runs: settings, data, code, versions, machines, results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _ABOUT_TRAINING = ("best_epoch", "best_score", "epochs", "stopped_by", "paramete
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, with the records of all it was made from that are still those of its data."""
+    """A finished run, with the records of its inputs that still match."""
 
     folder: Path
     config: Mapping[str, Any]
@@ -26,7 +26,7 @@ class Run:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The run in ``folder``. Raises ``DataError`` if no record of one can be read."""
+        """The run in ``folder``. Raises ``DataError`` if there is no readable record."""
         file = folder / "train.provenance.json"
         train = read_record(file)
         if train is None and file.exists():
@@ -48,7 +48,7 @@ class Run:
         return cls(folder, load_config(folder / "config.yaml"), list(found.values()))
 
     def data(self) -> dict[str, str]:
-        """Checksums (their first digits) of what was trained on and of the raw stores behind it."""
+        """Checksums (first digits) of the training data and of its raw stores."""
         inputs = self.records[0].inputs
         stores = {
             path.name: checksum
@@ -68,7 +68,7 @@ class Run:
         }
 
     def predictions(self) -> dict[str, str]:
-        """Checksums (their first digits) of the tables that the model has given for stores."""
+        """Checksums (first digits) of the tables of predictions."""
         files = sorted((self.folder / "predict").glob("*.provenance.json"))
         records = [record for file in files if (record := read_record(file)) is not None]
         return {
@@ -81,8 +81,20 @@ class Run:
         """An entry of the records of training and test."""
         return {r.stage: r.content[key] for r in self.records if r.stage in ("train", "test")}
 
+    def topics(self) -> dict[str, Any]:
+        """The values to compare with another run, by topic."""
+        return {
+            "settings": self.config,
+            "data": self.data(),
+            "predictions": self.predictions(),
+            "code": self.code(),
+            "versions": self.by_stage("versions"),
+            "git": self.by_stage("git"),
+            "machine": {"host": self.by_stage("host"), "device": self.by_stage("device")},
+        }
+
     def results(self) -> dict[str, Any]:
-        """Test metrics, and how training went. Raises ``DataError`` for damaged files."""
+        """Test metrics and a summary of the training. Raises ``DataError`` for damaged files."""
         found: dict[str, Any] = {}
         if (metrics := self.folder / "test" / "metrics.json").exists():
             content = read_metrics(metrics)
@@ -95,22 +107,10 @@ class Run:
 
 
 def diff_text(first: Run, second: Run) -> str:
-    """What differs between two runs, topic by topic."""
-    topics = {
-        "settings": (first.config, second.config),
-        "data": (first.data(), second.data()),
-        "predictions": (first.predictions(), second.predictions()),
-        "code": (first.code(), second.code()),
-        "versions": (first.by_stage("versions"), second.by_stage("versions")),
-        "git": (first.by_stage("git"), second.by_stage("git")),
-        "machine": (
-            {"host": first.by_stage("host"), "device": first.by_stage("device")},
-            {"host": second.by_stage("host"), "device": second.by_stage("device")},
-        ),
-    }
-    lines = []
-    for topic, (before, after) in topics.items():
-        found = [f"  {difference}" for difference in differences(before, after)]
+    """The differences between two runs as text, by topic."""
+    lines, after = [], second.topics()
+    for topic, before in first.topics().items():
+        found = [f"  {difference}" for difference in differences(before, after[topic])]
         lines += [topic, *found] if found else [f"{topic}: the same"]
     return "\n".join([*lines, *_results_table(first, second)])
 

@@ -1,4 +1,4 @@
-"""Whether a configuration file still says what it said when a record was written."""
+"""Compares a configuration file with the settings in a record."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,10 +20,10 @@ from qgpipe.sweeps.expansion import comparison_section, expand_runs
 
 @dataclass(frozen=True)
 class Settings:
-    """What the configuration file of a record says now.
+    """The result of comparing the configuration file of a record with the record.
 
-    ``problem``: why that cannot be told. ``changes``: what is another than was recorded, the
-    fingerprints of the user's code and the contents of raw stores included.
+    ``problem``: why they cannot be compared. ``changes``: differences from the record, including
+    fingerprints of the user's code and contents of raw stores.
     """
 
     file: Path | None
@@ -32,16 +32,16 @@ class Settings:
 
 
 class SettingsNow:
-    """Compares records with their configuration files, each of which is read once.
+    """Compares records with their configuration files; each file is read once.
 
-    Stores are looked for from the working directory, as the pipeline does.
+    Paths of stores are relative to the working directory, as in the pipeline.
     """
 
     def __init__(self) -> None:
         self._files: dict[tuple[Path, ...], _ConfigFile] = {}
 
     def of(self, record: Record) -> Settings:
-        """What the configuration file of ``record`` says now, compared with ``record``."""
+        """The current settings of the configuration file, compared with ``record``."""
         file = record.config_file
         if file is None:
             return Settings(None, "written in Python")
@@ -68,7 +68,7 @@ class _ConfigFile:
         self.runs = {run.config["name"]: run for run in runs}
 
     def section(self, record: Record) -> dict[str, Any] | None:
-        """What shapes the outputs of ``record`` now; None for what is no longer planned."""
+        """The current section of the outputs of ``record``; None if they are no longer planned."""
         if STAGES[record.stage].target == "sweep":
             return comparison_section(self.runs.values(), record.stage)
         output = next(iter(record.outputs))
@@ -87,9 +87,9 @@ class _ConfigFile:
         return stage_section(runs[run], record.stage, self.folders)
 
     def _prediction(self, config: Config, record: Record, store: str) -> dict[str, Any] | None:
-        """What shapes the table of ``store`` now; None if it is not asked for."""
+        """The current section of the table of ``store``; None if it is not planned."""
         model = next(path for path, checksum in record.inputs.items() if not _is_store(checksum))
-        if model.parent.resolve() == self.file.resolve().parent:  # asked for on a command line
+        if model.parent.resolve() == self.file.resolve().parent:  # made by a command
             files = [str(path) for path, checksum in record.inputs.items() if _is_store(checksum)]
             asked = {**record.content["section"]["predict"], "files": files}
             config = {**config, "predict": cast(PredictSection, asked)}

@@ -38,7 +38,7 @@ def trace_text(links: Sequence[Link]) -> tuple[str, bool]:
 
 
 def _stage_lines(links: Sequence[Link], settings: Mapping[Path, Settings]) -> Iterator[str]:
-    """Artifacts job by job."""
+    """Lines of artifacts, job by job."""
     for _, group in itertools.groupby(links, lambda link: link.record and link.record.file):
         made = list(group)
         yield from _artifact_lines(made)
@@ -85,7 +85,7 @@ def _said_by(settings: Settings) -> str:
 
 
 def _part_lines(links: Sequence[Link], settings: Mapping[Path, Settings]) -> Iterator[str]:
-    """Parts; of many only those with which something is wrong."""
+    """Lines of parts; if there are many, only of those with a problem."""
     parts = [(link, link.record) for link in links if link.record is not None]
     wrong = [
         (link, record)
@@ -104,7 +104,7 @@ def _part_lines(links: Sequence[Link], settings: Mapping[Path, Settings]) -> Ite
 
 
 def _has_changed(settings: Settings) -> bool:
-    """Whether something is wrong with them, not counting those without a file to compare with."""
+    """Whether settings with a configuration file have changed or cannot be compared."""
     return settings.file is not None and bool(settings.changes or settings.problem)
 
 

@@ -1,4 +1,4 @@
-"""Searches for the best settings with Optuna: studies that survive, trials shared by jobs.
+"""Searches for the best settings with Optuna: resumable studies, trials shared by jobs.
 
 Optuna is imported where it is used: it is the optional extra ``qgpipe[tune]``.
 """

@@ -1,4 +1,4 @@
-"""What ``qgpipe check`` says of a study."""
+"""The part of ``qgpipe check`` about a study."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from qgpipe.tuning.strategies import build_pruner, build_sampler, require_optuna
 def check_study(
     raw: Mapping[str, Any], config: Config, try_out: Callable[[Config], Any]
 ) -> list[str]:
-    """Lines that say what the study of ``raw``, resolved to ``config``, will do.
+    """Lines that describe the study of ``raw``, resolved to ``config``.
 
-    ``try_out`` a configuration: so are those with each parameter at the ends of its range, or at
-    each of its choices. Raises the ``QgpipeError`` that one of them would end with.
+    ``try_out``: checks a configuration; it is called with each parameter at the ends of its range,
+    or at each of its choices. Raises the ``QgpipeError`` that it raises.
     """
     require_optuna()
     tune, parameters, (metric, mode) = config["tune"], parameters_of(config), objective(config)

@@ -1,4 +1,4 @@
-"""What a study has found: the best configuration, a table of its trials, importances, figures."""
+"""The results of a study: the best configuration, a table of trials, importances, figures."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from qgpipe.tuning.strategies import require_optuna
 
 FORMAT = 1
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
-FEWEST = 4  # finished trials of which importances are taken
+FEWEST = 4  # finished trials, without which there are no importances
 
 
 def write_study(
@@ -31,10 +31,10 @@ def write_study(
     file: Path | None,
     outputs: Mapping[str, Path],
 ) -> None:
-    """Write what the study of ``raw``, resolved to ``config``, has found to ``outputs``.
+    """Write the results of the study of ``raw``, resolved to ``config``, to ``outputs``.
 
     These are ``best`` (YAML), ``trials`` (CSV), ``summary`` (JSON), ``trials_figure`` and
-    ``importances_figure`` (SVG). ``folder``: of all studies; ``file``: that ``raw`` is from.
+    ``importances_figure`` (SVG). ``folder``: of all studies; ``file``: that of ``raw``.
 
     Raises ``TrainingError`` if no trial has finished.
     """
@@ -79,8 +79,9 @@ def write_study(
 def trials_table(trials: Sequence[Any], parameters: Sequence[Parameter]) -> pd.DataFrame:
     """A row for each of Optuna's ``trials``.
 
-    Columns: ``trial``, ``state``, ``value`` (of a pruned trial, where it stood), ``best_epoch``,
-    ``epochs``, ``seconds``, a column for each parameter by its key, ``why`` it failed.
+    Columns: ``trial``, ``state``, ``value`` (for a pruned trial, the last one), ``best_epoch``,
+    ``epochs``, ``seconds``, a column for each parameter by its key, and ``why`` (the reason of a
+    failure).
     """
     rows = [
         {
@@ -118,10 +119,11 @@ def best_trial(table: pd.DataFrame, mode: str) -> int:
 
 
 def importances(study: Any, seed: int) -> dict[str, float]:
-    """The share of the variance of the values over the ranges that each parameter makes alone.
+    """The share of the variance of the values that each parameter explains by itself.
 
     By functional ANOVA of a random forest (Hutter, Hoos, Leyton-Brown 2014), normalised to sum
-    to one, the largest first. Of the finished trials; empty if they are few or all alike.
+    to one, the largest first. Computed from the finished trials; empty if they are few or all have
+    the same value.
     """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
@@ -131,7 +133,7 @@ def importances(study: Any, seed: int) -> dict[str, float]:
         return {}
     try:
         return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
-    except RuntimeError:  # no tree of the forest tells any two trials apart
+    except RuntimeError:  # no tree of the forest has a split
         return {}
 
 
@@ -142,7 +144,7 @@ def _best_config(
     file: Path | None,
     folder: Path,
 ) -> dict[str, Any]:
-    """``raw`` with the best values, under another name, to be read from ``folder``."""
+    """``raw`` with the best values and another name, for a file in ``folder``."""
     best = with_values(raw, parameters, values)
     best["name"] = f"{raw.get('name') or 'run'}-best"
     modules = [path for path in user_folders(raw, file) if path != Path.cwd()]

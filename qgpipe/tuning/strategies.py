@@ -1,4 +1,4 @@
-"""What chooses the settings of the next trial, and what ends a trial early: Optuna's classes."""
+"""Samplers, which choose the settings of a trial, and pruners, which end it early: Optuna's."""
 
 import importlib.util
 import inspect
@@ -34,10 +34,10 @@ def require_optuna() -> None:
 
 
 def build_sampler(tune: TuneSection, number: int) -> Any:
-    """The sampler for trial ``number`` of a study, as the resolved section ``tune`` says.
+    """The sampler for trial ``number`` of a study; ``tune``: the resolved section.
 
-    Each trial has a sampler of its own, seeded by ``trial_seed``: so it does not matter which
-    process takes which trial, nor whether a study was interrupted. Raises ``ConfigError``.
+    Each trial has its own sampler, seeded by ``trial_seed``, so the result depends neither on which
+    process takes which trial nor on interruptions. Raises ``ConfigError``.
     """
     from optuna.samplers import BaseSampler
 

@@ -1,8 +1,8 @@
 """A study: its trials in a SQLite file, shared by processes that may be killed at any time.
 
-A trial is running, in the file, from when a process takes it until its result is written, and
-that process holds a lock in the trial's folder, which the kernel gives up when it ends. So a
-trial that is running and not locked is one of a dead process: the next to ask goes on with it.
+A trial has the state running in the file from when a process takes it until its result is written.
+That process holds a lock in the trial's folder, which the kernel releases when it ends. So a
+running trial without a lock belongs to a dead process, and the next process resumes it.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _FULL = "disk is full"  # in SQLite's words
 
 
 class Study:
-    """The study in ``folder``, which is made if there is none.
+    """The study in ``folder``, which is created if it does not exist.
 
-    ``raw``: the configuration as it was read; ``config``: the same, resolved.
+    ``raw``: the unresolved configuration; ``config``: the resolved one.
     """
 
     def __init__(self, raw: Mapping[str, Any], config: Config, folder: Path):
@@ -74,9 +74,9 @@ class Study:
             self._check(file, begun)
 
     def _check(self, file: Path, begun: int) -> None:
-        """Raise ``DataError`` if the study in ``file`` is not this one, or lacks trials.
+        """Raise ``DataError`` if ``file`` holds another study, or lacks trials.
 
-        ``begun``: trials that have a folder. The last may have been killed before it was known.
+        ``begun``: number of trials with a folder. The last one may not be in the file yet.
         """
         trials = self.optuna.get_trials(deepcopy=False)
         if begun > len(trials) + 1:
@@ -92,7 +92,7 @@ class Study:
     def take(self) -> Trial | None:
         """The next trial to train: one of a process that has died, or a new one.
 
-        None if as many as asked for have ended or are in the hands of other processes.
+        None if the requested number of trials has ended or is running in other processes.
         """
         with self._alone():
             trials = self.optuna.get_trials(deepcopy=False)
@@ -107,7 +107,7 @@ class Study:
             return self._taken(number, lock)
 
     def _taken(self, number: int, lock: FolderLock) -> Trial:
-        """Trial ``number``, new or as it was left, with a value for each parameter."""
+        """Trial ``number``, new or resumed, with a value for each parameter."""
         study = self.optuna
         study.sampler = build_sampler(self.tune, number)
         known = study.get_trials(deepcopy=False)
@@ -119,7 +119,7 @@ class Study:
         return Trial(self, handle, values, lock)
 
     def _lock(self, number: int) -> FolderLock | None:
-        """The lock of a trial, taken; None if another process has it."""
+        """The lock of a trial, acquired; None if another process holds it."""
         lock = FolderLock(paths.trial(self.folder, number) / ".lock")
         try:
             lock.write()
@@ -133,14 +133,14 @@ class Study:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """A short block that one process after the other enters, with errors of SQLite's."""
+        """A short block for one process at a time; errors of SQLite are explained."""
         file = paths.study_database(self.folder)
         with taking_turns(self.folder / ".lock"), explained(file):
             yield
 
 
 class Trial:
-    """A trial in the hands of this process: its number, its ``values`` by key, its ``config``."""
+    """A trial that this process runs: its number, its ``values`` by key, its ``config``."""
 
     def __init__(self, study: Study, handle: Any, values: dict[str, Any], lock: FolderLock):
         self.number: int = handle.number
@@ -152,13 +152,14 @@ class Trial:
 
     @property
     def pruned(self) -> bool:
-        """Whether it has been decided, perhaps by another process, that the trial ends early."""
+        """Whether the trial was pruned, perhaps by a process that was killed then."""
         return PRUNED_AT in self.handle.storage.get_trial(trial_id(self.handle)).user_attrs
 
     def end(self, value: float | None = None, why: str | None = None, **notes: Any) -> None:
-        """Write the result: a ``value``; none if it was pruned, or failed, and ``why``.
+        """Write the result: a ``value``, or None for a pruned or failed trial, and ``why`` it
+        failed.
 
-        ``notes`` are kept with it. Its checkpoints are removed, and its lock is given up.
+        ``notes`` are stored with it. Its checkpoints are removed, and its lock is released.
         """
         with explained(paths.study_database(self._study.folder)):
             for name, note in (notes if why is None else {**notes, WHY: why}).items():
@@ -188,7 +189,7 @@ def suggest(trial: Any, parameter: Parameter) -> Any:
 
 
 def distribution(parameter: Parameter) -> Any:
-    """What ``suggest`` makes Optuna note of ``parameter``."""
+    """Optuna's distribution of ``parameter``, as ``suggest`` defines it."""
     asked = optuna.trial.FixedTrial({parameter.key: parameter.examples[0]})
     suggest(asked, parameter)
     return asked.distributions[parameter.key]
@@ -201,10 +202,10 @@ def study_fingerprint(
     split_json: Path,
     folders: Iterable[Path],
 ) -> str:
-    """Sixteen hex digits of all that shapes the trials of a study.
+    """Sixteen hex digits of a hash of everything that affects the trials of a study.
 
-    These are the section ``tune`` but for ``trials`` and ``jobs``, what shapes the training beside
-    the keys that are tuned, with the user's code in ``folders``, the data and its split.
+    That is the section ``tune`` without ``trials`` and ``jobs``, the section of the training apart
+    from the tuned keys, with the user's code in ``folders``, the data and its split.
     """
     parameters = parameters_of(config)
     first = {parameter.key: parameter.examples[0] for parameter in parameters}
@@ -228,7 +229,7 @@ def _lost(file: Path, what: str) -> DataError:
 
 @contextmanager
 def explained(file: Path) -> Iterator[None]:
-    """A block that works on a study's ``file``: what SQLite says in words that help.
+    """A block that uses a study's ``file``, in which errors of SQLite are explained.
 
     Raises ``DiskFullError`` or ``DataError``.
     """
@@ -255,16 +256,16 @@ logger = logging.getLogger(__name__)
 
 
 class Watch:
-    """What a trainer tells of each epoch of a trial, on its way to the pruner of the study."""
+    """Passes the results of each epoch of a trial from the trainer to the pruner."""
 
     def __init__(self, handle: Any, metric: str):
         """``handle``: Optuna's trial; ``metric``: the column of the validation results."""
         self.handle, self.metric = handle, metric
 
     def __call__(self, row: Mapping[str, Any], last: bool) -> bool:
-        """Report ``row`` of the history; whether to end the trial, unless it ends anyway.
+        """Report ``row`` of the history; returns whether to prune. ``last``: it is the last epoch.
 
-        A row that was reported before the process was killed says the same again. Raises
+        A row that was reported before the process was killed is not reported again. Raises
         ``ConfigError`` if the validator gives no such column.
         """
         epoch, value = row["epoch"], score(row, self.metric)

@@ -1,4 +1,4 @@
-"""The trials of a study, trained one after the other by a process that may have companions."""
+"""Trains the trials of a study one after the other, in one of perhaps several processes."""
 
 import logging
 import math
@@ -28,13 +28,13 @@ def run_trials(
 ) -> None:
     """Train trials of the study of ``raw``, resolved to ``config``, until there are enough.
 
-    ``folder``: of all studies; that of this one in it is named for what shapes its trials. Goes
-    on with trials of processes that were killed. Which trials this process has ended is written
-    to ``output``.
+    ``folder``: of all studies; the study has a subfolder named by its fingerprint. Trials of killed
+    processes are resumed. The numbers of the trials that this process has ended are written to
+    ``output``.
 
-    A trial whose loss leaves the finite numbers, or that does not fit into memory, is recorded as
-    failed, and the study goes on. Raises what a training raises for any other mistake, with the
-    settings of the trial; what has ended before stays.
+    A trial whose loss is not finite, or that does not fit into memory, is recorded as failed, and
+    the study continues. Any other error of a training is raised with the settings of the trial;
+    finished trials are kept.
     """
     require_optuna()
     from qgpipe.tuning.study import Study, study_fingerprint
@@ -55,12 +55,12 @@ def run_trials(
 
 
 def _train(study: Any, trial: Any, dataset_json: Path, split_json: Path) -> None:
-    """Train ``trial``, from its last checkpoint if it has one, and write down what it reached."""
+    """Train ``trial``, from its last checkpoint if it has one, and write its result."""
     from qgpipe.training.loaders import open_loaders
     from qgpipe.training.trainer import Trainer
     from qgpipe.tuning.study import Watch, score
 
-    if trial.pruned:  # and the process was killed before it could say so
+    if trial.pruned:  # by a process that was killed before it wrote the result
         return trial.end()
     try:
         trainer = Trainer(trial.config, trial.folder)

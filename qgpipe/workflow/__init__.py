@@ -1,1 +1,1 @@
-"""The workflow: what the Snakefile and the scripts of its rules need."""
+"""Code for the Snakefile and the scripts of its rules."""

@@ -1,4 +1,4 @@
-"""What in the output folders of a configuration is no longer used by it."""
+"""Finds files in the output folders of a configuration that it no longer uses."""
 
 import os
 import re
@@ -23,10 +23,10 @@ from qgpipe.system.lock import is_locked
 from qgpipe.workflow import needed
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
-# How the stages of the data name their artifacts, below the folder of the data.
+# Patterns of the artifacts of stages of the data, relative to the data folder.
 _MADE = {name: re.compile(stage.pattern) for name, stage in STAGES.items() if stage.pattern}
 _CHECKPOINTS = r"(last|previous|best|epoch_\d+)\.(pt|damaged)"
-# What qgpipe writes into folders, by a part of their path.
+# Patterns of the files that qgpipe writes into folders, by suffix or parent of the folder.
 _INSIDE = {
     ".zarr": re.compile(r"(\w+/)*(\.zattrs|\.zgroup|\.zarray|\d+(\.\d+)*)"),
     "checkpoints": re.compile(_CHECKPOINTS),
@@ -39,7 +39,7 @@ _INSIDE = {
 
 @dataclass(frozen=True)
 class Stale:
-    """A file or folder that may go. ``size``: in bytes, of all that qgpipe has put into it."""
+    """A file or folder that can be deleted. ``size``: of the files by qgpipe in it, in bytes."""
 
     path: Path
     why: str
@@ -49,15 +49,15 @@ class Stale:
 def find_stale(configs: Sequence[Config], *files: Path) -> list[Stale]:
     """What the resolved ``configs`` of the runs of ``files`` have no use for, in their folders.
 
-    That is parts, generated stores and splits that they do not name, checkpoints of other
-    settings, studies of other settings, predictions for stores that they do not name, exports of
-    earlier models, and what killed processes left. Never among it are raw data that is not known to
-    be as it was generated, other runs and what they need, what other configurations have made
-    and still need, what another process has locked, links and what lies behind them, and files that
-    are not named as qgpipe names its own.
+    These are parts, generated stores, splits and predictions that are not in the configuration,
+    checkpoints and studies of other settings, exports of earlier models, and leftovers of killed
+    processes. Never included are raw data unless it is known to be unchanged since it was
+    generated, other runs and their inputs, files that other configurations made and still need,
+    files locked by another process, links and their targets, and files without a name that qgpipe
+    uses.
 
     Raises ``DataError`` if a raw store is missing, or the configuration of another run cannot be
-    read: then there is no telling which parts belong.
+    read: then it is not known which parts are used.
     """
     raw = {path.resolve() for config in configs for path in needed.raw_stores(config)}
     kept = raw | needed.needed_by_others(configs, files)
@@ -82,7 +82,7 @@ def find_stale(configs: Sequence[Config], *files: Path) -> list[Stale]:
 
 
 def remove(stale: Stale) -> None:
-    """Delete a file, or what qgpipe has put into a folder, and folders that are then empty."""
+    """Delete a file, or qgpipe's files in a folder and the folders that become empty."""
     for file in _own_files(stale.path):
         file.unlink(missing_ok=True)
     if stale.path.is_dir():
@@ -92,7 +92,7 @@ def remove(stale: Stale) -> None:
 
 
 def _is_in(path: Path, folder: Path) -> bool:
-    """Whether ``path`` lies in ``folder``, with no link on the way, and no other process there."""
+    """Whether ``path`` is in ``folder``, without links in between, and not locked by a process."""
     if not path.is_relative_to(folder):
         return False
     if path.resolve() != folder.resolve() / path.relative_to(folder):
@@ -104,14 +104,14 @@ def _is_in(path: Path, folder: Path) -> bool:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether qgpipe has made ``path``; of a folder, any file in it, or none is in it."""
+    """Whether qgpipe made ``path``: a file, or a folder that is empty or has a file by qgpipe."""
     return path.is_file() or any(_own_files(path)) or not any(path.iterdir())
 
 
 def _own_files(path: Path) -> Iterator[Path]:
-    """``path`` if it is a file; of a folder the files that are named as qgpipe names its own.
+    """``path`` if it is a file; in a folder, the files with names that qgpipe uses.
 
-    All, but for links, in a folder that a killed process left.
+    In a leftover folder of a killed process, all files except links.
     """
     if path.is_file():
         yield path
@@ -141,7 +141,7 @@ def _parts(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _generated_stores(config: Config) -> Iterator[tuple[Path, str]]:
-    """Stores that the pipeline has generated, and their records, if none of them is asked for."""
+    """Generated stores that are not in the configuration, and their records."""
     wanted = {paths.raw_store(config, name).resolve() for name in generated_stores(config)}
     for store, record in needed.recorded_artifacts(paths.raw_store(config, "_").parent):
         if store.resolve() not in wanted and _is_as_generated(store, record):
@@ -150,7 +150,7 @@ def _generated_stores(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _is_as_generated(store: Path, record: Record) -> bool:
-    """Whether ``store`` is what was generated: one that has been written to since is not."""
+    """Whether ``store`` is unchanged since it was generated."""
     known = record.content["store"]
     if record.stage != "generate" or store.suffix != ".zarr" or not is_state(known):
         return False
@@ -163,7 +163,7 @@ def _is_as_generated(store: Path, record: Record) -> bool:
 
 
 def _unused_data(configs: Sequence[Config]) -> Iterator[tuple[Path, str]]:
-    """Data with a record that no run uses: that of points which a sweep no longer has."""
+    """Data with a record that no run uses, such as that of removed points of a sweep."""
     used = {path.resolve() for config in configs for path in needed.used_data(config)}
     for config in {paths.data_folder(config): config for config in configs}.values():
         for artifact, record in needed.data_artifacts(config):
@@ -178,14 +178,14 @@ def _unused_data(configs: Sequence[Config]) -> Iterator[tuple[Path, str]]:
 
 
 def _checkpoints(config: Config) -> Iterator[tuple[Path, str]]:
-    """Checkpoints, but for those that the finished model is from and those written last."""
+    """Checkpoints, except those of the finished model and those written last."""
     run = paths.run_folder(config)
     for folder in _unused(paths.checkpoints(run, ""), paths.summary(config), "checkpoints"):
         yield folder, "checkpoints of other settings"
 
 
 def _tables(config: Config) -> Iterator[tuple[Path, str]]:
-    """Tables of the workflow that are not asked for; those made by a command are kept."""
+    """Tables of the workflow that are no longer planned; those made by a command are kept."""
     run = paths.run_folder(config)
     planned = [paths.predicted(config, None, store).name for store in plan_predictions(config)]
     for table, record in needed.recorded_artifacts(run / "predict"):
@@ -200,7 +200,7 @@ def _tables(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _studies(config: Config) -> Iterator[tuple[Path, str]]:
-    """Studies, but for the one that ``best.yaml`` is from and the one that was used last."""
+    """Studies, except that of ``best.yaml`` and the one used last."""
     for folder in _unused(paths.studies(config), paths.study_summary(config), "study"):
         yield folder, "study of other settings"
     for job in sorted(paths.tuning_job(config, None, "*").parent.glob("*.json")):
@@ -210,7 +210,7 @@ def _studies(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _exports(config: Config) -> Iterator[tuple[Path, str]]:
-    """An export of a model that is no longer that of the run."""
+    """An export of an earlier model of the run."""
     folder = paths.exported(paths.run_folder(config))
     file = paths.stage_provenance(folder, "export")
     record = read_record(file) if file.is_file() else None
@@ -237,10 +237,10 @@ _KINDS = (_parts, _generated_stores, _checkpoints, _tables, _studies, _exports, 
 
 
 def _unused(parent: Path, summary: Path, key: str) -> list[Path]:
-    """Folders in ``parent`` named for a fingerprint, but for the one that was used last.
+    """Folders in ``parent`` whose name is a fingerprint, except the one used last.
 
-    And but for the one that ``summary``, if there is one, has under ``key``; if that cannot be
-    read, none is known to be unused.
+    The folder that ``summary``, if it exists, names under ``key`` is also excluded; if it cannot be
+    read, the result is empty.
     """
     named = (path for path in parent.glob("*") if _FINGERPRINT.fullmatch(path.name))
     by_use = sorted((path for path in named if path.is_dir()), key=_last_use)

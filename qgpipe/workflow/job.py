@@ -1,4 +1,4 @@
-"""A job of the workflow: its words go to its log, and where its outputs came from is recorded."""
+"""A job of the workflow, with its log and the record of its outputs."""
 
 import logging
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def job(snakemake: Any, name: str) -> Iterator[Config]:
 
 
 def _title(name: str, log: str) -> str:
-    """What the lines of a job begin with: ``train``, ``preprocess flat-000000000``, ``tune 1``."""
+    """The prefix of the messages of a job: ``train``, ``preprocess flat-000000000``, ``tune 1``."""
     return log if log.startswith(name) else f"{name} {log}"
 
 
@@ -61,13 +61,13 @@ def _describe(snakemake: Any, name: str, section: dict[str, Any], context: Any) 
 
 
 def _outputs(snakemake: Any) -> list[Path]:
-    """What the job makes; a store is declared by its attributes, which a complete one has."""
+    """The outputs of the job; for a store, Snakemake's output is its attributes file."""
     files = map(Path, snakemake.output)
     return [file.parent if file.name == STORE_ATTRIBUTES else file for file in files]
 
 
 def _store(snakemake: Any, section: dict[str, Any]) -> tuple[Path, str] | None:
-    """The raw store that the job reads or writes, and a name of what it holds."""
+    """The raw store that the job reads or writes, and the identifier of its content."""
     path = getattr(snakemake.params, "store", None)
     if path is None:
         return None

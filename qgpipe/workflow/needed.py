@@ -1,4 +1,4 @@
-"""What other configurations need of folders that they share with this one."""
+"""Finds files in shared folders that other configurations need."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _RECORD = ".provenance.json"
 def recorded_artifacts(folder: Path) -> Iterator[tuple[Path, Record]]:
     """Artifacts in ``folder`` with their records, each found by the record's name beside it.
 
-    What a record says of paths counts for nothing: it may be anything.
+    Paths in records are not used, because records may have been altered.
     """
     for file in sorted(folder.glob(f"*{_RECORD}")):
         record = read_record(file) if file.is_file() else None
@@ -32,7 +32,7 @@ def recorded_artifacts(folder: Path) -> Iterator[tuple[Path, Record]]:
 
 
 def data_artifacts(config: Config) -> Iterator[tuple[Path, Record]]:
-    """Likewise all in the data folder of ``config``, that of points of sweeps included."""
+    """As ``recorded_artifacts``, for the data folder of ``config`` and folders of sweeps in it."""
     top = paths.data_folder(config)
     below = _folders(top)
     for folder in (top, *below, *(deeper for one in below for deeper in _folders(one))):
@@ -42,9 +42,9 @@ def data_artifacts(config: Config) -> Iterator[tuple[Path, Record]]:
 def needed_by_others(configs: Sequence[Config], files: Sequence[Path] = ()) -> set[Path]:
     """What configurations other than ``configs``, which are in ``files``, need; resolved paths.
 
-    The others are those of other runs below the same ``training.path``, and those that a record in
-    the folders of ``configs`` names, if they still exist. Of a configuration that no longer says
-    what it did, all is needed that was made by it.
+    The others are those of other runs in the same ``training.path``, and existing files that are
+    named in records in the folders of ``configs``. If such a file has changed, all artifacts that
+    were made with it are needed.
 
     Raises ``DataError`` if that of another run cannot be read.
     """
@@ -82,7 +82,7 @@ def raw_stores(config: Config) -> Iterator[Path]:
 
 
 def used_data(config: Config) -> Iterator[Path]:
-    """What ``config`` uses of its data folder, with records, logs and benchmarks."""
+    """The files in its data folder that ``config`` uses, with records, logs and benchmarks."""
     yield paths.dataset(config)
     yield paths.split(config)
     yield paths.baseline_answers(config)
@@ -96,7 +96,7 @@ def used_data(config: Config) -> Iterator[Path]:
 
 
 def _parts(config: Config) -> set[str]:
-    """The names of the parts; of a store that is missing, all that are there."""
+    """The names of the planned parts; if a store is missing, of all existing parts."""
     try:
         return {part.name for part in plan_parts(config)}
     except QgpipeError:
@@ -119,7 +119,7 @@ def _needed_by(*files: Path) -> set[Path]:
 
 
 def _predicted(config: Config) -> set[str]:
-    """The names of the stores to predict; of one that is missing, those of all tables."""
+    """The names of the stores to predict; if one is missing, of all existing tables."""
     try:
         return set(plan_predictions(config))
     except QgpipeError:
@@ -141,8 +141,8 @@ def _made_by(configs: Sequence[Config]) -> dict[tuple[Path, ...], set[Path]]:
 
 
 def _beside(part: Path) -> Iterator[Path]:
-    """Where log and benchmark of a part are, in the folder of its data."""
-    config = cast(Config, {"data": {"output": part.parent.parent}})  # all that paths ask for
+    """The paths of log and benchmark of a part."""
+    config = cast(Config, {"data": {"output": part.parent.parent}})  # all that these need
     yield paths.data_log(config, "preprocess", part.stem)
     yield paths.data_benchmark(config, "preprocess", part.stem)
 

@@ -1,8 +1,8 @@
-"""Keeps two runs of the workflow out of the same output folders.
+"""Prevents two runs of the workflow from using the same output folders.
 
-The data folder and each run folder have a lock of their own, taken when jobs are about to
-start: alone where jobs write, shared where they only read. So different runs may train on
-the same data at the same time, and a dry run locks nothing.
+The data folder and each run folder have their own lock, which is taken before jobs start: exclusive
+if jobs write there, shared if they only read. So different runs can train on the same data at the
+same time. A dry run locks nothing.
 """
 
 import atexit
@@ -22,9 +22,9 @@ from qgpipe.system.lock import FolderLock
 def lock_outputs(config: Config, dag: Any) -> None:
     """Lock the folders that the jobs of ``dag`` (Snakemake's) write to or read from.
 
-    The data folder is locked for writing only until its last file is written: another run
-    may then read it while this one trains. Raises ``WorkflowError``, naming the process, if
-    another run holds one of the folders, or why they cannot be written to.
+    The data folder is locked for writing only until its last file is written; then another run can
+    read it while this one trains. Raises ``WorkflowError`` if another run, which is named, holds
+    one of the locks, or if a folder cannot be written to.
     """
     writers, runs = _jobs_by_folder(dag)
     data = FolderLock(paths.data_lock(config))

@@ -1,4 +1,4 @@
-"""``qgpipe check``: everything that can go wrong before a run, and what the run will do."""
+"""``qgpipe check``: checks a configuration before a run, and describes what the run will do."""
 
 import json
 import tempfile
@@ -52,9 +52,9 @@ SAMPLE = 16
 def check_runs(runs: Sequence[Run], raw: Mapping[str, Any] | None = None) -> str:
     """A summary of the first of some runs, and a list of all, each of which is checked.
 
-    With ``raw``, the configuration as it was read, trials of its study are checked too. Runs that
-    differ only in the split are not told apart. Raises the ``QgpipeError`` that a run would end
-    with, and says which run that is if they are several.
+    With ``raw``, the unresolved configuration, trials of its study are also checked. Of runs that
+    differ only in the split, one is checked. Raises the ``QgpipeError`` that a run would end with,
+    with the name of the run if there are several.
     """
     texts: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def check(config: Config) -> str:
 
 
 class _Samples:
-    """A few samples of the data of each run, which are read once, below ``folder``."""
+    """Caches a few samples of the data of each run, in ``folder``."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -132,7 +132,7 @@ def _has_classes(dataset: PackedDataset) -> bool:
 
 
 def _identity(config: Config) -> str:
-    """What is checked of a run, as text: not what says only how samples are split."""
+    """The checked settings of a run as text, without those that only affect the split."""
     shaped_by = [stage_section(config, stage) for stage in ("generate", "train", "test")]
     reading = [
         [source["files"], stage_section(config, "preprocess", source=source)]
@@ -149,7 +149,7 @@ def _read_sample(config: Config, part: PartPlan, folder: Path) -> PackedDataset:
         stop = SAMPLE
     output = folder / "sample.safetensors"
     kept = preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
-    if kept["num_graphs"] == 0 and not part.generated:  # the filter may keep later ones
+    if kept["num_graphs"] == 0 and not part.generated:  # the filter may keep later samples
         stop = part.stop
         preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
     description = {**part.describe_store(), "path": str(store)}
@@ -188,16 +188,16 @@ def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -
 
 
 def _runs_backwards(dataset: PackedDataset) -> bool:
-    """Whether all edges go from an element with a higher number to one with a lower.
+    """Whether all edges go from a higher to a lower index.
 
-    Elements are usually numbered along time.
+    Elements are usually numbered from past to future.
     """
     source, target = dataset.batch(np.arange(len(dataset))).edge_index
     return len(source) > 0 and bool((source > target).all())
 
 
 def _evaluation_lines(config: Config, dataset: PackedDataset, folder: Path) -> Iterator[str]:
-    """The sets that the model is evaluated on, which must have the features of the data."""
+    """Lines of the evaluation sets, after checking that they have the features of the data."""
     label = "evaluate"
     for name, planned in plan_evaluations(config).items():
         own, key = config["evaluate"]["sets"][name], f"evaluate.sets.{name}"
@@ -216,7 +216,7 @@ def _evaluation_lines(config: Config, dataset: PackedDataset, folder: Path) -> I
 
 
 def _prediction_lines(config: Config, dataset: PackedDataset) -> Iterator[str]:
-    """The stores that the model is to be applied to, which must have the features of the data."""
+    """Lines of the stores to predict, after checking that they have the features of the data."""
     label = "predict"
     for name, store in plan_predictions(config, live_folders()).items():
         if not store.generated:
@@ -227,7 +227,7 @@ def _prediction_lines(config: Config, dataset: PackedDataset) -> Iterator[str]:
 
 
 def _known_classes(config: Config, parts: Sequence[PartPlan]) -> Iterable[int]:
-    """Those of all samples, if the graphs certainly have the targets that the stores hold."""
+    """The classes of all samples; empty if graphs may have other targets than the stores."""
     data = config["data"]
     changes = data["pre_filter"], data["pre_transform"], data["transform"]
     if any(change is not None for change in changes):
@@ -277,7 +277,7 @@ def _run_lines(config: Config, trainer: Trainer) -> Iterator[str]:
 
 
 def _code_lines(config: Config) -> Iterator[str]:
-    """Files of the user's whose changes make stages run again, and those whose do not."""
+    """Lines of the user's files whose changes make stages run again, and of those that do not."""
     try:
         named = to_plain({k: v for k, v in config.items() if k not in ("name", "python_path")})
     except ConfigError:  # written in Python, with objects that have no name to follow

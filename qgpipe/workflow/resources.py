@@ -1,8 +1,8 @@
-"""What the jobs of the workflow ask a scheduler for, from the size of their data.
+"""Resources that jobs request from a scheduler, estimated from the size of their data.
 
-Estimates from metadata, on the safe side: what a part decodes to, not what it takes packed.
-Stages that have to finish within one attempt ask for more in each further one. Training goes
-on where it was stopped, so it asks for the same again.
+The estimates use metadata and are upper bounds: decoded sizes, not packed ones. Stages that have to
+finish within one attempt request more in each further attempt. Training resumes where it was
+stopped, so it requests the same again.
 """
 
 import math
@@ -16,7 +16,7 @@ from qgpipe.prediction.plan import PredictedStore
 from qgpipe.system.gpus import has_gpu
 
 MB = 1e6
-LARGEST_REQUEST = 64_000  # MB for training; more graphs than fit are read from disk as needed
+LARGEST_REQUEST = 64_000  # MB for training; graphs that do not fit are read from disk
 DECODED_PER_SECOND = 1e6  # bytes; the slowest readers measured reach seven times as much
 TESTED_PER_SECOND = 1_000 / 60  # graphs; a tenth of what a small model reaches on two cores
 
@@ -41,57 +41,57 @@ def decoded_bytes(parts: Iterable[PartPlan]) -> int:
 
 
 def generate_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
-    """Time to make the samples of ``parts``: half an hour, and a minute for each 10 MB."""
+    """Minutes to generate the samples of ``parts``: 30, and one for each 10 MB."""
     return attempt * (30 + math.ceil(decoded_bytes(parts) / (10 * MB)))
 
 
 def preprocess_megabytes(part: PartPlan, attempt: int = 1) -> int:
-    """Memory to preprocess ``part``: 2 GB, and what its samples decode to.
+    """Memory in MB to preprocess ``part``: 2 GB, and the decoded size of its samples.
 
-    The built-in reader needs a tenth of that; a reader that gives PyG's graphs, most of it.
+    The built-in reader needs a tenth of that, a reader that returns PyG graphs most of it.
     """
     return attempt * (2_000 + math.ceil(decoded_bytes([part]) / MB))
 
 
 def preprocess_minutes(part: PartPlan, attempt: int = 1) -> int:
-    """Time to preprocess ``part``: ten minutes, and what a slow reader needs."""
+    """Minutes to preprocess ``part``: ten, and the time of a slow reader."""
     return attempt * (10 + math.ceil(decoded_bytes([part]) / DECODED_PER_SECOND / 60))
 
 
 def listing_megabytes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
-    """Memory to list ``parts`` or split their samples: 1 GB, 0.5 kB a sample, 0.1 MB a part."""
+    """Memory in MB to list ``parts`` or split samples: 1 GB, 0.5 kB a sample, 0.1 MB a part."""
     parts = list(parts)
     samples = sum(part.stop - part.start for part in parts)
     return attempt * (1_000 + math.ceil(0.0005 * samples + 0.1 * len(parts)))
 
 
 def listing_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
-    """Time to list ``parts`` or split their samples: ten minutes, and one for 500 parts."""
+    """Minutes to list ``parts`` or split their samples: ten, and one for each 500 parts."""
     return attempt * (10 + math.ceil(len(list(parts)) / 500))
 
 
 def training_megabytes(parts: Iterable[PartPlan]) -> int:
-    """Memory to train or test on ``parts``: 6 GB, and a quarter of what they decode to."""
+    """Memory in MB to train or test on ``parts``: 6 GB, and a quarter of their decoded size."""
     return min(6_000 + math.ceil(decoded_bytes(parts) / 4 / MB), LARGEST_REQUEST)
 
 
 def prediction_megabytes(store: PredictedStore, chunksize: int, attempt: int = 1) -> int:
-    """Memory to apply a model to ``store``: 4 GB, and what ``chunksize`` samples decode to."""
+    """Memory in MB to predict ``store``: 4 GB, and the decoded size of ``chunksize`` samples."""
     samples = min(chunksize, store.num_samples)
     return attempt * (4_000 + math.ceil(samples * store.sample_bytes / MB))
 
 
 def prediction_minutes(store: PredictedStore, attempt: int = 1) -> int:
-    """Time to apply a model to ``store``: half an hour, and what slow reader and model need."""
+    """Minutes to predict ``store``: 30, and the time of a slow reader and model."""
     read = store.num_samples * store.sample_bytes / DECODED_PER_SECOND
     return attempt * (30 + math.ceil((read + store.num_samples / TESTED_PER_SECOND) / 60))
 
 
 def gpus(config: Config, is_local: bool) -> int:
-    """One for a job that computes with a model, unless that is on the CPU.
+    """The number of GPUs of a job that runs a model: 1, or 0 if it runs on the CPU.
 
     ``is_local``: the job runs on this machine, so that ``auto`` means the CPU if there is no GPU.
-    Jobs that ask for none run side by side.
+    Jobs that request none can run in parallel.
     """
     device = config["training"]["device"]
     on_cpu = device == "cpu" or (device == "auto" and is_local and not has_gpu())
@@ -106,7 +106,7 @@ def training_gpus(config: Config, is_local: bool) -> int:
 def training_tasks(config: Config) -> dict[str, Any]:
     """Nodes, and a task of Slurm for each process, where training is on several nodes.
 
-    ``mpi`` is how Snakemake's executor knows that the job starts its tasks by itself.
+    ``mpi`` tells Snakemake's executor that the job starts its tasks itself.
     """
     section = config.get("parallel", {"nodes": 1})
     if section["nodes"] == 1:
@@ -116,6 +116,6 @@ def training_tasks(config: Config) -> dict[str, Any]:
 
 
 def evaluation_minutes(parts: Iterable[PartPlan], attempt: int = 1) -> int:
-    """Time to test on all samples of ``parts``: an hour, and what a slow model needs."""
+    """Minutes to test on all samples of ``parts``: 60, and the time of a slow model."""
     samples = sum(part.stop - part.start for part in parts)
     return attempt * (60 + math.ceil(samples / TESTED_PER_SECOND / 60))

@@ -1,4 +1,4 @@
-"""Says before the first job what would stop later ones."""
+"""Checks before the first job for problems that would stop later ones."""
 
 import sys
 from typing import Any
@@ -13,7 +13,7 @@ from qgpipe.system.gpus import has_gpu
 def require_plain_python(is_local: bool, python: str = sys.executable) -> None:
     """Raise ``WorkflowError`` if jobs run elsewhere, and a space in the path of Python breaks them.
 
-    Snakemake writes the path as it is into the command that starts a job of a cluster.
+    Snakemake does not quote the path in the command that starts a cluster job.
     """
     if not is_local and python.split() != [python]:
         raise WorkflowError(
@@ -25,7 +25,7 @@ def require_plain_python(is_local: bool, python: str = sys.executable) -> None:
 def require_device(config: Config, dag: Any, is_local: bool) -> None:
     """Raise ``WorkflowError`` if jobs of ``dag`` (Snakemake's) need a GPU, and here is none.
 
-    Of jobs that run elsewhere (``is_local`` is false) nothing is known.
+    Jobs that run elsewhere (``is_local`` is false) are not checked.
     """
     if not is_local or has_gpu() or config["training"]["device"] in ("auto", "cpu"):
         return

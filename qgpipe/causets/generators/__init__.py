@@ -1,1 +1,1 @@
-"""Generators of causal sets, by name, and the classes that a configuration makes of them."""
+"""Generators of causal sets, their names, and the classes in a configuration."""

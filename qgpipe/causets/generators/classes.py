@@ -1,6 +1,4 @@
-"""The classes of causal sets that a configuration asks for."""
-
-from __future__ import annotations
+"""The classes of causal sets in a configuration."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +16,7 @@ from qgpipe.errors import ConfigError
 
 @dataclass(frozen=True)
 class CausalSetClass:
-    """A class of causal sets: its name, the function that makes one, the key that asks for it."""
+    """A class of causal sets: its name, the generator with its arguments, the key that names it."""
 
     name: str
     function: Callable[..., Any]
@@ -28,8 +26,8 @@ class CausalSetClass:
     def generate(self, rng: np.random.Generator, n: int) -> CausalSet:
         """A causal set of n elements, checked to be a partial order in a natural labelling.
 
-        Raises ``ConfigError`` with the key of the class if the function fails, or returns anything
-        else than such a causal set or its relation matrix (n, n).
+        Raises ``ConfigError`` with the key of the class if the function fails, or does not return
+        such a causal set or its relation matrix (n, n).
         """
         try:
             result = self.function(rng, n, **self.kwargs)
@@ -61,12 +59,12 @@ class CausalSetClass:
 
 
 def resolve_classes(classes: Sequence[Any], key: str = "generate.classes") -> list[CausalSetClass]:
-    """The classes in ``generate.classes`` with their functions imported; their code is the index.
+    """The classes in ``generate.classes``, with their functions imported.
 
     An entry is a generator (see ``registry.import_generator``), or a mapping with ``type``,
-    ``name`` and ``kwargs``. A class is called by its name, or else by its
-    generator. Raises ``ConfigError`` with the key of the entry whose generator is unknown or
-    cannot take the arguments, or whose name is taken.
+    ``name`` and ``kwargs``. The default name is that of the generator. The class code
+    (``cset_type``) is the index in the list. Raises ``ConfigError`` with the key of an entry whose
+    generator is unknown or does not accept the arguments, or whose name is not unique.
     """
     resolved: dict[str, CausalSetClass] = {}
     for i, entry in enumerate(classes):

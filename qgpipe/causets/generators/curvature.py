@@ -1,11 +1,9 @@
 """Conformally flat 2-d spacetimes ds² = f² (-dt² + dx²), f a Chebyshev series on [-1, 1]²."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebder
+from numpy.polynomial.chebyshev import chebder, chebvander
 from numpy.typing import NDArray
 
 from qgpipe.causets.generators.parameters import (
@@ -69,12 +67,7 @@ def _series(
 
 def _polynomials(points: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """T_0 … T_(count-1) at points (n,), float64 (count, n)."""
-    values = np.ones((count, len(points)))
-    if count > 1:
-        values[1] = points
-    for i in range(2, count):
-        values[i] = 2 * points * values[i - 1] - values[i - 2]
-    return values
+    return np.asarray(chebvander(points, count - 1).T, np.float64)
 
 
 @functools.cache

@@ -3,8 +3,6 @@
 In two dimensions it is that of every spacetime in conformally flat coordinates.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +17,7 @@ def flat_order(
     i ≺ j iff t_j - t_i ≥ |x_j - x_i| and i < j.
 
     In two dimensions the order is taken in null coordinates u = t + x, v = t - x, where it is
-    the product of two linear orders and so transitive whatever the rounding.
+    the product of two linear orders and so transitive in spite of rounding.
     """
     if x.shape[1] == 1:
         u, v = t + x[:, 0], t - x[:, 0]

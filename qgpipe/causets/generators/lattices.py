@@ -1,7 +1,5 @@
 """Regular lattices of points in flat 2-d spacetime."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,10 +21,10 @@ def grid(
 ) -> CausalSet:
     """The n earliest points of a piece of a lattice, with the flat causal order.
 
-    ``lattice`` is one of ``LATTICES``, or ``None`` to draw one. The piece, as many cells along
-    one edge as along the other, is turned by ``rotation`` degrees. ``ratio`` is that of the second
-    edge to the first (rectangular, oblique) or of the diagonals (rhombic); ``angle`` in degrees is
-    that between the edges (oblique).
+    ``lattice`` is one of ``LATTICES``; None draws one. The piece has equally many cells along both
+    edges, and is rotated by ``rotation`` degrees. ``ratio``: of the second edge to the first
+    (rectangular, oblique), or of the diagonals (rhombic); ``angle``: between the edges, in degrees
+    (oblique).
 
     Raises ``ConfigError`` for an unknown lattice.
     """

@@ -1,7 +1,5 @@
 """Layered orders: elements in layers, relations from each layer to the next, closed."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,6 +1,4 @@
-"""Parameters of generators: a fixed number, or a range from which each causal set draws its own."""
-
-from __future__ import annotations
+"""Parameters of generators: a number, or a range from which one is drawn for each causal set."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -17,7 +15,7 @@ IntegerParameter = int | Sequence[int]
 def draw_real(
     rng: np.random.Generator, value: RealParameter, name: str, lowest: float, highest: float
 ) -> float:
-    """``value`` itself, or a number drawn uniformly from the range ``[low, high]`` that it is.
+    """``value`` if it is a number; if it is a range ``[low, high]``, a number drawn uniformly.
 
     Raises ``ConfigError`` if ``value`` is neither, or leaves ``lowest`` … ``highest``.
     """
@@ -28,7 +26,7 @@ def draw_real(
 def draw_integer(
     rng: np.random.Generator, value: IntegerParameter, name: str, lowest: int, highest: float
 ) -> int:
-    """``value`` itself, or an integer drawn uniformly from ``[low, high]``, both included.
+    """``value`` if it is an integer; if it is ``[low, high]``, one drawn uniformly, ends included.
 
     Raises ``ConfigError`` if ``value`` is neither, or leaves ``lowest`` … ``highest``.
     """

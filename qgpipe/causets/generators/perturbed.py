@@ -1,6 +1,4 @@
-"""Orders that were sprinklings, before they were damaged."""
-
-from __future__ import annotations
+"""Sprinklings that are perturbed: pairs flipped, or another order inserted."""
 
 import numpy as np
 
@@ -43,9 +41,10 @@ def merged(
 ) -> CausalSet:
     """A layered order inserted as a block into a polynomial sprinkling, and closed.
 
-    ``share`` of the n elements (at least one) are layered. The block takes a random place in the
-    sprinkling's natural labelling; elements before it precede each of its elements with
-    ``link_probability``, and so do its elements those after it. ``layers`` and
+    ``share`` of the n elements (at least one) are layered. The block is inserted at a random place
+    of the sprinkling's natural labelling. Each pair of an element before the block and one in it is
+    related with ``link_probability``, and so is each pair of an element in the block and one after
+    it. ``layers`` and
     ``connectivity`` are those of :func:`~qgpipe.causets.generators.layered.layered`, ``order`` and
     ``decay`` those of :func:`~qgpipe.causets.generators.sprinklings.polynomial`.
     """

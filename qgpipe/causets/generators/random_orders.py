@@ -1,7 +1,5 @@
 """Random orders: the transitive closure of a random directed acyclic graph."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.causets.causal_set import CausalSet
@@ -16,10 +14,10 @@ def random_order(
 ) -> CausalSet:
     """The closure of a random graph, with a given share of all pairs related.
 
-    ``connectivity`` is relations / (n (n-1) / 2), met within 0.01 (for n < 11, where shares are
-    coarser than that, as closely as n allows). Pairs join the graph in random order; closing
-    only adds relations, so the number of pairs that gives the wanted share is found by
-    bisection. Where a single pair jumps over it, another random order of pairs is taken.
+    ``connectivity`` is relations / (n (n-1) / 2), reached within 0.01 (for n < 11, where shares are
+    coarser, as closely as n allows). Pairs are added to the graph in random order; the closure
+    grows with each pair, so the number of pairs that gives the wanted share is found by bisection.
+    If one pair skips the wanted share, another random order of pairs is drawn.
     """
     goal = draw_real(rng, connectivity, "connectivity", 0.0, 1.0)
     past, future = np.triu_indices(n, 1)

@@ -4,8 +4,6 @@ A generator is a function f(rng, n, **kwargs) that returns a causal set of n ele
 relation matrix; a user's own function is named by its module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

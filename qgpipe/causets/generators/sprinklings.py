@@ -1,7 +1,5 @@
 """Sprinklings: points at random in a spacetime, with the causal order of that spacetime."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,7 +44,7 @@ def polynomial(
 
     ``order`` and ``decay`` (or ranges to draw them from) shape the factor, see
     ``curvature.random_conformal_factor``. The density of points is f² on
-    [-1, 1]²; the causal order is the flat one, as null rays do not see a conformal factor.
+    [-1, 1]²; the causal order is the flat one, which a conformal factor does not change.
     """
     coefficients = random_conformal_factor(rng, order, decay)
     t, x = sprinkle_density(rng, n, coefficients)

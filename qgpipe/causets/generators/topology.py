@@ -1,7 +1,5 @@
 """Sprinklings into 2-d spacetimes with slits: the topology is no longer that of the plane."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,10 +48,10 @@ def slit_order(
     ``points`` (n, 2) are (t, x), ``cuts`` (m, 2, 2) the two ends (t, x) of each slit. Returns the
     permutation (n,) that sorts the points by time, and the relations (n, n) of the sorted points.
 
-    A causal curve around slits can be pulled taut; it is then straight between its ends and
-    the ends of slits that it bends around, and still causal. So points and ends of slits are
-    related where the straight line between them is causal and crosses no slit, and the
-    closure of that, for the points alone, is the causal order.
+    A causal curve around slits can be shortened until it is straight between its ends and ends of
+    slits, and it is still causal. So points and ends of slits are related if the straight line
+    between them is causal and crosses no slit. The transitive closure, restricted to the points, is
+    the causal order.
     """
     n = len(points)
     nodes = np.concatenate([points, cuts.reshape(-1, 2)])
@@ -69,7 +67,7 @@ def slit_order(
 def _crosses_any(
     starts: NDArray[np.float64], ends: NDArray[np.float64], cuts: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether each segment (k, 2) crosses the inside of a cut; to touch an end is not to cross."""
+    """Whether each segment (k, 2) crosses the interior of a cut; touching an end does not count."""
     along = ends - starts
     crosses = np.zeros(len(starts), np.bool_)
     # One cut at a time: there are few, but the segments are as many as the relations.

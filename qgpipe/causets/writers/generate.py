@@ -1,7 +1,5 @@
 """Raw stores of generated causal sets."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -28,12 +26,12 @@ def generate_store(
     """Make the causal sets of one store and write them as the zarr v2 directory ``output``.
 
     ``config`` is the resolved ``generate`` section, ``store`` the store's name. The bytes depend
-    on these two alone: ``workers`` processes may share the samples in any way. The root
-    attributes hold ``class_names`` (by ``cset_type``), the ``generate`` section and ``store``. A
-    store that was written here is replaced.
+    only on these two, not on ``workers``, the number of processes. The root attributes are
+    ``class_names`` (by ``cset_type``), the ``generate`` section and ``store``. An earlier store
+    that this function wrote is replaced.
 
     Raises ``ConfigError`` with the key of the class that cannot be generated, and ``DataError`` if
-    ``output`` is of another origin; then it is as it was before.
+    ``output`` was not written by this function; then it is left unchanged.
     """
     plain = to_plain(config, "generate")
     source = SampleSource(config, store)
@@ -63,11 +61,11 @@ def generate_store(
 
 
 def _find_modules_in(path: list[str]) -> None:
-    """Let a worker, which may be left from an earlier call, find the user's modules."""
+    """Let a worker, which may be reused from an earlier call, find the user's modules."""
     sys.path[:] = path
 
 
 def _write_block(layout: Store, start: int) -> None:
-    # One thread: matrices this small gain nothing from more, and results would depend on it.
+    # One thread: such small matrices gain nothing from more, and results would depend on it.
     with threadpool_limits(1), single_threaded_compression():
         layout.write_block(start)

@@ -4,8 +4,6 @@ This is what QuantumGrav.jl writes: matrices transposed (column-major), so that 
 ``adj[j, i] = 1`` for i ≺ j, lower triangular; single values in arrays of shape (1,).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ from qgpipe.causets.writers.samples import Sample, SampleSource
 from qgpipe.causets.writers.zarr_v2 import create_group, write_array
 
 _CHUNK_BYTES = 1e6
-_BLOCK_ENTRIES = 2**20  # of relation matrices in memory at once
+_BLOCK_ENTRIES = 2**20  # entries of the relation matrices in memory
 
 
 class GroupStore:

@@ -1,6 +1,4 @@
-"""Causal sets of a store, each from a seed of its own."""
-
-from __future__ import annotations
+"""The causal sets of a store, each generated from its own seed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,30 +9,13 @@ from numpy.typing import NDArray
 from qgpipe.causets.causal_set import CausalSet
 from qgpipe.causets.features import compute
 from qgpipe.causets.generators.classes import CausalSetClass, resolve_classes
+from qgpipe.causets.observables import GRAPH, NODE
 from qgpipe.causets.orders import Orders
 from qgpipe.config.types import GenerateSection
 from qgpipe.errors import ConfigError
 
-NODE_ARRAYS = (
-    "max_pathlens_future",
-    "max_pathlens_past",
-    "in_degree",
-    "out_degree",
-    "in_degrees_link",
-    "out_degrees_link",
-    "two_chain_density_past",
-    "two_chain_density_future",
-    "two_chain_density_through",
-    "height_rank",
-    "ordering_fraction_past",
-    "ordering_fraction_future",
-)
-GRAPH_ARRAYS = (
-    "ordering_fraction",
-    "myrheim_meyer_dimension",
-    "link_fraction",
-    "longest_chain_fraction",
-)
+NODE_ARRAYS = NODE[:12]  # the same in every generated store: new observables are not added
+GRAPH_ARRAYS = GRAPH[:4]
 ABUNDANCES = "interval_abundances"
 
 
@@ -53,10 +34,10 @@ class Sample:
 
 
 class SampleSource:
-    """Sample i of a store, as a function of the configuration, the store's name and i alone.
+    """Sample i of a store, as a function of the configuration, the store's name and i only.
 
-    ``config`` is the resolved ``generate`` section. Classes take turns: sample i is of
-    class i modulo their number. Raises ``ConfigError`` if the section cannot be followed.
+    ``config`` is the resolved ``generate`` section. Classes alternate: sample i has class i modulo
+    their number. Raises ``ConfigError`` if the section is invalid.
     """
 
     def __init__(self, config: GenerateSection, store: str):
@@ -74,7 +55,7 @@ class SampleSource:
         self._store_key = tuple(int(word) for word in np.frombuffer(digest[:16], "<u4"))
 
     def rng(self, index: int) -> np.random.Generator:
-        """The random numbers of sample ``index``."""
+        """The random number generator of sample ``index``."""
         sequence = np.random.SeedSequence(self._seed, spawn_key=(*self._store_key, index))
         return np.random.default_rng(sequence)
 
@@ -85,7 +66,7 @@ class SampleSource:
         return self.classes[index % len(self.classes)].generate(rng, n)
 
     def gives_curvature(self) -> bool:
-        """Whether every class knows the curvature at its elements, judged by its first sample."""
+        """Whether the first sample of every class has a curvature."""
         first = range(min(len(self.classes), self.num_samples))
         return all(self.causal_set(index).curvature is not None for index in first)
 

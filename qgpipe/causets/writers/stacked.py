@@ -1,10 +1,8 @@
 """Stacked layout: one array for each quantity, the sample axis first, padded with zeros.
 
-Matrices are stored transposed (what a column-major writer leaves behind): in Python
+Matrices are stored transposed, as by a column-major writer: in Python
 ``adjacency_matrix[s, j, i] = 1`` for i ≺ j in sample s, lower triangular.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,11 +24,11 @@ _MATRICES = ("adjacency_matrix", "link_matrix")
 class StackedStore:
     """Writes the samples of ``source`` as stacked arrays into ``folder``.
 
-    Chunks of the matrices hold as many whole samples as fit in 1 MiB (64 of 128 elements);
-    matrices of more than 1024 elements are cut into squares, of which those above the
-    diagonal are zero and so take no space. All other arrays have chunks of ``block``
-    samples: some number of chunks of the matrices, so that blocks share no chunk and may be
-    written in any order, as many as make 1 MiB of node values but at least 16 blocks a store.
+    Chunks of the matrices hold as many whole samples as fit in 1 MiB (64 of 128 elements); matrices
+    of more than 1024 elements are cut into squares. Squares above the diagonal are zero and not
+    written. All other arrays have chunks of ``block`` samples, a multiple of the samples in a chunk
+    of the matrices: so blocks share no chunk and can be written in any order. ``block`` is chosen
+    for 1 MiB of node values, but at least 16 blocks per store.
     """
 
     def __init__(self, folder: Path, source: SampleSource):
@@ -90,7 +88,7 @@ class StackedStore:
             write_chunks(self._folder / name, matrices, self._chunks[name], chunk)
 
     def _empty(self, samples: int) -> dict[str, NDArray[Any]]:
-        """All arrays but the matrices, zero, for some number of samples."""
+        """All arrays except the matrices, filled with zeros, for ``samples`` samples."""
         nodes = [*NODE_ARRAYS, *(["curvature"] if self._with_curvature else [])]
         return {
             "cset_size": np.zeros(samples, np.int64),

@@ -1,11 +1,9 @@
 """Zarr v2 directory stores, written straight to disk.
 
-zarr-python needs about a millisecond for an array, which is longer than it takes to make a
-causal set. The metadata and chunks written here are those of Zarr.jl: Blosc (lz4, level 9,
-bit shuffle), separator ".", fill value 0, chunks that equal it left out.
+zarr-python needs about a millisecond to write an array, longer than it takes to generate a causal
+set. Metadata and chunks are the same as those of Zarr.jl: Blosc (lz4, level 9, bit shuffle),
+separator ".", fill value 0, empty chunks not written.
 """
-
-from __future__ import annotations
 
 import functools
 import json
@@ -28,7 +26,7 @@ _NO_ATTRIBUTES = b"{}"
 
 @contextmanager
 def single_threaded_compression() -> Iterator[None]:
-    """Compress within the calling thread: several threads write blocks in varying order."""
+    """Compress in the calling thread: with several threads the bytes would vary."""
     before = numcodecs.blosc.use_threads
     numcodecs.blosc.use_threads = False
     try:
@@ -46,9 +44,9 @@ def create_group(folder: Path, attributes: Mapping[str, Any] | None = None) -> N
 
 
 def is_written_here(store: Path) -> bool:
-    """Whether ``store``, of which files may be missing, is nothing but arrays written here.
+    """Whether all of ``store``, which may be incomplete, was written by this module.
 
-    Other writers space the JSON of metadata in another way. One array of each group is looked at.
+    Other writers format the JSON of metadata differently. One array of each group is checked.
     """
     if not store.is_dir():
         return False
@@ -58,7 +56,7 @@ def is_written_here(store: Path) -> bool:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether the metadata of the first array in ``folder``, or of itself, is written here."""
+    """Whether the first array in ``folder``, or ``folder`` itself, was written by this module."""
     file = next(folder.rglob(".zarray"), None)
     if file is None:
         return False
@@ -81,9 +79,9 @@ def create_array(
 def write_chunks(folder: Path, values: NDArray, chunks: tuple[int, ...], first: int = 0) -> None:
     """Write ``values`` into the array in ``folder``, except for chunks that are all zeros.
 
-    ``values`` begin at chunk ``first`` of the leading axis, and at the beginning of the others.
-    Chunks that they fill only in part are padded with zeros, so they have to end at the
-    end of a chunk or of the array.
+    ``values`` begin at chunk ``first`` of the leading axis, and at index 0 of the other axes.
+    Incomplete chunks are padded with zeros, so ``values`` have to end at the end of a chunk or of
+    the array.
     """
     counts = [-(-size // chunk) for size, chunk in zip(values.shape, chunks, strict=True)]
     for index in product(*map(range, counts)):
@@ -103,12 +101,12 @@ def write_array(folder: Path, values: NDArray, chunks: tuple[int, ...]) -> None:
 
 
 def _write_file(folder: Path, name: str, data: bytes) -> None:
-    # A store of groups has dozens of small files for each causal set: plain system calls take
-    # half as long as Path.write_bytes.
+    # A store of groups has dozens of small files per causal set: system calls take half as long as
+    # Path.write_bytes.
     descriptor = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         rest = memoryview(data)
-        while rest:  # the last write before a disk is full takes a part, and says nothing
+        while rest:  # a full disk accepts a part of the data without an error
             rest = rest[file.write(rest) :]
 
 

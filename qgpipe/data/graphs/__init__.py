@@ -1,1 +1,1 @@
-"""Graphs in memory, many at once: how their edges are kept, and how some of them are taken."""
+"""Packed graphs in memory: formats of their edges, selection, conversion from and to PyG."""

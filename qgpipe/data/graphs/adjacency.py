@@ -1,4 +1,4 @@
-"""Adjacency as bits, as index pairs or as lists of neighbours, and the ways between them.
+"""Adjacency as bits, index pairs or neighbour lists, and conversions between them.
 
 Every function works on many graphs at once. The forms are described in
 :mod:`qgpipe.data.graphs.packed`; ``sizes`` are the numbers of nodes of the graphs, int64 [N].
@@ -23,15 +23,15 @@ from qgpipe.data.graphs.packed import (
     ranges,
 )
 
-LIMIT = 1 << 20  # pairs of nodes, or edges, of a run that has more than one graph: fit a cache
+LIMIT = 1 << 20  # pairs of nodes, or edges, in a run of several graphs: fit into a cache
 
 StoredEdges = TypeVar("StoredEdges", bound=BitAdjacency | EdgePairs)
 
 
 def in_runs(edges: StoredEdges, sizes: np.ndarray) -> Iterator[tuple[StoredEdges, np.ndarray]]:
-    """The edges of some graphs after the other, as views, with the graphs' ``sizes`` (int64 [N]).
+    """The edges in runs of consecutive graphs, as views, with the graphs' ``sizes`` (int64 [N]).
 
-    There is at least one run, also of no graphs.
+    There is at least one run, even if there are no graphs.
     """
     ends = edges.ptr[1:] * 8 if isinstance(edges, BitAdjacency) else edges.edge_ptr[1:]
     cuts = np.flatnonzero(np.diff((ends - 1) // LIMIT)) + 1
@@ -88,7 +88,7 @@ def _bits(pairs: EdgePairs, sizes: np.ndarray) -> np.ndarray:
 
 
 def as_bit_rows(edges: BitAdjacency | EdgePairs, sizes: np.ndarray, largest: int) -> BitRows:
-    """The same edges as rows of bits, as long as a graph of ``largest`` nodes needs them.
+    """The same edges as rows of bits, long enough for a graph of ``largest`` nodes.
 
     They must be sorted and without duplicates.
     """
@@ -142,8 +142,8 @@ def _expand(
 ) -> np.ndarray:
     """Both rows of an edge index in one allocation and two passes, for speed.
 
-    ``out_degree`` says how often each node is a source; ``shifts`` [K], each one
-    ``repeats`` times, are what is to be added to ``targets`` [E].
+    ``out_degree``: how often each node is a source; ``shifts`` [K], each repeated ``repeats``
+    times, are added to ``targets`` [E].
     """
     rows = np.concatenate([np.arange(len(out_degree)), shifts])
     result = np.repeat(rows, np.concatenate([out_degree, repeats])).reshape(2, len(targets))
@@ -152,9 +152,9 @@ def _expand(
 
 
 def filled_entries(num_edges: np.ndarray, ptr: np.ndarray) -> np.ndarray:
-    """Which entries of the rows of ``NeighborLists`` are edges, not padding, bool [R, 64].
+    """Whether each entry of the rows of ``NeighborLists`` is an edge, not padding, bool [R, 64].
 
-    ``num_edges``: int64 [N] and ``ptr``: int64 [N+1], as there.
+    ``num_edges``: int64 [N] and ``ptr``: int64 [N+1], as in ``NeighborLists``.
     """
     used = np.repeat(num_edges + BLOCK * ptr[:-1], np.diff(ptr))
     used -= BLOCK * np.arange(len(used))

@@ -27,7 +27,7 @@ from qgpipe.message_passing.edge_format import EdgeFormat
 
 @dataclass(eq=False)
 class Parts:
-    """What a batch is put together from; tensors that are not called host's may be on a device.
+    """The tensors of a batch. Those not said to be on the host may be on a device.
 
     ``values``: the attributes, one graph after the other, along axis 0.
     ``slices``: int64 [B+1] on the host, where each graph starts in an attribute, and in
@@ -49,12 +49,12 @@ class Parts:
 
 
 def to_batch(packed: Packed, positions: np.ndarray, edge_format: EdgeFormat = "edges") -> Batch:
-    """Gathered graphs as one PyG batch, as ``Batch.from_data_list`` would build it.
+    """Packed graphs as one PyG batch, equal to that of ``Batch.from_data_list``.
 
-    ``positions``: int64 [B], stored as ``sample_position``.
-    Has ``edge_index`` int64 [2, E], ``batch`` int64 [V], ``ptr`` int64 [B+1], the attributes,
-    and what ``to_data_list`` needs. Of another ``edge_format`` than ``edges`` it has
-    ``edge_batch``, and makes ``edge_index`` only if it is asked for it.
+    ``positions``: int64 [B], stored as ``sample_position``. The batch has ``edge_index`` (int64 [2,
+    E]), ``batch`` (int64 [V]), ``ptr`` (int64 [B+1]), the attributes, and what ``to_data_list``
+    needs. For another ``edge_format`` than ``edges`` it has ``edge_batch``, and ``edge_index`` is
+    computed on first access.
     """
     packed = packed if edge_format == "edges" else in_edge_format(packed, edge_format)
     edges, sizes = packed.edges, packed.sizes
@@ -79,7 +79,7 @@ def to_batch(packed: Packed, positions: np.ndarray, edge_format: EdgeFormat = "e
 
 
 class BatchRules:
-    """How the attributes of graphs like ``packed`` are joined, worked out once for many batches.
+    """How the attributes of graphs like ``packed`` are joined; computed once for many batches.
 
     ``compact``: the batches have ``edge_batch``.
     """
@@ -94,9 +94,9 @@ class BatchRules:
         self._by_nodes = {"edge_index", *self._incremented}
 
     def assemble(self, parts: Parts, positions: Tensor) -> Batch:
-        """The batch; ``positions``: int64 [B], the places of its graphs in the data set.
+        """The batch; ``positions``: int64 [B], positions of its graphs in the data set.
 
-        Takes ``parts`` over: its dictionaries become those of the batch.
+        The dictionaries of ``parts`` become those of the batch.
         """
         fields: dict[str, Any] = parts.values
         slices, ptr = parts.slices, parts.ptr
@@ -136,7 +136,7 @@ def _zeros(count: int) -> Tensor:
 def edge_batch(edges: Edges, sizes: np.ndarray, edge_format: EdgeFormat) -> EdgeBatch:
     """The edges of graphs with ``sizes`` nodes (int64 [B]) in a compact form.
 
-    Edges with duplicates, which bits cannot hold, are listed also for ``dense``.
+    Edges with duplicates, which bits cannot represent, become lists even for ``dense``.
     """
     if isinstance(edges, EdgePairs | BitAdjacency):
         edges = sorted_in_edge_format(edges, sizes, edge_format)
@@ -158,20 +158,19 @@ def to_data(packed: Packed) -> Data:
         data[name] = values[0] if attribute.scalar else values
     data["edge_index"] = torch.from_numpy(edge_index(packed.edges, packed.sizes))
     for name, constant in packed.constants.items():
-        spelt_out = np.full((int(packed.edge_ptr[-1]), *constant.shape), constant.value)
-        data[name] = torch.from_numpy(spelt_out.astype(constant.dtype))
+        data[name] = torch.from_numpy(constant.expand(int(packed.edge_ptr[-1])).copy())
     if packed.explicit_num_nodes:
         data.num_nodes = int(packed.node_ptr[-1])
     return data
 
 
 def _spread(start: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-    """``start`` [B], each as often as its graph has rows, to be added to ``values``."""
+    """``start`` [B], each repeated for the rows of its graph, in a shape to add to ``values``."""
     counts = rows.diff().to(start.device)
     spread = torch.repeat_interleave(start, counts, output_size=int(rows[-1]))
     return spread.to(values.dtype).view(-1, *[1] * (values.dim() - 1))
 
 
 def _is_moved(attribute: Attribute) -> bool:
-    """Whether the axis along which a batch joins the graphs' arrays is another than the first."""
+    """Whether a batch joins the graphs' arrays along another axis than the first."""
     return not attribute.scalar and attribute.cat_dim != 0

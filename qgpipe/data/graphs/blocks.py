@@ -1,6 +1,6 @@
-"""Graphs that lie in several blocks, as one range of positions.
+"""Several blocks of graphs, addressed by one range of positions.
 
-A block is the content of a part file, mapped from disk, or of all parts joined in memory.
+A block is a part file mapped from disk, or all parts joined in memory.
 """
 
 import mmap
@@ -13,11 +13,11 @@ from qgpipe.data.graphs.packed import Packed, offsets, ranges
 from qgpipe.data.graphs.row_axis import rebuild, row_ptr, table
 from qgpipe.data.graphs.select import concatenate, follows, harmonised, join_offsets, select, take
 
-RELEASE_AFTER = 4096  # graphs; each maps at most some 64 KB for each of its arrays
+RELEASE_AFTER = 4096  # graphs; each maps up to about 64 KB per array
 
 
 class Blocks:
-    """``blocks`` one behind the other; they have the same attributes, and none is empty."""
+    """``blocks`` one after the other; they have the same attributes, and none is empty."""
 
     def __init__(self, blocks: Sequence[Packed]):
         self.blocks = harmonised(blocks)
@@ -79,10 +79,10 @@ class Blocks:
         return rebuild(self.blocks[0], values, ptrs)
 
     def _release(self, num_graphs: int) -> None:
-        """Now and then, stop counting mapped pages as memory of this process.
+        """Release the mapped pages from the memory of this process, once in a while.
 
-        They stay in the system's cache; without this, a process that has seen the whole data
-        set would seem to hold it all.
+        They stay in the system's page cache. Otherwise the whole data set would count as memory of
+        a process that has read it once.
         """
         self._since_release += num_graphs
         if self._since_release < RELEASE_AFTER:

@@ -1,8 +1,8 @@
-"""The forms in which edges are held in memory and put into batches.
+"""The formats in which edges are held in memory and put into batches.
 
-They are made once a data set, or once a batch where the graphs are mapped from disk.
-``sizes`` are the numbers of nodes of the graphs, int64 [N]; ``largest`` is that of the largest
-graph of all with which these are to be joined.
+Edges are converted once per data set, or once per batch if the graphs are mapped from disk.
+``sizes``: numbers of nodes of the graphs, int64 [N]; ``largest``: number of nodes of the largest of
+all graphs that these are joined with.
 """
 
 from dataclasses import replace
@@ -33,10 +33,10 @@ from qgpipe.message_passing.edge_format import EdgeFormat
 
 
 def in_edge_format(packed: Packed, edge_format: EdgeFormat, largest: int | None = None) -> Packed:
-    """The same graphs with their edges as batches of ``edge_format`` are made from.
+    """The same graphs with edges converted for batches of ``edge_format``.
 
-    ``largest`` is that of these graphs if it is not given. Pairs stay as they are if their order
-    (for ``dense``, also their number) would be lost.
+    ``largest`` is by default that of these graphs. Pairs are not converted if their order (for
+    ``dense``, also their multiplicity) would be lost.
     """
     edges, sizes = packed.edges, packed.sizes
     if not isinstance(edges, EdgePairs | BitAdjacency):
@@ -51,7 +51,7 @@ def in_edge_format(packed: Packed, edge_format: EdgeFormat, largest: int | None 
 def sorted_in_edge_format(
     edges: EdgePairs | BitAdjacency, sizes: np.ndarray, edge_format: EdgeFormat
 ) -> NeighborLists | BitRows:
-    """The same edges, sorted; those with duplicates are listed also for ``dense``."""
+    """The same edges, sorted; edges with duplicates become lists even for ``dense``."""
     if isinstance(edges, EdgePairs):
         graph = np.repeat(np.arange(len(sizes)), np.diff(edges.edge_ptr))
         order = np.lexsort((edges.edge_index[1], edges.edge_index[0], graph))
@@ -73,10 +73,9 @@ def _converted(
 def as_neighbor_lists(
     edges: EdgePairs | BitAdjacency, sizes: np.ndarray, largest: int, both_ends: bool = True
 ) -> NeighborLists:
-    """The same edges listed from their sources, and from their targets too if ``both_ends``.
+    """The same edges as lists of targets and, if ``both_ends``, also of sources.
 
-    They must be sorted by source. ``sizes``: nodes of the graphs, int64 [N]; ``largest``: nodes
-    of the largest graph of all with which these are to be joined.
+    They must be sorted by source. ``sizes``, ``largest``: see the module.
     """
     runs = [_listed(some, few, largest, both_ends) for some, few in in_runs(edges, sizes)]
     return NeighborLists(
@@ -113,12 +112,12 @@ def _listed(
 def _targets(
     edges: EdgePairs | BitAdjacency, sizes: np.ndarray, dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Edges that start at each node, [V], and the local targets of all, [E] of ``dtype``."""
+    """Out-degree of each node, [V], and the local targets of all edges, [E] of ``dtype``."""
     if isinstance(edges, EdgePairs):
         source, target = edges.edge_index
         node = source + np.repeat(offsets(sizes)[:-1], edge_counts(edges))
         return np.bincount(node, minlength=int(sizes.sum())), target.astype(dtype)
-    # Rows as long as a power of two: the last digits of a bit's place are its column.
+    # The row length is a power of two: the lowest bits of an index are its column.
     width = 1 << max(6, int(sizes.max(initial=1) - 1).bit_length())
     bits = as_bit_rows(edges, sizes, width).bits
     out_degree = np.bitwise_count(bits.view(np.uint64)).sum(axis=1, dtype=np.int64)
@@ -127,7 +126,7 @@ def _targets(
 
 
 def _loops(out_degree: np.ndarray, target: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Edges from each node to itself, int64 [V]."""
+    """Number of edges from each node to itself, int64 [V]."""
     local = ranges(np.zeros(len(sizes), np.int64), sizes).astype(target.dtype)
     loops = np.flatnonzero(np.repeat(local, out_degree) == target)
     source = np.searchsorted(offsets(out_degree), loops, side="right") - 1
@@ -135,10 +134,10 @@ def _loops(out_degree: np.ndarray, target: np.ndarray, sizes: np.ndarray) -> np.
 
 
 def list_bytes(num_edges: int, num_nodes: int, num_graphs: int, largest: int) -> int:
-    """Upper bound of the bytes that edges take, listed from both ends."""
+    """Upper bound of the bytes of edges as lists of targets and sources."""
     return 2 * list_dtype(largest).itemsize * (num_edges + BLOCK * num_graphs) + 16 * num_nodes
 
 
 def list_dtype(largest: int) -> np.dtype:
-    """The smallest type for the node indices of so large a graph with which torch can count."""
+    """The smallest type that torch can index with for nodes of a graph of this size."""
     return np.dtype(np.uint8 if largest <= 1 << 8 else np.int16 if largest <= 1 << 15 else np.int32)

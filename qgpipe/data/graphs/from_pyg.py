@@ -1,4 +1,4 @@
-"""From PyG ``Data`` objects, as readers written by users return them, to packed graphs."""
+"""Packs PyG ``Data`` objects, which users' readers return."""
 
 import warnings
 from collections.abc import Sequence
@@ -40,17 +40,17 @@ def pack(
 ) -> Packed:
     """Pack graphs so that batches of them equal those of ``Batch.from_data_list``.
 
-    ``graphs``: all with the same attributes: tensors, or numbers, which become tensors.
-    Each is joined by the graph's own ``__cat_dim__`` and ``__inc__``.
+    ``graphs``: all with the same attributes: tensors, or numbers, which become tensors. Attributes
+    are joined by the graph's own ``__cat_dim__`` and ``__inc__``.
     ``sample_index``: index of each graph's sample in its ``store`` (0, 1, …); both
     are named in errors.
 
-    Edges that are sorted by (source, target) and unique become bits if that is smaller;
-    others keep their order as pairs. In batches ``edge_index`` is int64, whatever it was. An
-    edge attribute that is one everywhere is only declared.
+    Edges that are sorted by (source, target) and unique become bits if that is smaller; others keep
+    their order as pairs. In batches ``edge_index`` is always int64. An edge attribute that is 1
+    everywhere is stored as a constant.
 
-    Raises ``DataError``, naming sample and attribute, if a graph is no ``Data``, has no
-    ``edge_index``, disagrees with the first one, or holds what cannot be packed.
+    Raises ``DataError``, naming sample and attribute, if a graph is not a ``Data``, has no
+    ``edge_index``, differs from the first one in its attributes, or cannot be packed.
     """
     samples = range(len(graphs)) if sample_index is None else sample_index
     return _Packing(list(graphs), samples, store).pack()
@@ -100,7 +100,7 @@ class _Packing:
 
     def _num_nodes(self, i: int) -> int:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # without x, the edges tell as much as can be known
+            warnings.simplefilter("ignore")  # without x, PyG infers the number from the edges
             count = self.graphs[i].num_nodes
         if count is None:
             self._refuse(i, None, "the number of nodes is not known", "set data.num_nodes")
@@ -212,7 +212,7 @@ class _Packing:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """Without PyG's subclasses (``EdgeIndex``), without gradient, on the CPU."""
+    """A plain tensor without gradient on the CPU, also of a subclass such as ``EdgeIndex``."""
     return tensor.detach().as_subclass(Tensor).cpu()
 
 

@@ -1,6 +1,6 @@
-"""Many graphs as a few flat arrays: the form in which graphs are stored and batched.
+"""Many graphs as a few flat arrays, as they are stored and batched.
 
-``N`` graphs, ``V`` nodes and ``E`` edges in all. Graph ``i`` has the nodes
+``N`` graphs with ``V`` nodes and ``E`` edges in total. Graph ``i`` has the nodes
 ``node_ptr[i]:node_ptr[i+1]``; its edges run from past to future (source, target).
 """
 
@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-WORD = 8  # bytes; the bits of a graph start at a multiple of it, so that they move as words
-BLOCK = 64  # entries; lists of edges move in rows of so many
+WORD = 8  # bytes; the bits of each graph start at a multiple of it, and are copied as words
+BLOCK = 64  # entries in a row of neighbour lists
 
 Kind = Literal["node", "edge", "graph", "ragged"]
 
@@ -23,9 +23,9 @@ class Attribute:
 
     ``values``: the graphs' arrays, joined along PyG's concatenation dimension, which is moved
     to axis 0.
-    ``kind``: what the rows follow: ``node_ptr``, ``edge_ptr``, one row a graph, or ``ptr``.
+    ``kind``: which offsets the rows have: ``node_ptr``, ``edge_ptr``, one row a graph, or ``ptr``.
     ``ptr``: int64 [N+1], row offsets; only for ``ragged``.
-    ``cat_dim``: the axis to which axis 0 goes back in a batch (PyG's ``__cat_dim__``).
+    ``cat_dim``: the axis to which axis 0 is moved back in a batch (PyG's ``__cat_dim__``).
     ``increment``: the values are node indices: a batch adds the graph's node offset
     (PyG's ``__inc__``).
     ``scalar``: kind ``graph`` only: the graph's own array has no axis 0 (a number, or
@@ -68,15 +68,15 @@ class EdgePairs:
 
 @dataclass(eq=False)
 class NeighborLists:
-    """Edges that are sorted by source, listed from both of their ends: never stored in a file.
+    """Edges sorted by source, as lists of targets and sources; never stored in a file.
 
     ``lists``: [R, K, 64] of uint8, int16 or int32: local targets of the edges in their order
     and, if ``K`` is 2, local sources of the same edges sorted by (target, source). Those of graph
     ``i`` fill the rows from ``ptr[i]`` on, followed by zeros up to the end of its last row.
     ``ptr``: int64 [N+1], row offsets.
     ``num_edges``: int64 [N].
-    ``degrees``: int32 [V, 4], numbers of edges that start at each node, that end at it, that do
-    both, and zero: numpy gathers rows of 16 bytes four times as fast as rows of 12.
+    ``degrees``: int32 [V, 4]: out-degree, in-degree and number of self-loops of each node, and
+    zero: numpy gathers rows of 16 bytes four times as fast as rows of 12.
     """
 
     lists: np.ndarray
@@ -102,9 +102,9 @@ Edges = BitAdjacency | EdgePairs | NeighborLists | BitRows
 
 
 class ConstantEdges(NamedTuple):
-    """An edge attribute that is the same number everywhere, and so is not stored.
+    """An edge attribute with the same value for all edges, which is not stored as an array.
 
-    ``dtype`` is a numpy name, ``shape`` what follows the edge axis.
+    ``dtype``: a numpy name; ``shape``: without the edge axis.
     """
 
     value: float
@@ -122,8 +122,8 @@ class Packed:
 
     ``sample_index``: int64 [N], index of each graph's sample in its store.
     ``node_ptr``: int64 [N+1].
-    ``explicit_num_nodes``: the graphs carry a ``num_nodes`` of their own, which they must when
-    no node attribute tells it.
+    ``explicit_num_nodes``: the graphs have a ``num_nodes``, which is needed if there is no node
+    attribute.
     ``mapping``: the file mapping behind the arrays, if they are not in memory.
     """
 
@@ -194,9 +194,9 @@ def offsets(lengths: np.ndarray) -> np.ndarray:
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray, begins: np.ndarray | None = None) -> np.ndarray:
-    """The ranges ``starts[i] : starts[i] + lengths[i]``, one after the other, int64.
+    """The concatenated ranges ``starts[i] : starts[i] + lengths[i]``, int64.
 
-    ``begins`` are the ``offsets`` of ``lengths``, if these are there already.
+    ``begins``: the ``offsets`` of ``lengths``, if already known.
     """
     begins = offsets(lengths) if begins is None else begins
     result = np.repeat(starts - begins[:-1], lengths)

@@ -1,7 +1,7 @@
 """Blocks of dense relation matrices, many causal sets at once, and their packed bits.
 
-A block is uint8 [B, m, m] of zeros and ones, with entry ``[target, source]`` as stores keep
-it, padded so that ``m`` is a multiple of eight: rows of eight bytes are then handled as words.
+A block is uint8 [B, m, m] of zeros and ones with entries ``[target, source]``, as in stores. It is
+padded so that ``m`` is a multiple of eight: eight bytes are then handled as one word.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from qgpipe.data.graphs.adjacency import bit_offsets, row_bytes
 from qgpipe.data.graphs.packed import WORD
 
 CACHED = 1 << 17  # values handled at once, so that they stay in a core's cache
-SMALLEST_SIDE = 64  # eight bytes of bits in a row hold the padding to a whole word
+SMALLEST_SIDE = 64  # a row has eight bytes of bits, enough for padding to a word
 
 
 def block_side(size: int) -> int:
@@ -37,8 +37,8 @@ def mark_relations(values: np.ndarray, out: np.ndarray) -> bool:
 def adjacency_rows(block: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """The rows of the adjacency matrices as bits, uint8 [B, m, m / 8].
 
-    Row = source, bit = target (little bit order). Whatever lies beyond a causal set's size
-    (``sizes``: integers [B]) is cleared.
+    Row = source, bit = target (little bit order). Bits beyond a causal set's size (``sizes``:
+    integers [B]) are cleared.
     """
     count, side, _ = block.shape
     words = block.view(np.uint64).reshape(count, side // 8, 8, side // 8)
@@ -55,10 +55,10 @@ def adjacency_rows(block: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def write_bits(rows: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> None:
-    """Put the used bytes of ``rows`` one behind the other, in the form of ``BitAdjacency``.
+    """Write the used bytes of ``rows`` one after the other, as ``BitAdjacency`` has them.
 
-    ``out``: uint8, as long as ``bit_offsets(sizes)[-1]``. Each causal set's bytes are followed
-    by the zeros that fill its last word: they come from the empty row behind its last one.
+    ``out``: uint8 [``bit_offsets(sizes)[-1]``]. The zeros that pad a causal set to whole words are
+    copied from the empty row after its last one.
     """
     _, side, width = rows.shape
     used = row_bytes(sizes)
@@ -70,10 +70,10 @@ def write_bits(rows: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> None:
 
 
 def contradictions(block: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Where an element precedes itself, or two elements precede each other.
+    """Pairs in which an element precedes itself, or two elements precede each other.
 
-    ``rows``: what :func:`adjacency_rows` made of ``block``. Returns int64 [K, 3] with
-    (place in the block, source, target).
+    ``rows``: the result of :func:`adjacency_rows` for ``block``. Returns int64 [K, 3]: (index in
+    the block, source, target).
     """
     reverse = np.packbits(block, axis=2, bitorder="little")
     reverse &= rows
@@ -83,10 +83,10 @@ def contradictions(block: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def intransitive(rows: np.ndarray) -> np.ndarray:
-    """Where an element precedes a second, the second a third, but not the first the third.
+    """Elements i ≺ j ≺ k for which i ≺ k does not hold.
 
-    ``rows``: uint8 [B, m, m / 8] as from :func:`adjacency_rows`. Returns int64 [K, 4] with
-    (place in the block, first, second, third), one for each place where there are any.
+    ``rows``: uint8 [B, m, m / 8] as from :func:`adjacency_rows`. Returns int64 [K, 4]: (index in
+    the block, i, j, k), one for each causal set that is not transitive.
     """
     count, side, width = rows.shape
     words = np.zeros((count * side, -(-width // WORD)), np.uint64)

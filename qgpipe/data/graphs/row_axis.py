@@ -1,8 +1,8 @@
-"""Packed graphs as a table of arrays, each with what its rows follow.
+"""Packed graphs as a table of arrays, each with the name of its row axis.
 
-So graphs can be taken out or joined by one rule, whatever arrays they consist of. Rows follow
-``graph`` (one each), ``node``, ``edge``, ``word`` (eight bytes of bits), ``block`` (a row of edge
-lists), or, for a ragged attribute, its own ``attribute/<name>``.
+With it graphs are selected or joined by one rule for all arrays. Row axes are ``graph`` (one row
+each), ``node``, ``edge``, ``word`` (eight bytes of bits), ``block`` (a row of edge lists) and, for
+a ragged attribute, ``attribute/<name>``.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ from qgpipe.data.graphs.packed import (
 
 
 class Rows(NamedTuple):
-    """An array [rows, ...] and what its rows follow."""
+    """An array [rows, ...] and the name of its row axis."""
 
     values: np.ndarray
     follow: str
 
 
 def table(packed: Packed) -> dict[str, Rows]:
-    """All arrays of ``packed`` but the offsets."""
+    """All arrays of ``packed`` except the offsets."""
     result = {"sample_index": Rows(packed.sample_index, "graph")}
     edges = packed.edges
     if isinstance(edges, EdgePairs):
@@ -52,7 +52,7 @@ def table(packed: Packed) -> dict[str, Rows]:
 
 
 def row_ptr(packed: Packed, follow: str) -> np.ndarray:
-    """Row offsets of the graphs in the arrays that follow ``follow``, int64 [N+1]."""
+    """Row offsets of the graphs on the row axis ``follow``, int64 [N+1]."""
     if follow == "graph":
         return np.arange(packed.num_graphs + 1)
     if follow == "node":
@@ -69,8 +69,8 @@ def row_ptr(packed: Packed, follow: str) -> np.ndarray:
 def rebuild(
     like: Packed, values: Mapping[str, np.ndarray], ptrs: Mapping[str, np.ndarray]
 ) -> Packed:
-    """Graphs with the arrays ``values`` and the offsets ``ptrs``, else as ``like``."""
-    # Not by dataclasses.replace, which takes as long as to copy a small array.
+    """Graphs with the arrays ``values`` and the offsets ``ptrs``, otherwise like ``like``."""
+    # Without dataclasses.replace, which takes as long as copying a small array.
     attributes = {}
     for name, old in like.attributes.items():
         ptr = ptrs[f"attribute/{name}"] if old.kind == "ragged" else None

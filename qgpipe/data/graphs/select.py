@@ -1,4 +1,4 @@
-"""Putting packed graphs one behind the other, and taking some of them out."""
+"""Concatenation and selection of packed graphs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ def take(
     ptrs: Mapping[str, np.ndarray],
     positions: np.ndarray,
 ) -> Packed:
-    """As ``select``; ``arrays`` is the table of ``packed`` and ``ptrs`` what its rows follow."""
+    """As ``select``; ``arrays``: the table of ``packed``; ``ptrs``: offsets by row axis."""
     rows, taken = {"graph": positions}, {}
     for follow, ptr in ptrs.items():
         starts = ptr[positions]
@@ -37,8 +37,8 @@ def take(
 def concatenate(packs: Sequence[Packed]) -> Packed:
     """One ``Packed`` with the graphs of all, in order; all have the same attributes.
 
-    Attributes whose kinds differ become ragged, constant edge attributes that differ are
-    expanded, and edges of different forms become pairs.
+    Attributes whose kinds differ become ragged, constant edge attributes that differ are expanded,
+    and edges of different formats become pairs.
     """
     if len(packs) == 1:
         return packs[0]
@@ -55,7 +55,7 @@ def concatenate(packs: Sequence[Packed]) -> Packed:
 
 
 def harmonised(packs: Sequence[Packed]) -> list[Packed]:
-    """The same graphs with attributes of the same kind in all; edges keep their form."""
+    """The same graphs with the same kinds of attributes in all; edges keep their format."""
     first = packs[0]
     constants = {
         name: constant
@@ -75,12 +75,12 @@ def harmonised(packs: Sequence[Packed]) -> list[Packed]:
 
 
 def follows(arrays: Mapping[str, Rows]) -> set[str]:
-    """What the rows of the arrays follow; nodes always count."""
+    """The row axes of the arrays, and ``node``."""
     return {"node", *(rows.follow for rows in arrays.values())}
 
 
 def join_offsets(ptrs: Iterable[np.ndarray]) -> np.ndarray:
-    """Offsets [N+1] of arrays that are put one behind the other."""
+    """Offsets [N+1] of concatenated arrays with the offsets ``ptrs``."""
     return offsets(np.concatenate([np.diff(ptr) for ptr in ptrs]))
 
 

@@ -25,8 +25,8 @@ GROUP_NAME = re.compile(r"cset_(\d+)")
 class Groups(StoreInfo):
     """A store with a group of arrays for each sample, and nothing padded.
 
-    ``groups``: the numbers of the groups, ascending. ``digits``: with how many digits, at least,
-    they are named: 3 for ``cset_001``.
+    ``groups``: the numbers of the groups, ascending. ``digits``: minimum number of digits in their
+    names: 3 for ``cset_001``.
     """
 
     layout = "groups"
@@ -37,15 +37,14 @@ class Groups(StoreInfo):
 
     @classmethod
     def open(cls, root: Root) -> Self | None:
-        """See ``StoreInfo``; ``DataError``, too, if groups are named in different ways."""
+        """See ``StoreInfo``; also raises ``DataError`` if groups are named in different ways."""
         names = dict.fromkeys(filter(GROUP_NAME.fullmatch, root.entries))
         if not names:
             return None
         for name in names:
             if not root.entries[name]:
-                raise DataError(
+                raise root.error(
                     f"'{name}' is not a group but a file",
-                    store=str(root.path),
                     remedy="write the store again, or rename the file",
                 )
         numbers, digits = _numbers(root.path, (name.removeprefix("cset_") for name in names))
@@ -58,10 +57,10 @@ class Groups(StoreInfo):
         )
 
     def check(self, columns: Columns) -> None:
-        """Nothing: the arrays of each sample are compared with the first one's as they are read."""
+        """Nothing to do: arrays are compared with those of the first sample while they are read."""
 
     def read(self, checks: Checks, start: int, stop: int, threads: int) -> Samples:
-        """In the order of the groups' numbers, many small arrays at once."""
+        """See ``StoreInfo``; samples are in the order of the groups' numbers."""
         from qgpipe.data.readers.read_groups import read_groups
 
         return read_groups(checks, self.group_name, start, stop, threads)
@@ -75,7 +74,7 @@ class Groups(StoreInfo):
         return f"{index} ({self.group_name(index)})"
 
     def numbering(self, start: int, stop: int) -> str:
-        """Nothing for consecutive groups from 1 on, else what tells their numbers from others."""
+        """Empty for consecutive groups from 1 on, else a digest of the groups' numbers."""
         groups = self.groups[start:stop]
         if groups == tuple(range(start + 1, start + 1 + len(groups))):
             return ""
@@ -83,7 +82,7 @@ class Groups(StoreInfo):
 
 
 def _numbers(path: Path, digits: Iterable[str]) -> tuple[tuple[int, ...], int]:
-    """The numbers of groups, ascending, and with how many digits, at least, they are written."""
+    """The numbers of groups, ascending, and the minimum number of digits."""
     found = sorted((int(text), text) for text in digits)
     width = min((len(text) for _, text in found), default=1)
     for number, text in found:

@@ -1,4 +1,4 @@
-"""The layouts that are known, and how a store finds its own."""
+"""The known layouts, and the function that opens a store with the layout it has."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,15 @@ from qgpipe.data.raw.store_files import refusal
 from qgpipe.data.raw.stores import Root, StoreInfo
 from qgpipe.errors import DataError
 
-LAYOUTS: tuple[type[StoreInfo], ...] = (Groups, Stacked)  # asked in this order; the last takes any
+LAYOUTS: tuple[type[StoreInfo], ...] = (
+    Groups,
+    Stacked,
+)  # in this order; the last opens any
 
 
 def open_store(path: str | Path, named_in: str = "data.files") -> StoreInfo:
-    """Read the metadata of the zarr store at ``path``; ``named_in``: by whom, for messages.
+    """Read the metadata of the zarr store at ``path``; ``named_in``: the key that names it, for
+    messages.
 
     Raises ``DataError`` if there is no store, if it is a bare array or no zarr store, if its
     metadata is damaged, if it holds no samples, if its arrays disagree on their number, or if its

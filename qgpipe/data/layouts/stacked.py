@@ -1,4 +1,4 @@
-"""Stacked stores: one array for all samples, which are along axis 0."""
+"""Stacked stores: each array holds all samples, along axis 0."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Stacked(StoreInfo):
 
     @classmethod
     def open(cls, root: Root) -> Self:
-        """Any store: it is told from others by the lack of what they have."""
+        """Opens any store: the other layouts are tried first."""
         arrays, count = root.arrays()
         attributes = root.attributes
         num_samples = _sample_axis(root, arrays)
         return cls(root.path, root.zarr_format, arrays, attributes, num_samples, count)
 
     def read(self, checks: Checks, start: int, stop: int, threads: int) -> Samples:
-        """Whole blocks of chunks at once."""
+        """See ``StoreInfo``; whole blocks of chunks are read at once."""
         from qgpipe.data.readers.read_stacked import read_stacked
 
         return read_stacked(checks, start, stop, threads)
 
     @property
     def sample_arrays(self) -> Mapping[str, ArrayInfo]:
-        """All of them."""
+        """All arrays."""
         return self.arrays
 
     def check(self, columns: Columns) -> None:
@@ -48,10 +48,9 @@ class Stacked(StoreInfo):
         samples, nodes = columns.adjacency.shape[:2]
         for array in columns.arrays:
             if array.shape and array.shape[0] != samples:
-                raise DataError(
+                raise self.error(
                     f"'{columns.adjacency.name}' has {samples} samples, '{array.name}' has "
                     f"{array.shape[0]}",
-                    store=str(self.path),
                     remedy="write the store again with as many samples in each array",
                 )
         for array in columns.node:
@@ -76,15 +75,14 @@ class Stacked(StoreInfo):
 def _sample_axis(root: Root, arrays: Mapping[str, ArrayInfo]) -> int:
     """The number of samples.
 
-    That of the arrays with usual naming, which have to agree. A store that has none of them is
-    for a user's own reader: then it is the most frequent length of axis 0.
+    It is the length of axis 0 of the arrays with usual names, which have to agree. A store that has
+    none of them is for a user's own reader: then the most frequent length is used.
     """
     lengths = {name: array.shape[0] for name, array in arrays.items() if array.shape}
     known = {name: length for name, length in lengths.items() if name in naming.KNOWN}
     if not lengths:
-        raise DataError(
+        raise root.error(
             "the store holds no arrays and no groups cset_1, cset_2, …",
-            store=str(root.path),
             remedy="name a store of causal sets",
         )
     first = next((name for name in naming.ADJACENCY if name in known), next(iter(known), None))
@@ -94,9 +92,8 @@ def _sample_axis(root: Root, arrays: Mapping[str, ArrayInfo]) -> int:
         num_samples = lengths[first]
     for name, length in known.items():
         if length != num_samples:
-            raise DataError(
+            raise root.error(
                 f"'{first}' has {num_samples} samples, '{name}' has {length}",
-                store=str(root.path),
                 remedy="write the store again with as many samples in each array",
             )
     if num_samples == 0:

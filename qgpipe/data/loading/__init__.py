@@ -1,1 +1,1 @@
-"""Data sets and loaders for training: where graphs are held, and how batches are made."""
+"""Data sets and loaders: where graphs are held, and how batches are made."""

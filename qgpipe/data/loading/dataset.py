@@ -25,7 +25,7 @@ from qgpipe.errors import ConfigError, DataError
 from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.message_passing.format_choice import Density
 
-AT_ONCE = 16  # batches, if graphs are small: few enough not to be noticed
+AT_ONCE = 16  # batches gathered together at most
 BYTES_AT_ONCE = 16e6
 
 
@@ -33,15 +33,15 @@ class PackedDataset(Dataset):
     """Graphs in part files, as a ``torch_geometric.data.Dataset``.
 
     ``dataset[i]`` is a ``Data``; ``dataset[slice or indices]`` is a view that shares the
-    arrays, so open a data set once and take views of it. Positions count the graphs of all
-    parts in the order of ``dataset.json``, whatever the view.
+    arrays, so open a data set once and take views of it. Positions count the graphs of all parts in
+    the order of ``dataset.json``, also in a view.
 
     ``path``: the ``dataset.json`` or its folder; ``indices``: positions to use, in that
     order (all); ``transform``: applied to each ``Data`` as it is loaded;
-    ``residency``: where batches are taken from. ``mmap``: part files are mapped, and decoded as
-    batches need them; ``memory``: all is read and decoded before the first batch; ``device``: and
-    copied to ``device``, for which batches then wait least; ``auto``: what suits their size, see
-    :func:`qgpipe.data.loading.placement.choose_residency`.
+    ``residency``: where the graphs are held. ``mmap``: part files are memory-mapped and decoded
+    batch by batch; ``memory``: all graphs are read and decoded before the first batch; ``device``:
+    they are also copied to ``device``, where batches are gathered; ``auto``: chosen by their size,
+    see :func:`qgpipe.data.loading.placement.choose_residency`.
 
     Raises ``DataError`` if a part is missing, damaged, or not the one that was recorded.
     """
@@ -74,7 +74,7 @@ class PackedDataset(Dataset):
         return {key: value for key, value in self.__dict__.items() if key not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """In another process map the parts, instead of taking the arrays along."""
+        """Map the parts again in another process instead of pickling the arrays."""
         self.__dict__.update(state)
         self._stored = self._open()
         self._held = {}
@@ -85,7 +85,7 @@ class PackedDataset(Dataset):
         return open_blocks(self._files, mapped=self.residency == "mmap" or not compressed)
 
     def _check_part(self, recorded: dict[str, Any]) -> dict[str, Any]:
-        """The description of a part that is whole and the one that was recorded."""
+        """The description of a part, after checking that it is undamaged and the recorded one."""
         info = recorded_part(self.path.parent, recorded)
         verify_part(self.path.parent / recorded["file"])
         return info
@@ -105,7 +105,7 @@ class PackedDataset(Dataset):
     def batch(self, positions: np.ndarray, edge_format: EdgeFormat = "edges") -> Batch:
         """The graphs at ``positions`` (int64 [B]) as one batch, not transformed.
 
-        Its edges come in ``edge_format``: see :func:`qgpipe.data.graphs.batch.to_batch`.
+        ``edge_format``: of its edges, see :func:`qgpipe.data.graphs.batch.to_batch`.
         """
         return self.batches(positions[None], edge_format)[0]
 
@@ -127,7 +127,7 @@ class PackedDataset(Dataset):
         ]
 
     def worth_at_once(self, batch_size: int, edge_format: EdgeFormat) -> int:
-        """How many batches to ask for together, so that it pays and takes little memory."""
+        """The number of batches to gather together: more is faster, but takes more memory."""
         if edge_format == "edges" or self.residency == "device":
             return 1
         stored = batch_size * sum(self._columns("bytes")) / len(self._stored)
@@ -144,7 +144,7 @@ class PackedDataset(Dataset):
         self._held[edge_format] = self._hold(blocks, edge_format)
 
     def _hold(self, blocks: Blocks, edge_format: EdgeFormat) -> Blocks | ResidentGraphs:
-        """The one block of ``blocks`` as batches are made from it."""
+        """The single block of ``blocks``, in the structure from which batches are gathered."""
         graphs = blocks.blocks[0]
         if not ResidentGraphs.can_hold(graphs):
             return blocks
@@ -216,7 +216,7 @@ class PackedDataset(Dataset):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes (largest class number plus one); number of targets if real."""
+        """As in PyG: the largest class plus one; for several targets, their number."""
         return self._infer_num_classes(torch.from_numpy(self.all_targets))
 
     def targets(self) -> np.ndarray:
@@ -231,7 +231,7 @@ class PackedDataset(Dataset):
 
     @property
     def density(self) -> Density:
-        """How full the adjacency matrices of the whole data set are."""
+        """The density of the adjacency matrices of the whole data set."""
         sizes = [(np.array(s["values"]), np.array(s["counts"])) for s in self._columns("sizes")]
         return Density(
             graphs=len(self._stored),

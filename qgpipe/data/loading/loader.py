@@ -1,8 +1,7 @@
-"""Batches of a packed data set, in an order that depends on seed and epoch alone."""
+"""Batches of a packed data set, in an order that depends only on seed and epoch."""
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch_geometric.data import Batch
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.transformed import TransformedBatches
 from qgpipe.message_passing.edge_format import EdgeFormat
+from qgpipe.system.read_ahead import map_ahead
 
 PREFETCH = 2
 BUCKETS = 16  # batches over which graphs are sorted by size
@@ -22,21 +22,21 @@ BUCKETS = 16  # batches over which graphs are sorted by size
 class GraphLoader:
     """Iterates over ``dataset`` in batches, as PyG's ``DataLoader`` does, but faster.
 
-    Batches are assembled whole, small ones several at once, by threads ahead of their use if
+    Batches are gathered as a whole, several small ones at once, by prefetching threads if
     ``num_workers`` is not 0. Only a data set with a ``transform`` is loaded graph by graph, by
-    worker processes.
-    Batches hold ``sample_position`` int64 [B], positions in the whole data set.
+    worker processes. Batches have ``sample_position`` (int64 [B]), positions in the whole data set.
 
     ``dataset``: a ``PackedDataset``, a view or a ``Subset`` of one.
-    ``prefetch_factor``: batches that each worker prepares ahead (2), at least those that it puts
-    together at once.
+    ``prefetch_factor``: batches that each worker prepares ahead (2), at least as many as are
+    gathered together.
     ``persistent_workers``: keep worker processes between epochs.
     ``pin_memory``: put batches into page-locked memory if there is a GPU.
-    ``seed``: the order of an epoch is a pure function of it and of the number of the epoch.
-    ``bucket_by_size``: let a batch have graphs of like size; still shuffled, over the epoch.
+    ``seed``: the order of an epoch is a pure function of ``seed`` and the epoch.
+    ``bucket_by_size``: put graphs of similar size into a batch; batches are shuffled over the
+    epoch.
 
-    ``edge_format`` is how the edges reach the model: as ``edge_index``, or as the layers of
-    ``csr`` or ``dense`` message passing work on them. Whoever knows the model sets it.
+    ``edge_format``: as which the edges reach the model: ``edges`` (``edge_index``), ``csr`` or
+    ``dense``. It is an attribute, set by code that knows the model.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class GraphLoader:
         return self._in_buckets(order, generator) if self.bucket_by_size else order
 
     def _in_buckets(self, order: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """``order`` sorted by size within stretches of some batches, and these shuffled.
+        """``order`` sorted by size within stretches of several batches; then batches are shuffled.
 
-        The last batch, if it is not full, keeps its graphs: ``drop_last`` leaves out any size.
+        An incomplete last batch keeps its graphs, so that ``drop_last`` drops graphs of any size.
         """
         full = len(order) // self.batch_size
         sorted_part, rest = np.split(order, [full * self.batch_size])
@@ -124,7 +124,7 @@ class GraphLoader:
         return [order[start : start + self.batch_size] for start in starts]
 
     def load(self, epoch: int, batches: list[np.ndarray]) -> Iterator[Batch]:
-        """The graphs at each of ``batches``, positions, as they are in ``epoch``."""
+        """The batches with the graphs at ``batches`` (arrays of positions) in ``epoch``."""
         if self._transformed is not None:
             return self._transformed.iterate(epoch, batches, self.edge_format)
         self.dataset.prepare(self.edge_format)
@@ -141,22 +141,16 @@ class GraphLoader:
         return [batch if batch.ptr.is_cuda else batch.pin_memory() for batch in batches]
 
     def _assemble_ahead(self, stretches: list[np.ndarray], ahead: int) -> Iterator[list[Batch]]:
-        """The batches, made by threads that each are up to so many stretches ahead."""
-        pending: deque[Future[list[Batch]]] = deque()
+        """The batches, gathered by threads, each of which is up to ``ahead`` stretches ahead."""
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="qgpipe-loader")
         try:
-            for positions in stretches:
-                pending.append(pool.submit(self._assemble, positions))
-                if len(pending) > self.num_workers * ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            yield from map_ahead(pool, self._assemble, stretches, self.num_workers * ahead)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _let_go(stretches: Iterator[list[Batch]]) -> Iterator[Batch]:
-    """The batches one by one, each held by none but who uses it, who may move it to a GPU."""
+    """The batches one by one, without keeping a reference, so that their memory is freed early."""
     for batches in stretches:
         batches.reverse()
         while batches:
@@ -164,7 +158,7 @@ def _let_go(stretches: Iterator[list[Batch]]) -> Iterator[Batch]:
 
 
 def _stretches(batches: list[np.ndarray], at_once: int) -> list[np.ndarray]:
-    """Batches of one size that follow each other, up to ``at_once``, as one array [K, B]."""
+    """Consecutive batches of equal size, up to ``at_once``, each stretch as one array [K, B]."""
     runs = [list(run) for _, run in groupby(batches, len)]
     return [
         np.stack(run[first : first + at_once])

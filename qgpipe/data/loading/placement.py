@@ -1,4 +1,4 @@
-"""Where the graphs of a data set are kept: on disk, in memory, or on the device that trains."""
+"""Where the graphs of a data set are held: on disk, in memory, or on the training device."""
 
 import os
 import resource
@@ -18,17 +18,17 @@ from qgpipe.message_passing.edge_format import EdgeFormat
 
 RESIDENCIES = ("auto", "memory", "mmap", "device")
 SPARE_FILES = 256
-DEVICE_SHARE = 0.25  # the rest is for weights and activations, which are not known yet
+DEVICE_SHARE = 0.25  # of free memory; the rest is for weights and activations
 
 
 def choose_residency(residency: str, infos: Sequence[dict[str, Any]], device: torch.device) -> str:
-    """``residency``, with ``device``, ``memory`` or ``mmap`` for ``auto``.
+    """``residency``, with ``auto`` replaced by ``device``, ``memory`` or ``mmap``.
 
-    ``device`` if that is a GPU and the graphs, whose part files ``infos`` describe, take less
-    than ``DEVICE_SHARE`` of what is free there; else ``memory`` if they take less than half of
-    what is free in it.
+    ``device`` if that is a GPU and the graphs, whose part files ``infos`` describe, need less than
+    ``DEVICE_SHARE`` of its free memory; else ``memory`` if they need less than half of the free
+    memory of the host; else ``mmap``.
 
-    Raises ``ConfigError`` for one that there is not.
+    Raises ``ConfigError`` for an unknown ``residency``.
     """
     if residency not in RESIDENCIES:
         raise ConfigError(
@@ -39,20 +39,20 @@ def choose_residency(residency: str, infos: Sequence[dict[str, Any]], device: to
         return residency
     largest = largest_graph(infos)
     needed = sum(memory_bytes(info, largest) for info in infos)
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of a group, each with the graphs
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # each process holds the graphs
     if needed >= available_memory() / (2 * processes):
-        return "mmap"  # also on a GPU, whose graphs are put together in memory
+        return "mmap"  # also for a GPU: graphs pass through host memory
     return "device" if needed < DEVICE_SHARE * free_on(device) else "memory"
 
 
 def open_blocks(paths: Sequence[Path], mapped: bool = True) -> Blocks:
-    """The graphs of part files as they are stored; ``mapped``: read only as they are used."""
+    """The graphs of part files as they are stored; ``mapped``: memory-mapped, not read at once."""
     _allow_open_files(len(paths))
     return Blocks([open_part(path, mapped) for path in paths])
 
 
 def read_blocks(paths: Sequence[Path], edge_format: EdgeFormat, largest: int) -> Blocks:
-    """The graphs of part files, in memory, with edges as batches of ``edge_format`` need them.
+    """The graphs of part files, in memory, with edges converted for batches of ``edge_format``.
 
     ``largest`` is the number of nodes of the largest graph.
     """
@@ -66,14 +66,14 @@ def largest_graph(infos: Sequence[dict[str, Any]]) -> int:
 
 
 def memory_bytes(info: dict[str, Any], largest: int) -> int:
-    """Upper bound of the memory that a part takes with its edges listed."""
+    """Upper bound of the memory of a part with edges as lists, in bytes."""
     edges = list_bytes(info["num_edges"], info["num_nodes"], info["num_graphs"], largest)
-    stored = info["bytes"] if info["compressed"] else 0  # cannot be left on disk
+    stored = info["bytes"] if info["compressed"] else 0  # is also held in memory
     return stored + info["bytes"] + edges
 
 
 def available_memory() -> int:
-    """Bytes that this process may still take: what is free, within its control group's limit."""
+    """Bytes of memory that are free for this process, within the limit of its control group."""
     free = psutil.virtual_memory().available
     group = _control_group()
     try:
@@ -99,7 +99,7 @@ def _control_group() -> Path:
 
 
 def _allow_open_files(count: int) -> None:
-    """Raise this process's limit of open files, as far as it may: each mapping holds one."""
+    """Raise the limit of open files of this process as far as allowed: each mapping needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + SPARE_FILES
     if hard != resource.RLIM_INFINITY:

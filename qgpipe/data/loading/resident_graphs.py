@@ -1,8 +1,7 @@
 """Graphs in the memory of the host or of a device, from which batches are gathered.
 
-Where rows lie, and how they are taken, is written for each: on the host numpy takes rows of several
-batches at once. One gatherer of tensors for both takes 4 to 14 % longer there, for graphs of 64 to
-256 nodes.
+Host and device have separate implementations, because numpy gathers rows of several batches at once
+on the host. A common one with tensors takes 4 to 14 % longer there, for graphs of 64 to 256 nodes.
 """
 
 from abc import ABC, abstractmethod
@@ -21,13 +20,13 @@ from qgpipe.message_passing.edge_batch import BitEdgeBatch, NeighborListBatch
 from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.system.device import sent_to
 
-ALIGNED = 64  # rows; so that each batch starts at a multiple of 64 bytes, whatever a row takes
+ALIGNED = 64  # rows; each batch then starts at a multiple of 64 bytes, for rows of any size
 
 
 class ResidentGraphs(ABC):
-    """All graphs of ``packed`` as arrays whose rows are those of nodes, edges or graphs.
+    """All graphs of ``packed`` as arrays with one row per node, edge or graph.
 
-    ``packed`` has its edges as ``graphs.edge_formats`` makes them for ``edge_format``. A subclass
+    The edges of ``packed`` were converted to ``edge_format`` by ``graphs.edge_formats``. A subclass
     gathers the rows of batches.
     """
 
@@ -44,14 +43,14 @@ class ResidentGraphs(ABC):
 
     @staticmethod
     def can_hold(packed: Packed) -> bool:
-        """Whether the edges of ``packed`` have an order in which they can be kept."""
+        """Whether the edges of ``packed`` are lists or rows of bits, not pairs."""
         return isinstance(packed.edges, NeighborLists | BitRows)
 
     @abstractmethod
     def batches(self, positions: np.ndarray, names: np.ndarray | None = None) -> list[Batch]:
         """The graphs at ``positions``, int64 [K, B], as ``K`` batches.
 
-        ``names``: int64 [K, B], what the batches call these positions (the same).
+        ``names``: int64 [K, B], the ``sample_position`` of the batches (by default ``positions``).
         """
 
     def _batch(
@@ -65,7 +64,7 @@ class ResidentGraphs(ABC):
         num_edges: int,
         positions: Tensor,
     ) -> Batch:
-        """A batch of the ``rows`` that were gathered; the rest as in ``Parts``."""
+        """A batch of the gathered ``rows``; the other arguments are as in ``Parts``."""
         values = {name: rows[f"attribute/{name}"] for name in self._follow}
         edges: BitEdgeBatch | NeighborListBatch
         if "bits" in rows:
@@ -81,7 +80,7 @@ class ResidentGraphs(ABC):
 class DeviceGraphs(ResidentGraphs):
     """Graphs from which batches are gathered on ``device``.
 
-    The host works out only where the graphs of a batch lie, and sends that as a few numbers.
+    The host only computes the offsets of the graphs of a batch, and sends these few numbers.
     """
 
     def __init__(self, packed: Packed, edge_format: EdgeFormat, device: torch.device):
@@ -92,10 +91,10 @@ class DeviceGraphs(ResidentGraphs):
             for name, rows in self._arrays.items()
         }
         self._row_axes = {name: rows.follow for name, rows in self._arrays.items()}
-        self._arrays = {}  # the host need not hold them, too
+        self._arrays = {}  # frees the host's memory
 
     def batches(self, positions: np.ndarray, names: np.ndarray | None = None) -> list[Batch]:
-        """As in ``ResidentGraphs``, one after the other."""
+        """As in ``ResidentGraphs``; batches are gathered one after the other."""
         return [
             self._gather(*some)
             for some in zip(positions, positions if names is None else names, strict=True)
@@ -104,7 +103,7 @@ class DeviceGraphs(ResidentGraphs):
     def _gather(self, positions: np.ndarray, names: np.ndarray) -> Batch:
         where = {follow: _Rows(ptr, positions) for follow, ptr in self._ptrs.items()}
         nodes, edges = where["node"], where.get("edge") or _Rows(self._edge_ptr, positions)
-        # Another row is where each graph lies; all in one copy, for which nothing has to wait.
+        # All offsets in one array, so that there is one asynchronous copy.
         facts = [names, positions, *(row for rows in where.values() for row in rows.facts)]
         called, graphs, *sent = sent_to(self._device, np.stack(facts))
         index = {"graph": graphs}
@@ -142,7 +141,7 @@ class _Rows:
         self.facts = starts - self.ptr[:-1], counts
 
     def numbers(self, shift: Tensor, counts: Tensor) -> Tensor:
-        """Their numbers, given ``facts`` on the device."""
+        """Indices of the rows, given ``facts`` on the device, int64."""
         total = int(self.ptr[-1])
         shifts = torch.repeat_interleave(shift, counts, output_size=total)
         return torch.arange(total, device=shift.device) + shifts
@@ -151,8 +150,8 @@ class _Rows:
 class HostGraphs(ResidentGraphs):
     """Graphs from which batches are gathered in the memory of the host.
 
-    A call into numpy takes as long as to copy a small batch, so each serves several batches,
-    whose tensors are then views of what was gathered.
+    A call of numpy takes as long as copying a small batch, so each call gathers several batches,
+    whose tensors are views of the result.
     """
 
     def __init__(self, packed: Packed, edge_format: EdgeFormat):
@@ -160,7 +159,7 @@ class HostGraphs(ResidentGraphs):
         self._types = {n: torch.from_numpy(rows.values[:0]) for n, rows in self._arrays.items()}
 
     def batches(self, positions: np.ndarray, names: np.ndarray | None = None) -> list[Batch]:
-        """As in ``ResidentGraphs``, all of them at once."""
+        """As in ``ResidentGraphs``; all batches are gathered at once."""
         ragged = {follow: _Layout(ptr, positions) for follow, ptr in self._ptrs.items()}
         nodes, edges = ragged["node"], ragged.get("edge") or _Layout(self._edge_ptr, positions)
         layouts: dict[str, _Layout | _Graphs]
@@ -190,17 +189,17 @@ class HostGraphs(ResidentGraphs):
     def _gathered(self, name: str, index: np.ndarray) -> Tensor:
         values = self._arrays[name].values
         result = self._types[name].new_empty((len(index), *values.shape[1:]))
-        # What fills the last rows of a batch may lie beyond the end: clipped.
+        # Indices of padding rows may be out of range: they are clipped.
         values.take(index, axis=0, out=result.numpy(), mode="clip")
         return result
 
 
 class _Layout:
-    """Where the rows of graphs lie, and where they go: batch after batch.
+    """Source and target rows of the graphs of several batches.
 
-    Each batch starts at a multiple of ``ALIGNED`` rows. How numbers are aligned can change the
-    order in which they are summed, and so the last bit of a result, which must not depend on the
-    batches that are put together at once.
+    Each batch starts at a multiple of ``ALIGNED`` rows. The alignment of numbers can change the
+    order in which they are summed, and so the last bit of a result, which must not depend on which
+    batches are gathered together.
 
     ``ptr``: int64 [N+1], rows of all graphs; ``positions``: int64 [K, B].
     """
@@ -227,7 +226,7 @@ class _Layout:
 
     @cached_property
     def _filled_counts(self) -> np.ndarray:
-        """Rows of each graph, and of what fills up each batch, int64 [K * (B+1)]."""
+        """Rows of each graph and of the padding of each batch, int64 [K * (B+1)]."""
         return np.concatenate([self.counts, self._filling[:, None]], axis=1).ravel()
 
     @cached_property
@@ -238,7 +237,7 @@ class _Layout:
         return ranges(first.ravel(), self._filled_counts)
 
     def spread(self, numbers: np.ndarray) -> np.ndarray:
-        """A number for each place in a batch, int64 [B], at each row of the graph there."""
+        """``numbers`` (int64 [B]) repeated for the rows of each graph of a batch; 0 for padding."""
         row = np.append(numbers, 0)
         return np.repeat(np.broadcast_to(row, self._ends.shape).ravel(), self._filled_counts)
 
@@ -249,7 +248,7 @@ class _Layout:
 
 
 class _Graphs:
-    """The same for arrays with a row for each graph."""
+    """As ``_Layout``, for arrays with one row per graph."""
 
     def __init__(self, positions: np.ndarray):
         count, self._size = positions.shape

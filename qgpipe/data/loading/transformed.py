@@ -1,4 +1,4 @@
-"""Batches of graphs that a user's ``transform`` changes one by one as they are loaded."""
+"""Batches of graphs to which a user's ``transform`` is applied one by one while loading."""
 
 import os
 import signal
@@ -15,10 +15,11 @@ from qgpipe.compat.private import edge_slices
 from qgpipe.data.graphs.batch import edge_batch
 from qgpipe.data.graphs.packed import EdgePairs
 from qgpipe.data.loading.dataset import PackedDataset
-from qgpipe.data.readers.sample_seeds import random_state_kept, seed_all
+from qgpipe.data.readers.sample_seeds import seed_all
 from qgpipe.errors import DataError
 from qgpipe.message_passing.edge_batch import EdgeBatch
 from qgpipe.message_passing.edge_format import EdgeFormat
+from qgpipe.system.rng import random_numbers_kept
 from qgpipe.system.user_code import line_of_user
 
 _STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
@@ -26,7 +27,7 @@ _STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
 
 @contextmanager
 def held() -> Iterator[None]:
-    """A block in which signals wait, also for the workers that are started in it."""
+    """A block in which stop signals are blocked, also in workers that are started in it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
@@ -35,16 +36,16 @@ def held() -> Iterator[None]:
 
 
 def heed_parent_only(_worker: int) -> None:
-    """In a worker process, ignore all that would stop it but a SIGTERM from its parent.
+    """In a worker process, ignore stop signals except SIGTERM from its parent.
 
-    A worker whose parent has died notices that by itself.
+    A worker whose parent has died ends by itself.
     """
     for number in _STOPPING - {signal.SIGTERM}:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_wait_for_parent, daemon=True).start()
-    else:  # macOS does not tell who sent a signal
+    else:  # on macOS the sender of a signal is not known
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
@@ -54,15 +55,15 @@ def _wait_for_parent() -> None:
     os._exit(0)
 
 
-Task = tuple[int, np.ndarray, EdgeFormat]  # the epoch, positions of the graphs, form of their edges
+Task = tuple[int, np.ndarray, EdgeFormat]  # epoch, positions of the graphs, format of their edges
 
 
 class TransformedBatches:
     """Loads, transforms and collates graphs, in worker processes if ``num_workers`` is not 0.
 
-    A transform that draws random numbers (torch, numpy or random) gets a state that depends
-    on seed, epoch and graph alone: the result is the same for any number of workers and
-    after a restart, and the state of the caller stays untouched.
+    Random numbers of a transform (torch, numpy or random) are seeded from seed, epoch and graph
+    only: the result is the same for any number of workers and after a restart, and the caller's
+    generators are not changed.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class TransformedBatches:
     ) -> Iterator[Batch]:
         """The transformed graphs at each of ``batches``, arrays of positions.
 
-        With another ``edge_format`` than ``edges`` they have ``edge_batch`` beside ``edge_index``.
+        With another ``edge_format`` than ``edges`` they have ``edge_batch`` and ``edge_index``.
         Raises ``DataError`` naming the sample whose transform failed.
         """
         self._schedule[:] = [(epoch, positions, edge_format) for positions in batches]
@@ -107,7 +108,7 @@ class TransformedBatches:
 
 
 class _Scheduled:
-    """A sampler whose list is filled anew for every iteration."""
+    """A sampler over a list that is replaced for every iteration."""
 
     def __init__(self, schedule: list[Task]):
         self._schedule = schedule
@@ -122,8 +123,8 @@ class _Scheduled:
 class _Collated:
     """Maps a task to a batch of transformed graphs.
 
-    A failure is returned, because a worker process could hand over only the text of what it
-    raises.
+    A failure is returned, because only the text of an exception raised in a worker would be passed
+    on.
     """
 
     def __init__(self, dataset: PackedDataset, seed: int):
@@ -133,7 +134,7 @@ class _Collated:
     def __getitem__(self, task: Task) -> Batch | DataError:
         epoch, positions, edge_format = task
         graphs = []
-        with random_state_kept():
+        with random_numbers_kept(devices=False):
             for position in positions.tolist():
                 seed_all(self._seed, epoch, position)
                 try:
@@ -151,7 +152,7 @@ class _Collated:
 def _failure(error: Exception, sample: str) -> DataError:
     problem = f"{type(error).__name__}: {error}{line_of_user(error)}"
     failure = DataError(f"data.transform failed: {problem}", sample=sample)
-    failure.__cause__ = error  # kept within one process
+    failure.__cause__ = error  # lost when it is pickled
     return failure
 
 

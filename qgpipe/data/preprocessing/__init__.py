@@ -1,1 +1,1 @@
-"""The parts of a data set: planned, and made of raw stores."""
+"""The parts of a data set: their plan, and the jobs that make them from raw stores."""

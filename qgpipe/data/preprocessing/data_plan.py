@@ -1,4 +1,4 @@
-"""The planned parts of the data of some runs, and what shapes the parts and their list."""
+"""The planned parts of the data of runs, and the sections of parts and of their list."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from qgpipe.stages.registry import STAGES, stage_section
 def part_sections(
     config: Config, parts: Iterable[PartPlan], folders: Iterable[Path] = ()
 ) -> dict[str, dict[str, Any]]:
-    """For each part, by name, what shapes it: how it is read, which samples, of which store."""
+    """The section of each part, by name: how it is read, which samples, of which store."""
     folders = list(folders)
     sections = {
         role: stage_section(config, "preprocess", folders, source)
@@ -38,7 +38,7 @@ def part_sections(
 
 
 def dataset_section(parts: Iterable[PartPlan]) -> dict[str, Any]:
-    """What shapes the list of the parts, beside the parts: the stores, wherever they lie."""
+    """The section of the list of parts: the stores, without their paths."""
     stores = [{k: v for k, v in s.items() if k != "path"} for s in described_stores(parts)]
     return {"format": STAGES["gather"].format, "stores": stores}
 
@@ -49,13 +49,13 @@ def described_stores(parts: Iterable[PartPlan]) -> list[dict[str, Any]]:
 
 
 def generated_identity(section: Mapping[str, Any]) -> str:
-    """A name for what a generated store holds, from what shapes it."""
+    """An identifier of the content of a generated store, from its ``section``."""
     return hashlib.sha256(json.dumps(section).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class DataPlan:
-    """The parts, by name in reading order, for the resolved ``config`` of one of the runs."""
+    """The parts by name, in reading order; ``config``: of one of the runs with this data."""
 
     config: Config
     folders: tuple[Path, ...]
@@ -63,7 +63,7 @@ class DataPlan:
 
     @cached_property
     def sections(self) -> dict[str, dict[str, Any]]:
-        """What shapes each part."""
+        """The section of each part."""
         return part_sections(self.config, self.parts.values(), self.folders)
 
     @cached_property
@@ -72,12 +72,12 @@ class DataPlan:
         return [paths.part(self.config, part) for part in self.parts]
 
     def section(self) -> dict[str, Any]:
-        """What shapes the list of the parts."""
+        """The section of the list of parts."""
         return dataset_section(self.parts.values())
 
 
 def plan_data(configs: Mapping[str, Config], folders: tuple[Path, ...]) -> dict[str, DataPlan]:
-    """The data of each of some runs, whose resolved configurations are given by name.
+    """The data plan of each run; ``configs``: resolved configurations by name of the run.
 
     Runs of a sweep with the same data get the same object. Raises ``ConfigError`` or ``DataError``
     as ``plan_parts``, and as ``check_sets``.
@@ -85,7 +85,7 @@ def plan_data(configs: Mapping[str, Config], folders: tuple[Path, ...]) -> dict[
     known: dict[Path, DataPlan] = {}
     result = {}
     for name, config in configs.items():
-        file = paths.dataset(config)  # within one configuration that says which data it is
+        file = paths.dataset(config)  # identifies the data within one configuration
         if file not in known:
             parts = plan_parts(config)
             known[file] = DataPlan(config, folders, {part.name: part for part in parts})

@@ -33,16 +33,15 @@ def preprocess_part(
 ) -> dict[str, Any]:
     """Read, check and pack the samples ``start:stop`` of a store into the part file ``output``.
 
-    ``config``: the resolved configuration; ``role`` says which of its data sections counts
-    (see ``config.resolve.data_sources``). ``processes``: threads of the built-in reader,
-    processes of a user's. The file's bytes do not depend on it.
+    ``config``: the resolved configuration; ``role``: which of its data sections is used (see
+    ``config.resolve.data_sources``). ``processes``: threads of the built-in reader, or processes of
+    a user's reader. The file's bytes do not depend on it.
 
-    A store that holds fewer samples than planned by its own account (``num_samples``) gives a
-    shorter or empty part. Returns the part's description, as ``read_part_info`` does.
+    If the store's array ``num_samples`` says that it has fewer samples than planned, the part is
+    shorter or empty. Returns the part's description, as ``read_part_info`` does.
 
-    With ``data.on_bad_sample: skip`` samples that are not as they should be are left out and
-    listed. Otherwise the first raises ``DataError``, naming store, sample and array; then there
-    is no file.
+    With ``data.on_bad_sample: skip`` bad samples are left out and listed. Otherwise the first one
+    raises ``DataError``, naming store, sample and array, and no file is written.
     """
     source = dict(data_sources(config))[role]
     store = open_store(store_path)
@@ -108,7 +107,7 @@ def _read(
 
     packed, filtered = with_packed(packed, source, bad).read(start, stop, processes)
     if source.get("pre_transform"):
-        # The user's function may have made any features of them: no name would be certain.
+        # The user's function may have changed the features, so their names are unknown.
         names = _names(class_names=reader.names["class_names"])
     return packed, filtered, names
 

@@ -1,4 +1,4 @@
-"""Which parts a data set has: planned from metadata, before any chunk is read.
+"""Plans the parts of a data set from metadata, before any chunk is read.
 
 Runs while the Snakefile is parsed, so it imports neither numpy nor zarr.
 """
@@ -23,7 +23,7 @@ from qgpipe.data.raw.naming import did_you_mean
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError
 
-MOST_PARTS = 100_000  # of a store: each is a job and a file
+MOST_PARTS = 100_000  # per store; each part is a job and a file
 READER_NAMES = {
     f"qgpipe.{module}CausalSetReader" for module in ("", "data.reader.", "data.readers.reader.")
 }
@@ -35,10 +35,10 @@ class PartPlan:
 
     ``name``: ``<store>-<start>``, the file's stem. ``store``: the store's unique name.
     ``role``: ``all``, ``train``, ``validation`` or ``test``. ``num_samples``: of the whole
-    store; if the store has an array that says how many samples it holds, parts beyond that
-    stay empty. ``source``: a name for what these samples are, which changes when the store is
-    replaced; empty for a store that is generated. ``sample_bytes``: what the arrays of one
-    sample decode to, about; in a store of groups, those of the first.
+    store; if the store has an array with the number of samples written so far, parts beyond it are
+    empty. ``source``: an identifier of the samples, which changes when the store is replaced; empty
+    for a generated store. ``sample_bytes``: approximate bytes of the decoded arrays of one sample;
+    in a store of groups, of the first.
     """
 
     name: str
@@ -67,8 +67,8 @@ class PartPlan:
 def plan_parts(config: Config) -> list[PartPlan]:
     """The parts of all data sets of a resolved configuration, in reading order.
 
-    Generated stores come first, then ``data.files``, then the stages' own data. With the
-    built-in reader the arrays that it will read are checked, too.
+    Generated stores come first, then ``data.files``, then the stages' own data. For the built-in
+    reader the arrays that it will read are also checked.
 
     Raises ``ConfigError`` if there is no data, ``DataError`` if a store cannot be read.
     """
@@ -87,7 +87,7 @@ def plan_parts(config: Config) -> list[PartPlan]:
 
 
 def store_identity(source: str) -> str:
-    """The name for what a whole store holds, from the ``source`` of one of its parts."""
+    """The identifier of the content of a whole store, from the ``source`` of one of its parts."""
     return source.partition("-")[0]
 
 
@@ -96,7 +96,7 @@ def _generated(config: Config, chunksize: int, taken: set[str]) -> list[PartPlan
     if (group_by := config["data"].get("group_by")) is not None:
         _check_generated(group_by)
     total = section["num_samples"]
-    sample_bytes = 2 * max(section["size"]) ** 2  # two matrices; all the rest is small
+    sample_bytes = 2 * max(section["size"]) ** 2  # two matrices; other arrays are small
     parts = []
     for store in section["stores"]:
         name, path = unique_name(store, taken), paths.raw_store(config, store)
@@ -129,9 +129,8 @@ def _existing(
     name = unique_name(file.name, taken)
     ranges = _ranges(store.num_samples, source["chunksize"], str(store.path))
     files = [paths.part(config, f"{name}-{start:09d}") for start, _ in ranges]
-    known = list(recorded_states(files))
     sample_bytes = store.sample_bytes()
-    contents = identity(observe(store, next(iter(known), None)), known)
+    contents = store_contents(store, files)
     for start, stop in ranges:
         yield PartPlan(
             name=f"{name}-{start:09d}",
@@ -148,12 +147,26 @@ def _existing(
         )
 
 
-def recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
-    """How the last part of a store, then the first, saw it when they were made."""
+def store_contents(store: StoreInfo, files: list[Path]) -> str:
+    """An identifier of the content of ``store``; ``files``: made from it earlier, if they exist.
+
+    A store that only gained samples since then keeps its identifier.
+    """
+    known = list(_recorded_states(files))
+    return identity(observe(store, next(iter(known), None)), known)
+
+
+def _recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
+    """The states of a store in the records of the last of ``files``, then of the first."""
     for file in dict.fromkeys((files[-1], files[0])):
         try:
             state = json.loads(paths.provenance(file).read_bytes())["store"]
-        except (OSError, ValueError, KeyError, TypeError):  # never made, or its record was lost
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # no part, or no record
             continue
         if is_state(state):
             yield state
@@ -172,7 +185,7 @@ def _ranges(total: int, step: int, store: str) -> list[tuple[int, int]]:
 
 
 def unique_name(name: str, taken: set[str]) -> str:
-    """A name for files, made of letters, digits, dots, dashes and underscores."""
+    """A file name that is not in ``taken``, of letters, digits, dots, dashes and underscores."""
     base = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".zarr")).strip(".-") or "store"
     result, number = base, 1
     while result in taken:
@@ -185,16 +198,16 @@ def unique_name(name: str, taken: set[str]) -> str:
 def columns_of(store: StoreInfo, reader: Any) -> Columns | None:
     """The arrays that ``reader``, as the configuration names it, will read of ``store``.
 
-    None if it is a reader of the user's. Raises ``DataError`` if there is no such array.
+    None if it is a user's reader. Raises ``DataError`` if there is no such array.
     """
     arguments = built_in_arguments(reader)
     return None if arguments is None else choose_columns(store, **arguments)
 
 
 def built_in_arguments(reader: Any) -> dict[str, Any] | None:
-    """The arguments by name of the built-in reader, as the configuration gives it.
+    """The arguments, by name, of the built-in reader in the configuration.
 
-    None if it is a reader of the user's. Raises ``ConfigError`` for an argument of another name.
+    None if it is a user's reader. Raises ``ConfigError`` for an unknown argument.
     """
     if isinstance(reader, Mapping):
         parts = [reader.get("type"), reader.get("args"), reader.get("kwargs")]
@@ -220,8 +233,8 @@ def built_in_arguments(reader: Any) -> dict[str, Any] | None:
 
 
 def _check_generated(group_by: str) -> None:
-    """Whether generated stores have an array ``group_by``."""
-    from qgpipe.causets.writers.samples import GRAPH_ARRAYS  # imports numpy: only if asked for
+    """Raise ``ConfigError`` if generated stores have no array ``group_by``."""
+    from qgpipe.causets.writers.samples import GRAPH_ARRAYS  # imports numpy
 
     arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_ARRAYS]
     if group_by not in arrays:

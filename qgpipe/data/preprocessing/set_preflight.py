@@ -1,14 +1,12 @@
-"""Whether the samples suffice for the sets they are split into, as far as can be told beforehand.
+"""Checks before a run whether there are enough samples for the sets of the split.
 
-Where it cannot be told without reading causal sets (a reader of the user's, a group for each causal
-set, a filter), that is left to the split.
+Where this is not known without reading causal sets (a user's reader, a group for each causal set, a
+filter), the split checks it.
 """
-
-from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
@@ -24,21 +22,18 @@ from qgpipe.data.splits.sizes import (
     split_sizes,
 )
 
-if TYPE_CHECKING:
-    import numpy as np
-
-BLOCK = 2**20  # classes read at once, or those of a chunk
+BLOCK = 2**20  # samples whose classes are read at once, at least one chunk
 
 
 def check_sets(config: Config, parts: Sequence[PartPlan]) -> None:
-    """Raise ``ConfigError`` if a set would be empty, or a fold lack samples, or one of a class.
+    """Raise ``ConfigError`` if a set would be empty, or a fold would lack samples or a class.
 
-    So would be one that does not fill a batch, if batches that are not full are left out.
+    A set smaller than a batch counts as empty if incomplete batches are dropped.
     """
     data = config["data"]
     num_samples = sum(part.num_samples for part in _stores(parts) if part.role == "all")
     if num_samples == 0:
-        return  # every set has data of its own
+        return  # every set has its own data
     folds = data["folds"]
     if folds:
         require_graphs(num_samples, folds)
@@ -57,7 +52,7 @@ def check_sets(config: Config, parts: Sequence[PartPlan]) -> None:
 
 
 def class_counts(config: Config, parts: Sequence[PartPlan]) -> Counter[int] | None:
-    """How many samples of each class there are, in the data that is split; None if unknown."""
+    """The number of samples of each class in the data that is split; None if unknown."""
     counts: Counter[int] = Counter()
     for part in _stores(parts):
         if part.role != "all":
@@ -70,12 +65,12 @@ def class_counts(config: Config, parts: Sequence[PartPlan]) -> Counter[int] | No
 
 
 def _stores(parts: Iterable[PartPlan]) -> Iterable[PartPlan]:
-    """A part of each store."""
+    """One part of each store."""
     return {part.store: part for part in parts}.values()
 
 
 def _generated(config: Config) -> Counter[int] | None:
-    """Classes take turns in a generated store."""
+    """The classes of a generated store, which alternate; None if they are not the target."""
     reader = config["data"]["reader"]
     kwargs = reader.get("kwargs") if isinstance(reader, Mapping) else None
     if (kwargs or {}).get("target") not in (None, naming.TARGET[0]):
@@ -85,7 +80,7 @@ def _generated(config: Config) -> Counter[int] | None:
 
 
 def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
-    """The classes in the target array, if it is one array of integers."""
+    """The counts of classes in the target array; None if it is not one array of integers."""
     store = open_store(part.path)
     columns = columns_of(store, reader)
     if columns is None or len(columns.target) != 1:
@@ -96,7 +91,7 @@ def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
     from qgpipe.data.raw.arrays import aligned, decoding_context, read_columns
     from qgpipe.data.raw.bad_samples import BadSamples
 
-    bad = BadSamples(store, skip=True)  # what cannot be read is said when it is
+    bad = BadSamples(store, skip=True)  # read errors are reported by the job that reads the samples
     context = decoding_context(1)
     counts: Counter[int] = Counter()
     for first, last in aligned(
@@ -105,12 +100,5 @@ def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
         values = read_columns([target], bad, context, range(first, last))[target.name]
         if values.dtype.kind not in "biu" or values.size != last - first:
             return None
-        counts.update(_counted(values))
+        counts.update(values.ravel().tolist())
     return counts
-
-
-def _counted(values: np.ndarray) -> dict[int, int]:
-    import numpy as np
-
-    classes, counts = np.unique(values, return_counts=True)
-    return dict(zip(classes.tolist(), counts.tolist(), strict=True))

@@ -1,1 +1,1 @@
-"""What a reader written for QuantumGravPy is given: ``store.root``, and zarr on top of it."""
+"""The store object for readers written for QuantumGravPy, with ``store.root`` and zarr groups."""

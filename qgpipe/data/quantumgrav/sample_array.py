@@ -19,12 +19,12 @@ from qgpipe.errors import DataError
 
 
 class PlainFiles(LocalStore):
-    """A folder of which only plain files are read: zarr would wait for a FIFO."""
+    """A folder of which only regular files are read: zarr would wait for a FIFO."""
 
     async def get(
         self, key: str, prototype: Any = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """The bytes of a file; ``DataError`` if it is something else."""
+        """The bytes of a file. Raises ``DataError`` if it is not a regular file."""
         try:
             require_plain(self.root / key)
         except ValueError as error:
@@ -32,13 +32,13 @@ class PlainFiles(LocalStore):
         return await super().get(key, prototype, byte_range)
 
 
-BLOCK_BYTES = 16 << 20  # decoded and kept, unless a chunk is larger
+BLOCK_BYTES = 16 << 20  # of the decoded block, unless a chunk is larger
 
 
 class SampleArray:
     """One stacked array. ``array[i]`` and ``array[i, ...]`` are copies from the block around it.
 
-    Whatever else it is asked for is what zarr's own array answers.
+    Everything else is delegated to zarr's own array.
     """
 
     def __init__(self, info: ArrayInfo):
@@ -75,7 +75,7 @@ class SampleArray:
         return self._form is None
 
     def sample(self, index: int) -> np.ndarray:
-        """The values of one sample, which are not to be changed.
+        """The values of one sample, which must not be modified.
 
         Raises ``DataError`` if they cannot be read.
         """
@@ -84,14 +84,14 @@ class SampleArray:
         return self._block[index - self._start]
 
     def _load(self, index: int) -> None:
-        """Decode the block of a sample, or the sample alone if the block is damaged."""
+        """Decode the block of a sample, or only the sample if the block is damaged."""
         start = index // self._samples * self._samples
         if start not in self._damaged:
             try:
                 self._block = self._rows(start, min(start + self._samples, len(self)))
                 self._start = start
                 return
-            except Exception:  # zarr and its codecs have many kinds
+            except Exception:  # zarr and its codecs raise many kinds
                 self._damaged.add(start)
         try:
             self._block, self._start = self._rows(index, index + 1), index
@@ -110,12 +110,12 @@ class SampleArray:
         return np.asarray(self._opened()[first:last], np.dtype(self.info.dtype))
 
     def sample_of(self, chunk_key: str) -> int:
-        """The sample that ``chunk_key`` of the metadata below stands for."""
+        """The sample of ``chunk_key``, in the chunk grid of :meth:`metadata`."""
         separator = "." if self.info.zarr_format == 2 else "/"
         return int(chunk_key.removeprefix("c/").split(separator)[0])
 
     def metadata(self) -> bytes:
-        """The array's metadata as if each sample were an uncompressed chunk."""
+        """Metadata of the array as if each sample were an uncompressed chunk, JSON."""
         node = json.loads(read_file(self.info.metadata_file) or b"")
         chunks = [1, *self.info.shape[1:]]
         if self.info.zarr_format == 2:

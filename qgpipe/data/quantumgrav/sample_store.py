@@ -1,13 +1,13 @@
-"""The store that a user's reader gets, for reading one sample after the other.
+"""The store that is passed to a user's reader, which reads sample by sample.
 
-A chunk of a stacked array holds many samples, so a reader that takes them one by one would
-decode every chunk once for each of them. Here a block of samples is decoded once and kept
-until the reader moves on, whether it asks ``store[name][i]`` or opens ``store.root`` with
-zarr: to zarr the stacked arrays look as if each sample had an uncompressed chunk of its own.
+A chunk of a stacked array holds many samples, so a reader of single samples would decode every
+chunk once per sample. Here a block of samples is decoded once and kept until the reader leaves it.
+This works for ``store[name][i]`` and for ``store.root`` opened with zarr, for which each sample of
+a stacked array appears as an uncompressed chunk.
 
-zarr takes three milliseconds to open a group and four arrays of it, all of it parsing metadata
-and passing tasks between threads. A reader that opens the group for each sample need not wait
-for that: see :meth:`SampleStore.kept_open`.
+zarr needs three milliseconds to open a group and four of its arrays, for parsing metadata and
+passing tasks between threads. :meth:`SampleStore.kept_open` avoids this for readers that open the
+group for each sample.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ from qgpipe.data.raw.stores import StoreInfo
 METADATA_FILES = (".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json")
 
 
-READING = ("r", "r+", "a")  # modes that do not make a new group where there is one
+READING = ("r", "r+", "a")  # modes that do not replace an existing group
 
 
 class OpenGroup:
-    """A zarr group that answers for stacked arrays itself, without parsing metadata again.
+    """A zarr group that returns stacked arrays itself, without parsing metadata again.
 
-    Whatever else it is asked for is what zarr's own group answers.
+    Everything else is delegated to zarr's own group.
     """
 
     def __init__(self, group: zarr.Group, arrays: Mapping[str, SampleArray]):
@@ -61,7 +61,7 @@ class OpenGroup:
 
 
 class SampleStore(WrapperStore[LocalStore]):
-    """The raw store ``info`` for a reader of samples; nothing can be written to it.
+    """The raw store ``info`` for a reader of samples, read-only.
 
     ``store[name]`` is an array or a group; ``zarr.open_group(store.root)`` is the root group.
     """
@@ -103,10 +103,10 @@ class SampleStore(WrapperStore[LocalStore]):
     def kept_open(self) -> Iterator[None]:
         """Within the block ``zarr.open_group(store.root)`` returns a group that is kept open.
 
-        It is ``zarr.open_group`` of this process that is replaced, and put back afterwards:
-        zarr has no place for a store to say that it has a group already. Calls for any other
-        store, or with arguments beyond a mode that reads, go to zarr as ever, and so does a
-        reader that has imported the function itself: it gets the same values, more slowly.
+        ``zarr.open_group`` of this process is replaced, and restored afterwards: zarr has no way
+        for a store to provide an open group. Calls for any other store, or with arguments other
+        than a reading mode, go to zarr. So do calls of a reader that imported the function by name:
+        it gets the same values, more slowly.
         """
         original = zarr.open_group
 
@@ -126,9 +126,9 @@ class SampleStore(WrapperStore[LocalStore]):
 
     @property
     def read_only(self) -> bool:
-        """False, because ``zarr.open_group(root)`` means to open for writing.
+        """False, because ``zarr.open_group(root)`` opens for writing by default.
 
-        The wrapped store refuses when something is written.
+        The wrapped store refuses to write.
         """
         return False
 
@@ -139,7 +139,7 @@ class SampleStore(WrapperStore[LocalStore]):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """The bytes of ``key``: made up for the stacked arrays, else from disk.
+        """The bytes of ``key``: generated for the stacked arrays, else from disk.
 
         Consolidated metadata is left out: it describes the chunks on disk.
         """
@@ -153,7 +153,7 @@ class SampleStore(WrapperStore[LocalStore]):
         if array is None:
             return await super().get(key, prototype, byte_range)
         index = array.sample_of(rest)
-        if array.needs_zarr:  # which answers on this event loop only to another thread
+        if array.needs_zarr:  # zarr cannot be called on its own event loop
             sample = await asyncio.to_thread(array.sample, index)
         else:
             sample = array.sample(index)

@@ -2,10 +2,8 @@
 
 import math
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 import numpy as np
 import tensorstore
@@ -16,13 +14,11 @@ from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.reading_errors import remedy_for, says_of_system
 from qgpipe.data.raw.store_files import memory, read_file, require_plain
 from qgpipe.data.raw.stores import StoreInfo
-from qgpipe.errors import DataError, ReadingError, shown
-
-T = TypeVar("T")
+from qgpipe.errors import ReadingError, shown
 
 NEEDED = "every causal set needs this array: write it, or leave it out of the reader's kwargs"
-MOST_CHUNKS = 10**6  # of an array that are read for a part
-READS_IN_FLIGHT = 8  # files read at once: hides the latency of a network file system
+MOST_CHUNKS = 10**6  # of an array that may be read for a part
+READS_IN_FLIGHT = 8  # concurrent reads, which hide the latency of network file systems
 
 
 def decoding_context(threads: int) -> tensorstore.Context:
@@ -67,8 +63,8 @@ def read_columns(
 ) -> dict[str, np.ndarray]:
     """The rows of ``samples`` of arrays by name, all read at once.
 
-    Rows that lie in a damaged chunk are reported to ``bad``; they are zero.
-    Raises ``DataError`` if an array cannot be opened.
+    Rows in a damaged chunk are reported to ``bad``, and are zero in the result. Raises
+    ``DataError`` if an array cannot be opened.
     """
     window = slice(samples.start, samples.stop)
     for info in arrays:
@@ -89,29 +85,27 @@ def require_memory(store: StoreInfo, array: ArrayInfo, shape: Sequence[int]) -> 
     """Raise ``DataError`` if values of ``array`` of this ``shape`` are more than memory holds."""
     needed, there = array.item_bytes * math.prod(shape), memory()
     if needed > there:
-        raise DataError(
+        raise store.error(
             f"{shown(tuple(shape))} values take {needed / 1e9:,.0f} GB, more than the memory "
             f"({there / 1e9:,.0f} GB)",
-            store=str(store.path),
             array=array.name,
             remedy="lower data.chunksize, or write the store again in smaller chunks",
         )
 
 
 def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int = 0) -> None:
-    """Raise ``DataError`` if in place of a chunk that is read there is no file but a FIFO, say.
+    """Raise ``DataError`` if one of the chunks to be read is not a regular file but, say, a FIFO.
 
-    TensorStore would wait for it. Of ``array`` the rows of ``samples`` are read, of each what lies
-    within ``side`` on all axes (0: all). Raises it, too, if they are cut into too many chunks.
+    TensorStore would wait for it forever. The rows ``samples`` of ``array`` are read, and of each
+    row the first ``side`` entries on all axes (0: all). Also raised if there are too many chunks.
     """
     lengths = [min(n, side or n) for n in array.shape[1:]]
     counts = [-(-n // c) for n, c in zip(lengths, array.grid[1:], strict=True)]
     rows = [range(samples.start // n, -(-samples.stop // n)) for n in array.grid[:1]]
     number = math.prod([*map(len, rows), *counts])
     if number > MOST_CHUNKS:
-        raise DataError(
+        raise store.error(
             f"{len(samples):,} samples are cut into {number:,} chunks of shape {array.grid}",
-            store=str(store.path),
             array=array.name,
             remedy="write the array again in larger chunks, or lower data.chunksize",
         )
@@ -123,7 +117,7 @@ def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int
 def _undamaged_rows(
     array: tensorstore.TensorStore, info: ArrayInfo, bad: BadSamples, samples: range
 ) -> np.ndarray:
-    """What can be read of the rows of ``samples``, chunk by chunk."""
+    """The rows of ``samples``, read chunk by chunk; those that cannot be read are zero."""
     values = np.zeros((len(samples), *array.shape[1:]), array.dtype.numpy_dtype)
     for first, last in aligned(samples.start, samples.stop, info.chunks[0]):
         try:
@@ -136,10 +130,10 @@ def _undamaged_rows(
 
 
 def count_samples(store: StoreInfo) -> int:
-    """The number of samples: what the store's count array says, else what its arrays hold.
+    """The number of samples: the value of the count array, else the length of the arrays.
 
-    A store whose arrays were made larger than what has been written so far has fewer samples
-    than its sample axis is long. Raises ``DataError`` if it claims to have more.
+    The arrays of a store may be longer than what has been written so far. Raises ``DataError`` if
+    the count array has a larger number than the arrays have rows.
     """
     if store.count is None:
         return store.num_samples
@@ -148,9 +142,8 @@ def count_samples(store: StoreInfo) -> int:
     count = int(values.flat[0]) if is_number else -1
     if not 0 <= count <= store.num_samples:
         said = count if is_number else "no number of"
-        raise DataError(
+        raise store.error(
             f"says {said} samples, but there are {store.num_samples}",
-            store=str(store.path),
             array=store.count.name,
             remedy="write the store again",
         )
@@ -160,7 +153,7 @@ def count_samples(store: StoreInfo) -> int:
 def _read_first(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
     """The first row of an array, or all if it has no rows.
 
-    Without TensorStore if that is possible, as processes may be forked.
+    TensorStore is avoided where possible, because this process may be forked later.
     """
     require_memory(store, array, (1, *array.shape[1:]))
     with reading(store, array.name):
@@ -174,18 +167,18 @@ def _read_first(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
 
 @contextmanager
 def reading(store: StoreInfo, array: str) -> Iterator[None]:
-    """Turn what TensorStore says about a damaged file into a ``DataError``."""
+    """Turn errors of TensorStore about a damaged file into ``DataError``."""
     try:
         yield
     except ValueError as error:
         problem, remedy = describe(error)
-        raise DataError(problem, store=str(store.path), array=array, remedy=remedy) from error
+        raise store.error(problem, array=array, remedy=remedy) from error
 
 
 def describe(error: ValueError) -> tuple[str, str]:
-    """What TensorStore says about a file, as problem and remedy.
+    """Problem and remedy for an error of TensorStore about a file.
 
-    Raises ``ReadingError`` if that is no fault of the file's.
+    Raises ``ReadingError`` if the file is not to blame.
     """
     code = says_of_system(str(error))
     text = re.sub(r"\s*\[(tensorstore_spec|source locations)=.*", "", str(error), flags=re.S)
@@ -204,16 +197,6 @@ def _remedy(text: str) -> str:
             "a reader of your own can read whatever zarr can"
         )
     return f"the file is damaged: {REMEDY}"
-
-
-def ahead(items: Iterable[T], number: int) -> Iterator[T]:
-    """The same items, of which the next ``number`` are made while one is being worked on."""
-    made: deque[T] = deque()
-    for item in items:
-        made.append(item)
-        if len(made) > number:
-            yield made.popleft()
-    yield from made
 
 
 def aligned(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:

@@ -14,9 +14,9 @@ REMEDY = "fix the store, or set data.on_bad_sample to skip"
 
 
 class BadSamples:
-    """What is wrong with samples of ``store``; with ``skip`` they are left out.
+    """The bad samples of ``store`` and why they are bad; with ``skip`` they are left out.
 
-    ``reasons``: what was found first, by index of the sample in the store.
+    ``reasons``: the first problem found, by index of the sample in the store.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class BadSamples:
         self.reasons = dict(reasons or {})
 
     def copy(self) -> BadSamples:
-        """The same, to be added to apart."""
+        """An independent copy."""
         return BadSamples(self.store, self.skip, self.reasons)
 
     def report(
@@ -36,13 +36,7 @@ class BadSamples:
         """Note that the sample ``index`` is bad; without ``skip``, raise ``DataError``."""
         self.refuse(
             index,
-            DataError(
-                problem,
-                store=str(self.store.path),
-                sample=self.store.sample_name(index),
-                array=array,
-                remedy=remedy,
-            ),
+            self.store.error(problem, sample=index, array=array, remedy=remedy),
             f"array '{array}': {problem}" if array else problem,
         )
 
@@ -56,7 +50,7 @@ class BadSamples:
         self.reasons.setdefault(index, reason or error.problem)
 
     def keep(self, index: np.ndarray) -> np.ndarray:
-        """Whether each sample is good; ``index``: int64 [N], places in the store."""
+        """Whether each sample is good; ``index``: int64 [N], indices in the store."""
         if not self.reasons:
             return np.ones(len(index), bool)
         return ~np.isin(index, list(self.reasons))

@@ -1,8 +1,8 @@
 """Zarr chunks read as the files they are, and decoded with numcodecs, as zarr does.
 
-For where TensorStore cannot be used (a process forked from one that has used it) or takes
-longer to open an array than to read it (the many small arrays of a store with a group for each
-causal set). Arrays that are stored in an unusual way are left to TensorStore or zarr.
+Used where TensorStore cannot be used (in a process forked from one that has used it), or where it
+takes longer to open an array than to read it (the many small arrays of a store with a group for
+each causal set). Arrays stored in unusual ways are left to TensorStore or zarr.
 """
 
 import json
@@ -28,7 +28,7 @@ V3_DTYPES = {
 }  # fmt: skip
 V2_CODECS = {"blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma"}  # others may run code
 V3_CODECS = {"blosc", "zstd", "gzip"}
-BLOSC_HEADER = struct.Struct("<4xI4xI")  # the lengths of decoded and of encoded data
+BLOSC_HEADER = struct.Struct("<4xI4xI")  # numbers of bytes of decoded and encoded data
 
 Decoder = Callable[[bytes, int], bytes]
 
@@ -37,8 +37,8 @@ Decoder = Callable[[bytes, int], bytes]
 class ChunkFormat:
     """How an array is stored.
 
-    ``key_prefix``, ``separator``: of the names of chunk files. ``decoders``: applied in this
-    order; each gets encoded bytes and the size of the chunk when it is decoded.
+    ``key_prefix``, ``separator``: parts of the names of chunk files. ``decoders``: applied in this
+    order; each takes the encoded bytes and the size of the decoded chunk in bytes.
     """
 
     shape: tuple[int, ...]
@@ -65,7 +65,7 @@ class ChunkFormat:
         return self.separator.join((*self.key_prefix, *map(str, index))) or "0"
 
     def decode(self, content: bytes | None) -> np.ndarray:
-        """A chunk, read-only; ``content``: of its file, None if there is no file.
+        """A decoded chunk, read-only; ``content``: the bytes of its file, None if there is no file.
 
         Raises ``ValueError`` if the content is damaged.
         """
@@ -108,7 +108,7 @@ class ChunkFormat:
 
 @lru_cache(maxsize=4096)
 def chunk_format(metadata: bytes, zarr_format: int) -> ChunkFormat | None:
-    """How the array with this metadata file is stored; None if in an unusual way.
+    """The format of the array with this metadata; None if it is stored in an unusual way.
 
     Raises ``ValueError`` if the metadata is damaged.
     """
@@ -173,7 +173,7 @@ def _is_plain(fill: Any) -> bool:
 
 
 def _fill(value: Any, dtype: np.dtype) -> Any:
-    """``float`` reads "NaN" and "Infinity" as they are spelt in metadata."""
+    """The fill value as a number; ``float`` reads "NaN" and "Infinity" as metadata spells them."""
     filled = float(value) if isinstance(value, str) else value or 0
     if np.array(filled, dtype).ndim:
         raise ValueError(f"the fill value {shown(value)} is no number")
@@ -181,12 +181,12 @@ def _fill(value: Any, dtype: np.dtype) -> Any:
 
 
 def _decoder(codec: Mapping[str, Any]) -> Decoder:
-    """Codecs know from the encoded bytes how to decode them."""
+    """A decoder for ``codec``; its parameters are in the encoded bytes."""
     if codec["id"] == "blosc":
         blosc = numcodecs.Blosc()
 
         def decode(content: bytes, size: int) -> bytes:
-            # Blosc trusts its header, and would read beyond the end of a file that is cut off.
+            # Blosc does not check its header, and would read beyond the end of a truncated file.
             fits = len(content) >= BLOSC_HEADER.size
             if not fits or BLOSC_HEADER.unpack_from(content) != (size, len(content)):
                 raise ValueError("the header of the Blosc data does not fit")
@@ -200,5 +200,5 @@ def _decoder(codec: Mapping[str, Any]) -> Decoder:
 def _decoded(codec: Any, content: bytes) -> bytes:
     try:
         return codec.decode(content)
-    except Exception as error:  # each codec has exceptions of its own
+    except Exception as error:  # each codec has its own exceptions
         raise ValueError(f"{type(error).__name__}: {error}") from None

@@ -3,10 +3,8 @@
 Features that a store does not have are computed from the relations, if they have the name of an
 observable.
 
-Decided from metadata alone, so that a misspelt name is found while the workflow is planned.
+Only metadata is read, so that a misspelt name is found while the workflow is planned.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,7 @@ from qgpipe.causets.observables import Observable
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.stores import StoreInfo
-from qgpipe.errors import ConfigError, DataError, shown
+from qgpipe.errors import ConfigError, shown
 
 ONE_NAME = ("adjacency", "size")  # arguments of the reader; the others may be lists
 _NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
@@ -90,12 +88,12 @@ class Columns:
 
     @property
     def node_features(self) -> list[str]:
-        """A name for each column of ``x``."""
+        """The names of the columns of ``x``."""
         return self._column_names(self.node_columns, own_axes=1)
 
     @property
     def graph_features(self) -> list[str]:
-        """A name for each column of ``graph_features``."""
+        """The names of the columns of ``graph_features``."""
         return self._column_names(self.graph_columns, own_axes=0)
 
     def _column_names(self, features: tuple[Feature, ...], own_axes: int) -> list[str]:
@@ -143,7 +141,7 @@ def choose_columns(
     class_names: Sequence[str] | None = None,
     keep: str | Sequence[str] | None = None,
 ) -> Columns:
-    """The arrays with the given names; for None, those with the usual names.
+    """The arrays with the given names; for None, the arrays with the usual names.
 
     A target is one of elements if its array has as many rows as there are elements: [samples, n, …]
     beside relations [samples, n, n]. An empty list means none of the kind. Graph features and what
@@ -151,7 +149,7 @@ def choose_columns(
     it has the name of an observable (:mod:`qgpipe.causets.observables`).
 
     Raises ``DataError`` for a name that the store does not have (with the nearest one), for
-    an array whose shape or type does not fit its part, and if no usual name is found.
+    an array whose shape or type does not fit its use, and if no array with a usual name is found.
     """
     relations = store.adjacency(adjacency)
     _check_number(store, relations)
@@ -182,7 +180,7 @@ def is_integer(array: ArrayInfo) -> bool:
 
 
 def _size(store: StoreInfo, name: str | None) -> ArrayInfo | None:
-    """The sizes of padded causal sets; one with arrays of its own is not padded."""
+    """The array with the sizes of padded causal sets; None if they are not padded."""
     name = name or next((usual for usual in naming.SIZE if usual in store.arrays), None)
     if name is None:
         return None
@@ -202,9 +200,8 @@ def _node_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequence
     for usual in naming.NODE_FEATURES:
         if all(name in store.arrays for name in usual):
             return usual
-    raise DataError(
+    raise store.error(
         f"there are no node features ({', '.join(naming.NODE_FEATURES[0])})",
-        store=str(store.path),
         remedy="name them with 'node_features' in the reader's kwargs: "
         f"{naming.did_you_mean(naming.NODE_FEATURES[0][0], store.arrays)}",
     )
@@ -216,9 +213,8 @@ def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequen
     for usual in naming.TARGET:
         if usual in store.arrays:
             return [usual]
-    raise DataError(
+    raise store.error(
         f"there is no target ({', '.join(naming.TARGET)})",
-        store=str(store.path),
         remedy="name it with 'target' in the reader's kwargs ([] for none): "
         f"{naming.did_you_mean(naming.TARGET[0], store.arrays)}",
     )
@@ -245,14 +241,12 @@ def _feature(store: StoreInfo, name: str, level: Literal["node", "graph"]) -> Fe
         return observable
     if observable is not None:
         right = f"{observable.level}_features"
-        raise DataError(
+        raise store.error(
             f"'{name}' has one value for each {_HAS[observable.level]}",
-            store=str(store.path),
             remedy=f"name it in '{right}' of the reader's kwargs",
         )
-    raise DataError(
+    raise store.error(
         f"there is no array '{name}'",
-        store=str(store.path),
         remedy=naming.did_you_mean(name, store.arrays, observables.names(level)),
     )
 
@@ -270,16 +264,15 @@ def _kept(store: StoreInfo, name: str) -> ArrayInfo:
 def _class_names(
     store: StoreInfo, target: tuple[ArrayInfo, ...], given: Sequence[str] | None
 ) -> tuple[str, ...] | None:
-    """Names by class index: as given, else from the target's ``class_names`` attribute.
+    """Names by class index: ``given``, else the ``class_names`` attribute of the target.
 
     An attribute of the whole store names the classes of ``cset_type``.
     """
     target = tuple(filter(is_integer, target))
     if len(target) != 1:
         if given:
-            raise DataError(
+            raise store.error(
                 "class names need one integer target",
-                store=str(store.path),
                 remedy="leave class_names out of the reader's kwargs, or name another target",
             )
         return None
@@ -299,9 +292,8 @@ def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
     if _NUMBERS.fullmatch(array.dtype):
         return
     is_text = re.search(r"utf|string|bytes|^[|<>]?[US]\d", array.dtype)
-    raise DataError(
+    raise store.error(
         f"expected numbers, got {'text' if is_text else f'the type {array.dtype}'}",
-        store=str(store.path),
         array=array.name,
         remedy="store a number for each, integers for classes",
     )
@@ -310,4 +302,4 @@ def _check_number(store: StoreInfo, array: ArrayInfo) -> None:
 def refuse_array(store: StoreInfo, array: ArrayInfo, problem: str, key: str | None) -> NoReturn:
     """Raise ``DataError``; ``key``: the reader's argument that can name another array, if any."""
     remedy = f"name another array with '{key}' in the reader's kwargs" if key else None
-    raise DataError(problem, store=str(store.path), array=array.name, remedy=remedy)
+    raise store.error(problem, array=array.name, remedy=remedy)

@@ -1,10 +1,10 @@
 """Whether a raw store is still the one that its parts were read from.
 
-Looked at are the metadata of every array, and of each the one chunk that holds the first
-sample: its size and date, and only if these are not as they were its bytes (the first MiB). So
-a store that was touched, copied or moved is known again; one that was replaced or whose arrays
-were written anew is not, even if its metadata is the same; and one that only has more samples
-goes on being the same. A single value that is changed far from the first sample is not seen.
+The check reads the metadata of every array and, for each array, looks at the chunk with the first
+sample: its size and date and, if these differ, its first MiB. A store that was touched, copied or
+moved is recognised. One that was replaced, or whose arrays were rewritten, counts as changed even
+if its metadata is the same. A store that only gained samples counts as the same. A single value
+that changed far from the first sample is not noticed.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ READ_BYTES = 2**20
 def observe(store: StoreInfo, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The state of ``store`` as JSON values.
 
-    ``num_samples``; ``metadata``: digest of all metadata that more samples leave alone;
-    ``files``: for each array of the file with its first chunk the size in bytes, date in ns,
-    digest, and the number of samples that it has room for (null: any). Digests of files whose
-    size and date are as in the earlier state ``known`` are taken from there.
+    ``num_samples``; ``metadata``: digest of all metadata that does not change when samples are
+    appended; ``files``: for each array the size in bytes, date in ns and digest of the file with
+    its first chunk, and the number of samples that fit into it (``room``; null: any). Digests of
+    files whose size and date are as in the earlier state ``known`` are taken from there.
     """
     earlier = (known or {}).get("files", {})
     arrays = dict(store.arrays)
@@ -47,7 +47,7 @@ def observe(store: StoreInfo, known: Mapping[str, Any] | None = None) -> dict[st
 
 
 def identity(state: Mapping[str, Any], earlier: Iterable[Mapping[str, Any]] = ()) -> str:
-    """A name for what the store holds: that of the first of ``earlier`` which it continues.
+    """An identifier of the content: that of the first of the ``earlier`` states which it continues.
 
     ``earlier`` are states with their ``identity``, as parts have recorded them.
     """
@@ -70,9 +70,9 @@ def is_state(value: Any) -> TypeGuard[Mapping[str, Any]]:
 
 
 def continues(state: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
-    """Whether the samples of ``earlier`` are still there, as far as can be seen.
+    """Whether the samples of ``earlier`` seem to be unchanged.
 
-    A chunk that had room for more samples may differ if there are more now.
+    A chunk that was not full may differ if there are more samples now.
     """
     grown = state["num_samples"] > earlier["num_samples"]
     if state["metadata"] != earlier["metadata"] or state["files"].keys() != earlier["files"].keys():
@@ -106,25 +106,15 @@ def _metadata(store: StoreInfo) -> list[Any]:
 
 
 def _file(array: ArrayInfo, known: Mapping[str, Any]) -> dict[str, Any]:
-    """What is seen of the file with the first chunk; nulls if there is none: all is fill value."""
-    for path in _first_chunk(array):
-        try:
-            stat = path.stat()
-        except OSError:
-            continue
-        seen = {"bytes": stat.st_size, "date": stat.st_mtime_ns}
-        unchanged = seen.items() <= known.items()
-        return {**seen, "digest": known["digest"] if unchanged else _digest_of(path, array)}
-    return {"bytes": None, "date": None, "digest": None}
-
-
-def _first_chunk(array: ArrayInfo) -> list[Path]:
-    """Where the first chunk may be, by the naming schemes of both formats, the usual one first."""
-    zeros = ["0"] * len(array.shape)
-    keys = [".".join(zeros), "/".join(zeros)] if zeros else ["0"]
-    if array.zarr_format == 3:
-        keys = ["/".join(["c", *zeros]), ".".join(["c", *zeros]), *keys]
-    return [array.path / key for key in dict.fromkeys(keys)]
+    """Size, date and digest of the file with the first chunk; nulls if there is no such file."""
+    path = Path(next(array.chunk_files([range(1)] * len(array.shape))))
+    try:
+        stat = path.stat()
+    except OSError:
+        return {"bytes": None, "date": None, "digest": None}
+    seen = {"bytes": stat.st_size, "date": stat.st_mtime_ns}
+    unchanged = seen.items() <= known.items()
+    return {**seen, "digest": known["digest"] if unchanged else _digest_of(path, array)}
 
 
 def _digest_of(path: Path, array: ArrayInfo) -> str:

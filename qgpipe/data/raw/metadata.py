@@ -1,4 +1,4 @@
-"""The metadata of zarr groups and arrays, read from their JSON files alone.
+"""The metadata of zarr groups and arrays, read from their JSON files.
 
 Zarr formats 2 and 3, consolidated or not: the metadata file of each array is read itself, because
 a consolidated copy may be older.
@@ -16,9 +16,9 @@ from typing import Any
 from qgpipe.data.raw.store_files import read_file
 from qgpipe.errors import DataError, shown
 
-LARGEST_NUMBER = 2**60  # of a shape: products with sizes of types are still exact
-MOST_AXES = 32  # numpy's
-MOST_BYTES = 2**40  # of a chunk: such an array has been described wrongly, not written
+LARGEST_NUMBER = 2**60  # in a shape
+MOST_AXES = 32  # numpy's limit
+MOST_BYTES = 2**40  # of a chunk; the metadata of larger ones must be wrong
 
 _V2_KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 
@@ -27,10 +27,10 @@ _V2_KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 class ArrayInfo:
     """Metadata of one array.
 
-    ``dtype`` is a numpy name (``float32``), or the store's own word for any other type.
-    ``chunks`` is what is decoded at once: the inner chunks if the array is sharded.
-    ``grid`` is what one file holds: a chunk, or a shard of several. ``key_prefix``,
-    ``separator``: of the names of these files.
+    ``dtype``: a numpy name (``float32``), or the name in the metadata for any other type.
+    ``chunks``: shape of what is decoded at once: the inner chunks if the array is sharded.
+    ``grid``: shape of the content of one file: a chunk, or a shard of several. ``key_prefix``,
+    ``separator``: parts of the names of these files.
     """
 
     name: str
@@ -45,7 +45,7 @@ class ArrayInfo:
     separator: str = "."
 
     def chunk_files(self, places: Iterable[range]) -> Iterator[str]:
-        """The files of chunks, or shards, at these ``places`` on each axis of the grid."""
+        """The files of the chunks or shards at ``places``, the ranges of indices on each axis."""
         folder, prefix, join = str(self.path), self.key_prefix, self.separator.join
         for index in product(*(map(str, axis) for axis in places)):
             yield f"{folder}/{join((*prefix, *index)) or '0'}"
@@ -57,7 +57,7 @@ class ArrayInfo:
 
     @property
     def item_bytes(self) -> int:
-        """Bytes of an element; 8 where the store's word for the type does not say."""
+        """Bytes of an element; 8 if the name of the type does not say."""
         bits = re.search(r"\d{1,9}$", self.dtype)
         return 1 if self.dtype == "bool" else int(bits[0]) // 8 if bits else 8
 
@@ -97,9 +97,9 @@ def array_info(path: Path, zarr_format: int) -> ArrayInfo | None:
 
 
 def check_shapes(shape: Any, chunks: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The shapes of an array and of its chunks, as metadata has them.
+    """The shapes of an array and of its chunks, given as in the metadata.
 
-    Raises ``ValueError`` if there can be no such array.
+    Raises ``ValueError`` if they are invalid.
     """
     for name, value, least in (("shape", shape, 0), ("chunk shape", chunks, 1)):
         if not isinstance(value, list) or not all(
@@ -118,9 +118,9 @@ def check_chunk(chunk: tuple[int, ...], item_bytes: int) -> None:
 
 
 def chunk_keys(node: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    """What the names of an array's chunk files begin with, and what separates their numbers.
+    """The prefix of the names of an array's chunk files, and the separator of their indices.
 
-    ``node``: the array's metadata. Raises ``ValueError`` for a separator that zarr does not know.
+    ``node``: the array's metadata. Raises ``ValueError`` for an invalid separator.
     """
     if node["zarr_format"] == 2:
         is_default, separator = False, node.get("dimension_separator") or "."
@@ -134,7 +134,7 @@ def chunk_keys(node: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
 
 
 def read_attributes(path: Path, zarr_format: int, node: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes of the group or array at ``path``; ``node``: its metadata, if format 3.
+    """The attributes of the group or array at ``path``; ``node``: its metadata, for format 3.
 
     Raises ``DataError`` if they are damaged.
     """

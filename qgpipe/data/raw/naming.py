@@ -1,4 +1,4 @@
-"""The names under which stores of causal sets keep their arrays."""
+"""The usual names of the arrays in stores of causal sets."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -21,7 +21,7 @@ KNOWN = frozenset((*ADJACENCY, *SIZE, *TARGET, *(n for pair in NODE_FEATURES for
 def did_you_mean(word: str, choices: Iterable[str], also: Iterable[str] = ()) -> str:
     """``did you mean 'x'? `` with the nearest of ``choices``, or nothing; then the choices.
 
-    ``also``: what may be meant, too, but is not listed.
+    ``also``: further names to suggest, which are not listed.
     """
     choices = list(choices)
     near = get_close_matches(word, [*choices, *also], n=1)

@@ -1,4 +1,4 @@
-"""Samples as they come from a store, before they become features and targets."""
+"""Samples read from a store, before they are turned into features and targets."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from qgpipe.data.graphs.packed import BitAdjacency
 
 @dataclass(eq=False)
 class Samples:
-    """``N`` causal sets with ``V`` elements in all.
+    """``N`` causal sets with ``V`` elements in total.
 
-    ``index``: int64 [N], places in the store. ``sizes``: int64 [N]. ``edges``: the relations.
+    ``index``: int64 [N], indices in the store. ``sizes``: int64 [N]. ``edges``: the relations.
     ``node``: arrays [V, ...] by name. ``graph``: arrays [N, ...] by name.
     """
 

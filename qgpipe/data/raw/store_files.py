@@ -1,7 +1,7 @@
-"""The files of a raw store, which are plain files and nothing else.
+"""Reading the files of a raw store, which have to be regular files.
 
-Whoever opens a FIFO waits for a writer, and a device may never end: such things come into a store
-by mistake or on purpose, and no job may hang because of them. Imports neither numpy nor zarr.
+Opening a FIFO waits for a writer, and reading a device may never end. A store may contain such
+files by mistake or on purpose; no job may hang because of them. Imports neither numpy nor zarr.
 """
 
 import errno
@@ -24,9 +24,9 @@ _KINDS = {
 
 
 def read_file(path: str | Path, most: int | None = None) -> bytes | None:
-    """The bytes of a file, ``most`` of them; None if there is none.
+    """The bytes of a file, at most ``most`` of them; None if there is no file.
 
-    Raises ``ValueError`` if something else has its name, ``ReadingError`` if it cannot be read.
+    Raises ``ValueError`` if it is not a regular file, ``ReadingError`` if it cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -39,7 +39,7 @@ def read_file(path: str | Path, most: int | None = None) -> bytes | None:
         _require_plain(path, found.st_mode)
         missing = found.st_size if most is None else min(most, found.st_size)
         pieces = []
-        while missing and (piece := os.read(descriptor, missing)):  # may be less than asked for
+        while missing and (piece := os.read(descriptor, missing)):  # may be less than ``missing``
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)
@@ -50,7 +50,7 @@ def read_file(path: str | Path, most: int | None = None) -> bytes | None:
 
 
 def require_plain(path: str | Path) -> None:
-    """Raise what :func:`read_file` would raise if something else than a file has this name."""
+    """Raise what :func:`read_file` would raise if ``path`` exists and is not a regular file."""
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116  a Path takes longer than the call
     except (FileNotFoundError, NotADirectoryError):
@@ -61,7 +61,7 @@ def require_plain(path: str | Path) -> None:
 
 
 def memory() -> int:
-    """Bytes of memory that a process may have on this machine."""
+    """The most memory, in bytes, that a process can use on this machine."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return physical if limit == resource.RLIM_INFINITY else min(limit, physical)
@@ -73,7 +73,7 @@ def _require_plain(path: str | Path, mode: int) -> None:
 
 
 def refusal(path: str | Path, error: OSError) -> ValueError | ReadingError:
-    """What is said where ``path`` cannot be opened: as :func:`read_file` raises it."""
+    """The exception to raise when ``path`` cannot be opened, as in :func:`read_file`."""
     if error.errno in _NO_FILE:
         return ValueError(f"{path} is no file but {_NO_FILE[error.errno]}")
     return ReadingError(f"{path} cannot be read: {error.strerror}", remedy=remedy_for(error.errno))

@@ -1,7 +1,7 @@
-"""What a raw zarr store holds, by its metadata alone: no chunk is touched.
+"""The content of a raw zarr store according to its metadata; no chunk is read.
 
-How samples lie in a store is its layout, and a layout is a class that extends ``StoreInfo``: see
-``qgpipe/data/layouts/``, which opens stores, too.
+The layout of a store says where its samples are. A layout is a class that extends ``StoreInfo``;
+``qgpipe/data/layouts/`` holds them, and the function that opens stores.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:  # they import numpy
 class Root:
     """The root group of a store whose layout is to be found.
 
-    ``node``: its metadata, if it is of zarr format 3. ``entries``: the names of what lies in it,
-    and whether each is a folder. ``named_in``: by whom the store is named, for messages.
+    ``node``: its metadata, in zarr format 3. ``entries``: the names in its folder, and whether each
+    is a folder. ``named_in``: where the store is named (a configuration key), for messages.
     """
 
     path: Path
@@ -43,10 +43,14 @@ class Root:
         """The attributes of the group."""
         return read_attributes(self.path, self.zarr_format, self.node)
 
-    def arrays(self, but: Collection[str] = ()) -> tuple[dict[str, ArrayInfo], ArrayInfo | None]:
-        """The arrays by name, and the one that says how many samples there are, if there is one.
+    def error(self, problem: str, remedy: str) -> DataError:
+        """An error that names the store."""
+        return DataError(problem, store=str(self.path), remedy=remedy)
 
-        ``but``: names that are not looked at.
+    def arrays(self, but: Collection[str] = ()) -> tuple[dict[str, ArrayInfo], ArrayInfo | None]:
+        """The arrays by name, and the array with the number of samples, if there is one.
+
+        ``but``: names to leave out.
         """
         names = [name for name, is_folder in self.entries.items() if is_folder and name not in but]
         arrays = arrays_in(self.path, self.zarr_format, names)
@@ -58,13 +62,13 @@ class Root:
 class StoreInfo(ABC):
     """Metadata of a store. A layout is a subclass that says where its samples are.
 
-    ``layout``: its name, as files and messages have it. ``adjacency_axes``: what the axes of the
-    array of relations are; those of one name are equally long.
+    ``layout``: its name in files and messages. ``adjacency_axes``: names of the axes of the
+    adjacency; axes with the same name have the same length.
 
-    ``arrays``: by name; where each sample has arrays of its own, those of the first.
-    ``num_samples``: how many the arrays have room for. ``count``: the array that says how many
-    samples there are, if the store has one. It is a chunk, not metadata, so what it says is
-    applied where samples are read.
+    ``arrays``: by name; if each sample has its own arrays, those of the first. ``num_samples``: how
+    many samples fit into the arrays. ``count``: the array with the number of samples written so
+    far, if the store has one. Its value is in a chunk, not in the metadata, so it is only used when
+    samples are read.
     """
 
     layout: ClassVar[str]
@@ -82,19 +86,20 @@ class StoreInfo(ABC):
     def open(cls, root: Root) -> Self | None:
         """The store at ``root``, None if it is of another layout.
 
-        Imports no numpy: stores are opened while the workflow is planned.
-        Raises ``DataError`` if the store is damaged, or holds no samples.
+        Must not import numpy: stores are opened while the workflow is planned. Raises ``DataError``
+        if the store is damaged, or holds no samples.
         """
 
     @abstractmethod
     def read(self, checks: Checks, start: int, stop: int, threads: int) -> Samples:
         """The samples ``start:stop``.
 
-        ``checks``: of the samples, with the columns that are read. ``threads``: how many decode
-        and pack; the result does not depend on it.
+        ``checks``: checks of the samples, with the columns to read. ``threads``: number of threads
+        that decode and pack; the result does not depend on it.
 
-        Samples that are damaged, or whose relations are none, are reported to ``checks.bad``;
-        what is returned of them has no meaning. Raises ``DataError`` if an array cannot be opened.
+        Samples that are damaged, or whose relations are invalid, are reported to ``checks.bad``;
+        the values returned for them are undefined. Raises ``DataError`` if an array cannot be
+        opened.
         """
 
     @property
@@ -107,12 +112,23 @@ class StoreInfo(ABC):
         """Raise ``DataError`` if the shape of an array does not fit its part in ``columns``."""
 
     def sample_name(self, index: int) -> str:
-        """The sample ``index`` as a message names it."""
+        """The name of the sample ``index`` in messages."""
         return str(index)
 
     def numbering(self, start: int, stop: int) -> str:
-        """What tells the samples ``start:stop`` from others at their place, if anything does."""
+        """A text that differs if ``start:stop`` stands for other samples; empty if it cannot."""
         return ""
+
+    def error(
+        self,
+        problem: str,
+        sample: int | None = None,
+        array: str | None = None,
+        remedy: str | None = None,
+    ) -> DataError:
+        """An error that names the store and, if given, a sample or an array."""
+        name = None if sample is None else self.sample_name(sample)
+        return DataError(problem, store=str(self.path), sample=name, array=array, remedy=remedy)
 
     @property
     def metadata_file(self) -> Path:
@@ -120,11 +136,11 @@ class StoreInfo(ABC):
         return self.path / (".zgroup" if self.zarr_format == 2 else "zarr.json")
 
     def sample_shape(self, array: ArrayInfo) -> tuple[int, ...]:
-        """The shape of what ``array`` holds of a sample."""
+        """The shape of one sample in ``array``."""
         return array.shape[1:] if array.name in self.sample_arrays else array.shape
 
     def sample_bytes(self) -> int:
-        """What the arrays of one sample decode to."""
+        """Bytes of the decoded arrays of one sample."""
         return sum(
             array.item_bytes * math.prod(self.sample_shape(array)) for array in self.arrays.values()
         )
@@ -133,10 +149,8 @@ class StoreInfo(ABC):
         """The array ``name``; ``DataError`` naming the nearest one if there is none."""
         if name in self.arrays:
             return self.arrays[name]
-        raise DataError(
-            f"there is no array '{name}'",
-            store=str(self.path),
-            remedy=naming.did_you_mean(name, self.arrays),
+        raise self.error(
+            f"there is no array '{name}'", remedy=naming.did_you_mean(name, self.arrays)
         )
 
     def adjacency(self, name: str | None = None) -> ArrayInfo:
@@ -146,18 +160,16 @@ class StoreInfo(ABC):
         """
         name = name or next((n for n in naming.ADJACENCY if n in self.arrays), None)
         if name is None:
-            raise DataError(
+            raise self.error(
                 f"there is no adjacency array ({', '.join(naming.ADJACENCY)})",
-                store=str(self.path),
                 remedy="name it with 'adjacency' in the reader's kwargs: "
                 f"{naming.did_you_mean(naming.ADJACENCY[0], self.arrays)}",
             )
         array, axes = self.array(name), self.adjacency_axes
         lengths = dict(zip(axes, array.shape, strict=False))
         if array.shape != tuple(map(lengths.get, axes)):
-            raise DataError(
+            raise self.error(
                 f"expected shape ({', '.join(axes)}), got {array.shape}",
-                store=str(self.path),
                 array=name,
                 remedy="name the adjacency with 'adjacency' in the reader's kwargs",
             )

@@ -1,4 +1,4 @@
-"""Checks of samples while they are read: all at once, naming the samples that fail."""
+"""Vectorised checks of samples while they are read; the samples that fail are reported."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ from qgpipe.data.raw.stores import StoreInfo
 
 @dataclass(frozen=True)
 class Checks:
-    """What is checked of the samples that are read from ``columns``.
+    """Which checks are applied to the samples read from ``columns``.
 
-    ``bad``: where samples are reported that fail. ``values``: check values and relations;
-    sizes are checked in any case. ``order``: check that relations are transitive, too.
+    ``bad``: receives the samples that fail. ``values``: check values and relations; sizes are
+    always checked. ``order``: also check that relations are transitive.
     """
 
     columns: Columns
@@ -53,8 +53,8 @@ class Checks:
     ) -> None:
         """Report samples with an entry that is neither zero nor one.
 
-        ``values``: [B, targets, sources], of which the targets begin at ``first_target``; what
-        lies beyond a causal set's size (``sizes``: [B]) may be anything.
+        ``values``: [B, targets, sources], whose first target is ``first_target``. Entries beyond a
+        causal set's size (``sizes``: [B]) are ignored.
         """
         place, target, source = np.nonzero((values != 0) & (values != 1))
         target = target + first_target
@@ -68,9 +68,10 @@ class Checks:
             )
 
     def relations(self, block: np.ndarray, rows: np.ndarray, first_sample: int) -> None:
-        """Report samples whose relations are no partial order.
+        """Report samples whose relations are not a partial order.
 
-        ``rows``: what :func:`qgpipe.data.graphs.relation_bits.adjacency_rows` made of ``block``.
+        ``rows``: the result of :func:`qgpipe.data.graphs.relation_bits.adjacency_rows` for
+        ``block``.
         """
         if self.values:
             found = contradictions(block, rows)
@@ -85,7 +86,8 @@ class Checks:
         self._report_disorder(index, not_transitive(first, second, third))
 
     def samples(self, samples: Samples, reals: np.dtype | None = None) -> None:
-        """Report values that are not finite, also as ``reals``, and classes without a name.
+        """Report values that are not finite (also after conversion to ``reals``), and unnamed
+        classes.
 
         Path lengths may hold NaN, which is read as 0.
         """
@@ -111,7 +113,7 @@ class Checks:
         ends: np.ndarray | None,
         reals: np.dtype | None,
     ) -> None:
-        """``ends``: of the samples' rows [N], or None for one row a sample."""
+        """``ends``: where each sample's rows end, [N]; None for one row per sample."""
         if values.dtype.kind != "f" or not len(values):
             return
         if reals is not None and values.dtype.itemsize > reals.itemsize and reals.kind == "f":

@@ -1,7 +1,5 @@
 """Features that a store does not have, computed from the relations of many causal sets at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,14 +13,14 @@ from qgpipe.data.graphs.packed import BitAdjacency, offsets, ranges
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.validation import Checks
 
-BLOCK_ENTRIES = 1 << 20  # of the relation matrices that are in memory at once
+BLOCK_ENTRIES = 1 << 20  # entries of relation matrices in memory
 
 
 def compute_features(checks: Checks, samples: Samples, threads: int = 1) -> None:
-    """Put the observables that ``checks.columns`` asks for beside the arrays of ``samples``.
+    """Add the observables in ``checks.columns`` to the arrays of ``samples``.
 
-    ``threads``: how many compute; the result does not depend on it. If values are checked,
-    samples whose relations are not transitive are reported: their observables mean nothing.
+    ``threads``: number of threads; the result does not depend on it. If values are checked, samples
+    whose relations are not transitive are reported: their observables are meaningless.
     """
     wanted = checks.columns.computed
     if not wanted:
@@ -54,7 +52,7 @@ def compute_features(checks: Checks, samples: Samples, threads: int = 1) -> None
 
 
 def relation_block(edges: BitAdjacency, sizes: np.ndarray, chosen: np.ndarray) -> Orders:
-    """The causal sets at ``chosen`` (int64 [B]) of all with ``sizes`` [N], as a block."""
+    """The causal sets at ``chosen`` (int64 [B]) as a block; ``sizes``: of all causal sets, [N]."""
     of_chosen, starts = sizes[chosen], edges.ptr[chosen]
     bits = edges.bits[ranges(starts, edges.ptr[chosen + 1] - starts)]
     some = BitAdjacency(bits, bit_offsets(of_chosen), edges.num_edges[chosen])
@@ -67,13 +65,13 @@ def relation_block(edges: BitAdjacency, sizes: np.ndarray, chosen: np.ndarray) -
 
 
 def similar_blocks(sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """Places of causal sets of similar sizes, int64, in blocks; those without elements left out."""
+    """Indices of causal sets of similar sizes, int64, block by block; empty ones are left out."""
     by_size = np.argsort(sizes, kind="stable")
     by_size = by_size[sizes[by_size] > 0]
     first = 0
     while first < len(by_size):
         head = by_size[first : first + max(1, BLOCK_ENTRIES // int(sizes[by_size[first]]) ** 2)]
-        entries = np.arange(1, len(head) + 1) * sizes[head] ** 2  # the last one sets the side
+        entries = np.arange(1, len(head) + 1) * sizes[head] ** 2  # the last is the largest
         count = max(1, int(np.searchsorted(entries, BLOCK_ENTRIES, side="right")))
         yield by_size[first : first + count]
         first += count

@@ -1,7 +1,5 @@
 """Checks of graphs that a user's reader made."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.data.graphs.adjacency import pairs_to_bits, row_bytes
@@ -10,7 +8,7 @@ from qgpipe.data.graphs.relation_bits import block_side, intransitive
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.validation import both_ways, not_transitive
 
-FINITE = ("x", "y", "graph_features")  # as the built-in reader has them
+FINITE = ("x", "y", "graph_features")  # the arrays that the built-in reader checks
 
 
 def check_finite(packed: Packed, bad: BadSamples) -> None:
@@ -33,7 +31,7 @@ def check_finite(packed: Packed, bad: BadSamples) -> None:
 
 
 def check_order(packed: Packed, bad: BadSamples) -> None:
-    """Report graphs whose edges are no partial order: that lack transitivity or run both ways."""
+    """Report graphs whose edges are not a partial order: not transitive, or in both directions."""
     sizes, edges = packed.sizes, packed.edges
     if isinstance(edges, EdgePairs):
         edges = pairs_to_bits(edges, sizes)
@@ -54,7 +52,7 @@ def check_order(packed: Packed, bad: BadSamples) -> None:
 
 
 def _disorder(rows: np.ndarray) -> str | None:
-    """What is wrong with relations (rows as in :func:`intransitive`), None if nothing is."""
+    """Why relations (rows as in :func:`intransitive`) are no partial order; None if they are."""
     relations = np.unpackbits(rows[0], axis=1, bitorder="little").view(bool)
     both = np.argwhere(relations & relations.T)
     if len(both):

@@ -1,10 +1,8 @@
 """Reading a range of causal sets that have a group each, many small arrays at once."""
 
-from __future__ import annotations
-
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -16,8 +14,9 @@ from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.validation import Checks
 from qgpipe.data.readers.group_files import Group, GroupFiles
+from qgpipe.system.read_ahead import map_ahead
 
-BLOCK_BYTES = 4 << 20  # of a block of relations: near a core's cache
+BLOCK_BYTES = 4 << 20  # of a block of relations, about the size of a core's cache
 
 
 def read_groups(
@@ -26,11 +25,11 @@ def read_groups(
     """The samples ``start:stop`` of a store with a group for each, in their order.
 
     ``group_name``: the group of a sample, by its index.
-    ``threads``: how many decode and pack batches of causal sets; the result does not depend
-    on it. The files of two batches are read ahead.
+    ``threads``: number of threads that decode and pack batches; the result does not depend on it.
+    The files of two batches are read ahead.
 
-    Samples with an array that is missing, damaged or of a wrong shape, and those whose
-    relations are none, are reported to ``checks.bad``; what is returned of them has no meaning.
+    Samples with an array that is missing, damaged or of a wrong shape, and those with invalid
+    relations, are reported to ``checks.bad``; the values returned for them are undefined.
     """
     columns = checks.columns
     names = [array.name for array in (columns.adjacency, *columns.arrays)]
@@ -54,22 +53,15 @@ Packed = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
 def _in_order(checks: Checks, files: GroupFiles, samples: range, threads: int) -> Iterator[Packed]:
     """Sizes, adjacency bits and arrays by name of each batch, packed on several threads."""
     pool = ThreadPoolExecutor(threads)
-    working: deque[Future[Packed]] = deque()
     try:
-        for batch, groups in files.batches(samples):
-            working.append(pool.submit(_pack_batch, checks, files, batch, groups))
-            if len(working) > threads:
-                yield working.popleft().result()
-        while working:
-            yield working.popleft().result()
+        pack = partial(_pack_batch, checks, files)
+        yield from map_ahead(pool, pack, files.batches(samples), threads)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _pack_batch(
-    checks: Checks, files: GroupFiles, samples: range, groups: Sequence[Group]
-) -> Packed:
-    columns = checks.columns
+def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Group]]) -> Packed:
+    (samples, groups), columns = batch, checks.columns
     values = files.decode(samples, groups)
     matrices = values.pop(columns.adjacency.name)
     for k, matrix in enumerate(matrices):
@@ -110,7 +102,7 @@ def _pack_batch(
 
 
 def _misfit(value: np.ndarray, array: ArrayInfo) -> str | None:
-    """Why ``value``, of one group, is nothing like ``array``, as the first group has it."""
+    """Why the type of ``value`` does not fit ``array`` of the first group; None if it does."""
     if value.dtype.kind not in "biuf":
         return f"expected numbers, got {value.dtype}"
     if is_integer(array) and value.dtype.kind == "f" and not (value == np.trunc(value)).all():

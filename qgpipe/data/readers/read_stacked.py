@@ -1,7 +1,5 @@
 """Reading a range of samples from stacked arrays."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from qgpipe.data.raw.arrays import decoding_context, read_columns
@@ -13,11 +11,11 @@ from qgpipe.data.readers.stacked_relations import read_relations
 def read_stacked(checks: Checks, start: int, stop: int, threads: int) -> Samples:
     """The samples ``start:stop`` of a stacked store.
 
-    ``threads``: how many decode, and how many pack. The result does not depend on it.
+    ``threads``: number of threads that decode, and that pack; the result does not depend on it.
 
-    Samples whose sizes do not fit, whose relations are none or which cannot be read are
-    reported to ``checks.bad``; what is returned of them has no meaning.
-    Raises ``DataError`` if an array cannot be opened.
+    Samples with wrong sizes or invalid relations, and those that cannot be read, are reported to
+    ``checks.bad``; the values returned for them are undefined. Raises ``DataError`` if an array
+    cannot be opened.
     """
     columns = checks.columns
     context = decoding_context(threads)

@@ -1,4 +1,4 @@
-"""The built-in reader: whole blocks of causal sets, straight into packed arrays."""
+"""The built-in reader: reads whole blocks of causal sets into packed arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from qgpipe.data.graphs.select import select
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.columns import Columns, Feature, check_names, choose_columns, is_integer
-from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.data.raw.validation import Checks
@@ -24,19 +23,19 @@ from qgpipe.errors import ConfigError
 
 
 class CausalSetReader:
-    """Reads causal sets of any layout, and never goes through them one by one.
+    """Reads causal sets of any layout, many at once.
 
     ``node_features``: names of arrays with a value (or a row) for each element; they become the
-    columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set;
-    the columns of ``graph_features``. A feature that is no array of the store is computed from the
-    relations, if it has the name of an observable (:mod:`qgpipe.causets.observables`).
+    columns of ``x``. ``graph_features``: arrays with a value (or a row) for each causal set; the
+    columns of ``graph_features``. A feature that is not an array of the store is computed from the
+    relations if it has the name of an observable (:mod:`qgpipe.causets.observables`).
     ``target``: the array, or arrays, of ``y``. ``adjacency``, ``size``: the arrays of relations and
     of numbers of elements. ``class_names``: the names of the classes, by class index; by default
-    what the store says. ``keep``: arrays with a value (or a row) for each causal set that become
+    those in the store. ``keep``: arrays with a value (or a row) for each causal set that become
     attributes of the graphs under their own names.
 
-    What is not given is found if the store uses a usual name; graph features are only taken
-    when asked for, and an empty list means none.
+    Arrays that are not given are found by their usual names; graph features are only read if they
+    are named, and an empty list means none.
     """
 
     def __init__(
@@ -62,19 +61,19 @@ class CausalSetReader:
         self.names["keep"] = [keep] if isinstance(keep, str) else [*(keep or ())]
 
     def keeping(self, name: str | None) -> CausalSetReader:
-        """A reader that keeps the array ``name``, too, if there is one to keep."""
+        """A reader that also keeps the array ``name``; this one if ``name`` is None."""
         if name is None:
             return self
         return CausalSetReader(**{**self.names, "keep": [*self.names["keep"], name]})
 
     def columns(self, store: StoreInfo) -> Columns:
-        """The arrays of ``store`` that are read; ``DataError`` if there is no such array."""
+        """The arrays of ``store`` that are read. Raises ``DataError`` if there is no such array."""
         return choose_columns(store, **self.names)
 
     def describe(self, store: StoreInfo) -> dict[str, Any]:
-        """Names of features, target and classes, as a part's description holds them.
+        """Names of features, target and classes, as in the description of a part.
 
-        ``computed``: the features that are no arrays of the store, if there are any.
+        ``computed``: the features that are computed, if there are any.
         """
         columns = self.columns(store)
         targets = [array.name for array in columns.target]
@@ -106,12 +105,12 @@ class CausalSetReader:
         are integers or booleans, else ``float_type``; what is kept, [N] or [N, k], has the type
         that it is stored with. Edges run from past to future. NaN in path lengths becomes 0.
 
-        ``threads``: how many decode, and how many pack; the result does not depend on it.
-        ``validate_order``: check that the relations are transitive, too.
-        ``bad``: leaves bad samples out if it says so.
+        ``threads``: number of threads that decode, and that pack; the result does not depend on it.
+        ``validate_order``: also check that the relations are transitive. ``bad``: receives bad
+        samples; by default the first one is an error.
 
         Raises ``DataError`` if an array cannot be opened, and for the first sample that is
-        damaged or (``validate``) holds what no causal set can have.
+        damaged or (``validate``) holds invalid values.
         """
         columns = self.columns(store)
         bad = bad or BadSamples(store)
@@ -124,14 +123,13 @@ class CausalSetReader:
         if columns.node_columns:
             attributes["x"] = Attribute(_node_features(columns, samples, reals), "node")
         if columns.target:
-            attributes["y"] = _target(
-                columns, samples, reals, numpy_type(int_type, "data.int_type")
-            )
+            integers = numpy_type(int_type, "data.int_type")
+            attributes["y"] = _target(columns, samples, reals, integers)
         if columns.graph_columns:
             features = _beside(columns.graph_columns, samples.graph, reals)
             attributes["graph_features"] = Attribute(features, "graph")
         for array in columns.kept:
-            attributes[array.name] = _kept(array, samples)
+            attributes[array.name] = _number_or_row(_as_columns(samples.graph[array.name]))
         packed = Packed(
             samples.index,
             offsets(samples.sizes),
@@ -185,20 +183,14 @@ def _target(columns: Columns, samples: Samples, reals: np.dtype, integers: np.dt
     if columns.node_target:
         values = _beside(columns.target, samples.node, dtype)
         return Attribute(values[:, 0] if values.shape[1] == 1 else values, "node")
-    values = _beside(columns.target, samples.graph, dtype)
+    return _number_or_row(_beside(columns.target, samples.graph, dtype))
+
+
+def _number_or_row(values: np.ndarray) -> Attribute:
+    """``values`` [N, columns] as an attribute [N] if there is one column."""
     if values.shape[1] == 1:
         return Attribute(values[:, 0], "graph", scalar=True)
     return Attribute(values, "graph")
-
-
-def _kept(array: ArrayInfo, samples: Samples) -> Attribute:
-    """An array as it is, one number or a row a graph."""
-    values = _as_columns(samples.graph[array.name])
-    return (
-        Attribute(values[:, 0], "graph", scalar=True)
-        if values.shape[1] == 1
-        else (Attribute(values, "graph"))
-    )
 
 
 def _beside(

@@ -1,6 +1,4 @@
-"""Graphs that pass through a user's functions one by one: reader, filter, transform."""
-
-from __future__ import annotations
+"""Applies a user's functions (reader, filter, transform) to one sample at a time."""
 
 import logging
 import math
@@ -30,17 +28,18 @@ from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.reading_errors import is_of_the_data
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.data.readers.graph_checks import check_finite, check_order
-from qgpipe.data.readers.sample_seeds import random_state_kept, seed_all
+from qgpipe.data.readers.sample_seeds import seed_all
 from qgpipe.errors import DataError, QgpipeError, ReadingError
+from qgpipe.system.rng import random_numbers_kept
 from qgpipe.system.user_code import line_of_user
 
 log = logging.getLogger(__name__)
 
-RANGE = 32  # samples handled by a process at once, or a chunk if that is more
+RANGE = 32  # samples per task of a process, or a chunk if that is more
 
 
 class Result(NamedTuple):
-    """The graphs of a few samples, how many were filtered out, and which are bad, and why."""
+    """The graphs of a few samples, the number filtered out, and reasons by index of bad samples."""
 
     packed: Packed
     num_filtered: int
@@ -49,12 +48,12 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class SampleReader:
-    """What is done to each sample: ``fetch(index)``, then filter, then transform.
+    """The functions applied to each sample: ``fetch(index)``, then filter, then transform.
 
-    ``pre_filter`` sees what ``fetch`` returns and says whether it is kept; ``pre_transform``
-    makes a ``Data`` of it. Either may be None. ``bad``: where samples are reported on which one
-    of them fails, whose graph cannot be packed, or (``validate``, ``validate_order``) holds what
-    it should not; those that it lists already are left out.
+    ``pre_filter`` takes the result of ``fetch`` and returns whether it is kept; ``pre_transform``
+    turns it into a ``Data``. Either may be None. ``bad``: receives samples for which a function
+    fails, or whose graph cannot be packed or (``validate``, ``validate_order``) is invalid; samples
+    that it lists already are left out.
     """
 
     store: StoreInfo
@@ -66,11 +65,11 @@ class SampleReader:
     bad: BadSamples
 
     def read(self, start: int, stop: int, processes: int) -> tuple[Packed, int]:
-        """The samples ``start:stop`` as packed graphs, and how many were filtered out.
+        """The samples ``start:stop`` as packed graphs, and the number that was filtered out.
 
-        The result does not depend on ``processes``, even of functions that draw random numbers.
-        They are forked: so functions that have no importable name are fine, and modules need
-        not be imported again.
+        The result does not depend on ``processes``, even if functions draw random numbers.
+        Processes are forked, so functions need no importable name and modules are not imported
+        again.
 
         Raises ``DataError`` naming store, sample and function for the first bad sample, unless
         ``bad`` leaves them out, and if the graphs differ in their attributes.
@@ -93,7 +92,7 @@ class SampleReader:
         graphs: list[Data] = []
         num_filtered = 0
         store = zlib.crc32(self.store.path.name.encode())
-        with random_state_kept():
+        with random_numbers_kept(devices=False):
             for index in samples:
                 if index in bad.reasons:
                     continue
@@ -119,23 +118,22 @@ class SampleReader:
         return Result(packed, num_filtered, bad.reasons)
 
     def _graph(self, index: int) -> Data | None:
-        """What the functions make of a sample, None if it is filtered out."""
+        """The result of the functions for a sample; None if it is filtered out."""
         value = self._call("data.reader", self.fetch, index, index)
         if self.pre_filter and not self._call("data.pre_filter", self.pre_filter, index, value):
             return None
         if self.pre_transform:
             value = self._call("data.pre_transform", self.pre_transform, index, value)
         if not isinstance(value, Data):
-            raise DataError(
+            raise self.store.error(
                 f"expected a torch_geometric Data, got {type(value).__name__}",
-                store=str(self.store.path),
-                sample=self.store.sample_name(index),
+                sample=index,
                 remedy="let the reader return one, or turn it into one in data.pre_transform",
             )
         return value
 
     def _packed(self, graphs: list[Data], samples: list[int], bad: BadSamples) -> Packed:
-        """The graphs without those that cannot be packed even alone."""
+        """The packed graphs without those that cannot be packed."""
         store = str(self.store.path)
         try:
             return pack(graphs, samples, store)
@@ -168,7 +166,7 @@ class SampleReader:
 def with_reader(reader: Callable[..., Any], source: DataSection, bad: BadSamples) -> SampleReader:
     """Read with the user's ``reader(store, idx, float_dtype, int_dtype, validate)``.
 
-    ``source``: the data section, of which filter, transform, types and checks count.
+    ``source``: the data section, with filter, transform, types and checks.
     """
     view = SampleStore(bad.store)
     arguments = (
@@ -185,7 +183,7 @@ def with_reader(reader: Callable[..., Any], source: DataSection, bad: BadSamples
 
 
 def with_packed(packed: Packed, source: DataSection, bad: BadSamples) -> SampleReader:
-    """Send graphs that are already packed through the user's filter and transform."""
+    """Apply the user's filter and transform to graphs that are already packed."""
 
     def fetch(index: int) -> Data:
         return to_data(select(packed, np.searchsorted(packed.sample_index, [index])))
@@ -211,9 +209,9 @@ def _function(source: Mapping[str, Any], name: str) -> Any:
 
 
 def _ranges(store: StoreInfo, start: int, stop: int) -> Iterable[range]:
-    """``start:stop`` cut where the chunks of the largest array end.
+    """``start:stop`` in ranges that end where chunks of the largest array end.
 
-    Chunks of very many samples are cut, too: each process then decodes them once.
+    Chunks of very many samples are also cut; each process then decodes them once.
     """
     step = RANGE
     arrays = [array for array in store.sample_arrays.values() if array.shape]
@@ -225,7 +223,7 @@ def _ranges(store: StoreInfo, start: int, stop: int) -> Iterable[range]:
 
 
 def _smaller(packed: Packed) -> Packed:
-    """The same graphs with bits for edges where ranges packed as pairs made the whole larger."""
+    """The same graphs with edges as bits, if that is smaller than pairs."""
     edges, sizes = packed.edges, packed.sizes
     if not isinstance(edges, EdgePairs) or not sorted_and_unique(edges):
         return packed
@@ -243,9 +241,8 @@ def _fork(reader: SampleReader, ranges: list[range], processes: int) -> list[Res
     try:
         return [future.result() for future in [pool.submit(_pack, some) for some in ranges]]
     except BrokenProcessPool as error:
-        raise DataError(
+        raise reader.store.error(
             "a process ended while it was reading",
-            store=str(reader.store.path),
             remedy="it may have run out of memory: lower data.n_processes",
         ) from error
     finally:
@@ -253,7 +250,7 @@ def _fork(reader: SampleReader, ranges: list[range], processes: int) -> list[Res
 
 
 def _adopt(reader: SampleReader) -> None:
-    """Remember, in a forked process, what it inherited."""
+    """Keep the reader in a global variable of a forked process."""
     import torch
 
     global _forked

@@ -1,11 +1,9 @@
 """Reading the relations of stacked samples, in blocks that follow the chunks.
 
-The adjacency is cut into blocks of whole chunks along the sample axis, so that each of its
-chunks is decoded once, and a block into bands of whole chunks of targets, so that what is
-decoded at once stays small. While a block or band is packed, the next ones are decoded.
+The adjacency is cut into blocks of whole chunks along the sample axis, so that each chunk is
+decoded once. A block is cut into bands of whole chunks along the target axis, which limits the
+memory for decoded values. While a block or band is packed, the next ones are decoded.
 """
-
-from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +17,6 @@ from qgpipe.data.graphs.adjacency import bit_offsets, count_bits
 from qgpipe.data.graphs.packed import BitAdjacency
 from qgpipe.data.graphs.relation_bits import adjacency_rows, block_side, mark_relations, write_bits
 from qgpipe.data.raw.arrays import (
-    ahead,
     aligned,
     describe,
     open_arrays,
@@ -27,10 +24,11 @@ from qgpipe.data.raw.arrays import (
     require_memory,
 )
 from qgpipe.data.raw.validation import Checks
+from qgpipe.system.read_ahead import ahead
 
-BLOCK_BYTES = 4 << 20  # of a block, and of a band before it is packed: near a core's cache
-AHEAD = 2  # blocks, or bands, that are being read while one is packed
-MEMORY = 1 << 30  # for blocks and bands in work; fewer threads if a store's chunks are larger
+BLOCK_BYTES = 4 << 20  # of a block, and of a band: about the size of a core's cache
+AHEAD = 2  # blocks or bands that are read while one is packed
+MEMORY = 1 << 30  # bytes for blocks and bands; limits the threads for large chunks
 
 
 def read_relations(
@@ -38,11 +36,11 @@ def read_relations(
 ) -> BitAdjacency:
     """The relations of the samples from ``start`` on; ``sizes``: int64 [N].
 
-    ``threads``: how many pack; fewer if more would take more than ``MEMORY``. Each holds three
-    blocks, or a block and three bands (see ``_Target``). ``context``: decodes.
+    ``threads``: number of threads that pack; fewer if they would need more than ``MEMORY``. Each
+    holds three blocks, or a block and three bands (see ``_Target``). ``context``: for decoding.
 
-    Samples whose relations are none or cannot be read are reported to ``checks.bad``.
-    Raises ``DataError`` if the array cannot be opened.
+    Samples whose relations are invalid or cannot be read are reported to ``checks.bad``. Raises
+    ``DataError`` if the array cannot be opened.
     """
     info = checks.columns.adjacency
     largest = int(sizes.max(initial=0))
@@ -66,10 +64,10 @@ def read_relations(
 
 
 class _Target:
-    """What the workers read, how it is cut, and where their results go.
+    """The input of the workers, its blocks, and the arrays for the results.
 
-    ``depth``: samples in a block: ``BLOCK_BYTES`` of relations and as much of a band, in whole
-    chunks, and at least one. ``worker_bytes``: what a worker holds.
+    ``depth``: samples in a block: at most ``BLOCK_BYTES`` of relations and as much of a band, in
+    whole chunks, at least one. ``worker_bytes``: memory of a worker.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class _Target:
         self.chunks = checks.columns.adjacency.chunks
         self.dtype = np.dtype(array.dtype.numpy_dtype)
         self.side = block_side(int(sizes.max(initial=0)))
-        # Values of one byte are read straight into blocks, whatever they mean.
+        # Values of one byte are decoded directly into blocks, and checked there.
         self.direct = self.dtype.kind in "biu" and self.dtype.itemsize == 1
         of_sample = self.side**2
         of_band = 0 if self.direct else self.side * min(self.chunks[1], self.side)
@@ -104,16 +102,16 @@ class _Target:
         return self.sizes[block[0] - self.start : block[1] - self.start]
 
     def bits_of(self, block: tuple[int, int]) -> np.ndarray:
-        """Where the bits of a block go."""
+        """The part of ``bits`` for a block."""
         first, last = self.ptr[block[0] - self.start], self.ptr[block[1] - self.start]
         return self.bits[first:last]
 
 
 class _Queue:
-    """Hands out blocks in order. After a failure none are handed out any more.
+    """Hands out blocks in order, and none after a failure.
 
-    All blocks before one that fails have been handed out and are finished, so which failure
-    counts does not depend on the number of workers: that of the first block.
+    All blocks before one that fails have been handed out and are finished. So the failure of the
+    first block is raised, whatever the number of workers.
     """
 
     def __init__(self, blocks: list[tuple[int, int]]):
@@ -131,7 +129,7 @@ class _Queue:
             yield block
 
     def close(self) -> None:
-        """Hand out no more."""
+        """Hand out no more blocks."""
         self._closed = True
 
     def fail(self, block: tuple[int, int], error: Exception) -> None:
@@ -161,7 +159,7 @@ class _Band:
 
 
 class _Worker:
-    """Packs blocks; its memory is used again, because fresh memory costs as much as decoding."""
+    """Packs blocks. Its arrays are reused: allocating memory takes as long as decoding."""
 
     def __init__(self, target: _Target):
         self._target = target
@@ -173,7 +171,7 @@ class _Worker:
         )
 
     def work(self, queue: _Queue) -> None:
-        """Pack the blocks of ``queue`` that no other worker takes."""
+        """Pack blocks of ``queue`` until there are none left."""
         damaged = False
         for band in ahead(self._bands_of(queue), AHEAD):
             try:
@@ -193,7 +191,7 @@ class _Worker:
                 return
 
     def _bands_of(self, queue: _Queue) -> Iterator[_Band]:
-        """The bands of all blocks, each being read when it is yielded."""
+        """The bands of all blocks; reading has begun when a band is yielded."""
         target, count = self._target, 0
         for number, samples in enumerate(queue):
             first, last = samples
@@ -212,7 +210,7 @@ class _Worker:
                 count += 1
 
     def _mark(self, band: _Band) -> None:
-        """Bring a band's values into its block, as zeros and ones."""
+        """Write a band's values into its block, as zeros and ones."""
         height, width = band.values.shape[1:]
         inside = band.block[:, band.first : band.first + height, :width]
         values = band.values
@@ -224,7 +222,7 @@ class _Worker:
         self._mark_checked(values, inside, sizes, band.samples[0], band.first)
 
     def _salvage(self, band: _Band) -> None:
-        """Fill the block of a band with what can be read, chunk by chunk.
+        """Read the block of a band again chunk by chunk, without the damaged chunks.
 
         Samples that need the same chunks are read, and reported, together.
         """

@@ -1,6 +1,6 @@
-"""Cutting graphs into sets: at random, by class, by group, by the hash of their names.
+"""Methods that split graphs into sets: random, by class, by group, by a hash of their names.
 
-Every function gives the sets as arrays of places (int64) among the graphs that it is given.
+Every function returns the sets as arrays of indices (int64) into the graphs it is given.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _GAMMA = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True)
 class Graphs:
-    """What is known of the graphs that are to be cut into sets.
+    """The graphs to split, with what the methods need to know of them.
 
-    ``positions``: int64 [N], in the data set. ``labels``: int64 [N], ``groups``: numbers [N], and
-    ``keys``: uint64 [N], of :func:`sample_keys`, where the method needs them.
+    ``positions``: int64 [N], in the data set. ``labels``: int64 [N]; ``groups``: numbers [N];
+    ``keys``: uint64 [N], from :func:`sample_keys`; each only if the method needs it.
     """
 
     positions: np.ndarray
@@ -42,14 +42,14 @@ class Graphs:
 def random_sets(
     graphs: Graphs, sizes: Sequence[int], generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Sets of the given sizes, drawn at random."""
+    """Random sets of the given sizes."""
     return np.split(generator.permutation(len(graphs)), np.cumsum(sizes)[:-1])
 
 
 def stratified_sets(
     graphs: Graphs, sizes: Sequence[int], generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Sets of the given sizes, each with its share of every class (largest remainders)."""
+    """Sets of the given sizes with equal shares of every class (method of largest remainders)."""
     assert graphs.labels is not None
     places = generator.permutation(len(graphs))
     labels = graphs.labels[places]
@@ -70,11 +70,11 @@ def stratified_sets(
 def group_sets(
     graphs: Graphs, shares: Sequence[float], generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Sets of whole groups, of nearly the given shares.
+    """Sets of whole groups, whose sizes are near the given shares.
 
-    The groups, in random order, each go to the set that lacks most graphs; so no set is
-    larger than its share by more than a group. A set that gets none is given the smallest group of
-    the set with most groups. With fewer groups than sets some stay empty.
+    Each group, in random order, is added to the set that lacks the most graphs, so no set exceeds
+    its share by more than one group. An empty set gets the smallest group of the set with the most
+    groups. If there are fewer groups than sets, some sets stay empty.
     """
     assert graphs.groups is not None
     _, group, counts = np.unique(graphs.groups, return_inverse=True, return_counts=True)
@@ -95,9 +95,9 @@ def group_sets(
 def hashed_sets(
     graphs: Graphs, shares: Sequence[float], seed: int, stream: int, generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Sets of about the given shares, each graph in the set that its key and ``seed`` say.
+    """Sets of about the given shares; the set of a graph depends only on its key and ``seed``.
 
-    Another ``stream`` gives sets that are independent of those of this one.
+    Different values of ``stream`` give independent sets.
     """
     bounds = np.cumsum(shares)[:-1]
     set_of = np.searchsorted(bounds, uniform(graphs.keys, seed, stream), side="right")
@@ -108,7 +108,7 @@ def hashed_sets(
 def stratified_folds(
     graphs: Graphs, folds: int, generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Sets whose sizes, and numbers of each class, differ by one at most."""
+    """Sets whose sizes, and whose counts of each class, differ by at most one."""
     assert graphs.labels is not None
     order = generator.permutation(len(graphs))
     order = order[np.argsort(graphs.labels[order], kind="stable")]
@@ -118,7 +118,7 @@ def stratified_folds(
 def sample_keys(store: str, index: np.ndarray) -> np.ndarray:
     """A number for each sample of ``store`` (its name), uint64 [N]; ``index``: int64 [N].
 
-    The key depends on the sample alone. SplitMix64: Steele, Lea and Flood, OOPSLA 2014,
+    The key depends only on the sample. SplitMix64: Steele, Lea and Flood, OOPSLA 2014,
     https://doi.org/10.1145/2714064.2660195, started at the SHA-256 of the name.
     """
     start = int.from_bytes(hashlib.sha256(store.encode()).digest()[:8], "little")
@@ -126,7 +126,7 @@ def sample_keys(store: str, index: np.ndarray) -> np.ndarray:
 
 
 def uniform(keys: np.ndarray | None, seed: int, stream: int) -> np.ndarray:
-    """Numbers in [0, 1), float64 [N], that depend on the keys, ``seed`` and ``stream`` alone."""
+    """Numbers in [0, 1), float64 [N], that depend only on the keys, ``seed`` and ``stream``."""
     assert keys is not None
     salt = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
     mixed = _mixed(keys ^ np.uint64(int.from_bytes(salt[:8], "little")))
@@ -142,7 +142,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def _largest_remainders(counts: np.ndarray, total: int) -> np.ndarray:
-    """Integers in proportion to ``counts``, none above its count, that sum to ``total``."""
+    """Integers proportional to ``counts`` that sum to ``total``, each at most its count."""
     whole, remainders = np.divmod(counts * total, max(int(counts.sum()), 1))
     missing = total - int(whole.sum())
     whole[np.argsort(-remainders, kind="stable")[:missing]] += 1

@@ -1,9 +1,7 @@
-"""How many graphs go into each set, and whether every set gets some.
+"""The sizes of the sets, and checks that no set is empty.
 
-Asked while a run is planned, so nothing here imports numpy.
+Used while a run is planned, so nothing here imports numpy.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,9 +18,9 @@ KEY = "data.split"
 def split_sizes(num_graphs: int, fractions: Sequence[float]) -> list[int]:
     """Numbers of training, validation and test graphs: ceil, floor, and the rest.
 
-    ``fractions``: two (no test set) or three that sum to 1 within 1e-6. Fractions are
-    trusted to that precision: 0.55 of 100 is 55, although in floating point it is more.
-    Raises ``ConfigError`` if they do not sum to 1.
+    ``fractions``: two (no test set) or three that sum to 1 within 1e-6. Sizes are rounded with that
+    tolerance: 0.55 of 100 is 55, although the product is larger in floating point. Raises
+    ``ConfigError`` if they do not sum to 1.
     """
     if abs(sum(fractions) - 1) > TOLERANCE:
         raise ConfigError(
@@ -40,7 +38,7 @@ def split_sizes(num_graphs: int, fractions: Sequence[float]) -> list[int]:
 
 
 def require_batches(config: Config, sizes: Sequence[int]) -> None:
-    """Raise ``ConfigError`` if ``drop_last`` leaves nothing of a set; ``sizes``: of the sets."""
+    """Raise ``ConfigError`` if a set, of ``sizes``, is emptied by ``drop_last``."""
     for key, size in zip(ROLES, sizes, strict=True):
         section = config.get(key)
         if section and section["drop_last"] and size < section["batch_size"]:
@@ -53,12 +51,12 @@ def require_batches(config: Config, sizes: Sequence[int]) -> None:
 
 
 def share_size(num_graphs: int, share: float) -> int:
-    """How many graphs the share ``data.subset`` of ``num_graphs`` is: ceil."""
+    """The number of graphs in the share ``data.subset`` of ``num_graphs``, rounded up."""
     return min(math.ceil(share * num_graphs - TOLERANCE), num_graphs)
 
 
 def require_filled(sizes: Sequence[int], fractions: Sequence[float]) -> None:
-    """Raise ``ConfigError`` if one of the sets, of these sizes, is empty."""
+    """Raise ``ConfigError`` if one of the sets, of ``sizes``, is empty."""
     if min(sizes) == 0:
         names = STAGES[: len(sizes)]
         counts = ", ".join(f"{size} {name}" for name, size in zip(names, sizes, strict=True))

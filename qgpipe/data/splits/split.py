@@ -1,11 +1,9 @@
-"""Which graphs are for training, for validation and for testing.
+"""Splits graphs into training, validation and test set.
 
-The split depends on the data and the seed alone. Training positions are in the order in
-which they were drawn, so that batches are mixed even if training does not shuffle;
-validation and test positions ascend, so that they are read from disk in one sweep.
+The split depends only on the data and the seed. Training positions keep the order in which they
+were drawn, so that batches are mixed even without shuffling. Validation and test positions ascend,
+so that they are read from disk in sequence.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -31,7 +29,7 @@ from qgpipe.data.splits.sizes import (
 )
 from qgpipe.errors import ConfigError
 
-_SETS, _FOLDS, _SUBSET = range(3)  # streams of numbers that a sample's key gives
+_SETS, _FOLDS, _SUBSET = range(3)  # independent random streams per key
 
 
 def make_split(
@@ -50,16 +48,16 @@ def make_split(
 ) -> dict[str, np.ndarray]:
     """Disjoint positions for ``train``, ``validation`` and, with three fractions, ``test``.
 
-    ``method``: ``random``; ``stratified``: the same share of every class, as nearly as the
-    sizes allow (largest remainders); ``group``: graphs of one group in one set, shares as nearly
-    as that allows; ``hash``: each graph by its key and the seed alone, so that other graphs do not
-    matter, and shares are met on average. ``labels``: integers [num_graphs], for ``stratified``;
-    ``groups``: numbers [num_graphs], for ``group``; ``keys``: of
+    ``method``: ``random``; ``stratified``: the same share of every class, as far as sizes allow
+    (largest remainders); ``group``: all graphs of a group in one set, with shares as near as that
+    allows; ``hash``: the set of a graph depends only on its key and the seed, not on other graphs,
+    and shares hold on average. ``labels``: integers [num_graphs], for ``stratified``;
+    ``groups``: numbers [num_graphs], for ``group``; ``keys``: from
     :func:`qgpipe.data.splits.methods.sample_keys`, for ``hash``.
-    ``shuffle``: shuffle before splitting. ``subset``: use this share (ceil), drawn without
-    replacement; with ``hash`` about this share, drawn by key.
-    ``folds``, ``fold``: the test set is part number ``fold`` (from 1) of ``folds`` equal ones, each
-    by ``method``; the rest is split in the ratio of the first two fractions.
+    ``shuffle``: shuffle before splitting. ``subset``: use this share (rounded up), drawn without
+    replacement; with ``hash`` about this share, selected by key.
+    ``folds``, ``fold``: the graphs are split by ``method`` into ``folds`` equal folds, and the test
+    set is number ``fold`` (from 1); the rest is split in the ratio of the first two fractions.
     Returns int64 arrays.
 
     Raises ``ConfigError`` if the fractions are wrong, a part would be empty, labels are
@@ -88,7 +86,7 @@ def make_split(
 def draw(
     positions: np.ndarray, generator: np.random.Generator, shuffle: bool, subset: float | None
 ) -> np.ndarray:
-    """The share ``subset`` of ``positions`` (all if None), in their order or shuffled."""
+    """A random share ``subset`` of ``positions`` (None: all), in their order or shuffled."""
     if subset is not None:
         count = share_size(len(positions), subset)
         positions = np.sort(generator.choice(positions, count, replace=False, shuffle=False))
@@ -102,7 +100,7 @@ def _sets(
     seed: int,
     generator: np.random.Generator,
 ) -> list[np.ndarray]:
-    """Places of training, validation and perhaps test graphs among ``graphs``."""
+    """Indices into ``graphs`` of the training, validation and perhaps test set."""
     if method == "hash":
         return hashed_sets(graphs, fractions, seed, _SETS, generator)
     if method == "group":
@@ -117,7 +115,7 @@ def _sets(
 def _folds(
     graphs: Graphs, method: str, folds: int, seed: int, generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Places of each fold among ``graphs``."""
+    """Indices into ``graphs`` of each fold."""
     key, wanted = "data.folds", f"{folds} folds"
     require_graphs(len(graphs), folds)
     if method == "hash":
@@ -147,7 +145,7 @@ def _require_groups(graphs: Graphs, wanted: int, key: str, what: str) -> None:
 def _named(
     graphs: Graphs, sets: Sequence[np.ndarray], fractions: Sequence[float]
 ) -> dict[str, np.ndarray]:
-    """The positions of sets by their names; those that are not trained on ascend."""
+    """The positions of the sets by name; those of validation and test set ascend."""
     require_filled([len(places) for places in sets], fractions)
     chosen = [graphs.positions[places] for places in sets]
     return {

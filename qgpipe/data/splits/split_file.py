@@ -1,12 +1,10 @@
-"""``split.json``: the positions of training, validation and test set, and how they came about."""
-
-from __future__ import annotations
+"""``split.json``: positions of training, validation and test set, and how they were chosen."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,7 +14,12 @@ from qgpipe.data.splits.methods import sample_keys
 from qgpipe.data.splits.sizes import KEY, STAGES
 from qgpipe.data.splits.split import draw, make_split
 from qgpipe.data.storage.manifest import read_dataset, recorded_part
-from qgpipe.data.storage.part_file import read_graph_attribute, read_sample_index, read_targets
+from qgpipe.data.storage.part_file import (
+    count_values,
+    read_graph_attribute,
+    read_sample_index,
+    read_targets,
+)
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.stages.settings import split_seed
 from qgpipe.system.files import read_json, write_text
@@ -30,7 +33,7 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
     """Split the graphs of ``dataset`` (a ``dataset.json``) and write the positions.
 
     ``config``: the whole resolved configuration. Graphs of the top-level data are split by
-    ``data.split``; those of a stage's own data (parts with its role) all belong to that stage.
+    ``data.split``; all graphs of a stage's own data (parts with its role) belong to that stage.
     Raises ``ConfigError`` as :func:`make_split`, and if a stage gets no graphs.
     """
     description = read_dataset(dataset)
@@ -75,14 +78,14 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
             "method": "given" if given else data["split_method"],
             "seed": seed,
             "fractions": None if given else list(data["split"]),
-            "group_by": data["group_by"] if data["split_method"] == "group" else None,
+            "group_by": group_by,
             "folds": data["folds"],
             "fold": data["fold"],
             "num_graphs": len(roles),
             **{stage: result[stage].tolist() for stage in STAGES},
             "class_counts": None
             if labels is None
-            else {stage: _count(labels[result[stage]]) for stage in STAGES},
+            else {stage: count_values(labels[result[stage]]) for stage in STAGES},
         },
     )
 
@@ -91,7 +94,7 @@ def read_split(path: str | Path, num_graphs: int) -> dict[str, np.ndarray]:
     """Positions of the sets, int64, in ``path``, a split of a data set of ``num_graphs`` graphs.
 
     Raises ``DataError`` if it is missing, damaged, of another format or of another data set, if a
-    position is none of the data set's, or if two sets, or one twice, have the same graph.
+    position is out of range, or if a graph is listed more than once.
     """
     split = read_json(path)
     version = split.get("format") if isinstance(split, dict) else None
@@ -105,41 +108,33 @@ def read_split(path: str | Path, num_graphs: int) -> dict[str, np.ndarray]:
             f"{path} splits {split.get('num_graphs')} graphs, but there are {num_graphs}",
             remedy="run the split stage again",
         )
-    remedy = "delete it and run the pipeline again"
     sets = {}
     owner = np.full(num_graphs, -1, np.int8)
     for number, name in enumerate(STAGES):
         given = split.get(name)
         if not isinstance(given, list) or set(map(type, given)) - {int}:
-            raise DataError(
-                f"{path} is damaged: '{name}' is not a list of whole numbers", remedy=remedy
-            )
+            _refuse(path, f"'{name}' is not a list of whole numbers")
         if given and not 0 <= min(given) <= max(given) < num_graphs:
             wrong = next(position for position in given if not 0 <= position < num_graphs)
-            raise DataError(
-                f"{path} is damaged: '{name}' has graph {wrong} of {num_graphs}", remedy=remedy
-            )
+            _refuse(path, f"'{name}' has graph {wrong} of {num_graphs}")
         sets[name] = positions = np.array(given, np.int64)
         if (before := positions[owner[positions] >= 0]).size:
-            other = STAGES[owner[before[0]]]
-            raise DataError(
-                f"{path} is damaged: graph {before[0]} is in '{other}' and in '{name}'",
-                remedy=remedy,
-            )
+            _refuse(path, f"graph {before[0]} is in '{STAGES[owner[before[0]]]}' and in '{name}'")
         owner[positions] = number
         if np.count_nonzero(owner == number) < len(positions):
             values, counts = np.unique(positions, return_counts=True)
-            raise DataError(
-                f"{path} is damaged: '{name}' has graph {values[counts > 1][0]} more than once",
-                remedy=remedy,
-            )
+            _refuse(path, f"'{name}' has graph {values[counts > 1][0]} more than once")
     return sets
 
 
-def check_groups(config: Config, attributes: Mapping[str, Any]) -> None:
-    """Raise ``ConfigError`` if the graphs, with ``attributes`` of ``dataset.json``, have no group.
+def _refuse(path: str | Path, problem: str) -> NoReturn:
+    raise DataError(f"{path} is damaged: {problem}", remedy="delete it and run the pipeline again")
 
-    Only if groups are to be kept together.
+
+def check_groups(config: Config, attributes: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` if ``data.group_by`` is not among ``attributes`` (of ``dataset.json``).
+
+    Only checked if the split is by group.
     """
     data = config["data"]
     if data["split_method"] != "group":
@@ -158,7 +153,7 @@ def check_groups(config: Config, attributes: Mapping[str, Any]) -> None:
 def _of_graphs(
     parts: Parts, read: Callable[[Mapping[str, Any]], np.ndarray | None]
 ) -> np.ndarray | None:
-    """What ``read`` gives for each part, joined; None if it gives none for one of them."""
+    """The arrays that ``read`` returns for the parts, joined; None if one of them is None."""
     values = [read(part) for part in parts]
     known = [some for some in values if some is not None]
     return np.concatenate(known) if known and len(known) == len(values) else None
@@ -167,7 +162,7 @@ def _of_graphs(
 def _groups(folder: Path, parts: Parts, name: str) -> np.ndarray:
     """The group of each graph, [N]."""
     groups = _of_graphs(parts, lambda part: read_graph_attribute(folder / part["file"], name))
-    assert groups is not None  # dataset.json says so
+    assert groups is not None  # by ``check_groups``
     return groups.reshape(-1)
 
 
@@ -189,12 +184,7 @@ def _check_not_empty(split: Mapping[str, np.ndarray], dataset: str | Path) -> No
             )
 
 
-def _count(labels: np.ndarray) -> dict[str, int]:
-    values, counts = np.unique(labels, return_counts=True)
-    return dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
-
-
 def _write(path: str | Path, split: Mapping[str, Any]) -> None:
-    """One line a key: a list of a million positions stays readable and quick to write."""
+    """Write one line per key: faster and more readable than indented lists of many positions."""
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in split.items())
     write_text(path, f"{{\n{lines}\n}}\n")

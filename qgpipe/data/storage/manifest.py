@@ -9,23 +9,16 @@ from typing import Any
 import numpy as np
 
 from qgpipe.data.storage.part_file import read_part_info
+from qgpipe.data.storage.part_header import COUNTED, KINDS
 from qgpipe.errors import DataError
 from qgpipe.system.files import read_json, write_json
 from qgpipe.system.json_shapes import misfit
 from qgpipe.system.logs import NOTES
 
 FORMAT = 1
-BINS = 30  # of the histogram of sizes, at most
+BINS = 30  # at most, of the histogram of sizes
 
 _NAMES = ("node_features", "graph_features", "target", "class_names")
-_ENTRY = {
-    "kind": {"node", "edge", "graph", "ragged"}, "dtype": str, "shape": [int],
-}  # fmt: skip
-_COUNTED = (
-    "start", "stop", "num_graphs", "num_filtered", "num_skipped", "num_nodes", "num_edges",
-)  # fmt: skip
-
-
 _SHAPE = {
     "num_graphs": int,
     "stores": [{"name": str, "path": str, "layout": str, "num_samples": int, "role": str}],
@@ -34,13 +27,11 @@ _SHAPE = {
             "file": str,
             "store": str,
             "role": {"all", "train", "validation", "test"},
-            **dict.fromkeys(_COUNTED, int),
-            "bytes": int,
-            "stored_bytes": int,
+            **dict.fromkeys(COUNTED, int),
             "checksum": str,
         }
     ],
-    "attributes": {str: _ENTRY},
+    "attributes": {str: {"kind": KINDS, "dtype": str, "shape": [int]}},
     "node_features": (None, [str]),
     "graph_features": (None, [str]),
     "target": (None, str, [str]),
@@ -50,7 +41,7 @@ _SHAPE = {
 
 
 def read_dataset(path: str | Path) -> dict[str, Any]:
-    """The content of a ``dataset.json``.
+    """The content of a ``dataset.json``, checked.
 
     Raises ``DataError`` if it is missing, damaged, of another format, or lists a part twice.
     """
@@ -81,7 +72,7 @@ def recorded_part(folder: Path, part: Mapping[str, Any]) -> dict[str, Any]:
     """
     file = folder / part["file"]
     info = read_part_info(file)
-    for name in ("checksum", "store", *_COUNTED, "bytes", "stored_bytes"):
+    for name in ("checksum", "store", *COUNTED):
         if info[name] != part[name]:
             raise DataError(
                 f"{file} is not the part that dataset.json recorded: '{name}' is {info[name]}, "
@@ -96,10 +87,10 @@ def write_dataset(
 ) -> None:
     """List ``parts``, in this order, in the file ``output``, with counts, names and checksums.
 
-    ``stores``: the entries ``name, path, layout, num_samples, role`` of the stores that the
-    parts are from; ``path`` is where a store lies now. Features that were computed, as the store
-    does not have them, are added to its entry as ``computed``. Only the headers of the parts are
-    read. Bad samples that were left out are listed with the reasons.
+    ``stores``: the entries ``name, path, layout, num_samples, role`` of the stores of the parts;
+    ``path``: the current path of a store. Features that were computed are added to its entry as
+    ``computed``. Only the headers of the parts are read. Bad samples that were left out are listed
+    with the reasons.
 
     Raises ``DataError`` if there is no graph in any part, or if stores differ in the features,
     targets or classes that were read from them; both stores are named.
@@ -149,9 +140,7 @@ def write_dataset(
                     "file": Path(os.path.relpath(part, output.parent)).as_posix(),
                     "store": info["store"],
                     "role": roles[info["store"]],
-                    **{name: info[name] for name in _COUNTED},
-                    "bytes": info["bytes"],
-                    "stored_bytes": info["stored_bytes"],
+                    **{name: info[name] for name in COUNTED},
                     "checksum": info["checksum"],
                 }
                 for part, info in zip(parts, infos, strict=True)
@@ -208,7 +197,7 @@ def _arrays(info: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _attributes(infos: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the rows of each attribute follow, its type, and the shape of a row."""
+    """Kind, type and shape of a row of each attribute."""
     result: dict[str, Any] = {}
     for info in infos:
         edges = {name: {"kind": "edge", **entry} for name, entry in info["constants"].items()}

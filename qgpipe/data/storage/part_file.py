@@ -29,7 +29,7 @@ from qgpipe.data.storage.part_header import (
 from qgpipe.errors import ConfigError
 from qgpipe.system.files import atomic_path
 
-ALIGNMENT = 64  # the data section starts at a multiple: a cache line
+ALIGNMENT = 64  # of the start of the data section, in bytes: a cache line
 HASH_BLOCK = 1 << 24
 COMPRESSION_LEVEL = 9  # of zstd: a few per cent smaller than the usual 3, still 50 MB/s
 
@@ -37,14 +37,14 @@ COMPRESSION_LEVEL = 9  # of zstd: a few per cent smaller than the usual 3, still
 def write_part(
     path: str | Path, packed: Packed, info: Mapping[str, Any], compress: bool = False
 ) -> dict[str, Any]:
-    """Write ``packed`` to ``path`` atomically and return what :func:`read_part_info` will.
+    """Write ``packed`` to ``path`` atomically; returns the same as :func:`read_part_info`.
 
-    ``info`` is kept in the header as it is (JSON values): ``store``, ``start``, ``stop``,
+    ``info`` is stored in the header unchanged (JSON values): ``store``, ``start``, ``stop``,
     ``num_filtered``, ``num_skipped``, ``skipped``, ``node_features``, ``graph_features``,
     ``target``, ``class_names``. ``compress``: for archives; such a part cannot be mapped.
 
-    ``bytes`` of the description is what the arrays take in memory, ``stored_bytes`` what they
-    take in the file, of which ``checksum`` is.
+    In the description, ``bytes`` is the size of the arrays in memory, ``stored_bytes`` their size
+    in the file, and ``checksum`` that of the bytes in the file.
     """
     arrays = _arrays(packed)
     forms = {name: [DTYPE_NAMES[a.dtype.name], list(a.shape)] for name, a in arrays.items()}
@@ -84,12 +84,13 @@ def write_part(
 
 
 def describe(packed: Packed) -> dict[str, Any]:
-    """Counts, sizes, classes and the form of every array of ``packed``, as JSON values.
+    """Counts, sizes, classes, and type and shape of every array of ``packed``, as JSON values.
 
     ``sizes`` holds the distinct numbers of nodes and how many graphs have each;
     ``class_counts`` how many graphs have each value of an integer ``y`` (null for others).
     """
     values, counts = np.unique(packed.sizes, return_counts=True)
+    targets = integer_targets(packed)
     return {
         "num_graphs": packed.num_graphs,
         "num_nodes": int(packed.node_ptr[-1]),
@@ -112,7 +113,7 @@ def describe(packed: Packed) -> dict[str, Any]:
             for name, constant in packed.constants.items()
         },
         "sizes": {"values": values.tolist(), "counts": counts.tolist()},
-        "class_counts": _class_counts(packed),
+        "class_counts": None if targets is None else count_values(targets),
     }
 
 
@@ -130,18 +131,16 @@ def _integer_targets(values: np.ndarray, kind: str, num_graphs: int) -> np.ndarr
     return values.reshape(-1).astype(np.int64)
 
 
-def _class_counts(packed: Packed) -> dict[str, int] | None:
-    targets = integer_targets(packed)
-    if targets is None:
-        return None
-    values, counts = np.unique(targets, return_counts=True)
-    return dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
+def count_values(values: np.ndarray) -> dict[str, int]:
+    """How often each value occurs, by the value as text: a key of JSON."""
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(map(str, found.tolist()), counts.tolist(), strict=True))
 
 
 def read_part_info(path: str | Path) -> dict[str, Any]:
-    """The description of a part, from its header alone.
+    """The description of a part, read from its header.
 
-    Raises ``DataError`` if the file is missing, no part, of another format version or cut off.
+    Raises ``DataError`` if the file is missing, not a part, of another format version or truncated.
     """
     return read_header(Path(path))[1]
 
@@ -149,9 +148,8 @@ def read_part_info(path: str | Path) -> dict[str, Any]:
 def open_part(path: str | Path, mapped: bool = True) -> Packed:
     """The graphs of a part.
 
-    ``mapped``: arrays are read from disk as they are used, else all at once.
-    Raises ``DataError`` as :func:`read_part_info`, and ``ConfigError`` if a compressed part is to
-    be mapped.
+    ``mapped``: arrays are memory-mapped, else read at once. Raises ``DataError`` as
+    :func:`read_part_info`, and ``ConfigError`` if a compressed part is to be mapped.
     """
     path = Path(path)
     header, info, start = read_header(path)
@@ -181,7 +179,7 @@ def read_targets(path: str | Path) -> np.ndarray | None:
 
 
 def read_graph_attribute(path: str | Path, name: str) -> np.ndarray | None:
-    """The rows of an attribute that has one for each graph, [N, ...]; None if there is none such.
+    """An attribute with one row for each graph, [N, ...]; None if there is no such attribute.
 
     Nothing else is read. Raises ``DataError`` as :func:`read_part_info`.
     """
@@ -193,7 +191,7 @@ def read_graph_attribute(path: str | Path, name: str) -> np.ndarray | None:
 
 
 def read_sample_index(path: str | Path) -> np.ndarray:
-    """Where each graph's sample is in its store, int64 [N].
+    """Index of each graph's sample in its store, int64 [N].
 
     Nothing else is read. Raises ``DataError`` as :func:`read_part_info`.
     """
@@ -245,7 +243,7 @@ def _compressed(array: np.ndarray) -> np.ndarray:
 def _array(
     path: Path, name: str, data: np.ndarray, entry: Mapping[str, Any], info: Mapping[str, Any]
 ) -> np.ndarray:
-    """An array from its bytes in the file; ``entry`` is its place in the header."""
+    """An array from its bytes in the file; ``entry``: its entry in the header."""
     dtype, shape = entry["dtype"], entry["shape"]
     if info["compressed"]:
         from numcodecs import Zstd
@@ -261,7 +259,7 @@ def _array(
 def _read_array(
     path: Path, name: str, header: Mapping[str, Any], info: Mapping[str, Any], start: int
 ) -> np.ndarray:
-    """One array of a part, read alone; ``start``: of the data section."""
+    """One array of a part, without the others; ``start``: offset of the data section in bytes."""
     begin, end = header[name]["data_offsets"]
     data = np.fromfile(path, np.uint8, end - begin, offset=start + begin)
     return _array(path, name, data, header[name], info)

@@ -1,4 +1,4 @@
-"""The header of a part file, read strictly: it has to be the one that ``write_part`` writes."""
+"""Reads and checks the header of a part file, which has to be as ``write_part`` writes it."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from qgpipe.system.json_shapes import misfit
 
 FORMAT = 1
 METADATA_KEY = "qgpipe"
-HEADER_LIMIT = 100_000_000  # the bound that safetensors sets
+HEADER_LIMIT = 100_000_000  # bytes, the limit of safetensors
 DTYPE_NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "float16": "F16",
     "uint32": "U32", "int32": "I32", "float32": "F32", "uint64": "U64", "int64": "I64",
@@ -22,18 +22,18 @@ DTYPE_NAMES = {
 }  # fmt: skip
 DTYPES = {name: np.dtype(dtype) for dtype, name in DTYPE_NAMES.items()}
 
+KINDS = {"node", "edge", "graph", "ragged"}  # as ``graphs.packed.Kind``
+
 _ENTRY = {"dtype": set(DTYPES), "shape": [int], "data_offsets": [int]}
 _NAMES = (None, [str])
+COUNTED = (
+    "start", "stop", "num_graphs", "num_filtered", "num_skipped", "num_nodes", "num_edges", "bytes",
+    "stored_bytes",
+)  # fmt: skip
 _INFO = {
     "store": str,
-    "start": int,
-    "stop": int,
-    "num_graphs": int,
-    "num_filtered": int,
-    "num_skipped": int,
+    **dict.fromkeys(COUNTED, int),
     "skipped": [{"sample": int, "reason": str}],
-    "num_nodes": int,
-    "num_edges": int,
     "edge_form": {"bits", "pairs"},
     "explicit_num_nodes": bool,
     "node_features": _NAMES,
@@ -42,7 +42,7 @@ _INFO = {
     "class_names": _NAMES,
     "attributes": {
         str: {
-            "kind": {"node", "edge", "graph", "ragged"},
+            "kind": KINDS,
             "dtype": set(DTYPE_NAMES),
             "shape": [int],
             "cat_dim": (int, None),
@@ -54,17 +54,15 @@ _INFO = {
     "sizes": {"values": [int], "counts": [int]},
     "class_counts": (None, {str: int}),
     "compressed": (None, {str: list}),
-    "bytes": int,
-    "stored_bytes": int,
     "checksum": str,
 }
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """Entries of the arrays, description, and where the data section starts.
+    """Entries of the arrays, description, and offset of the data section in bytes.
 
-    Raises ``DataError`` if the file is missing or cut off, of another format, or if its arrays are
-    not those of the description, where ``write_part`` would have put them.
+    Raises ``DataError`` if the file is missing, truncated or of another format, or if its arrays or
+    their offsets do not match the description.
     """
     try:
         size = path.stat().st_size
@@ -106,7 +104,7 @@ def refuse(path: Path, problem: str) -> NoReturn:
 
 
 def in_order(dtypes: Mapping[str, np.dtype]) -> list[str]:
-    """The names of arrays in the order in which they are stored.
+    """The names of the arrays in the order in the file.
 
     The offset of an array must be a multiple of its alignment; largest first leaves no gaps.
     """
@@ -118,7 +116,7 @@ def in_order(dtypes: Mapping[str, np.dtype]) -> list[str]:
 
 
 def _misplaced(header: Mapping[str, Any], info: Mapping[str, Any]) -> str | None:
-    """What is wrong with the arrays of a part; None if all is as it was written."""
+    """What is wrong with the arrays of a part; None if they match its description."""
     forms = info["compressed"]
     if forms is None:
         forms = {name: [entry["dtype"], entry["shape"]] for name, entry in header.items()}

@@ -32,14 +32,9 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
     of_nodes = forms.get("y", {}).get("kind") == "node"
     for batch in _in_order(loader):
         for kind, name in names.items():
-            values = getattr(batch, name, None)
-            if not isinstance(values, Tensor):
-                raise _refusal(kind, f"the data has no {name}")
+            values = values_of(batch, kind)
             if kind == "target":
-                if is_class_target(values):
-                    raise _refusal(kind, "the targets are classes, not values")
-                rows = len(values) if of_nodes else batch.num_graphs
-                values = values.reshape(rows, -1)
+                values = values.reshape(len(values) if of_nodes else batch.num_graphs, -1)
             moments[name].add(values)
     columns = {kind: getattr(loader.dataset, kind, None) for kind in INPUTS}
     statistics = {}
@@ -63,6 +58,16 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
         return
     standardizer.attach(model)
     standardizer.to(next(iter(model.parameters()), torch.empty(0)).device)
+
+
+def values_of(batch: Any, kind: str) -> Tensor:
+    """What of ``batch`` is standardised as ``kind``; ``ConfigError`` if that cannot be."""
+    values = getattr(batch, INPUTS.get(kind, "y"), None)
+    if not isinstance(values, Tensor):
+        raise _refusal(kind, f"the data has no {kind.replace('_', ' ')}")
+    if kind == "target" and is_class_target(values):
+        raise _refusal(kind, "the targets are classes, not values")
+    return values
 
 
 class _Moments:

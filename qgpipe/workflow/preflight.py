@@ -42,6 +42,7 @@ from qgpipe.training.evaluation.evaluator import replaced_text
 from qgpipe.training.loaders import transform_of
 from qgpipe.training.optimizer import rehearse
 from qgpipe.training.preflight import check_fit
+from qgpipe.training.standardize import values_of
 from qgpipe.training.steps.criterion import batch_loss, require_gradient
 from qgpipe.training.trainer import Trainer
 from qgpipe.tuning.check import check_study
@@ -120,6 +121,8 @@ def _check(config: Config, samples: _Samples) -> str:
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
     lines += _evaluation_lines(config, dataset, samples.folder)
+    for kind in config["data"]["standardize"]:
+        values_of(dataset.batch(np.arange(len(dataset))), kind)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
     lines += [*_run_lines(config, trainer), *_code_lines(config)]
     outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]

@@ -50,7 +50,7 @@ def sets(quick: bool) -> dict[str, Any]:
         made = {"seed": 77, "num_samples": samples, "size": size, "classes": list(classes)}
         return {"generate": made}
 
-    return {
+    found = {
         "fresh": generated(3000, (64, 128), CLASSES),
         "smaller": generated(900, (32, 48), CLASSES),
         "larger": generated(900, (200, 300), CLASSES),
@@ -60,6 +60,7 @@ def sets(quick: bool) -> dict[str, Any]:
         ),
         "kr": generated(150, (64, 128), ["kr"]),
     }
+    return {name: found[name] for name in ("larger", "flat3d")} if quick else found
 
 
 def write_run(folder: Path, seeds: int, quick: bool) -> Path:

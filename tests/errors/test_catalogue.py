@@ -137,7 +137,7 @@ def test_snakemake_shows_the_same_message(folder, name):
 
 
 def test_the_run_without_a_mistake_ends(folder, capsys):
-    run()
+    run({})
     assert main(["check", "run.yaml"]) == 0
 
 
@@ -145,6 +145,6 @@ def test_the_catalogue_is_large_and_every_case_has_a_remedy():
     assert len(CASES) == sum(map(len, CATALOGUE.values())) >= 40
     for case in CASES.values():
         assert set(case) <= {
-            "name", "file", "change", "remove", "module", "broken", "store", "message",
+            "name", "over", "file", "change", "remove", "module", "broken", "store", "message",
             "check", "check_message", "snakemake", "run",
         }  # fmt: skip

@@ -124,6 +124,8 @@ def _targets(
     try:
         table = dataset.all_targets
     except DataError:
+        table = None
+    if table is None or dataset.attributes["y"]["kind"] != "graph":
         what = "no target" if "y" not in dataset.attributes else "no target of whole graphs"
         raise NotApplicable(f"the data has {what}") from None
     table = table.reshape(len(table), -1)

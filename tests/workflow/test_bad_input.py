@@ -33,7 +33,11 @@ def own_data(project):
     make_store(project.folder / "own.zarr")
     del project.config["generate"]
     project.config["data"].update(
-        files=["own.zarr"], reader="qgpipe.CausalSetReader", split_method="random", chunksize=5
+        files=["own.zarr"],
+        reader="qgpipe.CausalSetReader",
+        split_method="random",
+        chunksize=5,
+        standardize=["node_features"],
     )
     model = project.config["model"]
     model["encoder_kwargs"]["layers"][0][1] = [2, 64]

@@ -231,7 +231,7 @@ def widen(path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("array", "said"),
     [
-        ("in_degree", "trained on 12 node features, this store gives 13: in_degree missing"),
+        ("height_rank", "trained on 12 node features, this store gives 13: height_rank missing"),
         ("ordering_fraction", "on 4 graph features, this store gives 5: ordering_fraction"),
     ],
 )
@@ -246,7 +246,7 @@ def test_other_features_are_refused_by_name(here, tmp_path, capsys, array, said)
 
 def test_features_that_a_store_does_not_have_are_computed(here, tmp_path):
     store = shutil.copytree("fresh.zarr", tmp_path / "fresh.zarr")
-    for name in ("in_degree", "max_pathlens_past", "link_fraction"):
+    for name in ("height_rank", "ordering_fraction_past", "ordering_fraction"):
         shutil.rmtree(store / name)
     assert main(["predict", str(RUN), str(store), "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out/fresh.csv").read_bytes() == Path(RUN, "predict/fresh.csv").read_bytes()
@@ -255,7 +255,7 @@ def test_features_that_a_store_does_not_have_are_computed(here, tmp_path):
 def test_the_workflow_refuses_them_before_it_starts(predicted):
     folder = predicted.folder
     shutil.copytree(folder / "fresh.zarr", folder / "lacking.zarr")
-    widen(folder / "lacking.zarr", "link_fraction")
+    widen(folder / "lacking.zarr", "ordering_fraction")
     changed = {**predicted.config, "predict": {"files": ["lacking.zarr"]}}
     replace(predicted, config=changed).save("changed.yaml")
     result = predicted.snakemake("predict", config="changed.yaml")

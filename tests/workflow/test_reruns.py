@@ -65,7 +65,7 @@ def write_store(path: Path, samples: int, seed: int = 0) -> None:
 def configuration() -> dict:
     """The default run on two stores, with a reader, layer, loss and metrics of its own."""
     config = load_config(ROOT / "config" / "run.yaml")
-    del config["generate"]
+    del config["generate"], config["evaluate"]
     config["name"] = "tiny"
     config["data"] = {
         "files": ["a.zarr", "b.zarr"],

@@ -50,7 +50,7 @@ def own(new_project, tmp_path_factory):
     """A folder in which a run with a reader and a model of the user's has been tested."""
     made = new_project(tmp_path_factory.mktemp("own"))
     (made.folder / "ownmodule.py").write_text(MODULE)
-    made.config["data"]["reader"] = "!pyobject ownmodule.reader"
+    made.config["data"].update(reader="!pyobject ownmodule.reader", standardize=[])
     made.config["model"] = {"type": "!pyobject ownmodule.Net"}
     made.save()
     result = made.snakemake("test")

@@ -248,7 +248,8 @@ def test_features_that_a_store_does_not_have_are_computed(here, tmp_path):
     store = shutil.copytree("fresh.zarr", tmp_path / "fresh.zarr")
     for name in ("height_rank", "ordering_fraction_past", "ordering_fraction"):
         shutil.rmtree(store / name)
-    assert main(["predict", str(RUN), str(store), "--output", str(tmp_path / "out")]) == 0
+    options = ["--embeddings", "--output", str(tmp_path / "out")]
+    assert main(["predict", str(RUN), str(store), *options]) == 0
     assert (tmp_path / "out/fresh.csv").read_bytes() == Path(RUN, "predict/fresh.csv").read_bytes()
 
 

@@ -17,7 +17,8 @@ rule evaluate_set:
         paths.run_benchmark(settings, "{run}", "evaluate/{evaluated}")
     conda:
         "../envs/predict.yaml"
-    threads: 8
+    # Sets that are generated are small, and several are evaluated side by side.
+    threads: lambda wildcards: 1 if plan.evaluated_set(wildcards).generated else 8
     resources:
         shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards, attempt: resources.prediction_megabytes(

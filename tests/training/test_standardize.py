@@ -100,9 +100,9 @@ def test_the_model_file_holds_them_and_needs_nothing_else(make_config, data, tmp
     torch.testing.assert_close(exported[0], outputs)
 
 
-def test_an_interrupted_training_ends_in_the_same_bytes(make_config, data):
+def test_an_interrupted_training_ends_in_the_same_bytes(make_config, data, tmp_path):
     def trainer(path, epochs):
-        config = make_config(data={"standardize": ["node_features"]}, training={"path": path, "num_epochs": epochs, "lr_scheduler_type": None, "lr_scheduler_kwargs": {}})  # fmt: skip  # noqa: E501
+        config = make_config(data={"standardize": ["node_features"]}, training={"path": str(tmp_path / path), "num_epochs": epochs, "lr_scheduler_type": None, "lr_scheduler_kwargs": {}})  # fmt: skip  # noqa: E501
         trained, loaders = Trainer(config), open_loaders(config, *data)
         trained.run_training(loaders.train, loaders.validation)
         return trained

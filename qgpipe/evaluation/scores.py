@@ -11,24 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qgpipe.prediction_columns import PredictionColumn, columns_of, parse_column
+from qgpipe.report.tables.scores import wilson_interval
 
 BINS = 15  # of the calibration error
 UNKNOWN = -1  # the class of a graph whose class the model has not
 
 Reals = NDArray[np.float64]
-
-
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """95 % interval of a probability, of which ``successes`` of ``trials`` were seen.
-
-    (p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n) with p = successes / n (Wilson, J. Am.
-    Stat. Assoc. 22, 209, 1927).
-    """
-    if not trials:
-        return math.nan, math.nan
-    p, n = successes / trials, trials
-    center, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return (center - half) / (1 + z**2 / n), (center + half) / (1 + z**2 / n)
 
 
 def calibration_error(confidence: Reals, right: NDArray[np.bool_], bins: int = BINS) -> float:
@@ -67,7 +55,7 @@ def class_scores(
         "kind": "classification",
         "num_known": total,
         "accuracy": float(right.mean()) if total else None,
-        "accuracy_interval": list(wilson(int(right.sum()), total)) if total else None,
+        "accuracy_interval": _interval(right) if total else None,
         "nll": float(-np.log(np.maximum(of_true, 1e-300)).mean()) if total else None,
         "calibration_error": calibration_error(confidence[known], right) if total else None,
         "confidence": float(confidence.mean()) if len(confidence) else None,
@@ -78,6 +66,11 @@ def class_scores(
         else {},
         "confusion_matrix": counts.reshape(size, size).tolist(),
     }
+
+
+def _interval(right: NDArray[np.bool_]) -> list[float]:
+    low, high = wilson_interval(np.array([right.sum()]), np.array([len(right)]))
+    return [float(low[0]), float(high[0])]
 
 
 def value_scores(outputs: Reals, targets: Reals) -> dict[str, Any]:

@@ -19,5 +19,5 @@ def test_an_unknown_feature_is_named_with_the_nearest(resolved):
 
 
 def test_without_baselines_there_is_nothing_to_check(resolved, minimal):
-    require_known_features(resolved())
-    require_known_features({**resolved(), "baseline": False})
+    assert require_known_features(resolved()) is None
+    assert require_known_features({**resolved(), "baseline": False}) is None

@@ -5,10 +5,12 @@ from qgpipe.workflow.job import job
 with job(snakemake, "report"):
     from qgpipe.report.page.page import write_page
 
+    calibration = snakemake.input.get("calibration")
     write_page(
         Path(snakemake.input.history).parent,
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.output[0]),
         [Path(file) for file in snakemake.input.evaluations],
+        Path(calibration) if calibration else None,
     )

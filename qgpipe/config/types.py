@@ -169,6 +169,9 @@ class TestingSection(LoaderSection):
     """The section ``testing``."""
 
     tester: EvaluatorSection
+    calibrate: Literal["temperature"] | None
+    outlier_score: Literal["mahalanobis", "energy"] | None
+    outlier_share: float
 
 
 class BaselineSection(TypedDict):
@@ -314,6 +317,7 @@ class Config(TypedDict):
     validation: NotRequired[ValidationSection]
     testing: TestingSection
     evaluate: NotRequired[EvaluateSection]
+    ensemble: int | None
     baseline: BaselineSection | bool
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]

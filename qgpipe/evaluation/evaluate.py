@@ -15,6 +15,7 @@ from qgpipe.config.types import Config, EvaluationSetSection, GenerateSection, P
 from qgpipe.evaluation.scores import table_scores
 from qgpipe.prediction.chunks import read_chunks
 from qgpipe.prediction.predict import Predictor
+from qgpipe.prediction_columns import OUTLIER
 from qgpipe.system.device import resolve_device
 from qgpipe.system.files import scratch_folder, write_json
 from qgpipe.system.rng import deterministic_algorithms
@@ -67,6 +68,7 @@ def evaluate_set(
             },
             "class_names": model_classes,
             "set_class_names": set_classes,
+            "outlier_share": float(table[OUTLIER].mean()) if OUTLIER in table else None,
             "tasks": table_scores(table, model_classes, set_classes),
         },
     )

@@ -19,7 +19,13 @@ from qgpipe.message_passing.adjacency import Adjacency
 from qgpipe.models.construct.bind_arguments import KNOWN, forward_parameters, is_required
 from qgpipe.models.construct.build_module import construct, under
 from qgpipe.models.construct.function import Function
-from qgpipe.models.construct.model_file import imports_of, load_weights, read_model_file
+from qgpipe.models.construct.model_file import (
+    attach_parts,
+    imports_of,
+    load_weights,
+    read_model_file,
+)
+from qgpipe.models.ensemble import Ensemble
 from qgpipe.models.gnn_model import GNNModel
 
 _parameters: weakref.WeakKeyDictionary[nn.Module, list[Parameter]] = weakref.WeakKeyDictionary()
@@ -69,13 +75,27 @@ def load_model(
     ``UntrustedName``, and ``ConfigError`` if the class cannot be imported or built.
     """
     content = read_model_file(path)
-    if section is not None and content["model"] == to_plain(section):
-        model = _build(content["model"], str(path))
-    else:
-        with imports_of(path, content["model"], trust):
-            model = _build(content["model"], str(path))
+    is_own = section is not None and content["model"] == to_plain(section)
+    with nullcontext() if is_own else imports_of(path, content["model"], trust):
+        model = _build_model_of(content, str(path))
     load_weights(model, content["state_dict"], path)
     return model.to(device)
+
+
+def _build_model_of(content: Mapping[str, Any], path: str) -> nn.Module:
+    """The model of a file with this ``content``, with weights of any value."""
+    ensemble, weights = content.get("ensemble"), content["state_dict"]
+    if not ensemble:
+        return _build(content["model"], path)
+    members = [_build(content["model"], path) for _ in range(ensemble["size"])]
+    for k, member in enumerate(members):
+        attach_parts(member, _own_weights(weights, f"members.{k}."))
+    return Ensemble(members, {int(task): kind for task, kind in ensemble["answers"].items()})
+
+
+def _own_weights(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Those of ``weights`` whose names start with ``prefix``, without it."""
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
 
 
 def call_model(

@@ -91,6 +91,21 @@ _STAGES = (
     ),
     Stage("train", "train", "train_run", "train", settings=settings.train, uses_device=True),
     Stage(
+        "ensemble",
+        "combine the members of an ensemble",
+        "ensemble_run",
+        "train",
+        settings=settings.nothing,
+    ),
+    Stage(
+        "calibrate",
+        "fit temperature and outlier score to the validation set",
+        "calibrate_run",
+        "test",
+        settings=settings.calibrate,
+        uses_device=True,
+    ),
+    Stage(
         "test",
         "evaluate the best model on the test set",
         "test_run",

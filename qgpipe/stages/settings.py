@@ -18,7 +18,7 @@ HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
     "checkpoint_at", "keep_checkpoints", "checkpoint_every_steps", "data", "output",
     "n_processes", "residency", "chunksize", "files", "message_passing",
-    "loggers",
+    "loggers", "calibrate", "outlier_score", "outlier_share",
 }  # fmt: skip
 
 _SplitKey = Literal["split", "split_method", "shuffle", "subset"]
@@ -79,6 +79,16 @@ def train(config: Config, _: DataSection) -> dict[str, Any]:
         "transform": _transforms(config, "train", "validation"),
         "training": _what(config["training"]),
         "validation": _what(config.get("validation")),
+    }
+
+
+def calibrate(config: Config, _: DataSection) -> dict[str, Any]:
+    """What is fitted to the outputs of the model."""
+    kept = ("calibrate", "outlier_score", "outlier_share")
+    return {
+        "apply_model": config["apply_model"],
+        "transform": _transforms(config, "train", "validation"),
+        "testing": {k: v for k, v in config["testing"].items() if k in kept},
     }
 
 

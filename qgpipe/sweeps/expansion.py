@@ -5,10 +5,11 @@ and split if these do not depend on the swept values. Otherwise they are in sepa
 by the swept keys that they depend on.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from qgpipe.config.dump import to_plain
@@ -19,10 +20,12 @@ from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
 from qgpipe.config.types import Config, Variant
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import STAGES, stage_section
+from qgpipe.stages.settings import split_seed
 from qgpipe.sweeps.run_names import point_name, short_keys
 from qgpipe.sweeps.tuned import check_tuning
 
 FOLD: Path = ("data", "fold")
+_OF_THE_WHOLE_RUN = ("predict", "evaluate", "tune")  # not asked of what is derived from it
 _LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
 
 
@@ -32,7 +35,8 @@ class Run:
 
     ``base``: the name given by the user. ``point``: values of the swept keys, by dotted key;
     ``along``: values of the keys coupled to them; ``fold``: the fold that is the test set.
-    ``label``: name of the point without the fold.
+    ``label``: name of the point without the fold. ``derived``: runs that this one is made from, or
+    is compared with, by kind: the ``member`` runs of an ensemble, one for each seed.
     """
 
     config: Config
@@ -41,6 +45,7 @@ class Run:
     along: dict[str, Any]
     fold: int | None
     label: str
+    derived: Mapping[str, tuple["Run", ...]] = field(default_factory=dict)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -68,11 +73,30 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
             config = configs[0]
             if "tune" in config:
                 check_tuning(raw, config, _shared)
-            return [Run(config, config["name"], {}, {}, config["data"]["fold"], "")]
-        return _named(configs, swept, places, values)
+            return [_with_derived(Run(config, config["name"], {}, {}, config["data"]["fold"], ""))]
+        return [_with_derived(run) for run in _named(configs, swept, places, values)]
     except ConfigError as error:
         error.file = error.file or file
         raise
+
+
+def with_derived(runs: Iterable[Run]) -> list[Run]:
+    """``runs``, each followed by those that are derived from it."""
+    return [one for run in runs for one in (run, *itertools.chain(*run.derived.values()))]
+
+
+def _with_derived(run: Run) -> Run:
+    """``run`` with the runs that are derived from it; all use the same data and split."""
+    config = run.config
+    members = []
+    for k in range(config["ensemble"] or 0):
+        member = cast(Config, {k: v for k, v in config.items() if k not in _OF_THE_WHOLE_RUN})
+        member["ensemble"] = None
+        member["name"] = f"{config['name']}-member={k + 1}"
+        member["training"] = {**config["training"], "seed": config["training"]["seed"] + k}
+        member["data"] = {**config["data"], "seed": split_seed(config)}
+        members.append(replace(run, config=member))
+    return replace(run, derived={"member": tuple(members)} if members else {})
 
 
 def comparison_section(runs: Iterable[Run], stage: str) -> dict[str, Any]:

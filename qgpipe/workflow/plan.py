@@ -3,6 +3,7 @@
 Nothing here imports torch or zarr, so that a dry run stays fast.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ from qgpipe.evaluation.plan import evaluation_section, plan_evaluations
 from qgpipe.prediction.origin import require_no_other
 from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
 from qgpipe.stages.registry import stage_section
-from qgpipe.sweeps.expansion import Run, comparison_section, expand_runs
+from qgpipe.sweeps.expansion import Run, comparison_section, expand_runs, with_derived
 from qgpipe.system.files import os_error_of_user
 
 _VARIANTS = ("raw", "parts", "split")
@@ -170,6 +171,24 @@ class Plan:
             "split": paths.split(config),
         }
 
+    def having(self, kind: str) -> str:
+        """A pattern for the names of the runs from which runs of ``kind`` are derived."""
+        names = [name for name, run in self.runs.items() if run.derived.get(kind)]
+        return "|".join(map(re.escape, names)) or "(?!)"
+
+    def members(self, wildcards: Any) -> dict[str, list[Path]]:
+        """Inputs of the job that combines an ensemble: what its members have become."""
+        configs = [run.config for run in self._run(wildcards).derived["member"]]
+        return {
+            "models": [paths.model(config) for config in configs],
+            "histories": [paths.history(config) for config in configs],
+            "summaries": [paths.summary(config) for config in configs],
+        }
+
+    def final_model(self, wildcards: Any) -> Path:
+        """The model of a run that is tested and applied to other data."""
+        return paths.final_model(self._run(wildcards).config)
+
     def answered(self, wildcards: Any) -> dict[str, Any]:
         """Inputs of a job that compares a model with the baselines: what these have answered."""
         return {"answers": paths.baseline_answers(self._run(wildcards).config)}
@@ -178,6 +197,12 @@ class Plan:
         """Inputs of a job that shows how the model of a run compares with the baselines."""
         config = self._run(wildcards).config
         return {"baselines": paths.baselines(config)} if config["baseline"] else {}
+
+    def calibrated(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of a job that shows how the model of a run was calibrated."""
+        config = self._run(wildcards).config
+        is_calibrated = paths.final_model(config) != paths.model(config)
+        return {"calibration": paths.calibration(config)} if is_calibrated else {}
 
     def predicted_store(self, wildcards: Any) -> PredictedStore:
         """The store that a job applies a model to."""
@@ -269,6 +294,10 @@ class Plan:
         return next(iter(self.runs.values()))
 
     @cached_property
+    def _with_derived(self) -> dict[str, Run]:
+        return {run.config["name"]: run for run in with_derived(self.runs.values())}
+
+    @cached_property
     def _all_data(self) -> list[DataPlan]:
         return list({id(data): data for data in self.data.values()}.values())
 
@@ -278,9 +307,9 @@ class Plan:
     def _run(self, wildcards: Any) -> Run:
         """The run that a job is of, or one of those that share what it makes."""
         if hasattr(wildcards, "run"):
-            if wildcards.run not in self.runs:
+            if wildcards.run not in self._with_derived:
                 raise WorkflowError(f"there is no run '{wildcards.run}' in this configuration")
-            return self.runs[wildcards.run]
+            return self._with_derived[wildcards.run]
         if len(self.runs) == 1:
             return self._first
         wanted = {kind: getattr(wildcards, kind) for kind in _VARIANTS if hasattr(wildcards, kind)}
@@ -306,6 +335,8 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         folders = user_folders(raw, *configfiles)
         add_search_path(*folders)
         data = plan_data({name: run.config for name, run in runs.items()}, folders)
+        for name, run in runs.items():
+            data |= {one.config["name"]: data[name] for one in with_derived([run])}
         predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
         evaluated = {name: plan_evaluations(run.config) for name, run in runs.items()}
         for name, run in runs.items():

@@ -10,6 +10,7 @@ import numpy as np
 
 from qgpipe import paths
 from qgpipe.baselines.features import require_known_features
+from qgpipe.calibration.calibrate import OUTLIER_SCORE, require_fit
 from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.dump import to_plain
@@ -32,6 +33,7 @@ from qgpipe.models.build import call_model
 from qgpipe.models.message_direction import passes_forward_only
 from qgpipe.models.summary import summarise
 from qgpipe.prediction.features import check_metadata
+from qgpipe.prediction.outputs import collect_outputs
 from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
 from qgpipe.stages.module_code import find_code
 from qgpipe.stages.registry import stage_section
@@ -39,7 +41,7 @@ from qgpipe.stages.session_code import live_folders
 from qgpipe.sweeps.expansion import Run
 from qgpipe.system.files import scratch_folder
 from qgpipe.training.evaluation.evaluator import replaced_text
-from qgpipe.training.loaders import transform_of
+from qgpipe.training.loaders import data_names, transform_of
 from qgpipe.training.optimizer import rehearse
 from qgpipe.training.preflight import check_fit
 from qgpipe.training.standardize import values_of
@@ -124,6 +126,7 @@ def _check(config: Config, samples: _Samples) -> str:
     for kind in config["data"]["standardize"]:
         values_of(dataset.batch(np.arange(len(dataset))), kind)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
+    _check_calibration(trainer, dataset)
     lines += [*_run_lines(config, trainer), *_code_lines(config)]
     outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]
     return "\n".join([*lines, *outputs])
@@ -264,6 +267,21 @@ def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int
     if passes_forward_only(trainer.model, batch.edge_index):
         yield "          messages run from past to future only, no element hears of its future;"
         yield "          config/models/two_way.yaml lets them run both ways"
+
+
+def _check_calibration(trainer: Trainer, dataset: PackedDataset) -> None:
+    """Raise ``ConfigError`` if the model cannot be given what ``testing`` asks for."""
+    testing = trainer.config["testing"]
+    if testing["calibrate"] is None and testing["outlier_score"] is None:
+        return
+    seen = collect_outputs(
+        trainer.model.eval(),
+        GraphLoader(dataset, batch_size=SAMPLE),
+        trainer.device,
+        trainer.apply_model,
+        embeddings_for=OUTLIER_SCORE if testing["outlier_score"] == "mahalanobis" else None,
+    )
+    require_fit(trainer.config, data_names(dataset), seen.collected)
 
 
 def _run_lines(config: Config, trainer: Trainer) -> Iterator[str]:

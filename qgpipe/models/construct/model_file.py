@@ -17,12 +17,15 @@ from torch import nn
 from qgpipe.config.dump import to_plain
 from qgpipe.config.trust import imports_for
 from qgpipe.errors import DataError
+from qgpipe.models.construct.calibrator import Calibrator
 from qgpipe.models.construct.standardizer import Standardizer
 from qgpipe.provenance.record import made_here
 from qgpipe.system import tensor_files
 from qgpipe.system.files import read_json
 
 FORMAT = 1
+FORMAT_OF_ENSEMBLES = 2  # which versions before cannot load
+_FORMATS = (FORMAT, FORMAT_OF_ENSEMBLES)
 
 
 def save_model(
@@ -31,11 +34,19 @@ def save_model(
     """Write a model to ``path``, atomically.
 
     ``section`` is the ``model`` section that builds it (native, or ``{type, args, kwargs}``),
-    ``weights`` its ``state_dict``, and ``facts`` are plain values to be kept beside them.
+    ``weights`` its ``state_dict``, and ``facts`` are plain values to be kept beside them;
+    ``ensemble`` is ``{answers: {task: kind}, size}`` if the weights are those of an ``Ensemble``.
     Raises ``ConfigError`` for an object without an importable name.
     """
-    content = {"format": FORMAT, "model": to_plain(section, "model"), "state_dict": dict(weights)}
+    number = format_number(weights, facts)
+    content = {"format": number, "model": to_plain(section, "model"), "state_dict": dict(weights)}
     tensor_files.save(path, {**content, **facts})
+
+
+def format_number(weights: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
+    """The number of the format of a file with these ``weights`` and ``facts``."""
+    is_newer = facts.get("ensemble") or Calibrator.of_weights(weights)
+    return FORMAT_OF_ENSEMBLES if is_newer else FORMAT
 
 
 def read_model_file(path: str | Path) -> dict[str, Any]:
@@ -46,7 +57,7 @@ def read_model_file(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     is_export = path.suffix == ".json"
-    content = _read_export(path) if is_export else tensor_files.load(path, FORMAT, "model file")
+    content = _read_export(path) if is_export else tensor_files.load(path, _FORMATS, "model file")
     if not isinstance(content.get("model"), dict) or not isinstance(
         content.get("state_dict"), dict
     ):
@@ -57,7 +68,7 @@ def read_model_file(path: str | Path) -> dict[str, Any]:
 def _read_export(path: Path) -> dict[str, Any]:
     """The content of a ``model.json``, with the weights of the ``model.safetensors`` beside it."""
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in _FORMATS:
         raise DataError(
             f"{path} is not a model that was exported", remedy="see which file is meant"
         )
@@ -82,17 +93,22 @@ def imports_of(
     return imports_for(str(path), section, trust=trust, made_here=lambda: made_here(Path(path)))
 
 
+def attach_parts(model: nn.Module, weights: Mapping[str, Any]) -> None:
+    """Attach to ``model`` the standardizer and the calibrator that are among its ``weights``."""
+    for part in (Standardizer.of_weights(weights), Calibrator.of_weights(weights)):
+        if part is not None:
+            part.attach(model)
+
+
 def load_weights(
     model: nn.Module, weights: Mapping[str, Any], path: str | Path, name: str = "model"
 ) -> None:
     """Put ``weights`` into ``model``, which messages call ``name``.
 
-    If they are of a model with standardisation, it becomes a part of this one. Raises
-    ``DataError`` (naming ``path``) if they do not fit.
+    If they are of a model with standardisation or calibration, these become parts of this one.
+    Raises ``DataError`` (naming ``path``) if they do not fit.
     """
-    standardizer = Standardizer.of_weights(weights)
-    if standardizer is not None:
-        standardizer.attach(model)
+    attach_parts(model, weights)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

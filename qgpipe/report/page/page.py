@@ -21,6 +21,7 @@ from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.report.page.target_summary import summarize_targets
 from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
+from qgpipe.report.tables.calibration import read_calibration
 from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
 from qgpipe.report.tables.results import RunResults
 from qgpipe.system.files import write_text
@@ -46,10 +47,12 @@ def write_page(
     split_json: Path,
     output: Path,
     evaluations: Sequence[Path] = (),
+    calibration: Path | None = None,
 ) -> None:
     """Write the report of a run to the file ``output``, atomically.
 
-    ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown.
+    ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown;
+    ``calibration``: that of the stage ``calibrate``, if the run has one.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
     and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines; the parts that
@@ -58,10 +61,15 @@ def write_page(
     for a file that is missing, damaged or lacks what the report shows.
     """
     results = RunResults(run_folder, dataset_json, split_json)
-    write_text(output, render(results, [read_evaluation(path) for path in evaluations]))
+    fitted = read_calibration(calibration) if calibration else None
+    write_text(output, render(results, [read_evaluation(path) for path in evaluations], fitted))
 
 
-def render(results: RunResults, evaluations: Sequence[dict[str, Any]] = ()) -> str:
+def render(
+    results: RunResults,
+    evaluations: Sequence[dict[str, Any]] = (),
+    calibration: dict[str, Any] | None = None,
+) -> str:
     """The report of a run as HTML. Raises what ``write_page`` raises."""
     environment = _environment()
     run = str(results.test["run"])
@@ -80,6 +88,7 @@ def render(results: RunResults, evaluations: Sequence[dict[str, Any]] = ()) -> s
         class_name=results.class_name,
         evaluated=evaluated_tasks(evaluations),
         measures=MEASURES,
+        calibration=calibration,
         baselines=results.baselines,
         baseline_names=ranked(results.baselines) if results.baselines else [],
         baseline_reasons=reasons(results.baselines) if results.baselines else [],

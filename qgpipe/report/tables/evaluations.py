@@ -18,6 +18,7 @@ _SHAPE = {
     "sizes": {"min": int, "max": int, "mean": float},
     "class_names": (None, [str]),
     "set_class_names": (None, [str]),
+    "outlier_share?": _NUMBER,
     "tasks": [
         {
             "task": int,
@@ -55,7 +56,7 @@ class EvaluatedTask(NamedTuple):
 
 def read_evaluation(path: Path) -> dict[str, Any]:
     """A file of the stage ``evaluate``. Raises ``DataError`` if it is missing or damaged."""
-    content = read_shaped(path, _SHAPE, rerun("evaluate"))
+    content = {"outlier_share": None, **read_shaped(path, _SHAPE, rerun("evaluate"))}
     classes = len(content["class_names"] or ())
     for scores in content["tasks"]:
         matrix = scores.get("confusion_matrix")
@@ -83,7 +84,9 @@ def evaluation_lines(evaluations: Sequence[dict[str, Any]]) -> list[str]:
     for title, evaluation, scores in evaluated_tasks(evaluations):
         sizes = evaluation["sizes"]
         about = f"{evaluation['num_graphs']} graphs of {sizes['min']} to {sizes['max']} elements"
-        lines.append(f"  {title}: {about}: {_scores_text(scores)}")
+        outliers = evaluation["outlier_share"]
+        more = "" if outliers is None else f", outliers {outliers:.0%}"
+        lines.append(f"  {title}: {about}: {_scores_text(scores)}{more}")
     return lines
 
 

@@ -25,6 +25,7 @@ SUMMARY = {
     "device": str,
     "checkpoints": str,
     "versions": {str: str},
+    "members?": [{"run": str, "best_epoch": (int, None), "best_score": (float, None)}],
 }
 _LOSSES = {"loss_avg": (float, None), "loss_min": (float, None), "loss_max": (float, None)}
 _METRICS = {str: (float, str, bool, None)}  # of a tester of the user's, also texts

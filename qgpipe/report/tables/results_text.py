@@ -12,6 +12,7 @@ from qgpipe.config.types import Config
 from qgpipe.data.storage.manifest import read_dataset
 from qgpipe.errors import DataError
 from qgpipe.report.tables.baselines import ranked, read_baselines, verdicts
+from qgpipe.report.tables.calibration import calibration_lines, read_calibration
 from qgpipe.report.tables.comparison import DEVIATION, MEAN
 from qgpipe.report.tables.evaluations import evaluation_lines, read_evaluation
 from qgpipe.report.tables.result_files import Kind, read_metrics, read_summary, read_table, rerun
@@ -37,15 +38,15 @@ def results_text(config: Config) -> str:
     graphs = summary["graphs_per_second"]
     return "\n".join(
         [
-            f"{metrics['run']}: {metrics['num_graphs']} test graphs, best of {summary['epochs']} "
-            f"epochs is {summary['best_epoch']} (stopped by {summary['stopped_by']})",
+            f"{metrics['run']}: {metrics['num_graphs']} test graphs, {_training_text(summary)}",
             *table,
+            *_calibration(config),
             *_evaluations(config),
             *_left_out(config),
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
             f"  report   {paths.report(config)}",
             f"  figures  {folder / 'figures'}",
-            f"  model    {paths.model(config)}",
+            f"  model    {paths.final_model(config)}",
         ]
     )
 
@@ -87,6 +88,23 @@ def _of_model(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for kind, names in (("loss", ["loss_avg"]), ("metrics", list(metrics["metrics"]))):
         for name in names:
             yield kind, name, _number(metrics[kind][name]) or "not finite"
+
+
+def _training_text(summary: Mapping[str, Any]) -> str:
+    """How training ended."""
+    if members := summary.get("members"):
+        return f"mean of {len(members)} models (stopped by {summary['stopped_by']})"
+    return (
+        f"best of {summary['epochs']} epochs is {summary['best_epoch']} "
+        f"(stopped by {summary['stopped_by']})"
+    )
+
+
+def _calibration(config: Config) -> list[str]:
+    """What was fitted to the validation set, if the run asks for it."""
+    if paths.final_model(config) == paths.model(config):
+        return []
+    return calibration_lines(read_calibration(paths.calibration(config)))
 
 
 def _left_out(config: Config) -> list[str]:

@@ -124,10 +124,11 @@ def size_scores(answers: Answers, sizes: NDArray[np.int64]) -> SizeScores:
     )
 
 
-def wilson_interval(
-    successes: NDArray[Any], trials: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's 95 % interval of a share (J. Am. Stat. Assoc. 22, 209, 1927); trials > 0."""
+def wilson_interval(successes: Any, trials: Any) -> tuple[Any, Any]:
+    """Wilson's 95 % interval of a share (J. Am. Stat. Assoc. 22, 209, 1927); trials > 0.
+
+    Arguments and results are numbers, or arrays of the same shape.
+    """
     share = successes / trials
     centre = share + _Z**2 / (2 * trials)
     half = _Z * np.sqrt(share * (1 - share) / trials + (_Z / (2 * trials)) ** 2)

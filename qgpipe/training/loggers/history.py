@@ -55,9 +55,8 @@ class History:
     def training(self) -> pd.DataFrame:
         """``epoch``, ``loss_avg``, ``loss_min``, ``loss_max``, ``lr``, ``seconds``, …"""
         names = [name for name in columns(self.rows) if not name.startswith(VALIDATION)]
-        return pd.DataFrame(self.rows, columns=names).rename(
-            columns=lambda n: n.removeprefix(TRAIN)
-        )
+        table = pd.DataFrame(self.rows, columns=names)
+        return table.rename(columns=lambda name: name.removeprefix(TRAIN))
 
     def validation(self) -> pd.DataFrame:
         """``epoch`` and the columns of the validation results; empty without a validation."""

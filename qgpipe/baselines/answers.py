@@ -112,14 +112,8 @@ def read_answers(path: Path) -> BaselineAnswers:
         raise DataError(f"no such file: {path}", remedy=rerun("baseline")) from None
     except (SafetensorError, ValueError, KeyError) as error:
         raise DataError(f"{path} is damaged: {error}", remedy=rerun("baseline")) from None
-    return BaselineAnswers(
-        ids,
-        info["num_train"],
-        info["fitted_to"],
-        info["features"],
-        targets,
-        info["left_out"],
-    )
+    facts = {name: info[name] for name in ("num_train", "fitted_to", "features", "left_out")}
+    return BaselineAnswers(ids=ids, targets=targets, **facts)
 
 
 def _require_rows(one: TargetAnswers, count: int) -> None:

@@ -50,6 +50,7 @@ def class_scores(
     size = len(class_names)
     of_true = probabilities[known, classes[known]]
     counts = np.bincount(size * classes[known] + predicted[known], minlength=size**2)
+    shares = np.bincount(predicted, minlength=size) / max(len(predicted), 1)
     total = len(right)
     return {
         "kind": "classification",
@@ -59,11 +60,7 @@ def class_scores(
         "nll": float(-np.log(np.maximum(of_true, 1e-300)).mean()) if total else None,
         "calibration_error": calibration_error(confidence[known], right) if total else None,
         "confidence": float(confidence.mean()) if len(confidence) else None,
-        "predicted": dict(
-            zip(class_names, (np.bincount(predicted, minlength=size) / len(predicted)), strict=True)
-        )
-        if len(predicted)
-        else {},
+        "predicted": dict(zip(class_names, shares, strict=True)) if len(predicted) else {},
         "confusion_matrix": counts.reshape(size, size).tolist(),
     }
 
@@ -98,11 +95,8 @@ def table_scores(
     targets in the table. If both are known, classes are matched by name, else by index. Rows whose
     outputs are not finite are left out.
     """
-    heads = list(
-        dict.fromkeys(
-            c.head for c in map(parse_column, map(str, table)) if c and c.kind == "output"
-        )
-    )
+    parsed = map(parse_column, map(str, table))
+    heads = list(dict.fromkeys(c.head for c in parsed if c and c.kind == "output"))
     return [_head_scores(table, head, len(heads), model_classes, set_classes) for head in heads]
 
 

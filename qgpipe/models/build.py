@@ -69,11 +69,9 @@ def load_model(
     ``UntrustedName``, and ``ConfigError`` if the class cannot be imported or built.
     """
     content = read_model_file(path)
-    if section is not None and content["model"] == to_plain(section):
+    is_own = section is not None and content["model"] == to_plain(section)
+    with nullcontext() if is_own else imports_of(path, content["model"], trust):
         model = _build(content["model"], str(path))
-    else:
-        with imports_of(path, content["model"], trust):
-            model = _build(content["model"], str(path))
     load_weights(model, content["state_dict"], path)
     return model.to(device)
 

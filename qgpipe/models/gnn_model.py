@@ -198,16 +198,8 @@ class GNNModel(Configurable):
 
     def child_keys(self) -> dict[str, tuple[str, str]]:
         """Config keys of the model's parts."""
-        keys: dict[str, tuple[str, str]] = {
-            name: (f"{name}_type", f"{name}_kwargs")
-            for name in (
-                "encoder",
-                "aggregate_pooling",
-                "latent_model",
-                "graph_features_net",
-                "aggregate_graph_features",
-            )
-        }
+        parts = [name.removesuffix("_type") for name in self._arguments if name.endswith("_type")]
+        keys = {part: (f"{part}_type", f"{part}_kwargs") for part in parts}
         for name in ("pooling_layers", "downstream_tasks"):
             for i, _ in enumerate(self._arguments[name] or ()):
                 keys[f"{name}.{i}"] = (f"{name}[{i}]", f"{name}[{i}].kwargs")

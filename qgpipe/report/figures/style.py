@@ -94,16 +94,8 @@ def sentence(text: str) -> Figure:
 def note(axes: Axes, text: str) -> None:
     """Write ``text`` in the middle of axes, if there is nothing to draw."""
     axes.set(xticks=[], yticks=[])
-    axes.text(
-        0.5,
-        0.5,
-        text,
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        color=GREY,
-        backgroundcolor="white",
-    )
+    look: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY}
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, backgroundcolor="white", **look)
 
 
 def wrapped(text: str, width: int) -> str:
@@ -145,16 +137,8 @@ def legend(
 def scatter(axes: Axes, x: np.ndarray, y: np.ndarray, label: str | None = None) -> None:
     """A point for each test graph; many points are rasterised."""
     many = len(x) > _VECTOR_POINTS
-    axes.scatter(
-        x,
-        y,
-        s=6 if many else 14,
-        color=SETS["test"],
-        alpha=0.2 if many else 0.5,
-        linewidths=0,
-        rasterized=many,
-        label=label,
-    )
+    look: dict[str, Any] = {"s": 6, "alpha": 0.2} if many else {"s": 14, "alpha": 0.5}
+    axes.scatter(x, y, color=SETS["test"], linewidths=0, rasterized=many, label=label, **look)
 
 
 def histogram(axes: Axes, values: np.ndarray) -> None:

@@ -1,6 +1,6 @@
 """Summary of the predictions of each target for the page: confusion, scores, worst errors."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -89,9 +89,7 @@ def _judge(
         confusion = np.zeros((number, number), np.int64)
         np.add.at(confusion, (one.target, one.predicted), 1)
         scale = "outputs as they are" if one.are_probabilities else "softmax of the outputs"
-    by_size = size_scores(one, sizes[one.rows])
-    columns = (by_size.smallest, by_size.largest, by_size.count, by_size.score, by_size.low,
-               by_size.high)  # fmt: skip
+    by_size = astuple(size_scores(one, sizes[one.rows]))
     return TargetSummary(
         one.name,
         len(one.rows),
@@ -103,7 +101,7 @@ def _judge(
         None if confusion is None else class_scores(confusion),
         calibration(one).error if isinstance(one, ClassAnswers) else None,
         scale,
-        list(zip(*(column.tolist() for column in columns), strict=True)),
+        list(zip(*(column.tolist() for column in by_size), strict=True)),
         _worst(results, one, classes, ids, shown),
     )
 

@@ -29,15 +29,20 @@ class GeneratorEntry(TypedDict):
     kwargs: dict[str, Any]
 
 
-class GenerateSection(TypedDict):
-    """The section ``generate``."""
+class SetGenerateSection(TypedDict):
+    """The ``generate`` of a set of ``evaluate``."""
 
     seed: int
-    layout: Literal["stacked", "groups"]
-    stores: list[str]
     num_samples: int
     size: list[int]
     classes: list[str | GeneratorEntry]
+
+
+class GenerateSection(SetGenerateSection):
+    """The section ``generate``."""
+
+    layout: Literal["stacked", "groups"]
+    stores: list[str]
 
 
 class SourceSection(TypedDict):
@@ -188,15 +193,6 @@ class PredictSection(TypedDict):
     files: list[str]
     embeddings: bool
     format: Literal["csv", "parquet"]
-
-
-class SetGenerateSection(TypedDict):
-    """The ``generate`` of a set of ``evaluate``."""
-
-    seed: int
-    num_samples: int
-    size: list[int]
-    classes: list[str | GeneratorEntry]
 
 
 class EvaluationSetSection(TypedDict):

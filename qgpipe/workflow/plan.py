@@ -164,12 +164,8 @@ class Plan:
 
     def prepared(self, wildcards: Any) -> dict[str, Any]:
         """Inputs of a job that trains, tests or reports: the data and how it is split."""
-        config = self._run(wildcards).config
-        return {
-            "parts": self.parts(wildcards),
-            "dataset": paths.dataset(config),
-            "split": paths.split(config),
-        }
+        split = paths.split(self._run(wildcards).config)
+        return {**self.gathered(wildcards), "split": split}
 
     def having(self, kind: str) -> str:
         """A pattern for the names of the runs from which runs of ``kind`` are derived."""

@@ -117,8 +117,9 @@ def _check(config: Config, samples: _Samples) -> str:
     trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
     check_groups(config, dataset.description["attributes"])
-    is_split = "all" in dict(data_sources(config))
-    if is_split and config["data"]["split_method"] == "stratified" and not _has_classes(dataset):
+    is_stratified = config["data"]["split_method"] == "stratified"
+    has_classes = dataset.description["class_counts"] is not None  # one integer for each graph
+    if "all" in dict(data_sources(config)) and is_stratified and not has_classes:
         raise no_strata()
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
@@ -130,11 +131,6 @@ def _check(config: Config, samples: _Samples) -> str:
     lines += [*_run_lines(config, trainer), *_code_lines(config)]
     outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]
     return "\n".join([*lines, *outputs])
-
-
-def _has_classes(dataset: PackedDataset) -> bool:
-    """Whether each graph has one integer as its target, by which a split can be stratified."""
-    return dataset.description["class_counts"] is not None
 
 
 def _identity(config: Config) -> str:
@@ -236,9 +232,7 @@ def _known_classes(config: Config, parts: Sequence[PartPlan]) -> Iterable[int]:
     """The classes of all samples; empty if graphs may have other targets than the stores."""
     data = config["data"]
     changes = data["pre_filter"], data["pre_transform"], data["transform"]
-    if any(change is not None for change in changes):
-        return ()
-    if data["on_bad_sample"] == "skip":
+    if any(change is not None for change in changes) or data["on_bad_sample"] == "skip":
         return ()
     return class_counts(config, parts) or ()
 

@@ -17,7 +17,7 @@ ONES = {"temperature": torch.ones(1)}
 
 def test_distances_are_those_of_the_covariance_within_classes():
     found = mahalanobis_buffers(torch.tensor(EMBEDDINGS), torch.tensor(CLASSES))
-    means = np.stack([EMBEDDINGS[CLASSES == k].mean(axis=0) for k in range(3)])
+    means = np.stack([EMBEDDINGS[k == CLASSES].mean(axis=0) for k in range(3)])
     np.testing.assert_allclose(found["outlier_means"], means)
     fitted = LedoitWolf(assume_centered=True).fit(EMBEDDINGS - means[CLASSES])
     inverse = np.linalg.inv(fitted.covariance_)

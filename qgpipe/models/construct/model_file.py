@@ -1,8 +1,8 @@
 """Model files: a model section with objects as tagged names, and the weights.
 
-No code stored in a file is ever run. The types and functions that a file names are imported, and
-called with the arguments that stand there; only known ones, unless the file was made here or is
-trusted (``qgpipe.config.trust``).
+Code stored in a file is never executed. The types and functions that a file names are imported and
+called with the arguments in the file; unless it was made here or is trusted, only known ones
+(``qgpipe.config.trust``).
 """
 
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ def save_model(
 ) -> None:
     """Write a model to ``path``, atomically.
 
-    ``section`` is the ``model`` section that builds it (native, or ``{type, args, kwargs}``),
-    ``weights`` its ``state_dict``, and ``facts`` are plain values to be kept beside them;
-    ``ensemble`` is ``{answers: {task: kind}, size}`` if the weights are those of an ``Ensemble``.
-    Raises ``ConfigError`` for an object without an importable name.
+    ``section``: the ``model`` section to build it from (native, or ``{type, args, kwargs}``);
+    ``weights``: its ``state_dict``; ``facts``: further plain values to store, ``ensemble``
+    (``{answers: {task: kind}, size}``) if the weights are those of an ``Ensemble``. Raises
+    ``ConfigError`` for an object without an importable name.
     """
     number = format_number(weights, facts)
     content = {"format": number, "model": to_plain(section, "model"), "state_dict": dict(weights)}
@@ -50,10 +50,10 @@ def format_number(weights: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
 
 
 def read_model_file(path: str | Path) -> dict[str, Any]:
-    """What a model file holds: ``model`` (the section), ``state_dict``, and the facts.
+    """The content of a model file: ``model`` (the section), ``state_dict``, and the facts.
 
-    ``path`` may be an exported ``model.json``, whose weights lie beside it. Tensors are on the
-    CPU. Raises ``DataError`` if the file is missing, damaged, no model file, or holds code.
+    ``path`` may be an exported ``model.json``, with the weights in a file beside it. Tensors are on
+    the CPU. Raises ``DataError`` if the file is missing, damaged, no model file, or holds code.
     """
     path = Path(path)
     is_export = path.suffix == ".json"
@@ -87,14 +87,14 @@ def imports_of(
 ) -> AbstractContextManager[None]:
     """A block in which the model of ``section``, from the file ``path``, is built.
 
-    Parts that are not known are imported only with ``trust``, or if a record beside the file says
-    that it was made here. Raises ``UntrustedName``.
+    Unknown parts are imported only with ``trust``, or if the file was made here according to the
+    record beside it. Raises ``UntrustedName``.
     """
     return imports_for(str(path), section, trust=trust, made_here=lambda: made_here(Path(path)))
 
 
 def attach_parts(model: nn.Module, weights: Mapping[str, Any]) -> None:
-    """Attach to ``model`` the standardizer and the calibrator that are among its ``weights``."""
+    """Attach to ``model`` the standardizer and the calibrator that its ``weights`` contain."""
     for part in (Standardizer.of_weights(weights), Calibrator.of_weights(weights)):
         if part is not None:
             part.attach(model)
@@ -103,10 +103,10 @@ def attach_parts(model: nn.Module, weights: Mapping[str, Any]) -> None:
 def load_weights(
     model: nn.Module, weights: Mapping[str, Any], path: str | Path, name: str = "model"
 ) -> None:
-    """Put ``weights`` into ``model``, which messages call ``name``.
+    """Load ``weights`` into ``model``, which is called ``name`` in messages.
 
-    If they are of a model with standardisation or calibration, these become parts of this one.
-    Raises ``DataError`` (naming ``path``) if they do not fit.
+    If they contain a standardizer or a calibrator, these are attached to the model. Raises
+    ``DataError`` (naming ``path``) if they do not fit.
     """
     attach_parts(model, weights)
     try:

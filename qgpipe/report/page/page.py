@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that opens anywhere, without a network and without scripts."""
+"""The report of a run: a self-contained HTML file without scripts."""
 
 import json
 import math
@@ -55,10 +55,10 @@ def write_page(
     ``calibration``: that of the stage ``calibrate``, if the run has one.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
-    and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines; the parts that
-    ``dataset_json`` lists have the tested graphs.
-    Where they came from is told by the records beside them, if there are any. Raises ``DataError``
-    for a file that is missing, damaged or lacks what the report shows.
+    and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines. Tested graphs
+    are read from the parts listed in ``dataset_json``, and the provenance from the records beside
+    the files, if there are any. Raises ``DataError`` for a file that is missing, damaged or lacks
+    values.
     """
     results = RunResults(run_folder, dataset_json, split_json)
     fitted = read_calibration(calibration) if calibration else None
@@ -70,7 +70,7 @@ def render(
     evaluations: Sequence[dict[str, Any]] = (),
     calibration: dict[str, Any] | None = None,
 ) -> str:
-    """The report of a run as HTML. Raises what ``write_page`` raises."""
+    """The report of a run as HTML. Raises the exceptions of ``write_page``."""
     environment = _environment()
     run = str(results.test["run"])
     found = provenance_summary(results.run_folder / "test" / "metrics.json")
@@ -111,13 +111,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=_number, share=_share, duration=_duration, date=_date, exact=_exact
+        number=_number, share=_share, duration=_duration, date=_date, exact=json.dumps
     )
     return environment
 
 
 def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> dict[str, _Shown]:
-    """Every figure by name, with the caption of Snakemake's report; it need not tell all cases."""
+    """Every figure by name, with the caption from Snakemake's report, for the task of the run."""
     captions = workflow_folder() / "rules" / "captions"
     known: dict[str, Any] = {"snakemake": SimpleNamespace(wildcards=SimpleNamespace(run=run))}
     if results.test["task"] in ("classification", "regression"):
@@ -132,18 +132,13 @@ def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> 
 
 
 def _number(value: Any) -> str:
-    """Four significant digits; counts with thousands marked; a dash for what is not there."""
+    """Four significant digits; integers with thousands separators; a dash for missing values."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     return text.replace("-", "−")
-
-
-def _exact(value: Any) -> str:
-    """All digits, as in the result files."""
-    return json.dumps(value)
 
 
 def _share(value: float) -> str:
@@ -158,5 +153,5 @@ def _duration(seconds: float) -> str:
 
 
 def _date(text: str) -> str:
-    """A date in ISO 8601 for a person, in UTC."""
+    """A readable form of a date in ISO 8601, in UTC."""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""What a model reaches on further sets: the files of the stage ``evaluate``, in tables."""
+"""Tables of the scores of a model on further sets, from the files of the stage ``evaluate``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MEASURES = {
 
 
 class EvaluatedTask(NamedTuple):
-    """A head on a set: ``scores`` as in the file of the set, ``title`` for tables."""
+    """A head on a set: ``scores`` from the file of the set, ``title`` for tables."""
 
     title: str
     evaluation: dict[str, Any]
@@ -68,7 +68,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
 
 
 def evaluated_tasks(evaluations: Iterable[dict[str, Any]]) -> list[EvaluatedTask]:
-    """Each head on each set, in their order."""
+    """Each head on each set, in order."""
     found = []
     for evaluation in evaluations:
         several = len(evaluation["tasks"]) > 1
@@ -79,7 +79,7 @@ def evaluated_tasks(evaluations: Iterable[dict[str, Any]]) -> list[EvaluatedTask
 
 
 def evaluation_lines(evaluations: Sequence[dict[str, Any]]) -> list[str]:
-    """A line for each head on each set: its scores, or what the model takes the graphs for."""
+    """A line for each head on each set: its scores, or the predicted classes."""
     lines = []
     for title, evaluation, scores in evaluated_tasks(evaluations):
         sizes = evaluation["sizes"]
@@ -106,7 +106,7 @@ def _scores_text(scores: dict[str, Any]) -> str:
 
 
 def evaluation_columns(evaluations: Sequence[dict[str, Any]]) -> dict[str, float | None]:
-    """The first measure of each head on each set, by the name of a column of a table over runs."""
+    """The first measure of each head on each set, by column of a table of runs."""
     columns = {}
     for title, _, scores in evaluated_tasks(evaluations):
         for measure in MEASURES[scores["kind"]][:1]:

@@ -20,7 +20,7 @@ from qgpipe.sweeps.expansion import Run
 
 
 def results_text(config: Config) -> str:
-    """Test metrics beside those of the baselines, how training ended, and where the files are.
+    """Test metrics of the model and the baselines, how training ended, and paths of files.
 
     Raises ``DataError`` if the run of the resolved ``config`` has not finished, or if its results
     are damaged.
@@ -52,7 +52,7 @@ def results_text(config: Config) -> str:
 
 
 def _evaluations(config: Config) -> list[str]:
-    """What the model reaches on further sets, as far as they are evaluated."""
+    """The scores of the model on the further sets that have been evaluated."""
     files = (paths.evaluated(config, None, name) for name in evaluated_sets(config))
     found = [read_evaluation(file) for file in files if file.exists()]
     return (
@@ -61,7 +61,7 @@ def _evaluations(config: Config) -> list[str]:
 
 
 def _beside_constant(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Losses and metrics of the model and of the best constant answer."""
+    """Losses and metrics of the model and of the best constant prediction."""
     baseline = metrics["baseline"] or {"method": "", "loss": {}, "metrics": {}}
     return [
         ("test metric", "model", baseline["method"]),
@@ -108,8 +108,8 @@ def _calibration(config: Config) -> list[str]:
 
 
 def _left_out(config: Config) -> list[str]:
-    """How many samples ``on_bad_sample: skip`` has left out, if any."""
-    file = paths.dataset(config)  # seen from where the run was started
+    """A line with the number of samples left out by ``on_bad_sample: skip``, if any."""
+    file = paths.dataset(config)  # relative to the folder in which the run was started
     if not file.exists() or not (data := read_dataset(file))["num_skipped"]:
         return []
     samples = sum(store["num_samples"] for store in data["stores"])
@@ -122,12 +122,12 @@ def _number(value: Any) -> str:
     return f"{value:.4g}"
 
 
-_REACHED = ("val_", "test_", "baseline_", "evaluate_")  # what columns with results begin with
+_REACHED = ("val_", "test_", "baseline_", "evaluate_")  # prefixes of columns with results
 _MOST = 10  # rows of a table on a screen
 
 
 def comparison_text(runs: Sequence[Run]) -> str:
-    """The best points of a sweep, and mean and deviation over folds, with where the tables are.
+    """The best points of a sweep, mean and deviation over folds, and paths of the tables.
 
     Raises ``DataError`` if the ``runs`` have not all finished.
     """
@@ -191,7 +191,7 @@ def _folds(table: pd.DataFrame) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[Any]], margin: str = "") -> list[str]:
-    """A line for each row: the first column on the left, others on the right; short numbers."""
+    """A line for each row: the first column left-aligned, others right-aligned; short numbers."""
     cells = [[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [

@@ -11,4 +11,5 @@ with job(snakemake, "report"):
         Path(snakemake.input.split),
         Path(snakemake.output[0]),
         [Path(file) for file in snakemake.input.evaluations],
+        explained=bool(snakemake.input.explanations),
     )

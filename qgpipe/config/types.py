@@ -209,6 +209,12 @@ class EvaluateSection(TypedDict):
     sets: dict[str, EvaluationSetSection]
 
 
+class ReportSection(TypedDict):
+    """The section ``report``."""
+
+    explain: bool
+
+
 class StoppingTaskSection(TypedDict):
     """A value that early stopping watches."""
 
@@ -314,6 +320,7 @@ class Config(TypedDict):
     validation: NotRequired[ValidationSection]
     testing: TestingSection
     evaluate: NotRequired[EvaluateSection]
+    report: ReportSection
     baseline: BaselineSection | bool
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]

@@ -107,6 +107,14 @@ _STAGES = (
         settings=settings.nothing,
     ),
     Stage(
+        "explain",
+        "measure what the answers of the best model rest on",
+        "explain_run",
+        "explain",
+        settings=settings.explain,
+        uses_device=True,
+    ),
+    Stage(
         "predict",
         "apply the best model to a store",
         "predict_store",

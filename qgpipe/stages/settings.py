@@ -115,6 +115,18 @@ def evaluate(config: Config, _: DataSection) -> dict[str, Any]:
     }
 
 
+def explain(config: Config, _: DataSection) -> dict[str, Any]:
+    """How outputs are judged, the invariants, and the seed of what is permuted and drawn."""
+    baseline = config["baseline"]
+    return {
+        "criterion": config["criterion"],
+        "apply_model": config["apply_model"],
+        "transform": _transforms(config, "validation", "test"),
+        "features": [] if isinstance(baseline, bool) else baseline["features"],
+        "seed": config["training"]["seed"],
+    }
+
+
 def tune(config: Config, source: DataSection) -> dict[str, Any]:
     """A training, and how the study searches."""
     return {**train(config, source), "tune": _without("jobs", config.get("tune"))}
@@ -125,7 +137,7 @@ def study(config: Config, _: DataSection) -> dict[str, Any]:
 
     Its code need not count, which is in the sections of what it is called by.
     """
-    kept = {k: v for k, v in config.items() if k not in ("log_level", "baseline")}
+    kept = {k: v for k, v in config.items() if k not in ("log_level", "baseline", "report")}
     return {"config": json.dumps(canonical(to_plain(kept)))}
 
 

@@ -114,6 +114,14 @@ class Plan:
             if run in (None, name)
         ]
 
+    def explained(self, run: str | None = None) -> list[Path]:
+        """What is found of the models of all runs, or of one; none if that is not asked for."""
+        return [
+            paths.explanation(one.config)
+            for name, one in self.runs.items()
+            if one.config["report"]["explain"] and run in (None, name)
+        ]
+
     def studied(self) -> list[Path]:
         """What a study has found, if there is one."""
         if "tune" not in self._first.config:

@@ -437,6 +437,10 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`testing`": (configure("testing.batch_size", 9), Plan((), FROM_TEST)),
     "`baseline`": (configure("baseline.methods", ["constant"]), Plan((), FROM_BASELINE)),
     "`baseline: false`": (configure("baseline", False), Plan((), REPORT)),
+    "`report.explain`": (
+        configure("report", {"explain": True}),
+        Plan((), ("explain", "plot", "report")),
+    ),
     "`name`": (configure("name", "other"), Plan((), FROM_TRAIN)),
     "`tune`": (
         configure("tune", {"parameters": {"training.batch_size": {"choices": [2, 4]}}}),

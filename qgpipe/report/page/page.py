@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -16,10 +16,11 @@ from markupsafe import Markup
 import qgpipe
 from qgpipe.report.figures import style
 from qgpipe.report.figures.prediction import MOST_CLASSES
-from qgpipe.report.figures.run_figures import FIGURES
+from qgpipe.report.figures.run_figures import figures_asked_for
 from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.report.page.target_summary import summarize_targets
+from qgpipe.report.tables import explanation as explanations
 from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
 from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
 from qgpipe.report.tables.results import RunResults
@@ -46,10 +47,12 @@ def write_page(
     split_json: Path,
     output: Path,
     evaluations: Sequence[Path] = (),
+    explained: bool = False,
 ) -> None:
     """Write the report of a run to the file ``output``, atomically.
 
     ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown.
+    ``explained``: whether ``run_folder`` has an ``explanation.json``, which is shown.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
     and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines; the parts that
@@ -58,10 +61,13 @@ def write_page(
     for a file that is missing, damaged or lacks what the report shows.
     """
     results = RunResults(run_folder, dataset_json, split_json)
-    write_text(output, render(results, [read_evaluation(path) for path in evaluations]))
+    read = [read_evaluation(path) for path in evaluations]
+    write_text(output, render(results, read, explained))
 
 
-def render(results: RunResults, evaluations: Sequence[dict[str, Any]] = ()) -> str:
+def render(
+    results: RunResults, evaluations: Sequence[dict[str, Any]] = (), explained: bool = False
+) -> str:
     """The report of a run as HTML. Raises what ``write_page`` raises."""
     environment = _environment()
     run = str(results.test["run"])
@@ -86,7 +92,9 @@ def render(results: RunResults, evaluations: Sequence[dict[str, Any]] = ()) -> s
         metric_by_best=metric_by_best,
         other_metrics=other_metrics,
         target_summaries=summarize_targets(results),
-        figures=_figures(results, run, environment),
+        explanation=results.explanation if explained else None,
+        explanations=explanations,
+        figures=_figures(results, run, environment, {"explain": explained}),
         provenance_summary=found,
         config=results.config_text,
         most=SimpleNamespace(classes=MOST_CLASSES, skipped=_SKIPPED, stores=_STORES, names=_NAMES),
@@ -107,7 +115,9 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> dict[str, _Shown]:
+def _figures(
+    results: RunResults, run: str, environment: jinja2.Environment, asked: Mapping[str, bool]
+) -> dict[str, _Shown]:
     """Every figure by name, with the caption of Snakemake's report; it need not tell all cases."""
     captions = workflow_folder() / "rules" / "captions"
     known: dict[str, Any] = {"snakemake": SimpleNamespace(wildcards=SimpleNamespace(run=run))}
@@ -115,7 +125,7 @@ def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> 
         known["task"] = results.test["task"]
     shown = {}
     with style.applied():
-        for name, figure in FIGURES.items():
+        for name, figure in figures_asked_for(asked).items():
             caption = environment.from_string((captions / f"{name}.rst").read_text()).render(known)
             svg = inline_svg(figure.function(results), name, f"{figure.title} of run {run}")
             shown[name] = _Shown(svg, Markup(caption))

@@ -14,6 +14,7 @@ from qgpipe.errors import DataError
 from qgpipe.report.tables.baselines import ranked, read_baselines, verdicts
 from qgpipe.report.tables.comparison import DEVIATION, MEAN
 from qgpipe.report.tables.evaluations import evaluation_lines, read_evaluation
+from qgpipe.report.tables.explanation import explanation_rows, invariant_lines, read_explanation
 from qgpipe.report.tables.result_files import Kind, read_metrics, read_summary, read_table, rerun
 from qgpipe.sweeps.expansion import Run
 
@@ -41,6 +42,7 @@ def results_text(config: Config) -> str:
             f"epochs is {summary['best_epoch']} (stopped by {summary['stopped_by']})",
             *table,
             *_evaluations(config),
+            *_explanation(config),
             *_left_out(config),
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
             f"  report   {paths.report(config)}",
@@ -57,6 +59,15 @@ def _evaluations(config: Config) -> list[str]:
     return (
         ["  on further sets", *(f"  {line}" for line in evaluation_lines(found))] if found else []
     )
+
+
+def _explanation(config: Config) -> list[str]:
+    """What the answers of the model rest on, if that was measured."""
+    found = read_explanation(paths.explanation(config), paths.model(config))
+    if found is None:
+        return []
+    rows = aligned(explanation_rows(found))
+    return ["  explanation", *(f"    {line}" for line in [*rows, *invariant_lines(found)])]
 
 
 def _beside_constant(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -174,6 +174,11 @@ def explanation(config: Config, run: str | None = None) -> Path:
     return run_folder(config, run) / "explanation.json"
 
 
+def ablations(config: Config, run: str | None = None) -> Path:
+    """What models reach that were trained like that of a run without a part of their input."""
+    return run_folder(config, run) / "ablations.json"
+
+
 def predicted(config: Config, run: str | None, store: str) -> Path:
     """A row for each graph of a store that the model of a run was applied to."""
     asked = config.get("predict")

@@ -19,6 +19,7 @@ rule plot_run:
         metrics=paths.metrics(settings, "{run}"),
         predictions=paths.predictions(settings, "{run}"),
         explanations=lambda wildcards: plan.explained(wildcards.run),
+        ablations=lambda wildcards: plan.ablated(wildcards.run),
     output:
         [
             report(
@@ -61,6 +62,7 @@ rule report_run:
         predictions=paths.predictions(settings, "{run}"),
         evaluations=lambda wildcards: plan.evaluated(wildcards.run),
         explanations=lambda wildcards: plan.explained(wildcards.run),
+        ablations=lambda wildcards: plan.ablated(wildcards.run),
     output:
         report(
             paths.report(settings, "{run}"),

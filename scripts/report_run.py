@@ -12,4 +12,5 @@ with job(snakemake, "report"):
         Path(snakemake.output[0]),
         [Path(file) for file in snakemake.input.evaluations],
         explained=bool(snakemake.input.explanations),
+        ablated=bool(snakemake.input.ablations),
     )

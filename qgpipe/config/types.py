@@ -126,6 +126,7 @@ class TrainingSection(LoaderSection):
     gradient_clip: float | None
     precision: Literal["fp32", "bf16", "fp16"]
     ema_decay: float | None
+    ablation: Literal["no_edges", "no_node_features", "no_graph_features", "reversed_edges"] | None
     compile: bool
     message_passing: Literal["auto", "edges", "csr", "dense"]
     bucket_by_size: bool
@@ -213,6 +214,7 @@ class ReportSection(TypedDict):
     """The section ``report``."""
 
     explain: bool
+    ablations: list[Literal["no_edges", "no_node_features", "no_graph_features", "reversed_edges"]]
 
 
 class StoppingTaskSection(TypedDict):

@@ -115,6 +115,13 @@ _STAGES = (
         uses_device=True,
     ),
     Stage(
+        "ablate",
+        "compare the model with its ablations",
+        "compare_ablations",
+        "ablate",
+        settings=settings.ablate,
+    ),
+    Stage(
         "predict",
         "apply the best model to a store",
         "predict_store",

@@ -77,7 +77,7 @@ def train(config: Config, _: DataSection) -> dict[str, Any]:
         "apply_model": config["apply_model"],
         "early_stopping": config.get("early_stopping"),
         "transform": _transforms(config, "train", "validation"),
-        "training": _what(config["training"]),
+        "training": _without_none("ablation", _what(config["training"])),
         "validation": _what(config.get("validation")),
     }
 
@@ -127,6 +127,11 @@ def explain(config: Config, _: DataSection) -> dict[str, Any]:
     }
 
 
+def ablate(config: Config, _: DataSection) -> dict[str, Any]:
+    """Which ablations there are."""
+    return {"ablations": config["report"]["ablations"]}
+
+
 def tune(config: Config, source: DataSection) -> dict[str, Any]:
     """A training, and how the study searches."""
     return {**train(config, source), "tune": _without("jobs", config.get("tune"))}
@@ -163,6 +168,11 @@ def _drawn(own: SourceSection | None) -> dict[str, Any]:
 def _without(key: str, section: Mapping[str, Any] | None) -> dict[str, Any]:
     """A section that need not be there, but for a key of it."""
     return {k: v for k, v in (section or {}).items() if k != key}
+
+
+def _without_none(key: str, section: dict[str, Any]) -> dict[str, Any]:
+    """A section without ``key`` if that is null, which has always been the same as absent."""
+    return {k: v for k, v in section.items() if k != key or v is not None}
 
 
 def _what(section: Any) -> Any:

@@ -23,7 +23,7 @@ from qgpipe.sweeps.run_names import point_name, short_keys
 from qgpipe.sweeps.tuned import check_tuning
 
 FOLD: Path = ("data", "fold")
-_LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
+LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
 
 
 @dataclass(frozen=True)
@@ -162,11 +162,11 @@ def _named(
     for i, config in enumerate(configs):
         variant = {kind: of_runs[i] or None for kind, of_runs in variants.items()}
         config["name"] = f"{base}-{full[i]}"
-        if len(config["name"]) > _LONGEST_NAME:
+        if len(config["name"]) > LONGEST_NAME:
             raise ConfigError(
                 f"the name '{config['name']}' of a run is too long for its files",
                 key="name",
-                remedy=f"make it {len(config['name']) - _LONGEST_NAME} characters shorter",
+                remedy=f"make it {len(config['name']) - LONGEST_NAME} characters shorter",
             )
         config["data"]["variant"] = cast(Variant, variant) if any(variant.values()) else None
         point = {d.path: d.values[k] for d, k in zip(swept, places[i], strict=True)}

@@ -24,6 +24,7 @@ from qgpipe.evaluation.plan import evaluation_section, plan_evaluations
 from qgpipe.prediction.origin import require_no_other
 from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
 from qgpipe.stages.registry import stage_section
+from qgpipe.sweeps.ablated import ablated_runs, expand_ablations
 from qgpipe.sweeps.expansion import Run, comparison_section, expand_runs
 from qgpipe.system.files import os_error_of_user
 
@@ -36,12 +37,14 @@ class Plan:
 
     ``runs``: by name. ``data``: of each run, by name; runs with the same data have the same
     object. ``predictions``: of each run, by name, the stores that its model is applied to;
-    ``evaluations``: likewise the sets that it is evaluated on.
+    ``evaluations``: likewise the sets that it is evaluated on. ``ablations``: by name, the runs
+    that belong to one of ``runs``, with the same data.
     ``raw``, ``file``, ``over``, ``folders``: the configuration as it was read, its file, those that
     are laid over it, and where the user's code is found.
     """
 
     runs: dict[str, Run]
+    ablations: dict[str, Run]
     data: dict[str, DataPlan]
     predictions: dict[str, dict[str, PredictedStore]]
     evaluations: dict[str, dict[str, PredictedStore]]
@@ -121,6 +124,20 @@ class Plan:
             for name, one in self.runs.items()
             if one.config["report"]["explain"] and run in (None, name)
         ]
+
+    def ablated(self, run: str | None = None) -> list[Path]:
+        """How all runs, or one, compare with their ablations; none if there are to be none."""
+        return [
+            paths.ablations(one.config)
+            for name, one in self.runs.items()
+            if one.config["report"]["ablations"] and run in (None, name)
+        ]
+
+    def ablation_results(self, wildcards: Any) -> list[Path]:
+        """The test results of the ablations of a run."""
+        names = ablated_runs(self._run(wildcards).config).values()
+        configs = [self.ablations[name].config for name in names]
+        return [path(c) for c in configs for path in (paths.metrics, paths.predictions)]
 
     def studied(self) -> list[Path]:
         """What a study has found, if there is one."""
@@ -286,9 +303,10 @@ class Plan:
     def _run(self, wildcards: Any) -> Run:
         """The run that a job is of, or one of those that share what it makes."""
         if hasattr(wildcards, "run"):
-            if wildcards.run not in self.runs:
+            known = self.runs | self.ablations
+            if wildcards.run not in known:
                 raise WorkflowError(f"there is no run '{wildcards.run}' in this configuration")
-            return self.runs[wildcards.run]
+            return known[wildcards.run]
         if len(self.runs) == 1:
             return self._first
         wanted = {kind: getattr(wildcards, kind) for kind in _VARIANTS if hasattr(wildcards, kind)}
@@ -311,9 +329,12 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         for read in configfiles:
             load_config(read)  # says what Snakemake lets pass, such as a key given twice
         runs = {run.config["name"]: run for run in expand_runs(raw, file)}
+        more = [ablation for run in runs.values() for ablation in expand_ablations(run)]
+        ablations = {run.config["name"]: run for run in more}
         folders = user_folders(raw, *configfiles)
         add_search_path(*folders)
-        data = plan_data({name: run.config for name, run in runs.items()}, folders)
+        configs = {name: run.config for name, run in (runs | ablations).items()}
+        data = plan_data(configs, folders)
         predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
         evaluated = {name: plan_evaluations(run.config) for name, run in runs.items()}
         for name, run in runs.items():
@@ -329,7 +350,9 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         raise WorkflowError(str(user_error)) from None
     files = tuple(_shortest(Path(read)) for read in configfiles)
     first = files[0] if files else None
-    return Plan(runs, data, predicted, evaluated, to_plain(raw), first, files[1:], folders)
+    return Plan(
+        runs, ablations, data, predicted, evaluated, to_plain(raw), first, files[1:], folders
+    )
 
 
 def _shortest(file: Path) -> Path:

@@ -151,6 +151,35 @@ EXPLANATION = {
 }
 
 
+SCORE = {"value": 0.7, "low": 0.6, "high": 0.8}
+ABLATION = {"difference_low": -0.3, "difference_high": -0.1, "p": 0.01, "is": "worse"}
+ABLATIONS = {
+    "run": "a_run",
+    "predictions": "of another run",
+    "runs": {"no_edges": "a_run-no_edges", "reversed_edges": "a_run-reversed_edges"},
+    "loss": {"model": 0.12, "no_edges": 0.5, "reversed_edges": None},
+    "metrics": {"f1_weighted": {"model": 0.7, "no_edges": 0.5, "reversed_edges": 0.7}},
+    "targets": [
+        {
+            "name": "cset_type",
+            "measure": "accuracy",
+            "better": "max",
+            "num_graphs": 10,
+            "test": "McNemar, exact",
+            "model": SCORE,
+            "ablations": {
+                "no_edges": {
+                    **{"value": 0.5, "low": 0.4, "high": 0.6},
+                    "difference": -0.2,
+                    **ABLATION,
+                },
+                "reversed_edges": {**SCORE, "difference": 0.0, **ABLATION, "is": "not different"},
+            },
+        }
+    ],
+}
+
+
 def write_chains(path: Path, samples: int) -> dict[str, Any]:
     """A part of store ``a`` with chains, sample i of 3 + i % 4 elements; its entry in the list."""
     sizes = [3 + i % 4 for i in range(samples)]
@@ -180,6 +209,7 @@ def write_results(
     split: dict[str, Any] = SPLIT,
     config: str = "name: a_run\n",
     explanation: dict[str, Any] | None = None,
+    ablations: dict[str, Any] | None = None,
 ) -> RunResults:
     """Write the result files of a small run to ``folder``."""
     (folder / "run" / "test").mkdir(parents=True, exist_ok=True)
@@ -199,8 +229,9 @@ def write_results(
         ("split.json", {**SPLIT, **split}),
     ):
         (folder / path).write_text(json.dumps(value))
-    if explanation is not None:
-        (folder / "run/explanation.json").write_text(json.dumps(explanation))
+    for name, content in (("explanation", explanation), ("ablations", ablations)):
+        if content is not None:
+            (folder / f"run/{name}.json").write_text(json.dumps(content))
     return RunResults(folder / "run", folder / "dataset.json", folder / "split.json")
 
 
@@ -321,7 +352,7 @@ PAGES = {
         "dataset": {**DATASET, **NAMES, "target": MARKUP, "node_features": [MARKUP, LONG_NAME]},
         "config": f"name: '{MARKUP}'\n{'x' * 300}\n",
     },
-    "explained": {"explanation": EXPLANATION},
+    "explained": {"explanation": EXPLANATION, "ablations": ABLATIONS},
 }
 
 
@@ -332,7 +363,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     run = write_results(folder, **PAGES[request.param])
     explained = "explanation" in PAGES[request.param]
     files = run.run_folder, run.dataset_json, run.split_json
-    write_page(*files, folder / "report.html", explained=explained)
+    write_page(*files, folder / "report.html", explained=explained, ablated=explained)
     return folder / "report.html"
 
 

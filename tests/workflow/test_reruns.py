@@ -441,6 +441,11 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         configure("report", {"explain": True}),
         Plan((), ("explain", "plot", "report")),
     ),
+    "`report.ablations`": (
+        configure("report", {"ablations": ["no_edges"]}),
+        Plan((), ("train", "test", "ablate", "plot", "report")),
+    ),
+    "`training.ablation`": (configure("training.ablation", "no_edges"), Plan((), FROM_TRAIN)),
     "`name`": (configure("name", "other"), Plan((), FROM_TRAIN)),
     "`tune`": (
         configure("tune", {"parameters": {"training.batch_size": {"choices": [2, 4]}}}),

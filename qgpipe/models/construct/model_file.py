@@ -17,6 +17,7 @@ from torch import nn
 from qgpipe.config.dump import to_plain
 from qgpipe.config.trust import imports_for
 from qgpipe.errors import DataError
+from qgpipe.models.construct.ablation import Ablation
 from qgpipe.models.construct.standardizer import Standardizer
 from qgpipe.provenance.record import made_here
 from qgpipe.system import tensor_files
@@ -87,12 +88,15 @@ def load_weights(
 ) -> None:
     """Put ``weights`` into ``model``, which messages call ``name``.
 
-    If they are of a model with standardisation, it becomes a part of this one. Raises
-    ``DataError`` (naming ``path``) if they do not fit.
+    If they are of a model with standardisation, or with an ablation, that becomes a part of this
+    one. Raises ``DataError`` (naming ``path``) if they do not fit.
     """
     standardizer = Standardizer.of_weights(weights)
     if standardizer is not None:
         standardizer.attach(model)
+    ablation = Ablation.of_weights(weights)
+    if ablation is not None:
+        ablation.attach(model)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from qgpipe.report.figures import style
+from qgpipe.report.tables.ablations import TITLES
 from qgpipe.report.tables.explanation import METHODS, Cost, costs, head_title, measures
 from qgpipe.report.tables.results import RunResults
 
@@ -136,4 +137,36 @@ def invariants(results: RunResults) -> Figure:
     axes.grid(False, axis="y")
     axes.set_xlabel("share of the variance of the model's outputs (R² on test graphs)")
     style.legend(figure, axes, 1 if len(names) < 3 else 2)
+    return figure
+
+
+def ablations(results: RunResults) -> Figure:
+    """The score of the model and of each of its ablations, with intervals: a panel a target.
+
+    Points, not bars: the axis need not begin at 0, where no model is.
+    """
+    targets = [one for one in results.ablations["targets"] if one["model"] is not None]
+    if not targets:
+        return style.sentence("No answer of the model can be compared with those of its ablations.")
+    rows = max(1 + len(one["ablations"]) for one in targets)
+    figure, panels = style.panels(len(targets), 4.6, 0.9 + 0.32 * rows)
+    for axes, target in zip(panels, targets, strict=True):
+        scores = {"model": target["model"], **target["ablations"]}
+        places = np.arange(len(scores))
+        for place, (kind, score) in zip(places, scores.items(), strict=True):
+            axes.errorbar(
+                score["value"],
+                place,
+                xerr=[[score["value"] - score["low"]], [score["high"] - score["value"]]],
+                fmt="o" if kind == "model" else "s",
+                color=style.SETS["test" if kind == "model" else "validation"],
+                capsize=3,
+            )
+        axes.axvspan(target["model"]["low"], target["model"]["high"], color=style.GRID, zorder=0)
+        axes.set_yticks(places, [TITLES.get(kind, kind) for kind in scores])
+        axes.set_ylim(len(scores) - 0.5, -0.5)
+        axes.grid(False, axis="y")
+        axes.set_xlabel(f"{target['measure']} on the test set")
+        if len(targets) > 1:
+            axes.set_title(style.wrapped(target["name"], 40))
     return figure

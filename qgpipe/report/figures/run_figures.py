@@ -67,6 +67,9 @@ ASKED_FOR: dict[str, dict[str, FigureDescription]] = {
             "Share explained by invariants", "Explanation", "explanation_figures.invariants"
         ),
     },
+    "ablations": {
+        "ablations": FigureDescription("Ablations", "Explanation", "explanation_figures.ablations"),
+    },
 }
 """The figures that a key of ``report`` asks for."""
 

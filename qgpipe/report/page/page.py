@@ -21,6 +21,7 @@ from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.report.page.target_summary import summarize_targets
 from qgpipe.report.tables import explanation as explanations
+from qgpipe.report.tables.ablations import TITLES as ABLATION_TITLES
 from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
 from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
 from qgpipe.report.tables.results import RunResults
@@ -48,11 +49,13 @@ def write_page(
     output: Path,
     evaluations: Sequence[Path] = (),
     explained: bool = False,
+    ablated: bool = False,
 ) -> None:
     """Write the report of a run to the file ``output``, atomically.
 
     ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown.
-    ``explained``: whether ``run_folder`` has an ``explanation.json``, which is shown.
+    ``explained``, ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an
+    ``ablations.json``, which are shown.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
     and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines; the parts that
@@ -62,11 +65,14 @@ def write_page(
     """
     results = RunResults(run_folder, dataset_json, split_json)
     read = [read_evaluation(path) for path in evaluations]
-    write_text(output, render(results, read, explained))
+    write_text(output, render(results, read, explained, ablated))
 
 
 def render(
-    results: RunResults, evaluations: Sequence[dict[str, Any]] = (), explained: bool = False
+    results: RunResults,
+    evaluations: Sequence[dict[str, Any]] = (),
+    explained: bool = False,
+    ablated: bool = False,
 ) -> str:
     """The report of a run as HTML. Raises what ``write_page`` raises."""
     environment = _environment()
@@ -94,7 +100,9 @@ def render(
         target_summaries=summarize_targets(results),
         explanation=results.explanation if explained else None,
         explanations=explanations,
-        figures=_figures(results, run, environment, {"explain": explained}),
+        ablations=results.ablations if ablated else None,
+        ablation_titles=ABLATION_TITLES,
+        figures=_figures(results, run, environment, {"explain": explained, "ablations": ablated}),
         provenance_summary=found,
         config=results.config_text,
         most=SimpleNamespace(classes=MOST_CLASSES, skipped=_SKIPPED, stores=_STORES, names=_NAMES),

@@ -11,6 +11,7 @@ from qgpipe.config.resolve import evaluated_sets
 from qgpipe.config.types import Config
 from qgpipe.data.storage.manifest import read_dataset
 from qgpipe.errors import DataError
+from qgpipe.report.tables.ablations import ablation_rows, read_ablations
 from qgpipe.report.tables.baselines import ranked, read_baselines, verdicts
 from qgpipe.report.tables.comparison import DEVIATION, MEAN
 from qgpipe.report.tables.evaluations import evaluation_lines, read_evaluation
@@ -43,6 +44,7 @@ def results_text(config: Config) -> str:
             *table,
             *_evaluations(config),
             *_explanation(config),
+            *_ablations(config),
             *_left_out(config),
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
             f"  report   {paths.report(config)}",
@@ -68,6 +70,13 @@ def _explanation(config: Config) -> list[str]:
         return []
     rows = aligned(explanation_rows(found))
     return ["  explanation", *(f"    {line}" for line in [*rows, *invariant_lines(found)])]
+
+
+def _ablations(config: Config) -> list[str]:
+    """The model beside models that lack a part of its input, if there are any."""
+    found = read_ablations(paths.ablations(config), paths.predictions(config))
+    rows = ablation_rows(found) if found else []
+    return ["  ablations", *aligned(rows, "    ")] if rows else []
 
 
 def _beside_constant(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:

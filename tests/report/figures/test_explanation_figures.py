@@ -6,7 +6,7 @@ import pytest
 from qgpipe.report.figures import explanation_figures, style
 from qgpipe.report.figures.run_figures import ASKED_FOR, FIGURES, draw, figures_asked_for
 
-from ..conftest import EXPLANATION, LONG_NAME, MARKUP, feature_entry
+from ..conftest import ABLATIONS, EXPLANATION, LONG_NAME, MARKUP, feature_entry
 
 
 def texts(figure):
@@ -15,7 +15,12 @@ def texts(figure):
 
 def test_the_figures_are_there_if_they_are_asked_for():
     assert figures_asked_for({}) == FIGURES == figures_asked_for({"explain": False})
-    assert set(figures_asked_for({"explain": True})) == {*FIGURES, "importances", "invariants"}
+    assert set(figures_asked_for({"ablations": ["no_edges"]})) == {*FIGURES, "ablations"}
+    assert set(figures_asked_for({"explain": True, "ablations": []})) == {
+        *FIGURES,
+        "importances",
+        "invariants",
+    }
 
 
 @pytest.mark.parametrize("name", ASKED_FOR["explain"])
@@ -64,3 +69,25 @@ def test_what_is_not_there_is_said(results):
         with style.applied():
             figure = getattr(explanation_figures, name)(run)
         assert said in " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+
+
+def test_a_point_for_the_model_and_each_ablation(results):
+    run = results(ablations=ABLATIONS)
+    assert ElementTree.fromstring(draw("ablations", run)).tag.endswith("svg")
+    with style.applied():
+        [axes] = explanation_figures.ablations(run).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == [
+        "model", "without edges", "edges reversed"
+    ]  # fmt: skip
+    points = [container.lines[0].get_xdata()[0] for container in axes.containers]
+    assert points == [0.7, 0.5, 0.7]
+
+
+def test_several_targets_have_a_panel_each_and_none_a_sentence(results):
+    [target] = ABLATIONS["targets"]
+    several = {**ABLATIONS, "targets": [target, {**target, "name": LONG_NAME}]}
+    with style.applied():
+        assert len(explanation_figures.ablations(results(ablations=several)).axes) == 2
+    none = {**ABLATIONS, "targets": [{**target, "model": None, "ablations": {}}]}
+    with style.applied():
+        assert explanation_figures.ablations(results(ablations=none)).texts

@@ -7,7 +7,7 @@ import pytest
 from qgpipe.errors import DataError
 from qgpipe.report.page.page import render, write_page
 
-from ..conftest import EXPLANATION
+from ..conftest import ABLATIONS, EXPLANATION
 
 VOID = {"meta", "link", "br"}
 
@@ -168,3 +168,14 @@ def test_why_nothing_is_explained_is_said(results):
     invariants = {**EXPLANATION["invariants"], "heads": [], "left_out": "the graphs have no edges"}
     run = results(explanation={**EXPLANATION, "invariants": invariants})
     assert "Not measured: the graphs have no edges." in render(run, explained=True)
+
+
+def test_ablations_are_shown_with_or_without_an_explanation(results):
+    run = results(ablations=ABLATIONS, explanation=EXPLANATION)
+    text = render(run, ablated=True)
+    assert 'id="figure-ablations"' in text
+    assert "figure-importances" not in text
+    assert numbers(text, "without edges") == [0.5, 0.5, -0.2, 0.01]
+    assert numbers(text, "edges reversed")[:3] == [0.7, None, 0.0]
+    assert "a_run-no_edges" in text
+    assert 'id="figure-importances"' in render(run, explained=True, ablated=True)

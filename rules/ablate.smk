@@ -5,7 +5,7 @@ rule ablate:
     localrule: True
 
 
-rule compare_ablations:
+rule ablate_run:
     """Compare the model of a run with its ablations on the test set."""
     input:
         unpack(plan.prepared),
@@ -31,4 +31,4 @@ rule compare_ablations:
     message:
         "compare {wildcards.run} with its ablations"
     script:
-        "../scripts/compare_ablations.py"
+        "../scripts/ablate_run.py"

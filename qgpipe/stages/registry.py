@@ -117,7 +117,7 @@ _STAGES = (
     Stage(
         "ablate",
         "compare the model with its ablations",
-        "compare_ablations",
+        "ablate_run",
         "ablate",
         settings=settings.ablate,
     ),

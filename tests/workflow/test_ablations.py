@@ -33,7 +33,7 @@ def ablated(finished, tmp_path_factory):
     made.config = {**made.config, "report": {"ablations": KINDS}}
     made.save()
     assert made.rules_to_run() == {
-        "train_run": 2, "test_run": 2, "compare_ablations": 1, "plot_run": 1, "report_run": 1
+        "train_run": 2, "test_run": 2, "ablate_run": 1, "plot_run": 1, "report_run": 1
     }  # fmt: skip
     result = made.snakemake()
     assert result.returncode == 0, result.stdout + result.stderr
@@ -63,7 +63,7 @@ def test_nothing_is_left_to_do_and_another_ablation_trains_one_more(ablated):
     ablated.save("more.yaml")
     ablated.config["report"]["ablations"] = KINDS
     assert ablated.rules_to_run("ablate", config="more.yaml") == {
-        "train_run": 1, "test_run": 1, "compare_ablations": 1
+        "train_run": 1, "test_run": 1, "ablate_run": 1
     }  # fmt: skip
 
 

@@ -150,7 +150,7 @@ def test_each_rule_describes_itself_in_a_sentence(finished):
         "predict_store",
         "evaluate_set",
         "explain_run",
-        "compare_ablations",
+        "ablate_run",
         "tune_trials",
         "study_trials",
     }

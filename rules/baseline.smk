@@ -17,7 +17,7 @@ rule baseline_answers:
         paths.data_benchmark(settings, "baseline")
     conda:
         "../envs/train.yaml"
-    threads: 4
+    threads: lambda wildcards: resources.baseline_threads(plan.planned_parts(wildcards))
     resources:
         shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards: resources.training_megabytes(

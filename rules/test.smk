@@ -24,7 +24,7 @@ rule test_run:
         paths.run_benchmark(settings, "{run}", "test")
     conda:
         "../envs/train.yaml"
-    threads: 8
+    threads: lambda wildcards: resources.training_threads(settings, plan.planned_parts(wildcards))
     resources:
         shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards: resources.training_megabytes(

@@ -25,7 +25,7 @@ rule train_run:
         paths.run_benchmark(settings, "{run}", "train")
     conda:
         "../envs/train.yaml"
-    threads: 8
+    threads: lambda wildcards: resources.training_threads(settings, plan.planned_parts(wildcards))
     resources:
         **resources.training_tasks(settings),
         shell_exec=resources.SCRIPT_SHELL,

@@ -17,7 +17,7 @@ rule tune_trials:
         paths.run_benchmark(settings, "{run}", "tune/{worker}")
     conda:
         "../envs/tune.yaml"
-    threads: 8
+    threads: lambda wildcards: resources.training_threads(settings, plan.planned_parts(wildcards))
     resources:
         **resources.training_tasks(settings),
         shell_exec=resources.SCRIPT_SHELL,

@@ -46,7 +46,7 @@ from qgpipe.training.evaluation.metrics import Collected, Monitor, build_monitor
 from qgpipe.training.steps.outputs import labels
 
 FORMAT = 1
-MOST_RESAMPLES, FEWEST_RESAMPLES = 400, 100  # for the interval of a metric
+MOST_RESAMPLES, FEWEST_RESAMPLES = 200, 100  # for the interval of a metric
 RESAMPLED_GRAPHS = (
     1_000_000  # in all; of large test sets, whose intervals are narrow, few are drawn
 )

@@ -4,6 +4,7 @@ import pytest
 
 from qgpipe.data.preprocessing.plan import PartPlan
 from qgpipe.workflow.resources import (
+    baseline_threads,
     evaluation_minutes,
     generate_minutes,
     gpus,
@@ -14,6 +15,7 @@ from qgpipe.workflow.resources import (
     training_gpus,
     training_megabytes,
     training_tasks,
+    training_threads,
 )
 
 
@@ -54,6 +56,29 @@ def test_lists_grow_with_samples_and_parts():
 def test_training_asks_for_a_quarter_of_the_data_up_to_a_limit():
     assert training_megabytes([part(1000, 40_000)]) == 6_000 + 10
     assert training_megabytes([part(10**6, 10**6)]) == 64_000
+
+
+@pytest.mark.parametrize(
+    ("elements", "batch_size", "more", "threads"),
+    [
+        (128, 32, {}, 1),
+        (128, 64, {}, 8),
+        (256, 32, {}, 8),
+        (64, 32, {"parallel": {}}, 8),
+    ],
+)
+def test_training_on_small_batches_asks_for_one_thread(elements, batch_size, more, threads):
+    config = {"training": {"batch_size": batch_size, "num_workers": 0}, **more}
+    assert training_threads(config, [part(10, 2 * elements**2)]) == threads
+
+
+def test_threads_that_prepare_batches_are_asked_for():
+    config = {"training": {"batch_size": 8, "num_workers": 2}}
+    assert training_threads(config, [part(10, 100)]) == 3
+
+
+def test_baselines_ask_for_threads_by_the_number_of_graphs():
+    assert [baseline_threads([part(n, 1)]) for n in (100, 30_000, 10**6)] == [1, 2, 4]
 
 
 def test_training_asks_for_a_gpu_for_each_process():

@@ -1,6 +1,7 @@
 """What a model gets that a part of its input is withheld from."""
 
 import copy
+import io
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from qgpipe.models import GNNModel, load_model, save_model
 from qgpipe.models.build import call_model
 from qgpipe.models.construct.ablation import INPUTS, Ablation, ablate
 from qgpipe.models.construct.standardizer import Standardizer
+from qgpipe.models.program import write_program
 
 SECTION = {
     "encoder_type": "qgpipe.models.Sequential",
@@ -188,3 +190,15 @@ def test_a_second_time_changes_nothing_and_another_attribute_is_left_alone(model
     other.ablation = 3
     with pytest.raises(ConfigError, match="attribute 'ablation' of its own"):
         Ablation("no_edges").attach(other)
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_an_exported_program_gets_no_more(model, kind):
+    expected = call_model(model, batch(change=BY_HAND[kind]))[0]
+    ablate(model, kind)
+    file = io.BytesIO()
+    write_program(file, model, 2, 1)
+    file.seek(0)
+    program, given = torch.export.load(file).module(), batch()
+    found = program(given.x, given.edge_index, given.ptr, given.graph_features)
+    torch.testing.assert_close(found[0], expected)

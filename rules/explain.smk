@@ -18,7 +18,7 @@ rule explain_run:
         paths.run_benchmark(settings, "{run}", "explain")
     conda:
         "../envs/train.yaml"
-    threads: 8
+    threads: lambda wildcards: resources.training_threads(settings, plan.planned_parts(wildcards))
     resources:
         shell_exec=resources.SCRIPT_SHELL,
         mem_mb=lambda wildcards: resources.training_megabytes(

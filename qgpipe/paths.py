@@ -186,6 +186,16 @@ def baselines(config: Config, run: str | None = None) -> Path:
     return run_folder(config, run) / "test" / "baselines.json"
 
 
+def explanation(config: Config, run: str | None = None) -> Path:
+    """Which features the model of a run needs, and how much of its outputs invariants explain."""
+    return run_folder(config, run) / "explanation.json"
+
+
+def ablations(config: Config, run: str | None = None) -> Path:
+    """What models reach that were trained like that of a run without a part of their input."""
+    return run_folder(config, run) / "ablations.json"
+
+
 def predicted(config: Config, run: str | None, store: str) -> Path:
     """A row for each graph of a store that the model of a run was applied to."""
     asked = config.get("predict")

@@ -2,7 +2,11 @@ rule report:
     """Draw the figures and write the report."""
     input:
         plan.files(paths.report),
-        [paths.figure(settings, run, name) for run in plan.runs for name in FIGURES],
+        [
+            paths.figure(settings, run, name)
+            for run in plan.runs
+            for name in figures_of(settings)
+        ],
     localrule: True
 
 
@@ -14,6 +18,8 @@ rule plot_run:
         summary=paths.summary(settings, "{run}"),
         metrics=paths.metrics(settings, "{run}"),
         predictions=paths.predictions(settings, "{run}"),
+        explanations=lambda wildcards: plan.explained(wildcards.run),
+        ablations=lambda wildcards: plan.ablated(wildcards.run),
     output:
         [
             report(
@@ -22,7 +28,7 @@ rule plot_run:
                 category=figure.category,
                 labels={"run": "{run}", **figure.labels},
             )
-            for name, figure in FIGURES.items()
+            for name, figure in figures_of(settings).items()
         ],
     log:
         paths.run_log(settings, "{run}", "plot"),
@@ -56,6 +62,8 @@ rule report_run:
         metrics=paths.metrics(settings, "{run}"),
         predictions=paths.predictions(settings, "{run}"),
         evaluations=lambda wildcards: plan.evaluated(wildcards.run),
+        explanations=lambda wildcards: plan.explained(wildcards.run),
+        ablations=lambda wildcards: plan.ablated(wildcards.run),
     output:
         report(
             paths.report(settings, "{run}"),

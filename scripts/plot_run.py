@@ -10,4 +10,5 @@ with job(snakemake, "plot"):
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.output[0]).parent,
+        [Path(file).stem for file in snakemake.output],
     )

@@ -13,4 +13,6 @@ with job(snakemake, "report"):
         Path(snakemake.output[0]),
         [Path(file) for file in snakemake.input.evaluations],
         Path(calibration) if calibration else None,
+        explained=bool(snakemake.input.explanations),
+        ablated=bool(snakemake.input.ablations),
     )

@@ -181,7 +181,7 @@ def _read(
     values = np.zeros((len(both), 0), np.float32)
     if names - {CONSTANT}:
         try:
-            values = _invariants(dataset, both, wanted, threads)
+            values = dataset_invariants(dataset, both, wanted, threads)
         except NoOrder as reason:
             missing = str(reason)
     logger.info("features of %d graphs: %.1f s", len(both), time.monotonic() - begun)
@@ -202,7 +202,7 @@ def _read(
     )
 
 
-def _invariants(
+def dataset_invariants(
     dataset: PackedDataset, positions: Positions, names: list[str], threads: int
 ) -> NDArray[np.float32]:
     """Observables of the graphs at ``positions``, whose edges are relations or links.

@@ -43,6 +43,7 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> Config:
         _check_split(config)
         _check_evaluation(config)
         _check_stopping(config)
+        _check_ablations(config)
         _check_nodes(config)
         _check_log_level(config["log_level"])
     except ConfigError as error:
@@ -205,6 +206,16 @@ def _check_stopping(config: Config) -> None:
             "there is no validation to watch",
             key="early_stopping",
             remedy="give a 'validation' section, or leave early stopping out",
+        )
+
+
+def _check_ablations(config: Config) -> None:
+    kind = config["training"]["ablation"]
+    if kind is not None and config["report"]["ablations"]:
+        raise ConfigError(
+            f"the run is an ablation itself, by training.ablation: {kind}",
+            key="report.ablations",
+            remedy="leave one of the two out",
         )
 
 

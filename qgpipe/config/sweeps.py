@@ -21,6 +21,7 @@ SPANNING = ("!sweep", "!range", "!random_uniform")
 COUPLED, REFERENCE = "!coupled-sweep", "!reference"
 _FIXED = (
     "name", "python_path", "data.output", "data.variant", "data.folds", "training.path", "baseline",
+    "report",
 )  # fmt: skip
 
 

@@ -131,6 +131,7 @@ class TrainingSection(LoaderSection):
     gradient_clip: float | None
     precision: Literal["fp32", "bf16", "fp16"]
     ema_decay: float | None
+    ablation: Literal["no_edges", "no_node_features", "no_graph_features", "reversed_edges"] | None
     compile: bool
     message_passing: Literal["auto", "edges", "csr", "dense"]
     bucket_by_size: bool
@@ -206,6 +207,13 @@ class EvaluateSection(TypedDict):
     """The section ``evaluate``."""
 
     sets: dict[str, EvaluationSetSection]
+
+
+class ReportSection(TypedDict):
+    """The section ``report``."""
+
+    explain: bool
+    ablations: list[Literal["no_edges", "no_node_features", "no_graph_features", "reversed_edges"]]
 
 
 class StoppingTaskSection(TypedDict):
@@ -314,6 +322,7 @@ class Config(TypedDict):
     testing: TestingSection
     evaluate: NotRequired[EvaluateSection]
     ensemble: int | None
+    report: ReportSection
     baseline: BaselineSection | bool
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]

@@ -53,6 +53,10 @@ class Adjacency(ABC):
         """``self_loops``."""
 
     @abstractmethod
+    def transposed(self) -> "Adjacency":
+        """``Aᵀ``: every edge runs the other way; the order of ``edge_index`` stays."""
+
+    @abstractmethod
     def sum(self, x: Tensor) -> Tensor:
         """``Aᵀ x``: for each node the sum over the nodes from which an edge comes.
 

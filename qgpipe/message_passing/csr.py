@@ -42,6 +42,17 @@ class CsrAdjacency(Adjacency):
     def _count_loops(self) -> Tensor:
         return self._degrees[:, 2].float()
 
+    def transposed(self) -> "CsrAdjacency":
+        """``Aᵀ``, which shares all arrays but the degrees."""
+        degrees = self._degrees[:, [1, 0, 2, 3]]
+        return CsrAdjacency(
+            *self._outgoing,
+            *self._incoming,
+            self._values,
+            degrees,
+            lambda: self.edge_index.flip(0),
+        )
+
     def sum(self, x: Tensor) -> Tensor:
         """``Aᵀ x``. Computed in float32, or in float64 if ``x`` is: few CPUs support less."""
         dtype = precise(x, torch.float32)

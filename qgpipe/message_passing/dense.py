@@ -42,6 +42,11 @@ class DenseAdjacency(Adjacency):
     def _of_nodes(self, values: Sequence[Tensor]) -> Tensor:
         return torch.cat([value.reshape(-1) for value in values]).index_select(0, self._slot)
 
+    def transposed(self) -> "DenseAdjacency":
+        """``Aᵀ``, with views of the same blocks."""
+        blocks = [block.mT for block in self._blocks]
+        return DenseAdjacency(blocks, self._slot, self._filler, lambda: self.edge_index.flip(0))
+
     def sum(self, x: Tensor) -> Tensor:
         """``Aᵀ x``, computed in the dtype of the blocks, or in float64 if ``x`` is float64."""
         dtype = precise(x, self._blocks[0].dtype)

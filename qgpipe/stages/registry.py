@@ -122,6 +122,21 @@ _STAGES = (
         settings=settings.nothing,
     ),
     Stage(
+        "explain",
+        "measure what the answers of the best model rest on",
+        "explain_run",
+        "explain",
+        settings=settings.explain,
+        uses_device=True,
+    ),
+    Stage(
+        "ablate",
+        "compare the model with its ablations",
+        "ablate_run",
+        "ablate",
+        settings=settings.ablate,
+    ),
+    Stage(
         "predict",
         "apply the best model to a store",
         "predict_store",

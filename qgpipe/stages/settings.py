@@ -77,7 +77,7 @@ def train(config: Config, _: DataSection) -> dict[str, Any]:
         "apply_model": config["apply_model"],
         "early_stopping": config.get("early_stopping"),
         "transform": _transforms(config, "train", "validation"),
-        "training": _what(config["training"]),
+        "training": _without_none("ablation", _what(config["training"])),
         "validation": _what(config.get("validation")),
     }
 
@@ -125,6 +125,23 @@ def evaluate(config: Config, _: DataSection) -> dict[str, Any]:
     }
 
 
+def explain(config: Config, _: DataSection) -> dict[str, Any]:
+    """How outputs are judged, the invariants, and the seed of what is permuted and drawn."""
+    baseline = config["baseline"]
+    return {
+        "criterion": config["criterion"],
+        "apply_model": config["apply_model"],
+        "transform": _transforms(config, "validation", "test"),
+        "features": [] if isinstance(baseline, bool) else baseline["features"],
+        "seed": config["training"]["seed"],
+    }
+
+
+def ablate(config: Config, _: DataSection) -> dict[str, Any]:
+    """Which ablations there are."""
+    return {"ablations": config["report"]["ablations"]}
+
+
 def tune(config: Config, source: DataSection) -> dict[str, Any]:
     """The settings of a training, and of the search."""
     return {**train(config, source), "tune": _without("jobs", config.get("tune"))}
@@ -135,7 +152,7 @@ def study(config: Config, _: DataSection) -> dict[str, Any]:
 
     Fingerprints of code are not needed: they are in the sections of the stages that call it.
     """
-    kept = {k: v for k, v in config.items() if k not in ("log_level", "baseline")}
+    kept = {k: v for k, v in config.items() if k not in ("log_level", "baseline", "report")}
     return {"config": json.dumps(canonical(to_plain(kept)))}
 
 
@@ -161,6 +178,11 @@ def _drawn(own: SourceSection | None) -> dict[str, Any]:
 def _without(key: str, section: Mapping[str, Any] | None) -> dict[str, Any]:
     """A section, which may be missing, without one of its keys."""
     return {k: v for k, v in (section or {}).items() if k != key}
+
+
+def _without_none(key: str, section: dict[str, Any]) -> dict[str, Any]:
+    """A section without ``key`` if that is null, which has always been the same as absent."""
+    return {k: v for k, v in section.items() if k != key or v is not None}
 
 
 def _what(section: Any) -> Any:

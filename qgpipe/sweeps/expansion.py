@@ -20,13 +20,11 @@ from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
 from qgpipe.config.types import Config, Variant
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import STAGES, stage_section
-from qgpipe.stages.settings import split_seed
+from qgpipe.sweeps.derived import derived_configs, require_short
 from qgpipe.sweeps.run_names import point_name, short_keys
 from qgpipe.sweeps.tuned import check_tuning
 
 FOLD: Path = ("data", "fold")
-_OF_THE_WHOLE_RUN = ("predict", "evaluate", "tune")  # not asked of what is derived from it
-_LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Run:
     ``base``: the name given by the user. ``point``: values of the swept keys, by dotted key;
     ``along``: values of the keys coupled to them; ``fold``: the fold that is the test set.
     ``label``: name of the point without the fold. ``derived``: runs that this one is made from, or
-    is compared with, by kind: the ``member`` runs of an ensemble, one for each seed.
+    is compared with, by kind, as ``derived_configs`` says.
     """
 
     config: Config
@@ -81,22 +79,20 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
 
 
 def with_derived(runs: Iterable[Run]) -> list[Run]:
-    """``runs``, each followed by those that are derived from it."""
-    return [one for run in runs for one in (run, *itertools.chain(*run.derived.values()))]
+    """``runs``, each followed by those that are derived from it, and what is derived from these."""
+    found = []
+    for run in runs:
+        found += [run, *with_derived(itertools.chain(*run.derived.values()))]
+    return found
 
 
 def _with_derived(run: Run) -> Run:
-    """``run`` with the runs that are derived from it; all use the same data and split."""
-    config = run.config
-    members = []
-    for k in range(config["ensemble"] or 0):
-        member = cast(Config, {k: v for k, v in config.items() if k not in _OF_THE_WHOLE_RUN})
-        member["ensemble"] = None
-        member["name"] = f"{config['name']}-member={k + 1}"
-        member["training"] = {**config["training"], "seed": config["training"]["seed"] + k}
-        member["data"] = {**config["data"], "seed": split_seed(config)}
-        members.append(replace(run, config=member))
-    return replace(run, derived={"member": tuple(members)} if members else {})
+    """``run`` with the runs that are derived from it."""
+    derived = {
+        kind: tuple(_with_derived(replace(run, config=config)) for config in configs)
+        for kind, configs in derived_configs(run.config).items()
+    }
+    return replace(run, derived=derived)
 
 
 def comparison_section(runs: Iterable[Run], stage: str) -> dict[str, Any]:
@@ -186,12 +182,7 @@ def _named(
     for i, config in enumerate(configs):
         variant = {kind: of_runs[i] or None for kind, of_runs in variants.items()}
         config["name"] = f"{base}-{full[i]}"
-        if len(config["name"]) > _LONGEST_NAME:
-            raise ConfigError(
-                f"the name '{config['name']}' of a run is too long for its files",
-                key="name",
-                remedy=f"make it {len(config['name']) - _LONGEST_NAME} characters shorter",
-            )
+        require_short(config["name"])
         config["data"]["variant"] = cast(Variant, variant) if any(variant.values()) else None
         point = {d.path: d.values[k] for d, k in zip(swept, places[i], strict=True)}
         along = {format_key(path): v for path, v in values[i].items() if path not in point}

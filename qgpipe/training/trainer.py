@@ -19,6 +19,7 @@ from qgpipe.config.types import Config
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import TrainingError
 from qgpipe.models import build_model, save_model
+from qgpipe.models.construct.ablation import ablate
 from qgpipe.system.device import resolve_device
 from qgpipe.system.lock import writing
 from qgpipe.system.logs import NOTES
@@ -134,6 +135,7 @@ class Trainer:
         select_edge_format((train_loader, val_loader), self.model, self.config, self.device)
         with self._deterministic():
             standardize(self.model, train_loader, self.config["data"]["standardize"])
+            ablate(self.model, self.config["training"]["ablation"])
             self._check(train_loader, val_loader)
             self._complete(train_loader.dataset)
             with self._writing():

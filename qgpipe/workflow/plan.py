@@ -115,6 +115,27 @@ class Plan:
             if run in (None, name)
         ]
 
+    def explained(self, run: str | None = None) -> list[Path]:
+        """What is found of the models of all runs, or of one; none if that is not asked for."""
+        return [
+            paths.explanation(one.config)
+            for name, one in self.runs.items()
+            if one.config["report"]["explain"] and run in (None, name)
+        ]
+
+    def ablated(self, run: str | None = None) -> list[Path]:
+        """How all runs, or one, compare with their ablations; none if there are to be none."""
+        return [
+            paths.ablations(one.config)
+            for name, one in self.runs.items()
+            if one.config["report"]["ablations"] and run in (None, name)
+        ]
+
+    def ablation_results(self, wildcards: Any) -> list[Path]:
+        """The test results of the ablations of a run."""
+        configs = [run.config for run in self._run(wildcards).derived["ablation"]]
+        return [path(c) for c in configs for path in (paths.metrics, paths.predictions)]
+
     def studied(self) -> list[Path]:
         """What a study has found, if there is one."""
         if "tune" not in self._first.config:
@@ -169,7 +190,7 @@ class Plan:
 
     def having(self, kind: str) -> str:
         """A pattern for the names of the runs from which runs of ``kind`` are derived."""
-        names = [name for name, run in self.runs.items() if run.derived.get(kind)]
+        names = [name for name, run in self._with_derived.items() if run.derived[kind]]
         return "|".join(map(re.escape, names)) or "(?!)"
 
     def members(self, wildcards: Any) -> dict[str, list[Path]]:

@@ -1,5 +1,6 @@
 """``qgpipe check``: checks a configuration before a run, and describes what the run will do."""
 
+import copy
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.evaluation.evaluate import set_store
 from qgpipe.evaluation.plan import plan_evaluations
 from qgpipe.models.build import call_model
+from qgpipe.models.construct.ablation import INPUTS, ablate
 from qgpipe.models.message_direction import passes_forward_only
 from qgpipe.models.summary import summarise
 from qgpipe.prediction.features import check_metadata
@@ -128,6 +130,7 @@ def _check(config: Config, samples: _Samples) -> str:
         values_of(dataset.batch(np.arange(len(dataset))), kind)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
     _check_calibration(trainer, dataset)
+    _check_ablations(trainer, dataset)
     lines += [*_run_lines(config, trainer), *_code_lines(config)]
     outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]
     return "\n".join([*lines, *outputs])
@@ -276,6 +279,25 @@ def _check_calibration(trainer: Trainer, dataset: PackedDataset) -> None:
         embeddings_for=OUTLIER_SCORE if testing["outlier_score"] == "mahalanobis" else None,
     )
     require_fit(trainer.config, data_names(dataset), seen.collected)
+
+
+def _check_ablations(trainer: Trainer, dataset: PackedDataset) -> None:
+    """Raise ``ConfigError`` if the model gets nothing of what an ablation would withhold."""
+    config = trainer.config
+    asked = {f"report.ablations[{k}]": kind for k, kind in enumerate(config["report"]["ablations"])}
+    if config["training"]["ablation"] is not None:
+        asked["training.ablation"] = config["training"]["ablation"]
+    batch = next(iter(GraphLoader(dataset, batch_size=SAMPLE))).to(trainer.device)
+    for key, kind in asked.items():
+        if INPUTS[kind] == "edge_index" and not dataset.density.edges:
+            raise ConfigError("the graphs have no edges", key=key, remedy=f"leave out '{kind}'")
+        model = copy.deepcopy(trainer.model)
+        try:
+            ablate(model, kind)
+            call_model(model, batch, trainer.apply_model)
+        except ConfigError as error:
+            error.key, error.problem = key, f"the model is {error.problem}"
+            raise
 
 
 def _run_lines(config: Config, trainer: Trainer) -> Iterator[str]:

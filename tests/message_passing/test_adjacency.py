@@ -142,3 +142,25 @@ def test_gradients_go_through_a_translated_model(
         )
         gradients = [torch.autograd.grad(result.sum(), x)[0] for result in results]
         torch.testing.assert_close(*gradients)
+
+
+@settings(max_examples=30, deadline=None)
+@graph_sets
+def test_the_transpose_has_every_edge_the_other_way(
+    make_dags: Make,
+    make_adjacency: Of,
+    sizes: list[int],
+    density: float,
+    seed: int,
+    edge_format: str,
+) -> None:
+    batch = make_dags(sizes, density, seed)
+    adjacency = make_adjacency(batch, edge_format)
+    transposed, reversed_batch = adjacency.transposed(), batch.clone()
+    reversed_batch.edge_index = batch.edge_index.flip(0)
+    torch.testing.assert_close(transposed.sum(batch.x), summed(reversed_batch, batch.x))
+    assert torch.equal(transposed.edge_index, adjacency.edge_index.flip(0))
+    out_degree = torch.bincount(batch.edge_index[0], minlength=batch.num_nodes)
+    assert torch.equal(transposed.in_degree, out_degree.float())
+    assert torch.equal(transposed.self_loops, adjacency.self_loops)
+    torch.testing.assert_close(transposed.transposed().sum(batch.x), adjacency.sum(batch.x))

@@ -101,6 +101,85 @@ SPLIT = {
 }
 
 
+def feature_entry(names: list[str], rise: float, fall: float | None = 0.1) -> dict[str, Any]:
+    """What permuting features of nodes costs."""
+    return {
+        "level": "node",
+        "features": names,
+        "loss": {"mean": rise, "deviation": 0.01},
+        "scores": [{"mean": fall, "deviation": None if fall is None else 0.02}],
+    }
+
+
+SHARES = {
+    "linear": {"value": 0.9, "low": 0.85, "high": 0.95},
+    "boosting": {"value": None, "low": None, "high": None},
+}
+EXPLANATION = {
+    "run": "a_run",
+    "model": "of another run",
+    "num_graphs": 8,
+    "num_tested": 10,
+    "importances": {
+        "repetitions": 5,
+        "correlation": 0.9,
+        "loss": 0.12,
+        "scores": [{"task": 0, "measure": "accuracy", "value": 0.7}],
+        "features": [
+            feature_entry(["in_degree"], -0.01, 0.0),
+            feature_entry(["out_degree"], 0.5, 0.25),
+            {**feature_entry(["ordering_fraction"], 0.25, None), "level": "graph"},
+        ],
+        "correlated": [feature_entry(["in_degree", "out_degree"], 0.75)],
+        "all": [feature_entry(["in_degree", "out_degree", "height_rank"], 1.5)],
+    },
+    "invariants": {
+        "fitted_set": "validation",
+        "fitted_to": 6,
+        "features": ["ordering_fraction", "link_fraction"],
+        "resamples": 400,
+        "heads": [
+            {
+                "task": 0,
+                "kind": "classification",
+                "methods": SHARES,
+                "outputs": [{"name": name, "methods": SHARES} for name in ("a", "b", "c")],
+            }
+        ],
+        "left_out": None,
+    },
+}
+
+
+SCORE = {"value": 0.7, "low": 0.6, "high": 0.8}
+ABLATION = {"difference_low": -0.3, "difference_high": -0.1, "p": 0.01, "is": "worse"}
+ABLATIONS = {
+    "run": "a_run",
+    "predictions": "of another run",
+    "runs": {"no_edges": "a_run-no_edges", "reversed_edges": "a_run-reversed_edges"},
+    "loss": {"model": 0.12, "no_edges": 0.5, "reversed_edges": None},
+    "metrics": {"f1_weighted": {"model": 0.7, "no_edges": 0.5, "reversed_edges": 0.7}},
+    "targets": [
+        {
+            "name": "cset_type",
+            "measure": "accuracy",
+            "better": "max",
+            "num_graphs": 10,
+            "test": "McNemar, exact",
+            "model": SCORE,
+            "ablations": {
+                "no_edges": {
+                    **{"value": 0.5, "low": 0.4, "high": 0.6},
+                    "difference": -0.2,
+                    **ABLATION,
+                },
+                "reversed_edges": {**SCORE, "difference": 0.0, **ABLATION, "is": "not different"},
+            },
+        }
+    ],
+}
+
+
 def write_chains(path: Path, samples: int) -> dict[str, Any]:
     """A part of store ``a`` with chains, sample i of 3 + i % 4 elements; its entry in the list."""
     sizes = [3 + i % 4 for i in range(samples)]
@@ -129,6 +208,8 @@ def write_results(
     dataset: dict[str, Any] = DATASET,
     split: dict[str, Any] = SPLIT,
     config: str = "name: a_run\n",
+    explanation: dict[str, Any] | None = None,
+    ablations: dict[str, Any] | None = None,
 ) -> RunResults:
     """Write the result files of a small run to ``folder``."""
     (folder / "run" / "test").mkdir(parents=True, exist_ok=True)
@@ -148,6 +229,9 @@ def write_results(
         ("split.json", {**SPLIT, **split}),
     ):
         (folder / path).write_text(json.dumps(value))
+    for name, content in (("explanation", explanation), ("ablations", ablations)):
+        if content is not None:
+            (folder / f"run/{name}.json").write_text(json.dumps(content))
     return RunResults(folder / "run", folder / "dataset.json", folder / "split.json")
 
 
@@ -268,6 +352,7 @@ PAGES = {
         "dataset": {**DATASET, **NAMES, "target": MARKUP, "node_features": [MARKUP, LONG_NAME]},
         "config": f"name: '{MARKUP}'\n{'x' * 300}\n",
     },
+    "explained": {"explanation": EXPLANATION, "ablations": ABLATIONS},
 }
 
 
@@ -276,7 +361,9 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The report of a run, one of each kind."""
     folder = tmp_path_factory.mktemp("page")
     run = write_results(folder, **PAGES[request.param])
-    write_page(run.run_folder, run.dataset_json, run.split_json, folder / "report.html")
+    explained = "explanation" in PAGES[request.param]
+    files = run.run_folder, run.dataset_json, run.split_json
+    write_page(*files, folder / "report.html", explained=explained, ablated=explained)
     return folder / "report.html"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,7 @@ def test_members_of_the_configuration_are_not_cleaned_away(ensemble, capsys, mon
     monkeypatch.chdir(ensemble.folder)
     leftover = ensemble.folder / f"{RUN}-member=2/checkpoints/0123456789abcdef"
     leftover.mkdir()
+    os.utime(leftover, (0, 0))
     assert main(["clean", "run.yaml"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "member" in line]
     leftover.rmdir()

@@ -437,6 +437,15 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
     "`testing`": (configure("testing.batch_size", 9), Plan((), FROM_TEST)),
     "`baseline`": (configure("baseline.methods", ["constant"]), Plan((), FROM_BASELINE)),
     "`baseline: false`": (configure("baseline", False), Plan((), REPORT)),
+    "`report.explain`": (
+        configure("report", {"explain": True}),
+        Plan((), ("explain", "plot", "report")),
+    ),
+    "`report.ablations`": (
+        configure("report", {"ablations": ["no_edges"]}),
+        Plan((), ("train", "test", "ablate", "plot", "report")),
+    ),
+    "`training.ablation`": (configure("training.ablation", "no_edges"), Plan((), FROM_TRAIN)),
     "`name`": (configure("name", "other"), Plan((), FROM_TRAIN)),
     "`tune`": (
         configure("tune", {"parameters": {"training.batch_size": {"choices": [2, 4]}}}),

@@ -149,6 +149,10 @@ def test_each_rule_describes_itself_in_a_sentence(finished):
         "folds_table",
         "predict_store",
         "evaluate_set",
+        "ensemble_run",
+        "calibrate_run",
+        "explain_run",
+        "ablate_run",
         "tune_trials",
         "study_trials",
     }

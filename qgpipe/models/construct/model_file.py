@@ -17,6 +17,7 @@ from torch import nn
 from qgpipe.config.dump import to_plain
 from qgpipe.config.trust import imports_for
 from qgpipe.errors import DataError
+from qgpipe.models.construct.ablation import Ablation
 from qgpipe.models.construct.calibrator import Calibrator
 from qgpipe.models.construct.standardizer import Standardizer
 from qgpipe.provenance.record import made_here
@@ -94,8 +95,9 @@ def imports_of(
 
 
 def attach_parts(model: nn.Module, weights: Mapping[str, Any]) -> None:
-    """Attach to ``model`` the standardizer and the calibrator that its ``weights`` contain."""
-    for part in (Standardizer.of_weights(weights), Calibrator.of_weights(weights)):
+    """Attach to ``model`` the standardizer, ablation and calibrator that ``weights`` contain."""
+    for kind in (Standardizer, Ablation, Calibrator):
+        part = kind.of_weights(weights)
         if part is not None:
             part.attach(model)
 
@@ -105,8 +107,8 @@ def load_weights(
 ) -> None:
     """Load ``weights`` into ``model``, which is called ``name`` in messages.
 
-    If they contain a standardizer or a calibrator, these are attached to the model. Raises
-    ``DataError`` (naming ``path``) if they do not fit.
+    If they contain a standardizer, an ablation or a calibrator, these are attached to the model.
+    Raises ``DataError`` (naming ``path``) if they do not fit.
     """
     attach_parts(model, weights)
     try:

@@ -7,10 +7,10 @@ imported when a figure is drawn.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qgpipe.errors import ConfigError
 from qgpipe.system.files import write_bytes
@@ -18,6 +18,7 @@ from qgpipe.system.files import write_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from qgpipe.config.types import Config
     from qgpipe.report.tables.results import RunResults
 
 
@@ -57,30 +58,65 @@ FIGURES: dict[str, FigureDescription] = {
 }
 
 
+ASKED_FOR: dict[str, dict[str, FigureDescription]] = {
+    "explain": {
+        "importances": FigureDescription(
+            "Importance of features", "Explanation", "explanation_figures.importances"
+        ),
+        "invariants": FigureDescription(
+            "Share explained by invariants", "Explanation", "explanation_figures.invariants"
+        ),
+    },
+    "ablations": {
+        "ablations": FigureDescription("Ablations", "Explanation", "explanation_figures.ablations"),
+    },
+}
+"""The figures that a key of ``report`` asks for."""
+
+
+def figures_of(config: Config) -> dict[str, FigureDescription]:
+    """The figures of the runs of a configuration, by name."""
+    return figures_asked_for({**config["report"]})
+
+
+def figures_asked_for(asked: Mapping[str, Any]) -> dict[str, FigureDescription]:
+    """All figures by name: those of every run, and those of the keys of ``report`` in ``asked``."""
+    more = [some for key, some in ASKED_FOR.items() if asked.get(key)]
+    return FIGURES | {name: figure for some in more for name, figure in some.items()}
+
+
 def draw(name: str, results: RunResults) -> bytes:
     """The figure ``name`` of a run as SVG, with reproducible bytes.
 
     Raises ``ConfigError`` for a name that is not in ``FIGURES``, and ``DataError`` for a result
     file that is missing, damaged or lacks values.
     """
-    if name not in FIGURES:
-        raise ConfigError(f"no figure '{name}'", remedy=f"there are {', '.join(FIGURES)}")
+    known = FIGURES | {k: v for some in ASKED_FOR.values() for k, v in some.items()}
+    if name not in known:
+        raise ConfigError(f"no figure '{name}'", remedy=f"there are {', '.join(known)}")
     from qgpipe.report.figures import style
 
     with style.applied():
-        return style.to_svg(FIGURES[name].function(results), FIGURES[name].title)
+        return style.to_svg(known[name].function(results), known[name].title)
 
 
-def plot_run(run_folder: Path, dataset_json: Path, split_json: Path, output_folder: Path) -> None:
-    """Draw every figure of a run into ``output_folder``, as ``<name>.svg`` for each of ``FIGURES``.
+def plot_run(
+    run_folder: Path,
+    dataset_json: Path,
+    split_json: Path,
+    output_folder: Path,
+    names: Iterable[str] = FIGURES,
+) -> None:
+    """Draw figures of a run into ``output_folder``, as ``<name>.svg`` for each of ``names``.
 
     ``run_folder`` holds ``history.csv``, ``summary.json``, ``test/metrics.json`` and
-    ``test/predictions.csv``. All figures are drawn before the first is written. Raises
-    ``DataError`` for a file that is missing, damaged or lacks values.
+    ``test/predictions.csv``, and the files that further figures are asked of. All figures are drawn
+    before the first is written. Raises ``DataError`` for a file that is missing, damaged or lacks
+    values.
     """
     from qgpipe.report.tables.results import RunResults
 
     results = RunResults(run_folder, dataset_json, split_json)
-    drawn = {name: draw(name, results) for name in FIGURES}
+    drawn = {name: draw(name, results) for name in names}
     for name, svg in drawn.items():
         write_bytes(output_folder / f"{name}.svg", svg)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -16,10 +16,12 @@ from markupsafe import Markup
 import qgpipe
 from qgpipe.report.figures import style
 from qgpipe.report.figures.prediction import MOST_CLASSES
-from qgpipe.report.figures.run_figures import FIGURES
+from qgpipe.report.figures.run_figures import figures_asked_for
 from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.report.page.target_summary import summarize_targets
+from qgpipe.report.tables import explanation as explanations
+from qgpipe.report.tables.ablations import TITLES as ABLATION_TITLES
 from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
 from qgpipe.report.tables.calibration import read_calibration
 from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
@@ -48,11 +50,15 @@ def write_page(
     output: Path,
     evaluations: Sequence[Path] = (),
     calibration: Path | None = None,
+    explained: bool = False,
+    ablated: bool = False,
 ) -> None:
     """Write the report of a run to the file ``output``, atomically.
 
     ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown;
-    ``calibration``: that of the stage ``calibrate``, if the run has one.
+    ``calibration``: that of the stage ``calibrate``, if the run has one; ``explained``,
+    ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an ``ablations.json``,
+    which are shown.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
     and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines. Tested graphs
@@ -61,14 +67,17 @@ def write_page(
     values.
     """
     results = RunResults(run_folder, dataset_json, split_json)
+    read = [read_evaluation(path) for path in evaluations]
     fitted = read_calibration(calibration) if calibration else None
-    write_text(output, render(results, [read_evaluation(path) for path in evaluations], fitted))
+    write_text(output, render(results, read, fitted, explained, ablated))
 
 
 def render(
     results: RunResults,
     evaluations: Sequence[dict[str, Any]] = (),
     calibration: dict[str, Any] | None = None,
+    explained: bool = False,
+    ablated: bool = False,
 ) -> str:
     """The report of a run as HTML. Raises the exceptions of ``write_page``."""
     environment = _environment()
@@ -95,7 +104,11 @@ def render(
         metric_by_best=metric_by_best,
         other_metrics=other_metrics,
         target_summaries=summarize_targets(results),
-        figures=_figures(results, run, environment),
+        explanation=results.explanation if explained else None,
+        explanations=explanations,
+        ablations=results.ablations if ablated else None,
+        ablation_titles=ABLATION_TITLES,
+        figures=_figures(results, run, environment, {"explain": explained, "ablations": ablated}),
         provenance_summary=found,
         config=results.config_text,
         most=SimpleNamespace(classes=MOST_CLASSES, skipped=_SKIPPED, stores=_STORES, names=_NAMES),
@@ -116,7 +129,9 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> dict[str, _Shown]:
+def _figures(
+    results: RunResults, run: str, environment: jinja2.Environment, asked: Mapping[str, bool]
+) -> dict[str, _Shown]:
     """Every figure by name, with the caption from Snakemake's report, for the task of the run."""
     captions = workflow_folder() / "rules" / "captions"
     known: dict[str, Any] = {"snakemake": SimpleNamespace(wildcards=SimpleNamespace(run=run))}
@@ -124,7 +139,7 @@ def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> 
         known["task"] = results.test["task"]
     shown = {}
     with style.applied():
-        for name, figure in FIGURES.items():
+        for name, figure in figures_asked_for(asked).items():
             caption = environment.from_string((captions / f"{name}.rst").read_text()).render(known)
             svg = inline_svg(figure.function(results), name, f"{figure.title} of run {run}")
             shown[name] = _Shown(svg, Markup(caption))

@@ -8,7 +8,9 @@ import pandas as pd
 
 from qgpipe.errors import DataError
 from qgpipe.prediction_columns import columns_of, parse_column
+from qgpipe.report.tables.ablations import read_ablations
 from qgpipe.report.tables.baselines import read_baselines
+from qgpipe.report.tables.explanation import read_explanation
 from qgpipe.report.tables.result_files import (
     DATASET,
     SPLIT,
@@ -106,6 +108,20 @@ class RunResults:
     def target_columns(self) -> list[str]:
         """The columns of ``predictions`` with targets: ``target``, or ``target_0`` …."""
         return columns_of(self.predictions, "target")
+
+    @cached_property
+    def explanation(self) -> dict[str, Any]:
+        """``explanation.json``, which is there if ``report.explain`` asks for it."""
+        content = read_explanation(self.run_folder / "explanation.json")
+        assert content is not None
+        return content
+
+    @cached_property
+    def ablations(self) -> dict[str, Any]:
+        """``ablations.json``, which is there if ``report.ablations`` asks for it."""
+        content = read_ablations(self.run_folder / "ablations.json")
+        assert content is not None
+        return content
 
     @cached_property
     def dataset(self) -> dict[str, Any]:

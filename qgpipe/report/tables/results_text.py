@@ -11,10 +11,12 @@ from qgpipe.config.resolve import evaluated_sets
 from qgpipe.config.types import Config
 from qgpipe.data.storage.manifest import read_dataset
 from qgpipe.errors import DataError
+from qgpipe.report.tables.ablations import ablation_rows, read_ablations
 from qgpipe.report.tables.baselines import ranked, read_baselines, verdicts
 from qgpipe.report.tables.calibration import calibration_lines, read_calibration
 from qgpipe.report.tables.comparison import DEVIATION, MEAN
 from qgpipe.report.tables.evaluations import evaluation_lines, read_evaluation
+from qgpipe.report.tables.explanation import explanation_rows, invariant_lines, read_explanation
 from qgpipe.report.tables.result_files import Kind, read_metrics, read_summary, read_table, rerun
 from qgpipe.sweeps.expansion import Run
 
@@ -42,6 +44,8 @@ def results_text(config: Config) -> str:
             *table,
             *_calibration(config),
             *_evaluations(config),
+            *_explanation(config),
+            *_ablations(config),
             *_left_out(config),
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
             f"  report   {paths.report(config)}",
@@ -58,6 +62,22 @@ def _evaluations(config: Config) -> list[str]:
     return (
         ["  on further sets", *(f"  {line}" for line in evaluation_lines(found))] if found else []
     )
+
+
+def _explanation(config: Config) -> list[str]:
+    """What the answers of the model rest on, if that was measured."""
+    found = read_explanation(paths.explanation(config), paths.model(config))
+    if found is None:
+        return []
+    rows = aligned(explanation_rows(found))
+    return ["  explanation", *(f"    {line}" for line in [*rows, *invariant_lines(found)])]
+
+
+def _ablations(config: Config) -> list[str]:
+    """The model beside models that lack a part of its input, if there are any."""
+    found = read_ablations(paths.ablations(config), paths.predictions(config))
+    rows = ablation_rows(found) if found else []
+    return ["  ablations", *aligned(rows, "    ")] if rows else []
 
 
 def _beside_constant(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:

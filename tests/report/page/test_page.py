@@ -7,6 +7,8 @@ import pytest
 from qgpipe.errors import DataError
 from qgpipe.report.page.page import render, write_page
 
+from ..conftest import ABLATIONS, EXPLANATION
+
 VOID = {"meta", "link", "br"}
 
 
@@ -148,3 +150,32 @@ def test_equal_results_give_an_equal_page_but_for_what_is_measured(results):
         for _ in range(2)
     )
     assert first == second
+
+
+def test_an_explanation_is_shown_if_there_is_one(results):
+    run = results(explanation=EXPLANATION)
+    plain, text = render(run), render(run, explained=True)
+    assert 'id="explanation"' not in plain
+    assert "figure-importances" not in plain
+    for name in ("importances", "invariants"):
+        assert f'id="figure-{name}"' in text
+    assert numbers(text, "all outputs") == [0.9, None]
+    row = re.search(r'<th scope="row" class="text">out_degree \(a\)</th>(.*?)</tr>', text)
+    assert [json.loads(v) for v in re.findall(r'<data value="(.*?)"', row[1])] == [0.5, 0.25]
+
+
+def test_why_nothing_is_explained_is_said(results):
+    invariants = {**EXPLANATION["invariants"], "heads": [], "left_out": "the graphs have no edges"}
+    run = results(explanation={**EXPLANATION, "invariants": invariants})
+    assert "Not measured: the graphs have no edges." in render(run, explained=True)
+
+
+def test_ablations_are_shown_with_or_without_an_explanation(results):
+    run = results(ablations=ABLATIONS, explanation=EXPLANATION)
+    text = render(run, ablated=True)
+    assert 'id="figure-ablations"' in text
+    assert "figure-importances" not in text
+    assert numbers(text, "without edges") == [0.5, 0.5, -0.2, 0.01]
+    assert numbers(text, "edges reversed")[:3] == [0.7, None, 0.0]
+    assert "a_run-no_edges" in text
+    assert 'id="figure-importances"' in render(run, explained=True, ablated=True)

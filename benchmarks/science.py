@@ -1,7 +1,7 @@
 """What models reach beside baselines, on causal sets like those of training and on others.
 
     python benchmarks/science.py --output benchmarks/results/science.md
-    python benchmarks/science.py --preset config/models/two_way.yaml
+    python benchmarks/science.py --preset config/models/two_way.yaml benchmarks/uncertainty/*.yaml
 
 The default run, and each preset laid over it, is trained by the workflow itself with several seeds
 on one split, and evaluated on further sets. Baselines are fitted to the same training set and
@@ -38,7 +38,7 @@ from qgpipe.system.files import read_json, write_json
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("torch", "torch-geometric", "scikit-learn", "numpy")
 CLASSES = ["polynomial", "destroyed", "merged"]
-MEASURES = ("accuracy", "nll", "calibration_error", "confidence")
+MEASURES = ("accuracy", "nll", "calibration_error", "confidence", "outliers")
 
 
 def sets(quick: bool) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def write_run(folder: Path, seeds: int, quick: bool) -> Path:
     raw: dict[str, Any] = {"evaluate": {"sets": sets(quick)}}
     if quick:
         raw["generate"] = {"num_samples": 90, "size": [8, 16]}
-    values = ", ".join(map(str, range(seeds)))
+    values = ", ".join(map(str, range(0, 100 * seeds, 100)))  # members of ensembles lie between
     training = f"training:\n  seed: !sweep {{values: [{values}]}}\n"
     training += "  num_epochs: 1\n" if quick else ""
     path = folder / "seeds.yaml"
@@ -98,7 +98,9 @@ def of_model(runs: Sequence[Path]) -> dict[str, dict[str, list[float]]]:
         for file in sorted((run / "evaluate").glob("*.json")):
             if file.name.endswith("provenance.json"):
                 continue
-            (scores,) = read_json(file)["tasks"]
+            content = read_json(file)
+            (scores,) = content["tasks"]
+            scores["outliers"] = content["outlier_share"]
             for measure in MEASURES:
                 if scores[measure] is not None:
                     found.setdefault(file.stem, {}).setdefault(measure, []).append(scores[measure])
@@ -182,8 +184,10 @@ def written(
         texts += [
             f"## {name}: how sure, and how rightly so",
             "The classes of `flat3d` and `kr` are none of the model's: there only the mean "
-            "confidence has a meaning.",
-            table(["", "accuracy", "-ln p", "calibration error", "mean confidence"], inner),
+            "confidence and the share of outliers have a meaning.",
+            table(
+                ["", "accuracy", "-ln p", "calibration error", "mean confidence", "outliers"], inner
+            ),
         ]
     return "\n\n".join(texts) + "\n"
 

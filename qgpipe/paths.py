@@ -124,6 +124,23 @@ def model(config: Config, run: str | None = None) -> Path:
     return run_folder(config, run) / "model.pt"
 
 
+def calibrated(config: Config, run: str | None = None) -> Path:
+    """The best model with the temperature and the outlier score that were fitted afterwards."""
+    return run_folder(config, run) / "calibrated.pt"
+
+
+def calibration(config: Config, run: str | None = None) -> Path:
+    """What was fitted, and what it changes on the validation set."""
+    return run_folder(config, run) / "calibration.json"
+
+
+def final_model(config: Config) -> Path:
+    """The model that is tested and applied to other data: ``calibrated``, if that is asked for."""
+    testing = config["testing"]
+    is_calibrated = testing["calibrate"] or testing["outlier_score"]
+    return calibrated(config) if is_calibrated else model(config)
+
+
 def history(config: Config, run: str | None = None) -> Path:
     """A row an epoch."""
     return run_folder(config, run) / "history.csv"

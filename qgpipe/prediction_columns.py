@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+OUTLIER_SCORE, OUTLIER = "outlier_score", "outlier"  # of a graph; whether it is too high
+
 _PATTERN = re.compile(
-    r"(?:task(\d+)_)?(target|output|predicted|class|probability|embedding)(?:_(\d+))?"
+    r"(?:task(\d+)_)?(target|output|predicted|class|probability|spread|embedding)(?:_(\d+))?"
 )
 
 
@@ -13,7 +15,8 @@ class PredictionColumn(NamedTuple):
     """``<kind>``, ``<kind>_<number>``; with ``task<head>_`` before it if there are several heads.
 
     Kinds: ``target``; ``output``, of the model; ``predicted``, the number of a class; ``class``,
-    its name; ``probability`` of class ``number``; ``embedding``, the pooled vector of a graph.
+    its name; ``probability`` of class ``number``; ``spread`` of a probability or value over the
+    members of an ensemble; ``embedding``, the pooled vector of a graph.
     """
 
     kind: str

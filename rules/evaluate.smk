@@ -8,7 +8,7 @@ rule evaluate:
 rule evaluate_set:
     """Scores of the best model of a run on a set of `evaluate.sets`."""
     input:
-        model=paths.model(settings, "{run}"),
+        model=plan.final_model,
     output:
         paths.evaluated(settings, "{run}", "{evaluated}"),
     log:

@@ -9,7 +9,7 @@ rule explain_run:
     """Permute features of the test set, and fit invariants to the outputs of a model."""
     input:
         unpack(plan.prepared),
-        model=paths.model(settings, "{run}"),
+        model=plan.final_model,
     output:
         paths.explanation(settings, "{run}"),
     log:

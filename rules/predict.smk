@@ -9,7 +9,7 @@ rule predict_store:
     """Write a row for each graph of a store: outputs, class, embeddings."""
     input:
         plan.generated_input,
-        model=paths.model(settings, "{run}"),
+        model=plan.final_model,
     output:
         paths.predicted(settings, "{run}", "{predicted}"),
     log:

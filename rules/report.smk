@@ -55,6 +55,7 @@ rule report_run:
     input:
         unpack(plan.prepared),
         unpack(plan.compared),
+        unpack(plan.calibrated),
         config=paths.run_config(settings, "{run}"),
         history=paths.history(settings, "{run}"),
         summary=paths.summary(settings, "{run}"),

@@ -1,1 +1,1 @@
-"""What simple methods reach on the same graphs, and how the model compares with them."""
+"""Simple methods fitted to the same training set, and their comparison with the model."""

@@ -1,4 +1,4 @@
-"""The file with the answers of the baselines to the test graphs: of one data set and split."""
+"""The file with the predictions of the baselines for the test set of one dataset and split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qgpipe.system.files import atomic_path
 from qgpipe.system.json_shapes import misfit
 
 FORMAT = 1
-_ENTRY = "baselines"  # of the metadata
+_ENTRY = "baselines"  # key of the metadata
 _INFO = {
     "format": int,
     "num_train": int,
@@ -31,10 +31,11 @@ _INFO = {
 
 @dataclass
 class TargetAnswers:
-    """The answers to one target.
+    """The predictions of one target.
 
-    ``target``: int64 or float64 [N]. ``num_classes``: C of classes, None of values. ``outputs``: of
-    each baseline, float64 [N, C] or [N], as in ``methods``. ``left_out``: why others have none.
+    ``target``: int64 or float64 [N]. ``num_classes``: C, or None for a regression target.
+    ``outputs``: for each baseline, float64 [N, C] or [N], as in ``methods``. ``left_out``: for each
+    baseline without outputs, the reason.
     """
 
     name: str
@@ -46,11 +47,11 @@ class TargetAnswers:
 
 @dataclass
 class BaselineAnswers:
-    """What the baselines answer for the N graphs of the test set.
+    """The predictions of the baselines for the N graphs of the test set.
 
     ``ids``: ``store/index`` of each. ``num_train``: graphs of the training set; ``fitted_to``: how
-    many of them were used. ``features``: names of what was fitted to. ``left_out``: why baselines
-    have no answer to any target.
+    many of them were used. ``features``: names of the features. ``left_out``: for each baseline
+    that predicts no target, the reason.
     """
 
     ids: list[str]
@@ -87,12 +88,12 @@ def save_answers(answers: BaselineAnswers, path: Path) -> None:
         "left_out": answers.left_out,
     }
     whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-    with atomic_path(path) as temporary:  # of several entries the order would not be fixed
+    with atomic_path(path) as temporary:  # one entry: the order of several is not fixed
         save_file(whole, temporary, {_ENTRY: json.dumps(info)})
 
 
 def read_answers(path: Path) -> BaselineAnswers:
-    """The answers in ``path``. Raises ``DataError`` if it is missing or damaged."""
+    """The predictions in ``path``. Raises ``DataError`` if it is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -111,18 +112,12 @@ def read_answers(path: Path) -> BaselineAnswers:
         raise DataError(f"no such file: {path}", remedy=rerun("baseline")) from None
     except (SafetensorError, ValueError, KeyError) as error:
         raise DataError(f"{path} is damaged: {error}", remedy=rerun("baseline")) from None
-    return BaselineAnswers(
-        ids,
-        info["num_train"],
-        info["fitted_to"],
-        info["features"],
-        targets,
-        info["left_out"],
-    )
+    facts = {name: info[name] for name in ("num_train", "fitted_to", "features", "left_out")}
+    return BaselineAnswers(ids=ids, targets=targets, **facts)
 
 
 def _require_rows(one: TargetAnswers, count: int) -> None:
-    """Raise ``ValueError`` unless target and answers have a row for each of ``count`` graphs."""
+    """Raise ``ValueError`` unless target and outputs have a row for each of ``count`` graphs."""
     columns = () if one.num_classes is None else (one.num_classes,)
     shapes = {"target": one.target.shape[:1], **{k: v.shape for k, v in one.outputs.items()}}
     for name, shape in shapes.items():

@@ -1,4 +1,4 @@
-"""The stage ``compare``: the answers of a run's model and those of the baselines, judged alike."""
+"""The stage ``compare``: scores of a run's model and of the baselines, computed the same way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from qgpipe.baselines.predictors import (
     Head,
     Kind,
     Mismatch,
-    Reals,
     as_model,
     common_graphs,
     from_table,
@@ -47,9 +46,8 @@ from qgpipe.training.steps.outputs import labels
 
 FORMAT = 1
 MOST_RESAMPLES, FEWEST_RESAMPLES = 200, 100  # for the interval of a metric
-RESAMPLED_GRAPHS = (
-    1_000_000  # in all; of large test sets, whose intervals are narrow, few are drawn
-)
+# In all bootstrap samples together: of large test sets, whose intervals are narrow, few are drawn.
+RESAMPLED_GRAPHS = 1_000_000
 SLOWEST = 0.1  # seconds of one call of a metric; intervals of slower ones would take minutes
 SIGNIFICANT = 0.05
 MODEL = "model"
@@ -61,16 +59,15 @@ Score = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Question:
-    """One target that model and baselines have answered.
+    """One target that model and baselines have predicted.
 
-    ``right``: of classes, whether each predictor is right, bool [N]; ``errors``: of values, the
-    size of its error, float64 [N].
+    ``scores``: for each predictor, whether each of N graphs is predicted correctly, bool [N], if
+    the target is a class; otherwise the absolute error, float64 [N].
     """
 
     name: str
     kind: Kind
-    right: dict[str, NDArray[np.bool_]]
-    errors: dict[str, Reals]
+    scores: dict[str, NDArray[Any]]
 
     @property
     def is_class(self) -> bool:
@@ -79,9 +76,9 @@ class Question:
 
 
 def compare_run(config: Config, answers_file: Path, output: Path) -> None:
-    """Write what model and baselines reach on the test set to ``output``, as JSON.
+    """Write the scores of model and baselines on the test set to ``output``, as JSON.
 
-    The model's answers are in the ``test`` folder of the run, those of the baselines in
+    The model's predictions are in the ``test`` folder of the run, those of the baselines in
     ``answers_file``. Raises ``DataError`` for a file that is missing or damaged.
     """
     results = RunResults(paths.run_folder(config), paths.dataset(config), paths.split(config))
@@ -96,12 +93,13 @@ def comparison(
     answers: BaselineAnswers,
     monitors: list[Monitor],
 ) -> dict[str, Any]:
-    """Content of ``baselines.json``, but for the checksum of ``predictions.csv``.
+    """Content of ``baselines.json``, except the checksum of ``predictions.csv``.
 
-    ``test``: that of ``metrics.json``; ``predictions``: a row a test graph. ``targets`` has, for
-    each target of whole graphs, the accuracy or mean absolute error of the model and of every
-    baseline with 95 % intervals, and for each baseline whether the model differs from it by more
-    than chance. ``metrics`` are those of the tester. What is not finite is null.
+    ``test``: content of ``metrics.json``; ``predictions``: one row for each test graph. In the
+    result, ``targets`` has for each graph-level target the accuracy or mean absolute error of the
+    model and of every baseline with 95 % intervals, and for each baseline whether the difference
+    from the model is significant. ``metrics`` are those of the tester. Values that are not finite
+    are null.
     """
     left_out: list[dict[str, Any]] = [
         {"baseline": name, "target": None, "reason": reason}
@@ -118,11 +116,11 @@ def comparison(
         given = part_of(model, known)
         others = {name: as_model(given, name, heads, answers, rows) for name in methods_of(answers)}
         predictors = {MODEL: given, **{k: v for k, v in others.items() if v.heads}}
-        alone = len(heads) == 1 or len(answers.targets) > 1
+        name_is_unique = len(heads) == 1 or len(answers.targets) > 1
         questions = [
             question
             for head in heads
-            for question in _questions(head, predictors, answers.targets, alone)
+            for question in _questions(head, predictors, answers.targets, name_is_unique)
         ]
     except Mismatch as reason:
         left_out += [
@@ -136,7 +134,7 @@ def comparison(
     ]
     used = [name for name in predictors if name != MODEL]
     judged = [_judged(question) for question in questions]
-    # Of fewer graphs the metrics of the model are others than those of the test.
+    # On fewer graphs the metrics of the model differ from those of the test.
     as_tested = test["metrics"] if predictors[MODEL].num_graphs == len(predictions) else {}
     return {
         "format": FORMAT,
@@ -158,13 +156,13 @@ def comparison(
 
 
 def resamples_of(num_graphs: int) -> int:
-    """How many bootstrap samples the interval of a metric is taken from."""
+    """The number of bootstrap samples for the interval of a metric."""
     wanted = RESAMPLED_GRAPHS // max(num_graphs, 1)
     return min(max(wanted, FEWEST_RESAMPLES), MOST_RESAMPLES)
 
 
 def _monitors(config: Config) -> list[Monitor]:
-    """Metrics of the test; none are known of a tester of the user's that is no evaluator's kin."""
+    """Metrics of the test; those of a user's tester are unknown."""
     tester: Mapping[str, Any] = config["testing"]["tester"]
     tasks = tester["evaluator_tasks"] if "type" not in tester else []
     return build_monitors(tasks, "testing.tester.evaluator_tasks")
@@ -174,14 +172,13 @@ def _questions(
     head: Head,
     predictors: Mapping[str, Collected],
     targets: list[TargetAnswers],
-    alone: bool,
+    name_is_unique: bool,
 ) -> list[Question]:
-    """What each predictor has answered to the targets of ``head``, graphs without one left out."""
+    """The scores of each predictor on the targets of ``head``, without graphs that have none."""
     found = []
     for place, column in enumerate(head.columns):
-        question = Question(
-            targets[column].name + ("" if alone else f", head {head.task}"), head.kind, {}, {}
-        )
+        suffix = "" if name_is_unique else f", head {head.task}"
+        question = Question(targets[column].name + suffix, head.kind, {})
         for name, seen in predictors.items():
             if head.task not in seen.heads:
                 continue
@@ -190,23 +187,21 @@ def _questions(
             truth = target.numpy() if question.is_class else target.double().numpy()
             if len(head.columns) > 1:
                 answer, truth = answer[:, place], truth[:, place]
-            known = truth >= 0 if question.is_class else np.isfinite(truth)
             if question.is_class:
-                question.right[name] = (answer == truth)[known]
+                question.scores[name] = (answer == truth)[truth >= 0]
             else:
-                question.errors[name] = np.abs(answer - truth)[known]
+                question.scores[name] = np.abs(answer - truth)[np.isfinite(truth)]
         found.append(question)
     return found
 
 
 def _judged(question: Question) -> dict[str, Any]:
     """The entry of a target: scores with intervals, and the baselines compared with the model."""
-    scores = question.right if question.is_class else question.errors
     entry: dict[str, Any] = {
         "name": question.name,
         "measure": "accuracy" if question.is_class else "mean absolute error",
         "better": "max" if question.is_class else "min",
-        "num_graphs": len(scores[MODEL]),
+        "num_graphs": len(question.scores[MODEL]),
         "test": "McNemar, exact" if question.is_class else "paired bootstrap",
         "model": None,
         "baselines": {},
@@ -215,37 +210,36 @@ def _judged(question: Question) -> dict[str, Any]:
     if not entry["num_graphs"]:
         return entry
     entry["model"] = _score(question, MODEL)
-    others = [name for name in scores if name != MODEL]
-    for name in others:
-        entry["baselines"][name] = _score(question, name) | _compared(question, name)
-    values = {name: entry["baselines"][name]["value"] for name in others}
+    for name in question.scores:
+        if name != MODEL:
+            entry["baselines"][name] = _score(question, name) | _compared(question, name)
+    values = {name: score["value"] for name, score in entry["baselines"].items()}
     if values:
         entry["best"] = (max if question.is_class else min)(values, key=lambda name: values[name])
     return entry
 
 
 def _score(question: Question, name: str) -> dict[str, float]:
+    scores = question.scores[name]
     if question.is_class:
-        right = question.right[name]
-        ends = wilson_interval(np.array([right.sum()]), np.array([len(right)]))
-        low, high = (float(end[0]) for end in ends)
-        return {"value": float(right.mean()), "low": low, "high": high}
-    errors = question.errors[name]
-    number = resamples_of(len(errors))
-    interval = bootstrap_interval(lambda rows: errors[rows].mean(), len(errors), number)
-    assert interval is not None
-    return {"value": float(errors.mean()), "low": interval[0], "high": interval[1]}
+        low, high = wilson_interval(scores.sum(), len(scores))
+    else:
+        number = resamples_of(len(scores))
+        interval = bootstrap_interval(lambda rows: scores[rows].mean(), len(scores), number)
+        assert interval is not None
+        low, high = interval
+    return {"value": float(scores.mean()), "low": float(low), "high": float(high)}
 
 
 def _compared(question: Question, name: str) -> dict[str, Any]:
-    """How the model differs from a baseline."""
+    """The difference between the model and a baseline."""
+    both = question.scores[MODEL], question.scores[name]
     more: dict[str, Any] = {}
     if question.is_class:
-        both = question.right[MODEL], question.right[name]
         found, counts = difference_of_accuracies(*both), mcnemar(*both)
         more = {"only_model_right": counts.first, "only_baseline_right": counts.second}
     else:
-        found = difference_of_means(question.errors[MODEL], question.errors[name])
+        found = difference_of_means(*both)
     return {
         "difference": found.value,
         "difference_low": found.low,
@@ -263,7 +257,7 @@ def _verdict(found: Difference, higher_is_better: bool) -> str:
 
 
 def _scores(entry: Mapping[str, Any]) -> dict[str, Score]:
-    """The scores of an entry of ``targets``, by predictor."""
+    """The scores in an entry of ``targets``, by predictor."""
     found = {MODEL: entry["model"], **entry["baselines"]} if entry["model"] else {}
     return {
         name: {key: score[key] for key in ("value", "low", "high")} for name, score in found.items()
@@ -278,12 +272,12 @@ def _metrics(
 ) -> dict[str, Any]:
     """The tester's metrics of the model and of the baselines.
 
-    ``of_model``: those of the model that are known. ``judged``: the scores that are known with
-    intervals: a metric that is one of them has the same.
+    ``of_model``: known metrics of the model. ``judged``: scores with known intervals, which a
+    metric with the same values shares.
     """
     found = {}
     for monitor in monitors:
-        if monitor.sees_losses:  # those of a batch, which are not known here
+        if monitor.sees_losses:  # of batches, which are not known here
             continue
         plain = {name: _value(monitor, seen) for name, seen in predictors.items()}
         same = next((scores for scores in judged if _values(scores) == plain), None)
@@ -304,7 +298,7 @@ def _values(scores: Mapping[str, Mapping[str, float | None]]) -> dict[str, float
 
 
 def _interval(monitor: Monitor, seen: Collected, value: float | None) -> Score:
-    """``value`` with its interval; null if there is no value, or the metric takes too long."""
+    """``value`` with its interval, which is null without a value or if the metric is too slow."""
     nothing = {"value": value, "low": None, "high": None}
     if value is None:
         return nothing
@@ -313,11 +307,12 @@ def _interval(monitor: Monitor, seen: Collected, value: float | None) -> Score:
     if time.monotonic() - begun > SLOWEST:
         logger.info("no interval of %s, which takes too long", monitor.name)
         return nothing
-    interval = bootstrap_interval(
-        lambda rows: _finite_or_nan(_value(monitor, part_of(seen, rows))),
-        seen.num_graphs,
-        resamples_of(seen.num_graphs),
-    )
+
+    def on_sample(rows: NDArray[np.int64]) -> float:
+        value = _value(monitor, part_of(seen, rows))
+        return math.nan if value is None else value
+
+    interval = bootstrap_interval(on_sample, seen.num_graphs, resamples_of(seen.num_graphs))
     low, high = interval or (None, None)
     return {"value": value, "low": low, "high": high}
 
@@ -329,10 +324,6 @@ def _value(monitor: Monitor, seen: Collected) -> float | None:
         logger.warning("%s", error)
         return None
     return value if math.isfinite(value) else None
-
-
-def _finite_or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def _is_number(value: Any) -> bool:

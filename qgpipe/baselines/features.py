@@ -1,4 +1,4 @@
-"""Which features baselines are fitted to, by name. Loads no numpy: the plan asks, too."""
+"""The features that baselines are fitted to, by name. Does not import numpy: used by the plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qgpipe.config.types import Config
 from qgpipe.errors import ConfigError, shown
 
 DIMENSION = "myrheim_meyer_dimension"
-TWO_ORDER = "two_order"  # the observable, and the method that uses it
+TWO_ORDER = "two_order"  # name of the observable and of the method that uses it
 INVARIANTS = (
     "ordering_fraction",
     DIMENSION,
@@ -32,12 +32,13 @@ INVARIANTS = (
 )
 """Observables that baselines are fitted to, unless ``baseline.features`` names others.
 
-Those that grow with the number of elements are normalised, so that the answers do not hinge on it.
+Observables that grow with the number of elements are normalised, so that predictions do not depend
+on it.
 """
 
 
 def require_known_features(config: Config) -> None:
-    """Raise ``ConfigError`` if ``baseline.features`` names an observable that there is not."""
+    """Raise ``ConfigError`` if ``baseline.features`` names an unknown observable."""
     section = config["baseline"]
     for place, name in enumerate([] if isinstance(section, bool) else section["features"]):
         if observables.find(name) is None:

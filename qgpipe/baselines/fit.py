@@ -1,4 +1,4 @@
-"""The stage ``baseline``: simple methods fitted to the training set, with answers for the test set.
+"""The stage ``baseline``: simple methods fitted to the training set and applied to the test set.
 
 Nothing here depends on a model: runs that share data and split share the file.
 """
@@ -42,7 +42,7 @@ from qgpipe.data.splits.split_file import read_split
 from qgpipe.errors import DataError
 
 _AT_ONCE = 4096  # graphs in memory
-_MOST_CLASSES = 100  # whole numbers that take more values are no classes
+_MOST_CLASSES = 100  # integers with more values are treated as real numbers
 _MOST_TARGETS = 20
 
 logger = logging.getLogger(__name__)
@@ -53,9 +53,9 @@ Positions = NDArray[np.int64]
 def fit_baselines(
     config: Config, dataset_json: Path, split_json: Path, output: Path, threads: int = 1
 ) -> None:
-    """Fit the baselines of ``config`` and write their answers for the test set to ``output``.
+    """Fit the baselines of ``config`` and write their predictions for the test set to ``output``.
 
-    ``threads``: how many compute invariants and grow trees. Raises ``DataError`` if the data is
+    ``threads``: number of threads for invariants and trees. Raises ``DataError`` if the data is
     missing or damaged.
     """
     section = config["baseline"]
@@ -110,7 +110,7 @@ def _answers(
 
 
 def _drawn(positions: Positions, most: int) -> Positions:
-    """At most so many of ``positions``, in their order: always the same ones."""
+    """At most ``most`` of the ``positions``, in their order; the choice is reproducible."""
     if len(positions) <= most:
         return positions
     chosen = np.random.default_rng(SEED).choice(len(positions), most, replace=False)
@@ -120,7 +120,7 @@ def _drawn(positions: Positions, most: int) -> Positions:
 def _targets(
     dataset: PackedDataset,
 ) -> list[tuple[str, NDArray[Any], int | None, NDArray[np.float64] | None]]:
-    """Of each target its name, values of all graphs, number of classes and what these stand for."""
+    """For each target: name, values of all graphs, number of classes, and their dimensions."""
     try:
         table = dataset.all_targets
     except DataError:
@@ -145,9 +145,9 @@ def _targets(
 def _judged(
     name: str, values: NDArray[Any], class_names: list[str] | None
 ) -> tuple[NDArray[Any], int | None, NDArray[np.float64] | None]:
-    """``values`` as int64 with the number of classes, or as float64; and what dimensions they say.
+    """``values`` as int64 with the number of classes, or as float64; and ``Target.dimensions``.
 
-    Classes are whole numbers from 0 on of which there are few; -100 stands for none, as in torch.
+    Classes are a small number of non-negative integers; -100 stands for none, as in torch.
     """
     is_dimension = "dimension" in name.lower()
     if values.dtype.kind in "biu":
@@ -170,7 +170,7 @@ def _read(
     names: set[str],
     threads: int,
 ) -> Sets:
-    """The features of both sets, of one pass over their graphs."""
+    """The features of both sets, computed in one pass over their graphs."""
     has_test = observables.find(TWO_ORDER) is not None
     more = [DIMENSION, *([TWO_ORDER] if has_test and TWO_ORDER in names else [])]
     wanted = list(dict.fromkeys([*invariant, *more]))
@@ -185,26 +185,20 @@ def _read(
         except NoOrder as reason:
             missing = str(reason)
     logger.info("features of %d graphs: %.1f s", len(both), time.monotonic() - begun)
-    cut = len(train)
+    ends = np.cumsum([len(column_names([name])) for name in wanted])
+    columns = dict(zip(wanted, np.split(values, ends[:-1], axis=1), strict=True))
 
-    def of(chosen: list[str]) -> NDArray[np.float32]:
-        if missing or not values.shape[1]:
-            return values
-        widths = [len(column_names([name])) for name in wanted]
-        starts = np.cumsum([0, *widths])
-        places = [wanted.index(name) for name in chosen]
-        return values[:, np.concatenate([np.arange(starts[p], starts[p + 1]) for p in places])]
+    def features(parts: list[NDArray[Any]], why: str | None = missing) -> Features:
+        train_rows, test_rows = np.split(np.concatenate(parts, axis=1), [len(train)])
+        return Features(train_rows, test_rows, why)
 
-    def split(columns: NDArray[Any], why: str | None = missing) -> Features:
-        return Features(columns[:cut], columns[cut:], why)
-
-    without_test = np.zeros((len(both), 0), np.float32)
+    no_two_order = missing or "there is no observable 'two_order'"
     return Sets(
-        split(np.concatenate([of(invariant), own], axis=1)),
-        split(of([DIMENSION])),
-        split(of([TWO_ORDER]))
-        if has_test and TWO_ORDER in names
-        else split(without_test, missing or "there is no observable 'two_order'"),
+        features([*(columns[name] for name in invariant), own]),
+        features([columns[DIMENSION]]),
+        features([columns[TWO_ORDER]])
+        if TWO_ORDER in more
+        else features([values[:, :0]], no_two_order),
     )
 
 
@@ -234,7 +228,7 @@ def dataset_invariants(
 
 
 def _own_features(dataset: PackedDataset, positions: Positions) -> NDArray[np.float64]:
-    """The data's own features of graphs, NaN where they are not finite, float64 [N, k]."""
+    """The graph features of the data, NaN where they are not finite, float64 [N, k]."""
     found = dataset.attributes.get("graph_features")
     if found is None or found["kind"] != "graph":
         return np.zeros((len(positions), 0))

@@ -1,4 +1,4 @@
-"""Numbers of a causal set that do not depend on how its elements are labelled, from its edges."""
+"""Label-invariant observables of causal sets, computed from their edges."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EdgeKind = Literal["relations", "links"]
 
 
 class NoOrder(Exception):
-    """The edges of the graphs say no partial order; the text says why."""
+    """The edges of the graphs do not define a partial order; the text says why."""
 
 
 def invariants(
@@ -33,18 +33,18 @@ def invariants(
 ) -> Values:
     """The observables ``names`` of the causal sets in ``graphs``, float32 [N, k].
 
-    Of an observable of elements two columns: its mean over them and its standard deviation.
-    ``edges``: whether the edges are all relations, or the links, whose transitive closure is then
-    taken. ``threads``: how many compute; the result does not depend on it. A value that is not
-    finite is 0.
+    An observable of elements has two columns: mean and standard deviation over the elements.
+    ``edges``: whether the edges are all relations, or links, of which the transitive closure is
+    then taken. ``threads``: number of threads; the result does not depend on it. Values that are
+    not finite become 0.
 
-    Raises ``NoOrder`` if the edges are not what ``edges`` says, or the graphs are too large.
+    Raises ``NoOrder`` if the edges are not of the kind ``edges``, or the graphs are too large.
     """
     sizes, bits = graphs.sizes, _as_bits(graphs)
     if len(sizes) and sizes.max() > MOST_ELEMENTS:
         raise NoOrder(f"graphs of more than {MOST_ELEMENTS:,} elements take too long")
     found = [_found(name) for name in names]
-    result = np.zeros((len(sizes), sum(map(_width, found))), np.float32)
+    result = np.zeros((len(sizes), len(column_names(names))), np.float32)
 
     def fill(chosen: NDArray[np.int64]) -> None:
         orders = _orders(relation_block(bits, sizes, chosen), edges)
@@ -80,10 +80,6 @@ def _found(name: str) -> Observable:
     return observable
 
 
-def _width(observable: Observable) -> int:
-    return 2 if observable.level == "node" else observable.width
-
-
 def _columns(observable: Observable, orders: Orders) -> Values:
     """The columns of an observable, float32 [B, width]."""
     values = compute(observable.name, orders)
@@ -98,7 +94,7 @@ def _columns(observable: Observable, orders: Orders) -> Values:
 
 
 def _orders(block: Orders, edges: EdgeKind) -> Orders:
-    """The causal sets of a ``block`` of graphs. Raises ``NoOrder`` if the edges say none."""
+    """The causal sets of a ``block`` of graphs. Raises ``NoOrder`` if the edges define none."""
     if edges == "relations":
         if block.relations.diagonal(axis1=1, axis2=2).any() or not block.transitive.all():
             raise NoOrder("relations are not transitive: no invariants")
@@ -124,7 +120,7 @@ def _closure(relations: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _as_bits(graphs: Packed) -> BitAdjacency:
-    """The edges as bits; one that is there twice counts once."""
+    """The edges as bits; duplicates count once."""
     edges = graphs.edges
     if isinstance(edges, BitAdjacency):
         return edges

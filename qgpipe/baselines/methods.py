@@ -1,7 +1,7 @@
-"""The baselines: each is fitted to the training set, and answers for the graphs of the test set.
+"""The baselines: each is fitted to the training set and predicts the graphs of the test set.
 
-Answers to a target that is a class are probabilities, float64 [N, C]; to one that is a value they
-are values, float64 [N].
+Predictions of a class are probabilities, float64 [N, C]; those of a regression target are values,
+float64 [N].
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from qgpipe.baselines.features import TWO_ORDER
 from qgpipe.baselines.statistics import mcnemar
 
-SEED = 0  # of whatever a method draws
+SEED = 0  # of methods that draw random numbers
 PLUS = f"+{TWO_ORDER}"
 _SIGNIFICANT = 0.05
 _DIMENSION = re.compile(  # in the name of a class: minkowski_3, dimension 3; 3d, flat_3d
@@ -33,17 +33,17 @@ Reals = NDArray[np.float64]
 
 
 class NotApplicable(Exception):
-    """A baseline has no answer to a target; the text says why."""
+    """A baseline cannot predict a target; the text says why."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target of whole graphs.
+    """A graph-level target.
 
-    ``train``: its values in the training set, int64 or float64 [M], with NaN, or a number below 0
-    of a class, where there is none. ``num_classes``: C of classes, None of values.
-    ``dimensions``: float64 [C], the dimension of the spacetime that each class stands for, if the
-    classes say one; of values that are dimensions, empty.
+    ``train``: its values in the training set, int64 or float64 [M]; missing ones are NaN, or a
+    negative class. ``num_classes``: C, or None for a regression target. ``dimensions``: float64
+    [C], the spacetime dimension that each class stands for, if there is one; empty for a regression
+    target that is a dimension.
     """
 
     name: str
@@ -68,23 +68,17 @@ class Features:
     test: NDArray[Any]
     missing: str | None = None
 
-    @property
-    def there(self) -> bool:
-        """Whether there are any."""
-        return self.train.shape[1] > 0
-
     def beside(self, other: Features) -> Features:
         """The columns of both."""
-        train, test = ([a, b] for a, b in ((self.train, other.train), (self.test, other.test)))
-        return Features(np.concatenate(train, axis=1), np.concatenate(test, axis=1))
+        return Features(np.hstack([self.train, other.train]), np.hstack([self.test, other.test]))
 
 
 @dataclass(frozen=True)
 class Sets:
-    """What the methods know of the graphs that they are fitted to and tested on.
+    """Features of the training and test graphs, as the input of methods.
 
-    ``features``: order invariants and the data's own features of graphs; ``dimension``: by Myrheim
-    and Meyer; ``two_order``: whether each is a 2-order, 0 or 1.
+    ``features``: order invariants and the graph features of the data; ``dimension``: Myrheim-Meyer
+    dimension; ``two_order``: whether each is a 2-order, 0 or 1.
     """
 
     features: Features
@@ -93,9 +87,9 @@ class Sets:
 
 
 def constant(target: Target) -> Reals:
-    """The best answer that is always the same: [C] or [].
+    """The best constant prediction: [C] or [].
 
-    Values: their mean. Classes: their shares in the training set, each counted once more than it
+    Regression: the mean. Classes: their shares in the training set, each counted once more than it
     occurs.
     """
     train = target.train[target.known]
@@ -108,31 +102,30 @@ def constant(target: Target) -> Reals:
 
 
 def myrheim_meyer(target: Target, sets: Sets) -> Reals:
-    """The Myrheim-Meyer dimension as it is; of classes, the nearer the more probable."""
+    """The Myrheim-Meyer dimension itself; a class is the more probable the nearer its dimension."""
+    from scipy.special import softmax
+
     if target.dimensions is None:
         raise NotApplicable("the target is not a dimension")
     _require(sets.dimension)
     dimension = sets.dimension.test[:, 0].astype(np.float64)
     if target.num_classes is None:
         return dimension
-    return _softmax(-((dimension[:, None] - target.dimensions) ** 2))
+    return softmax(-((dimension[:, None] - target.dimensions) ** 2), axis=1)
 
 
 def linear(target: Target, features: Features) -> Reals:
-    """Logistic regression for classes, ridge regression for values, on standardised features.
+    """Logistic regression for classes, otherwise ridge regression, on standardised features.
 
-    The strength of the ridge is that of the least error with one graph left out at a time.
+    The regularisation of the ridge is chosen by leave-one-out cross-validation.
     """
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = (
-        RidgeCV(np.logspace(-3, 3, 13))
-        if target.num_classes is None
-        else LogisticRegression(max_iter=500)
-    )
+    is_value = target.num_classes is None
+    model = RidgeCV(np.logspace(-3, 3, 13)) if is_value else LogisticRegression(max_iter=500)
     filled = SimpleImputer(keep_empty_features=True)
     return _fitted(make_pipeline(filled, StandardScaler(), model), target, features)
 
@@ -140,7 +133,7 @@ def linear(target: Target, features: Features) -> Reals:
 def boosting(target: Target, features: Features) -> Reals:
     """Gradient boosting of a hundred trees, for each class if there are more than two.
 
-    Nothing is held back to stop early, which fails if there is only one graph of a class.
+    Without early stopping, whose validation set fails if a class has only one graph.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -153,10 +146,9 @@ def boosting(target: Target, features: Features) -> Reals:
 
 
 def two_order(target: Target, sets: Sets) -> Reals:
-    """The shares of the classes among training graphs that are 2-orders, or are none.
+    """The shares of the classes among training graphs that are 2-orders, and among the others.
 
-    Applies if it tells training graphs apart better than the most frequent class does, by more
-    than chance.
+    Only if this classifies the training graphs significantly better than the most frequent class.
     """
     _require_classes(target, sets)
     known = target.known
@@ -193,9 +185,9 @@ METHODS: dict[str, tuple[str, Callable[[Target, Sets], Reals]]] = {
         lambda t, s: with_two_order(boosting, t, s),
     ),
 }
-"""Every baseline but the constant: in words, and the function of a target that gives its answers.
+"""All baselines except the constant: a description, and a function of a target and the features.
 
-Functions raise ``NotApplicable``.
+Functions return predictions for the test graphs, and raise ``NotApplicable``.
 """
 
 CONSTANT = "constant"
@@ -206,9 +198,9 @@ TITLES = {
 
 
 def asked(methods: Sequence[str]) -> list[str]:
-    """The baselines that ``methods`` of the configuration stand for, in the order of ``TITLES``.
+    """The baselines that ``methods`` of the configuration select, in the order of ``TITLES``.
 
-    The 2-order test is one of its own and a feature of those that are fitted to features.
+    ``two_order`` selects a method and also variants of other methods with it as a feature.
     """
     found = [name for name in TITLES if name.removesuffix(PLUS) in methods]
     return found if TWO_ORDER in methods else [n for n in found if TWO_ORDER not in n]
@@ -217,7 +209,7 @@ def asked(methods: Sequence[str]) -> list[str]:
 def named_dimensions(names: Sequence[str]) -> Reals | None:
     """The dimension in the name of each class, float64 [C], such as 3 in ``3d``, ``minkowski_3``.
 
-    None unless each class names another one, from 1 to 11.
+    None unless each class names a different one, from 1 to 11.
     """
     found = [match for name in names if (match := _DIMENSION.fullmatch(name))]
     values = [int(match[1] or match[2]) for match in found]
@@ -226,7 +218,7 @@ def named_dimensions(names: Sequence[str]) -> Reals | None:
 
 
 def one_thread_of_blas(threads: int) -> Any:
-    """A block in which trees grow on ``threads`` and sums of BLAS have one order."""
+    """A block with ``threads`` for trees, and one for BLAS, so that sums have a fixed order."""
     return threadpool_limits({"blas": 1, "openmp": threads})
 
 
@@ -251,7 +243,7 @@ def _fitted(model: Any, target: Target, features: Features) -> Reals:
 
 
 def _require(features: Features) -> None:
-    if not features.there:
+    if not features.train.shape[1]:
         raise NotApplicable(features.missing or "there are no features")
 
 
@@ -259,8 +251,3 @@ def _require_classes(target: Target, sets: Sets) -> None:
     if target.num_classes is None:
         raise NotApplicable("the target is not a class")
     _require(sets.two_order)
-
-
-def _softmax(logits: Reals) -> Reals:
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)

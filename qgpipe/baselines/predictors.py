@@ -1,7 +1,8 @@
-"""The answers of a run's model and of the baselines in one form: what a test collects."""
+"""Predictions of a run's model and of the baselines, both in the form that a test collects."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,18 +19,18 @@ from qgpipe.probabilities import are_probabilities
 from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.steps.outputs import kind_of_task
 
-_SMALLEST = 1e-12  # of a probability whose logarithm is taken
+_SMALLEST = 1e-12  # probability whose logarithm is taken
 
 Kind = Literal["classification", "regression"]
 Reals = NDArray[np.float64]
 
 
 class Mismatch(Exception):
-    """Answers of baselines do not belong to what the model was asked; the text says why."""
+    """The predictions of baselines and model are not comparable; the text says why."""
 
 
 class Head(NamedTuple):
-    """An output of the model with the targets, by column, that it predicts."""
+    """An output of the model, with the columns of the targets that it predicts."""
 
     task: int
     columns: tuple[int, ...]
@@ -37,13 +38,13 @@ class Head(NamedTuple):
 
 
 def methods_of(answers: BaselineAnswers) -> list[str]:
-    """The baselines that answer at least one target, in their usual order."""
+    """The baselines that predict at least one target, in the order of ``TITLES``."""
     found = {name for one in answers.targets for name in one.outputs}
     return [name for name in TITLES if name in found]
 
 
 def from_table(predictions: pd.DataFrame) -> Collected:
-    """What the test saw, from its table."""
+    """The collected outputs and targets of a test, from its table."""
     table, count = predictions, len(predictions)
     parsed = [column for name in map(str, table) if (column := parse_column(name))]
     tasks = sorted({c.head for c in parsed if c.kind == "output" and c.head is not None})
@@ -62,7 +63,7 @@ def from_table(predictions: pd.DataFrame) -> Collected:
 def _tensor(columns: pd.DataFrame, classes: bool = False) -> Tensor:
     """Columns of a table [N, k] as float32, a single one as [N].
 
-    ``classes``: as int64 if there are whole numbers alone, which are written without a point.
+    ``classes``: as int64 if all values are integers (written without a decimal point).
     """
     if classes and {dtype.kind for dtype in columns.dtypes} <= {"i", "u", "b"}:
         values = torch.from_numpy(columns.to_numpy(np.int64, copy=True))
@@ -74,7 +75,7 @@ def _tensor(columns: pd.DataFrame, classes: bool = False) -> Tensor:
 def common_graphs(
     predictions: pd.DataFrame, answers: BaselineAnswers
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the table, and places in ``answers``, of the graphs that both have."""
+    """The graphs that both have: their rows in the table and in ``answers``."""
     place = pd.Index(answers.ids).get_indexer(pd.Index(predictions["id"].astype(str)))
     known = np.flatnonzero(place >= 0)
     if not len(known):
@@ -83,7 +84,7 @@ def common_graphs(
 
 
 def head_of(model: Collected, task: int, answers: BaselineAnswers) -> Head | None:
-    """What the output of ``task`` is about; None if it answers no target of whole graphs."""
+    """The head of ``task``; None if it predicts no graph-level target."""
     if model.targets is None or not answers.targets:
         return None
     try:
@@ -101,13 +102,13 @@ def head_of(model: Collected, task: int, answers: BaselineAnswers) -> Head | Non
 
 
 def part_of(collected: Collected, rows: NDArray[np.int64]) -> Collected:
-    """What was seen of the graphs at ``rows``."""
+    """The part of ``collected`` for the graphs at ``rows``."""
     chosen = torch.from_numpy(rows)
-    return Collected(
+    return replace(
+        collected,
         num_graphs=len(rows),
         losses=collected.losses[rows],
         heads={task: head[chosen] for task, head in collected.heads.items()},
-        num_tasks=collected.num_tasks,
         targets=None if collected.targets is None else collected.targets[chosen],
     )
 
@@ -119,7 +120,7 @@ def as_model(
     answers: BaselineAnswers,
     rows: NDArray[np.int64],
 ) -> Collected:
-    """The answers of the baseline ``name`` in the form of the model's outputs."""
+    """The predictions of the baseline ``name`` in the form of the model's outputs."""
     found = {}
     for head in heads:
         targets = [answers.targets[k] for k in head.columns]
@@ -135,13 +136,13 @@ def as_model(
             if values is not None
         ]
         found[head.task] = columns[0] if len(columns) == 1 else torch.stack(columns, dim=1)
-    return Collected(model.num_graphs, model.losses, found, model.num_tasks, model.targets)
+    return replace(model, heads=found)
 
 
 def _require_same(
     model: Collected, one: TargetAnswers, column: int, rows: NDArray[np.int64]
 ) -> None:
-    """Raise ``Mismatch`` if the model was not asked what the baselines were."""
+    """Raise ``Mismatch`` if the model has other targets than the baselines."""
     assert model.targets is not None
     asked = model.targets if model.targets.dim() == 1 else model.targets[:, column]
     known = one.target[rows]
@@ -151,10 +152,10 @@ def _require_same(
 
 
 def _output(values: Reals, one: TargetAnswers, head: Head, like: Tensor) -> Tensor:
-    """Answers [N, C] or [N] in the form of the model's output ``like``; a column of it of several.
+    """Predictions [N, C] or [N] in the form of the model's output ``like``, or of a column of it.
 
-    Of classes that the model answers as values they are the mean, and logits or probabilities as
-    the model's.
+    They are logits or probabilities as in ``like``; classes that the model predicts by regression
+    become their mean.
     """
     if head.kind == "regression":
         if values.ndim == 2:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 from qgpipe import paths
 from qgpipe.cli.arguments import add_config, config_files, runs_of
+from qgpipe.sweeps.expansion import with_derived
 from qgpipe.system.lock import writing
 
 HELP = "list what a configuration no longer uses in its output folders, and delete it if asked to"
@@ -21,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     from qgpipe.workflow.cleanup import find_stale, remove
 
     files = config_files(arguments)
-    configs = [run.config for run in runs_of(*files)]
+    configs = [run.config for run in with_derived(runs_of(*files))]
     locks = [path(config) for path in (paths.data_lock, paths.run_lock) for config in configs]
     locks = [lock for lock in dict.fromkeys(locks) if lock.parent.exists()]
     trainings = (paths.training_lock(paths.run_folder(config)) for config in configs)

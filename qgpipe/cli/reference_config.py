@@ -32,9 +32,11 @@ def _mapping(values: Mapping[str, Any], part: Mapping[str, Any], indent: int) ->
         sub = resolve_part(raw)
         if indent == 0:
             yield ""
-        yield from _comment(_describe(sub, name in required), indent)
+        lines = textwrap.wrap(_describe(sub, name in required), _WIDTH - indent)
+        yield from (f"{' ' * indent}# {line}" for line in lines)
         if values.get(name) is None:
-            yield _commented_out(name, sub, indent)
+            default = flow_text(sub["default"]) if "default" in sub else "..."
+            yield f"{' ' * indent}# {name}: {default}"
         else:
             yield from _key(name, values[name], sub, indent)
 
@@ -51,19 +53,14 @@ def _key(name: str, value: Any, part: Mapping[str, Any], indent: int) -> Iterato
         for key, entry in value.items():
             yield from _key(str(key), entry, inner, indent + 2)
     else:
-        yield from textwrap.indent(_dump({name: value}), margin).splitlines()
+        text = yaml.dump({name: value}, Dumper=ConfigDumper, sort_keys=False, width=_WIDTH)
+        yield from textwrap.indent(text.rstrip(), margin).splitlines()
 
 
-def _dump(value: Any) -> str:
-    return yaml.dump(value, Dumper=ConfigDumper, sort_keys=False, width=_WIDTH).rstrip()
-
-
-def _commented_out(name: str, part: Mapping[str, Any], indent: int) -> str:
-    default = part.get("default")
-    shown = yaml.dump(
-        default, Dumper=ConfigDumper, default_flow_style=True, width=10**6
-    ).removesuffix("\n").removesuffix("...").strip()  # fmt: skip
-    return f"{' ' * indent}# {name}: {shown if 'default' in part else '...'}"
+def flow_text(value: Any) -> str:
+    """``value`` as YAML on one line."""
+    text = yaml.dump(value, Dumper=ConfigDumper, default_flow_style=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("...").strip()
 
 
 def _describe(part: Mapping[str, Any], required: bool) -> str:
@@ -74,8 +71,3 @@ def _describe(part: Mapping[str, Any], required: bool) -> str:
     if "enum" in part:
         text += f" One of {', '.join('null' if v is None else v for v in part['enum'])}."
     return text + (" Required." if required else "")
-
-
-def _comment(text: str, indent: int) -> list[str]:
-    lines = textwrap.wrap(text, _WIDTH - indent)
-    return [f"{' ' * indent}# {line}" for line in lines]

@@ -4,9 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
-from qgpipe.config.dump import ConfigDumper
+from qgpipe.cli.reference_config import flow_text
 from qgpipe.config.schema import definition, resolve_part, schema
 
 _INTRODUCTION = """\
@@ -188,10 +186,7 @@ def _bounds(part: Mapping[str, Any]) -> str:
 def _default(part: Mapping[str, Any]) -> str:
     if "default" not in part:
         return ""
-    if part["default"] is None:
-        return "–"
-    text = yaml.dump(part["default"], Dumper=ConfigDumper, default_flow_style=True, width=10**6)
-    return f"`{text.removesuffix(chr(10)).removesuffix('...').strip()}`"
+    return "–" if part["default"] is None else f"`{flow_text(part['default'])}`"
 
 
 def _meaning(raw: Mapping[str, Any], part: Mapping[str, Any]) -> str:

@@ -87,12 +87,9 @@ def user_folders(config: Mapping[str, Any], *files: str | Path | None) -> tuple[
     """
     folders = [Path(file).resolve().parent for file in files if file] or [Path.cwd()]
     beside = folders[0]
-    names = config.get("python_path")
-    named = (
-        [beside / expand_home(name) for name in names if isinstance(name, str)]
-        if isinstance(names, list)
-        else []
-    )
+    given = config.get("python_path")
+    names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+    named = [beside / expand_home(name) for name in names]
     return tuple(dict.fromkeys([*folders, *named, Path.cwd()]))
 
 

@@ -89,11 +89,8 @@ def _walk(value: Any, part: Mapping[str, Any], key: str, numbers_around: str) ->
     value = _coerce(value, part)
     _check(value, part, key)
     if isinstance(value, Mapping):
-        return (
-            _walk_mapping(value, part, key, around)
-            if "properties" in part
-            else _walk_free(value, part, key, around)
-        )
+        walk = _walk_mapping if "properties" in part else _walk_free
+        return walk(value, part, key, around)
     if isinstance(value, list | tuple):
         if "items" in part:
             return [_walk(v, part["items"], f"{key}[{i}]", around) for i, v in enumerate(value)]

@@ -50,7 +50,7 @@ def dimensions(config: Mapping[str, Any]) -> list[Dimension]:
     result = {}
     for path, tag, given in tagged:
         key = format_key(path)
-        if tag != REFERENCE and any(_is_within(key, fixed) for fixed in _FIXED):
+        if tag != REFERENCE and any(f"{key}.".startswith((f"{f}.", f"{f}[")) for f in _FIXED):
             raise ConfigError(f"{tag} cannot stand here", key=key, remedy="give one value")
         if tag in SPANNING:
             values = values_of(tag, given, key, seed)
@@ -111,10 +111,6 @@ def _seed(config: Mapping[str, Any]) -> int:
     elif tag == "!range":
         seed = given.get("start")
     return seed if isinstance(seed, int) else 0
-
-
-def _is_within(key: str, fixed: str) -> bool:
-    return key == fixed or key.startswith((f"{fixed}.", f"{fixed}["))
 
 
 def _refuse_nested(value: Any, key: str) -> None:

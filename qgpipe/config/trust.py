@@ -9,6 +9,7 @@ opens files or connections. ``torch_geometric.nn.Sequential`` is left out becaus
 annotations in its signature, ``torch_geometric.nn.GPSE`` and others because they fetch files.
 """
 
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -136,17 +137,15 @@ def imports_for(
     unknown = unknown_names(section)
     if trust and unknown:
         logger.warning("%s imports %s", file, ", ".join(unknown))
-    own: list[bool] = []
+    was_made_here = functools.cache(made_here)
 
     def check(name: str) -> None:
         if is_known(name):
             return
         if trust and name not in unknown:
             logger.warning("%s imports %s", file, name)
-        elif not trust:
-            own[:] = own or [made_here()]
-            if not own[0]:
-                raise untrusted(file, list(dict.fromkeys([*unknown, name])))
+        elif not trust and not was_made_here():
+            raise untrusted(file, list(dict.fromkeys([*unknown, name])))
 
     with checked_imports(check):
         yield

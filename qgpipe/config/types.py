@@ -29,15 +29,20 @@ class GeneratorEntry(TypedDict):
     kwargs: dict[str, Any]
 
 
-class GenerateSection(TypedDict):
-    """The section ``generate``."""
+class SetGenerateSection(TypedDict):
+    """The ``generate`` of a set of ``evaluate``."""
 
     seed: int
-    layout: Literal["stacked", "groups"]
-    stores: list[str]
     num_samples: int
     size: list[int]
     classes: list[str | GeneratorEntry]
+
+
+class GenerateSection(SetGenerateSection):
+    """The section ``generate``."""
+
+    layout: Literal["stacked", "groups"]
+    stores: list[str]
 
 
 class SourceSection(TypedDict):
@@ -170,6 +175,9 @@ class TestingSection(LoaderSection):
     """The section ``testing``."""
 
     tester: EvaluatorSection
+    calibrate: Literal["temperature"] | None
+    outlier_score: Literal["mahalanobis", "energy"] | None
+    outlier_share: float
 
 
 class BaselineSection(TypedDict):
@@ -186,15 +194,6 @@ class PredictSection(TypedDict):
     files: list[str]
     embeddings: bool
     format: Literal["csv", "parquet"]
-
-
-class SetGenerateSection(TypedDict):
-    """The ``generate`` of a set of ``evaluate``."""
-
-    seed: int
-    num_samples: int
-    size: list[int]
-    classes: list[str | GeneratorEntry]
 
 
 class EvaluationSetSection(TypedDict):
@@ -323,6 +322,7 @@ class Config(TypedDict):
     testing: TestingSection
     evaluate: NotRequired[EvaluateSection]
     report: ReportSection
+    ensemble: int | None
     baseline: BaselineSection | bool
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]

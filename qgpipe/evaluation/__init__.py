@@ -1,1 +1,1 @@
-"""The best model on further sets, whose causal sets differ from those that it was trained on."""
+"""Evaluates the best model on further sets, whose causal sets differ from the training set."""

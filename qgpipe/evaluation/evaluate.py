@@ -1,4 +1,4 @@
-"""The stage ``evaluate``: what the best model reaches on a set of causal sets of another kind."""
+"""The stage ``evaluate``: scores of the best model on a set of causal sets of another kind."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from qgpipe.config.types import Config, EvaluationSetSection, GenerateSection, P
 from qgpipe.evaluation.scores import table_scores
 from qgpipe.prediction.chunks import read_chunks
 from qgpipe.prediction.predict import Predictor
+from qgpipe.prediction_columns import OUTLIER
 from qgpipe.system.device import resolve_device
 from qgpipe.system.files import scratch_folder, write_json
 from qgpipe.system.rng import deterministic_algorithms
@@ -27,9 +28,9 @@ def evaluate_set(
 ) -> None:
     """Apply the model in ``model_path`` to the set ``name`` of ``evaluate.sets``.
 
-    Writes a JSON file with the scores of each head (:mod:`qgpipe.evaluation.scores`). Causal sets
-    that are generated are made from their seed beside ``output``, and deleted. ``processes`` as in
-    ``predict_store``, which says how stores are read and what it raises.
+    Writes a JSON file with the scores of each head (:mod:`qgpipe.evaluation.scores`). A set to be
+    generated is generated from its seed in a folder beside ``output``, which is deleted afterwards.
+    ``processes``, reading and exceptions are as in ``predict_store``.
     """
     own = config["evaluate"]["sets"][name]
     reading = cast(PredictSection, {"files": [], "embeddings": False, "format": "csv"})
@@ -67,6 +68,7 @@ def evaluate_set(
             },
             "class_names": model_classes,
             "set_class_names": set_classes,
+            "outlier_share": float(table[OUTLIER].mean()) if OUTLIER in table else None,
             "tasks": table_scores(table, model_classes, set_classes),
         },
     )
@@ -75,7 +77,7 @@ def evaluate_set(
 def set_store(
     own: EvaluationSetSection, name: str, folder: Path, processes: int, samples: int | None = None
 ) -> Path:
-    """The store of a set; what is generated, or the first ``samples`` of it, goes to ``folder``."""
+    """The store of a set; a generated one is in ``folder``, with at most ``samples`` samples."""
     if own["generate"] is None:
         return Path(cast(str, own["file"]))
     path = folder / "set.zarr"

@@ -1,4 +1,4 @@
-"""Which sets the model of a run is evaluated on: planned from metadata.
+"""Plans the sets on which the model of a run is evaluated, from metadata.
 
 Runs while the Snakefile is parsed, so it imports neither torch nor zarr.
 """
@@ -18,8 +18,8 @@ from qgpipe.stages.registry import stage_section
 def plan_evaluations(config: Config) -> dict[str, PredictedStore]:
     """The sets of ``evaluate.sets`` by name, in their order; none without that section.
 
-    A set that is generated has no path yet: it is made and evaluated by one job. Raises
-    ``DataError`` if a store, or an array that the built-in reader will read, is missing.
+    A generated set has no path yet: one job generates and evaluates it. Raises ``DataError`` if a
+    store, or an array that the built-in reader will read, is missing.
     """
     sets = config["evaluate"]["sets"] if "evaluate" in config else {}
     planned = {}
@@ -38,7 +38,7 @@ def plan_evaluations(config: Config) -> dict[str, PredictedStore]:
 def evaluation_section(
     config: Config, store: PredictedStore, folders: Iterable[Path] = ()
 ) -> dict[str, Any]:
-    """What shapes the result on the set ``store``, beside the model."""
+    """The section of the result on the set ``store``: what it depends on besides the model."""
     own = config["evaluate"]["sets"][store.name]
     section = stage_section(
         {**config, "evaluate": {"sets": {store.name: own}}}, "evaluate", folders

@@ -1,4 +1,4 @@
-"""How good, how sure and how right in its sureness a model is on a set of graphs."""
+"""Accuracy, confidence and calibration of a model on a set of graphs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from qgpipe.prediction_columns import PredictionColumn, columns_of, parse_column
 from qgpipe.report.tables.scores import wilson_interval
 
 BINS = 15  # of the calibration error
-UNKNOWN = -1  # the class of a graph whose class the model has not
+UNKNOWN = -1  # stands for a class that the model does not have
 
 Reals = NDArray[np.float64]
 
 
 def calibration_error(confidence: Reals, right: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Expected calibration error, Σ_b |right in b - Σ confidence in b| / N over bins b.
+    """Expected calibration error, Σ_b |number correct in b - Σ confidence in b| / N over bins b.
 
-    ``confidence``: [N], probability of the predicted class; ``right``: [N]. The bins of confidence
-    are equally wide (Naeini, Cooper, Hauskrecht, AAAI 2015; Guo et al., ICML 2017).
+    ``confidence``: [N], probability of the predicted class; ``right``: [N], whether it is correct.
+    Bins have equal width (Naeini, Cooper, Hauskrecht, AAAI 2015; Guo et al., ICML 2017).
     """
     if not len(confidence):
         return math.nan
@@ -35,13 +35,13 @@ def calibration_error(confidence: Reals, right: NDArray[np.bool_], bins: int = B
 def class_scores(
     probabilities: Reals, classes: NDArray[np.int64], class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Scores of one head of classes on N graphs.
+    """Scores of one classification head on N graphs.
 
-    ``probabilities``: [N, C]; ``classes``: [N], true classes, ``UNKNOWN`` where it is none of the
-    model's. Accuracy with its 95 % interval (Wilson), mean negative logarithm of the probability
-    of the true class, and calibration error are those of graphs with a known class; the mean
-    confidence and ``predicted``, the share of each class among the answers, those of all.
-    ``confusion_matrix[i][k]`` counts graphs of class i that are taken for class k.
+    ``probabilities``: [N, C]; ``classes``: [N], true classes, ``UNKNOWN`` if the model does not
+    have the class. Accuracy with its 95 % interval (Wilson), mean negative logarithm of the
+    probability of the true class, and calibration error are computed from graphs with a known
+    class; the mean confidence, and ``predicted`` (the share of each class among the predictions)
+    from all. ``confusion_matrix[i][k]`` counts graphs of class i that are predicted as class k.
     """
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
@@ -50,35 +50,27 @@ def class_scores(
     size = len(class_names)
     of_true = probabilities[known, classes[known]]
     counts = np.bincount(size * classes[known] + predicted[known], minlength=size**2)
+    shares = np.bincount(predicted, minlength=size) / max(len(predicted), 1)
     total = len(right)
     return {
         "kind": "classification",
         "num_known": total,
         "accuracy": float(right.mean()) if total else None,
-        "accuracy_interval": _interval(right) if total else None,
+        "accuracy_interval": [*map(float, wilson_interval(right.sum(), total))] if total else None,
         "nll": float(-np.log(np.maximum(of_true, 1e-300)).mean()) if total else None,
         "calibration_error": calibration_error(confidence[known], right) if total else None,
         "confidence": float(confidence.mean()) if len(confidence) else None,
-        "predicted": dict(
-            zip(class_names, (np.bincount(predicted, minlength=size) / len(predicted)), strict=True)
-        )
-        if len(predicted)
-        else {},
+        "predicted": dict(zip(class_names, shares, strict=True)) if len(predicted) else {},
         "confusion_matrix": counts.reshape(size, size).tolist(),
     }
 
 
-def _interval(right: NDArray[np.bool_]) -> list[float]:
-    low, high = wilson_interval(np.array([right.sum()]), np.array([len(right)]))
-    return [float(low[0]), float(high[0])]
-
-
 def value_scores(outputs: Reals, targets: Reals) -> dict[str, Any]:
-    """Scores of one head of values on N graphs; ``outputs``, ``targets``: [N, T].
+    """Scores of one regression head on N graphs; ``outputs``, ``targets``: [N, T].
 
-    Mean absolute error, root of the mean squared error, mean of output minus target, and the share
-    of the variance that is explained, R² = 1 - Σ (output - target)² / Σ (target - mean)²; each a
-    mean over the targets.
+    Mean absolute error, root mean squared error, mean of output minus target, and coefficient of
+    determination R² = 1 - Σ (output - target)² / Σ (target - mean)²; each averaged over the
+    targets.
     """
     error = outputs - targets
     squares, spread = (error**2).mean(axis=0), targets.var(axis=0)
@@ -99,15 +91,12 @@ def table_scores(
 ) -> list[dict[str, Any]]:
     """Scores of each head, from a table of predictions with targets.
 
-    ``model_classes``: names of the classes of the model, by number; ``set_classes``: those of the
-    targets in the table. Where both are known a class is found by its name, else by its number.
-    Rows whose outputs are not finite do not count.
+    ``model_classes``: names of the classes of the model, by index; ``set_classes``: those of the
+    targets in the table. If both are known, classes are matched by name, else by index. Rows whose
+    outputs are not finite are left out.
     """
-    heads = list(
-        dict.fromkeys(
-            c.head for c in map(parse_column, map(str, table)) if c and c.kind == "output"
-        )
-    )
+    parsed = map(parse_column, map(str, table))
+    heads = list(dict.fromkeys(c.head for c in parsed if c and c.kind == "output"))
     return [_head_scores(table, head, len(heads), model_classes, set_classes) for head in heads]
 
 
@@ -121,7 +110,7 @@ def _head_scores(
     outputs = table[columns_of(table, "output", head)].to_numpy(np.float64)
     finite = np.isfinite(outputs).all(axis=1)
     targets = table[columns_of(table, "target")]
-    if num_heads > 1 and targets.shape[1] > 1:  # each head has a column of its own
+    if num_heads > 1 and targets.shape[1] > 1:  # one column for each head
         targets = targets.iloc[:, head or 0 : (head or 0) + 1]
     probabilities = table[columns_of(table, "probability", head)].to_numpy(np.float64)
     single = str(PredictionColumn("predicted", head)) in table
@@ -143,7 +132,7 @@ def _known(
     model_classes: Sequence[str] | None,
     set_classes: Sequence[str] | None,
 ) -> NDArray[np.int64]:
-    """The classes of the model that the set's numbers ``codes`` mean."""
+    """The class of the model for each class index ``codes`` of the set."""
     whole = np.where(np.isfinite(codes), codes, UNKNOWN).astype(np.int64)
     if model_classes is None or set_classes is None:
         return np.where((whole >= 0) & (whole < len(names)), whole, UNKNOWN)

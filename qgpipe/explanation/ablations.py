@@ -22,7 +22,7 @@ from qgpipe.config.types import Config
 from qgpipe.errors import TrainingError
 from qgpipe.report.tables.results import RunResults
 from qgpipe.report.tables.scores import wilson_interval
-from qgpipe.sweeps.ablated import ablated_runs
+from qgpipe.sweeps.derived import ablated_runs
 from qgpipe.system.files import sha256, write_json
 from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.steps.outputs import IGNORED_TARGET, Kind, kind_of_task, labels

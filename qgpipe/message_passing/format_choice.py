@@ -70,26 +70,13 @@ def choose(
     Raises ``ConfigError`` for ``csr`` if it must be deterministic on a GPU: with the algorithm that
     torch selects, cuSPARSE adds in no fixed order.
     """
-    sums_in_order = device_type == "cpu" or not deterministic
-    if requested == "csr" and not sums_in_order:
+    csr_is_allowed = device_type == "cpu" or not deterministic
+    if requested == "csr" and not csr_is_allowed:
         raise ConfigError(
             "sparse products on a GPU are not the same to the bit each time",
             key="training.message_passing",
             remedy="set it to auto, dense or edges, or training.deterministic to false",
         )
-    choice = _choose(requested, model, takes_adjacency, density, device_type)
-    if choice.edge_format == "csr" and not sums_in_order:
-        return Choice("edges", f"{choice.reason}, and deterministic")
-    return choice
-
-
-def _choose(
-    requested: EdgeFormat | Literal["auto"],
-    model: nn.Module,
-    takes_adjacency: bool,
-    density: Density,
-    device_type: str,
-) -> Choice:
     if requested == "edges":
         return Choice("edges", "as configured")
     if not takes_adjacency:
@@ -103,4 +90,8 @@ def _choose(
     if density.edges < FEW_EDGES * density.graphs:
         return Choice("edges", reason)
     least = DENSE_ON_CPU if device_type == "cpu" else DENSE_ELSEWHERE
-    return Choice("dense" if density.share >= least else "csr", reason)
+    if density.share >= least:
+        return Choice("dense", reason)
+    if not csr_is_allowed:
+        return Choice("edges", f"{reason}, and deterministic")
+    return Choice("csr", reason)

@@ -60,8 +60,8 @@ def gcn(layer: GCNConv, x: Tensor, adjacency: Adjacency) -> Tensor:
 
 
 def _aggregate(layer: MessagePassing, x: Tensor, adjacency: Adjacency) -> Tensor:
-    means = type(layer.aggr_module) is MeanAggregation
-    return adjacency.mean(x) if means else adjacency.sum(x)
+    is_mean = type(layer.aggr_module) is MeanAggregation
+    return adjacency.mean(x) if is_mean else adjacency.sum(x)
 
 
 _RULES: dict[type[nn.Module], Rule] = {
@@ -77,24 +77,19 @@ SUPPORTED = tuple(_RULES)
 def rule_of(layer: nn.Module) -> Rule | None:
     """The rule for ``layer``; ``None`` if there is none.
 
-    There is one for the exact classes only (no subclasses), with sum or mean, without hooks.
+    There is one for the exact classes only (no subclasses), with sum or mean. A layer that is
+    explained or has hooks needs its own ``forward``.
     """
     rule = _RULES.get(type(layer))
-    if rule is None or _is_watched(layer):
+    if rule is None or layer.explain or has_hooks(layer):
         return None
-    aggregates = type(layer.aggr_module)
-    along = layer.flow == "source_to_target" and layer.node_dim == -2
-    if not along or aggregates not in (SumAggregation, MeanAggregation):
+    if layer.flow != "source_to_target" or layer.node_dim != -2:
         return None
+    aggregation = type(layer.aggr_module)
     if isinstance(layer, GCNConv):
-        usual = aggregates is SumAggregation and not (layer.improved or layer.cached)
-        return rule if usual else None
-    return rule
-
-
-def _is_watched(layer: MessagePassing) -> bool:
-    """Whether the layer is explained or has hooks, which need its own ``forward``."""
-    return bool(layer.explain) or has_hooks(layer)
+        plain = aggregation is SumAggregation and not (layer.improved or layer.cached)
+        return rule if plain else None
+    return rule if aggregation in (SumAggregation, MeanAggregation) else None
 
 
 def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:

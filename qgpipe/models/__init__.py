@@ -1,4 +1,4 @@
-"""Models built from a configuration, and what is done with them: build, call, check, save."""
+"""Models from a configuration: building, calling, checking and saving them."""
 
 from qgpipe.models.build import build_model, call_model, load_model
 from qgpipe.models.construct.model_file import read_model_file, save_model

@@ -1,4 +1,4 @@
-"""From the ``model`` section to a model, and from a model and a batch to outputs."""
+"""Builds a model from the ``model`` section, and calls a model with a batch."""
 
 import weakref
 from collections.abc import Callable, Mapping
@@ -19,7 +19,13 @@ from qgpipe.message_passing.adjacency import Adjacency
 from qgpipe.models.construct.bind_arguments import KNOWN, forward_parameters, is_required
 from qgpipe.models.construct.build_module import construct, under
 from qgpipe.models.construct.function import Function
-from qgpipe.models.construct.model_file import imports_of, load_weights, read_model_file
+from qgpipe.models.construct.model_file import (
+    attach_parts,
+    imports_of,
+    load_weights,
+    read_model_file,
+)
+from qgpipe.models.ensemble import Ensemble
 from qgpipe.models.gnn_model import GNNModel
 
 _parameters: weakref.WeakKeyDictionary[nn.Module, list[Parameter]] = weakref.WeakKeyDictionary()
@@ -30,11 +36,11 @@ def build_model(
 ) -> nn.Module:
     """The model of a ``model`` section: a ``GNNModel``, or ``{type, args, kwargs}``.
 
-    In args and kwargs of a class of your own, tagged strings are imported and mappings
-    ``{type, args, kwargs}`` of a module type are built. What is given by name, not as an object,
-    has to be a known part of models (``qgpipe.config.trust``); with ``trust``, as for a
-    configuration of one's own, it may be anything. Raises ``ConfigError`` that names the key of
-    the failing spec below ``key``, and why it fails, and ``UntrustedName``.
+    In args and kwargs of a user's class, tagged strings are imported and mappings ``{type, args,
+    kwargs}`` of a module type are built. Objects given by name have to be known parts of models
+    (``qgpipe.config.trust``), or any with ``trust``, as in a configuration of one's own. Raises
+    ``ConfigError`` with the reason and the key, below ``key``, of the spec that fails, and
+    ``UntrustedName``.
     """
     with nullcontext() if trust else imports_for(f"section {key}", section):
         return _build(section, key)
@@ -57,40 +63,54 @@ def load_model(
     trust: bool = False,
     section: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """The model, of whatever class, that ``save_model`` or a model's ``save`` wrote to ``path``.
+    """The model, of any class, that ``save_model`` or a model's ``save`` wrote to ``path``.
 
-    ``path`` may also be a ``model.json`` that ``qgpipe export`` wrote, with the weights beside it.
-    What the file names has to be known parts of models (``qgpipe.config.trust``), unless it was
-    made here, as the signed record beside it says, or its section is ``section``, that of a
-    configuration of one's own. With ``trust`` anything is imported, after its name was printed as a
-    warning.
+    ``path`` may also be a ``model.json`` written by ``qgpipe export``, with the weights beside it.
+    The file may only name known parts of models (``qgpipe.config.trust``), unless it was made here
+    according to the signed record beside it, or its section equals ``section``, that of a
+    configuration of one's own. With ``trust`` any object is imported, after a warning with its
+    name.
 
     Raises ``DataError`` if the file is missing, damaged or does not fit the class,
     ``UntrustedName``, and ``ConfigError`` if the class cannot be imported or built.
     """
     content = read_model_file(path)
-    if section is not None and content["model"] == to_plain(section):
-        model = _build(content["model"], str(path))
-    else:
-        with imports_of(path, content["model"], trust):
-            model = _build(content["model"], str(path))
+    is_own = section is not None and content["model"] == to_plain(section)
+    with nullcontext() if is_own else imports_of(path, content["model"], trust):
+        model = _build_model_of(content, str(path))
     load_weights(model, content["state_dict"], path)
     return model.to(device)
+
+
+def _build_model_of(content: Mapping[str, Any], path: str) -> nn.Module:
+    """The model of a file with this ``content``, with weights of any value."""
+    ensemble, weights = content.get("ensemble"), content["state_dict"]
+    if not ensemble:
+        return _build(content["model"], path)
+    members = [_build(content["model"], path) for _ in range(ensemble["size"])]
+    for k, member in enumerate(members):
+        attach_parts(member, _own_weights(weights, f"members.{k}."))
+    return Ensemble(members, {int(task): kind for task, kind in ensemble["answers"].items()})
+
+
+def _own_weights(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Those of ``weights`` whose names start with ``prefix``, without it."""
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
 
 
 def call_model(
     model: nn.Module, batch: Any, apply_model: Callable[[nn.Module, Any], Any] | None = None
 ) -> Any:
-    """``apply_model(model, batch)`` if it is given, else the model by what its ``forward`` names.
+    """``apply_model(model, batch)`` if it is given, else the model with arguments from ``batch``.
 
-    Parameters are filled from the attributes of ``batch`` (a PyG ``Data`` or ``Batch``) with
-    the same names: ``x, edge_index, batch, graph_features, edge_attr, …``; ``num_graphs`` or
-    ``batch_size`` is the number of graphs and ``data`` the batch itself. Optional ones that
-    the batch does not have keep their default. A single required parameter with another name
-    gets the batch. A model of this package gets, as ``edge_index``, the adjacency of a batch
-    that comes with one. Works through ``torch.compile`` and ``DistributedDataParallel``.
+    Parameters of its ``forward`` are filled from the attributes of ``batch`` (a PyG ``Data`` or
+    ``Batch``) with the same names: ``x, edge_index, batch, graph_features, edge_attr, …``;
+    ``num_graphs`` or ``batch_size`` is the number of graphs and ``data`` the batch itself. Optional
+    parameters that the batch does not have keep their default. A single required parameter with
+    another name gets the batch. If the batch has an adjacency, a model of this package gets it as
+    ``edge_index``. Works with ``torch.compile`` and ``DistributedDataParallel``.
 
-    Raises ``ConfigError`` if the batch lacks what the model requires.
+    Raises ``ConfigError`` if the batch lacks a required argument.
     """
     if apply_model is not None:
         return apply_model(model, batch)
@@ -127,12 +147,12 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def takes_adjacency(model: nn.Module) -> bool:
-    """Whether the model hands an ``Adjacency``, given as ``edge_index``, on to its layers."""
+    """Whether the model accepts an ``Adjacency`` as ``edge_index`` and passes it to its layers."""
     return getattr(unwrapped(model), "takes_adjacency", False)
 
 
 def _adjacency(batch: Any) -> Adjacency:
-    """The edges of ``batch``, expanded for the precision in which layers compute now."""
+    """The edges of ``batch``, expanded in the dtype of the current autocast context."""
     kind = batch["batch"].device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
     return batch["edge_batch"].expand(dtype, batch.to_dict().get("edge_index"))

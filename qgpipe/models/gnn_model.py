@@ -1,4 +1,4 @@
-"""Encoder, pooling or latent model, graph features, heads: the model of a run."""
+"""The native model: encoder, pooling or latent model, graph features, heads."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ class GNNModel(Configurable):
     """Encoder → poolings, or a latent model → (with graph features) → a head for each task.
 
     - The encoder gets ``x``, and ``edge_index``, ``batch`` and ``num_graphs`` if it takes them.
-    - Each pooling turns node features ``[N, F]`` into ``[B, F']``; several are joined as
-      ``build_join`` says, by default side by side. A latent model stands instead of pooling.
-      With neither, the heads get what the encoder gives.
-    - The result of ``graph_features_net`` on the graph features is joined to that in the
-      same way.
-    - ``active_tasks`` switches heads: ``{index: true | false}`` (heads not named stay on), or
-      the list of those that are computed.
+    - Each pooling maps node features ``[N, F]`` to ``[B, F']``; several results are joined by
+      ``build_join``, by default concatenated. A latent model replaces pooling. With neither, the
+      heads get the output of the encoder.
+    - The output of ``graph_features_net`` for the graph features is joined in the same way.
+    - ``active_tasks`` switches heads: ``{index: true | false}`` (other heads stay on), or the list
+      of the heads that are computed.
 
-    The keys are those of the ``model`` section. Raises ``ConfigError`` for a part that cannot
-    be constructed and for parts that do not go together.
+    The keys are those of the ``model`` section. Raises ``ConfigError`` for a part that cannot be
+    constructed and for incompatible parts.
     """
 
     definition = "gnn_model"
@@ -120,8 +119,7 @@ class GNNModel(Configurable):
     ) -> Tensor:
         """The pooled vector of each graph ``[B, F]``, before graph features are joined.
 
-        Arguments as in ``forward``. Without pooling: what the encoder, or the latent model,
-        gives.
+        Arguments as in ``forward``. Without pooling: the output of the encoder or latent model.
         """
         values = {"x": x, "edge_index": edge_index, "batch": batch, "num_graphs": num_graphs}
         nodes = self._encoder_wiring.call(self.encoder, values, **encoder_inputs)
@@ -145,7 +143,7 @@ class GNNModel(Configurable):
         num_graphs: int | None = None,
         **encoder_inputs: Any,
     ) -> dict[int, Tensor]:
-        """``{index of the task: output}`` of the active heads.
+        """``{task: output}`` of the active heads.
 
         ``x`` float ``[N, F]``; ``edge_index`` int64 ``[2, E]``; ``batch`` int64 ``[N]``, the
         graph of each node (``None``: one graph); ``graph_features`` float ``[B, G]``;
@@ -155,9 +153,21 @@ class GNNModel(Configurable):
         Raises ``ConfigError`` if there are graph features and no net for them, or the reverse.
         """
         embeddings = self.get_embeddings(x, edge_index, batch, num_graphs, **encoder_inputs)
-        if (graph_features is None) != (self.graph_features_net is None):
-            raise _features_without_net() if graph_features is not None else _net_without_features()
+        if graph_features is not None and self.graph_features_net is None:
+            raise ConfigError(
+                "graph features were given, but the model has no net for them",
+                key="graph_features_net_type",
+                remedy="give a net (torch.nn.Identity passes them on unchanged), or do not pass "
+                "them",
+            )
         if self.graph_features_net is not None and self.aggregate_graph_features is not None:
+            if graph_features is None:
+                raise ConfigError(
+                    "the model has a net for graph features, but the data has no graph_features",
+                    key="graph_features_net_type",
+                    remedy="let the reader put graph_features [1, G] on each Data, or remove the "
+                    "net",
+                )
             features = self.graph_features_net(graph_features)
             embeddings = self.aggregate_graph_features([embeddings, features])
         return {
@@ -173,36 +183,25 @@ class GNNModel(Configurable):
         )
 
     def set_task_inactive(self, task: int) -> None:
-        """Switch a head off. Raises ``ConfigError`` if there is none, or it is the last one."""
+        """Switch a head off. Raises ``ConfigError`` if there is no such head, or no other is on."""
         self.set_task_active(task, False)
 
     def to_config(self) -> dict[str, Any]:
-        """The ``model`` section of this model, with the heads that are on now."""
+        """The ``model`` section of this model, with the current ``active_tasks``."""
         return {**super().to_config(), "active_tasks": dict(self.active_tasks)}
 
     def forward_parameters(self) -> list[inspect.Parameter]:
-        """What a batch has to hold, and what is used if it does."""
+        """Required and optional attributes of a batch."""
         extra = self._encoder_wiring.open
         features = [] if self.graph_features_net is None else ["graph_features"]
         return named_parameters(["x", "edge_index", *extra], ["batch", *features, "num_graphs"])
 
     def child_keys(self) -> dict[str, tuple[str, str]]:
         """Config keys of the model's parts."""
-        keys: dict[str, tuple[str, str]] = {
-            name: (f"{name}_type", f"{name}_kwargs")
-            for name in (
-                "encoder",
-                "aggregate_pooling",
-                "latent_model",
-                "graph_features_net",
-                "aggregate_graph_features",
-            )
-        }
-        for name, modules in (
-            ("pooling_layers", self.pooling_layers),
-            ("downstream_tasks", self.downstream_tasks),
-        ):
-            for i in range(len(modules)):
+        parts = [name.removesuffix("_type") for name in self._arguments if name.endswith("_type")]
+        keys = {part: (f"{part}_type", f"{part}_kwargs") for part in parts}
+        for name in ("pooling_layers", "downstream_tasks"):
+            for i, _ in enumerate(self._arguments[name] or ()):
                 keys[f"{name}.{i}"] = (f"{name}[{i}]", f"{name}[{i}].kwargs")
         return keys
 
@@ -228,7 +227,7 @@ def _wire_poolings(poolings: nn.ModuleList) -> list[Wiring]:
 
 
 def _active_tasks(given: Mapping[Any, bool] | Sequence[int] | None, heads: int) -> dict[int, bool]:
-    """``{index: on}`` of every head. Keys may be strings, as JSON makes them."""
+    """``{index: on}`` for every head. Keys may be strings, as in JSON."""
     if given is None:
         return dict.fromkeys(range(heads), True)
     chosen = given if isinstance(given, Mapping) else dict.fromkeys(given, True)
@@ -246,19 +245,3 @@ def _active_tasks(given: Mapping[Any, bool] | Sequence[int] | None, heads: int) 
     if not any(tasks.values()):
         raise ConfigError("no head is on", key="active_tasks", remedy="switch at least one on")
     return tasks
-
-
-def _net_without_features() -> ConfigError:
-    return ConfigError(
-        "the model has a net for graph features, but the data has no graph_features",
-        key="graph_features_net_type",
-        remedy="let the reader put graph_features [1, G] on each Data, or remove the net",
-    )
-
-
-def _features_without_net() -> ConfigError:
-    return ConfigError(
-        "graph features were given, but the model has no net for them",
-        key="graph_features_net_type",
-        remedy="give a net (torch.nn.Identity passes them on unchanged), or do not pass them",
-    )

@@ -1,4 +1,4 @@
-"""A model as a program of ``torch.export``, which runs without qgpipe and without its classes."""
+"""A model as a ``torch.export`` program, which runs without qgpipe and the model's classes."""
 
 from collections.abc import Sequence
 from typing import IO, Any
@@ -11,16 +11,16 @@ from qgpipe.models.construct.bind_arguments import forward_parameters
 
 _OF_GRAPHS = ("x", "edge_index", "batch", "graph_features", "num_graphs")
 _TOLERANCE = 1e-4
-_EXAMPLE = (5, 3, 4)  # numbers of nodes of graphs
-_OTHERS = {1: ((4,), (1,)), 2: ((2, 9, 1, 6), (1, 1))}  # by the least number of graphs
+_EXAMPLE = (5, 3, 4)  # numbers of nodes
+_OTHERS = {1: ((4,), (1,)), 2: ((2, 9, 1, 6), (1, 1))}  # by the minimum number of graphs
 
 
 class CannotExport(Exception):
-    """Why there is no program, in one line."""
+    """The model cannot be exported; the text says why, in one line."""
 
 
 class _Called(nn.Module):
-    """``model`` as a function of tensors alone: outputs as a tuple, in the order of the heads."""
+    """``model`` as a function of tensors; its outputs are a tuple, in the order of the heads."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -47,12 +47,12 @@ def write_program(
     """Export ``model``, in evaluation mode on the CPU, to ``file``.
 
     The program takes ``x`` [V, F], ``edge_index`` int64 [2, E], ``ptr`` int64 [B+1] and
-    ``graph_features`` [B, G] or None, for any V and E, and gives a tuple with the output of each
-    head. Returns the least number B of graphs that it takes: 1, or 2 with a layer, such as
-    ``GATConv``, that torch cannot export for any number.
+    ``graph_features`` [B, G] or None, for any V and E, and returns a tuple with the output of each
+    head. Returns the minimum number B of graphs: 1, or 2 with a layer, such as ``GATConv``, that
+    torch cannot export for any number.
 
-    Raises ``CannotExport`` if torch cannot export the model, or if the program does not give what
-    the model gives for graphs of other sizes.
+    Raises ``CannotExport`` if torch cannot export the model, or if the outputs of program and model
+    differ for graphs of other sizes.
     """
     called = _Called(model.eval())
     if not {"x", "edge_index"} <= set(called.takes):
@@ -69,10 +69,10 @@ def write_program(
 def _exported(
     called: _Called, widths: tuple[int, int | None], any_number: bool
 ) -> torch.export.ExportedProgram:
-    """The program for batches of ``any_number`` of graphs, or for two and more.
+    """The program for batches of ``any_number`` of graphs, otherwise of at least two.
 
-    Sizes 0 and 1 have meanings of their own for torch (broadcasting), so that it exports for two
-    and more, unless it is told to be oblivious of that: then some layers are not exported at all.
+    Sizes 0 and 1 are special for torch (broadcasting), so by default it exports for sizes of at
+    least two. With ``backed_size_oblivious`` it does not, but then cannot export some layers.
     """
     free = torch.export.Dim.DYNAMIC
     shapes = ({0: free}, {1: free}, {0: free}, None if widths[1] is None else {0: free})
@@ -104,9 +104,7 @@ def _graphs(sizes: Sequence[int], features: int, graph_features: int | None) -> 
     ptr = torch.tensor([0, *sizes]).cumsum(0)
     past = torch.cat([torch.arange(n - 1) + start for n, start in zip(sizes, ptr, strict=False)])
     x = torch.randn(int(ptr[-1]), features, generator=generator)
-    graph_x = (
-        None
-        if graph_features is None
-        else torch.randn(len(sizes), graph_features, generator=generator)
-    )
+    graph_x = None
+    if graph_features is not None:
+        graph_x = torch.randn(len(sizes), graph_features, generator=generator)
     return x, torch.stack([past, past + 1]), ptr, graph_x

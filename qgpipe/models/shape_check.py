@@ -1,4 +1,4 @@
-"""Does the model fit the data? Found out on one batch, before training."""
+"""Checks on one batch, before training, whether the model fits the data."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from qgpipe.system.user_code import line_of_user
 
 @dataclass(frozen=True)
 class Call:
-    """The call of a module: its name within the model, and its first tensor of real numbers."""
+    """The call of a module: its name in the model, and its first floating-point argument."""
 
     name: str
     module: nn.Module
@@ -29,13 +29,13 @@ class Call:
 
 @dataclass
 class CallTrace:
-    """The calls that have begun and not ended, outermost first."""
+    """The calls in progress, outermost first."""
 
     calls: list[Call] = field(default_factory=list)
 
     @contextmanager
     def recorded(self, model: nn.Module) -> Iterator[None]:
-        """Follow the calls of ``model`` and of all modules in it."""
+        """Record the calls of ``model`` and of all modules in it."""
         handles = []
         for name, module in model.named_modules():
             begin = self._begin(name)
@@ -56,12 +56,12 @@ class CallTrace:
         return begin
 
     def _end(self, module: nn.Module, *_: Any) -> None:
-        # Calls that failed and were caught inside the module have not ended by themselves.
+        # No hook is called for calls whose exception was caught inside the module.
         while self.calls and self.calls.pop().module is not module:
             pass
 
 
-# Where layers of torch and PyG keep the number of features they expect.
+# Attributes of layers of torch and PyG with the expected number of features.
 _SIZES = ("in_channels", "in_features", "num_features", "normalized_shape", "embed_dim")
 
 
@@ -76,13 +76,12 @@ def check_model(
 ) -> Any:
     """The outputs of the model for one batch, if it can be called with it.
 
-    The pass runs without gradients in evaluation mode, and leaves mode and random state as
-    they were; layers that take their size from the first batch get it here.
-    ``node_features`` and ``graph_features`` are the names of the columns of ``batch.x`` and
-    ``batch.graph_features``, for the message.
+    The model is called without gradients in evaluation mode; its mode and the random state are then
+    restored. Lazy layers get their sizes from this batch. ``node_features``, ``graph_features``:
+    names of the columns of ``batch.x`` and ``batch.graph_features``, for messages.
 
-    Raises ``ConfigError`` with the config key (below ``key``) of the layer that fails; where sizes
-    do not match it names both.
+    Raises ``ConfigError`` with the config key (below ``key``) of the layer that fails; if sizes do
+    not match, it names both.
     """
     trace = CallTrace()
     with _evaluation(model), trace.recorded(model):
@@ -96,9 +95,9 @@ def check_model(
 
 
 def example_batch(num_node_features: int, num_graph_features: int | None = None) -> Batch:
-    """A batch of two small causal sets with features that are all zero.
+    """A batch of two small causal sets with all features zero.
 
-    It stands in for data that is known only by its numbers of features.
+    For use instead of data of which only the numbers of features are known.
     """
     graphs = []
     for n in (2, 3):
@@ -116,14 +115,14 @@ def example_batch(num_node_features: int, num_graph_features: int | None = None)
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the data has."""
+    """A batch and the names of its features, for messages."""
 
     batch: Any
     node_features: Sequence[str] | None
     graph_features: Sequence[str] | None
 
     def origin(self, tensor: Tensor) -> tuple[str, Sequence[str] | None] | None:
-        """What ``tensor`` is called and its columns' names, if it is one of the batch."""
+        """Description and column names of ``tensor``, if it is a feature tensor of the batch."""
         for name, words, names in (
             ("x", "node features", self.node_features),
             ("graph_features", "graph features", self.graph_features),
@@ -218,7 +217,7 @@ def _expected_size(module: nn.Module) -> int | None:
 
 
 def _place(model: nn.Module, call: Call, key: str) -> str:
-    """The config key of the module that is called, as far as it has one."""
+    """The config key of the called module, or of the nearest module around it with a key."""
     module, rest = model, call.name.split(".") if call.name else []
     while rest and isinstance(module, Configurable):
         keys = module.child_keys()

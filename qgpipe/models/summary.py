@@ -1,4 +1,4 @@
-"""What a model consists of, as a table."""
+"""A table of the layers of a model."""
 
 from typing import NamedTuple
 
@@ -22,9 +22,8 @@ class Row(NamedTuple):
 def summarise(model: nn.Module) -> list[Row]:
     """The layers of a model in the order of its modules.
 
-    Containers are taken apart; PyG's and a user's modules are rows of their own, and
-    parameters that such a container holds itself are a row under its name. Parameters that get
-    their size only at the first batch count as 0.
+    Containers are replaced by their children, with a row for parameters of the container itself;
+    modules of PyG and of the user are single rows. Lazy parameters without a size count as 0.
     """
     rows: list[Row] = []
     _collect(model, "", rows)

@@ -9,13 +9,13 @@ import qgpipe
 from qgpipe import paths
 from qgpipe.errors import DataError
 from qgpipe.models import load_model, read_model_file
+from qgpipe.models.construct.model_file import format_number
 from qgpipe.models.program import CannotExport, write_program
 from qgpipe.prediction.run_folder import RunFolder
 from qgpipe.provenance.record import Job, read_record, recorded
 from qgpipe.stages.registry import stage_section
 from qgpipe.system.files import atomic_path, read_json, require_folder, sha256, write_json
 
-FORMAT = 1
 _FACTS = ("node_features", "graph_features", "class_names", "target_name", "attributes", "epoch")
 
 
@@ -47,10 +47,12 @@ def export(run: RunFolder, output: Path) -> str | None:
         if why is None:
             files.append(program)  # known only now; the record is written at the end of the block
         facts = {name: content.get(name) for name in _FACTS}
+        if "ensemble" in content:
+            facts["ensemble"] = content["ensemble"]
         write_json(
             files[1],
             {
-                "format": FORMAT,
+                "format": format_number(weights, content),
                 "qgpipe": qgpipe.__version__,
                 "run": run.config["name"],
                 "model": content["model"],

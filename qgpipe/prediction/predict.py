@@ -1,83 +1,31 @@
 """The stage ``predict``: from a raw store and a trained model to a table."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
 
 from qgpipe.config.objects import import_object
 from qgpipe.config.types import Config
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
-from qgpipe.errors import ConfigError, DataError
+from qgpipe.errors import DataError
 from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.models import load_model, read_model_file
-from qgpipe.models.build import call_model, unwrapped
+from qgpipe.models.construct.calibrator import calibrator_of
 from qgpipe.models.shape_check import check_model
 from qgpipe.prediction.chunks import read_chunks
+from qgpipe.prediction.outputs import collect_outputs
 from qgpipe.prediction.table import PredictionTable, open_table
 from qgpipe.system.device import resolve_device
 from qgpipe.system.files import atomic_path, scratch_folder
 from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms
-from qgpipe.training.evaluation.evaluator import SMALLER_EVALUATED
-from qgpipe.training.evaluation.metrics import BatchOutputs, Collected, collect
 from qgpipe.training.loaders import select_edge_format, transform_of
-from qgpipe.training.steps.user_errors import memory_for
 
 _NO_LOSSES = np.zeros(0)
-_EMBEDDINGS = "predict.embeddings"
-
-
-@contextmanager
-def kept_embeddings(model: nn.Module) -> Iterator[list[Tensor]]:
-    """A block in which the results of ``get_embeddings`` are appended to a list.
-
-    Raises ``ConfigError`` if the model has no method of this name.
-    """
-    inner: Any = unwrapped(model)
-    if not callable(getattr(inner, "get_embeddings", None)):
-        raise ConfigError(
-            f"{type(inner).__name__} has no embeddings",
-            key=_EMBEDDINGS,
-            remedy="give it a method get_embeddings that its forward calls, or set this to false",
-        )
-    kept: list[Tensor] = []
-    compute = inner.get_embeddings
-
-    def compute_and_keep(*args: Any, **kwargs: Any) -> Tensor:
-        embeddings = compute(*args, **kwargs)
-        kept.append(embeddings)
-        return embeddings
-
-    inner.get_embeddings = compute_and_keep
-    try:
-        yield kept
-    finally:
-        del inner.get_embeddings
-
-
-def only_embeddings(kept: list[Tensor], num_graphs: int) -> Tensor:
-    """The embeddings [B, F] of one batch of ``num_graphs`` graphs, removed from ``kept``.
-
-    Raises ``ConfigError`` if there is not one row for each graph.
-    """
-    given = kept.pop() if len(kept) == 1 else None
-    if given is None or given.shape[:1] != (num_graphs,):
-        what = "not called once" if given is None else f"of shape {list(given.shape)}"
-        raise ConfigError(
-            f"the model's get_embeddings is {what} for a batch of {num_graphs} graphs",
-            key=_EMBEDDINGS,
-            remedy="use a model that pools, or set this to false",
-        )
-    return given.reshape(num_graphs, -1)
-
-
 _LoaderKey = Literal["batch_size", "num_workers", "pin_memory", "prefetch_factor"]
 _LOADER_KEYS: tuple[_LoaderKey, ...] = get_args(_LoaderKey)
 
@@ -138,7 +86,12 @@ class Predictor:
         self.apply_model = import_object(config["apply_model"], "apply_model")
         self._transform = transform_of(config, "test")
         self._form: EdgeFormat | None = None
-        self._table = PredictionTable(self.trained)
+        keeps = config["predict"]["embeddings"]
+        calibrator = calibrator_of(self.model)
+        self._table = PredictionTable(self.trained, calibrator, keeps)
+        self._embeddings_for = "predict.embeddings" if keeps else None
+        if not keeps and calibrator is not None and calibrator.needs_embeddings:
+            self._embeddings_for = "testing.outlier_score"
 
     @property
     def undecided(self) -> int:
@@ -152,10 +105,12 @@ class Predictor:
         gives no row for each of them.
         """
         loader = self._loader(dataset)
-        collected, embeddings = self._collect(loader)
-        assert collected.positions is not None
-        ids = dataset.sample_ids(collected.positions)
-        table = self._table.rows(collected, ids, embeddings)
+        seen = collect_outputs(
+            self.model, loader, self.device, self.apply_model, embeddings_for=self._embeddings_for
+        )
+        assert seen.collected.positions is not None
+        ids = dataset.sample_ids(seen.collected.positions)
+        table = self._table.rows(seen, ids)
         if not any("output_" in str(name) for name in table):
             raise DataError(
                 f"the model gives no row for each of {len(ids)} graphs, or of their elements",
@@ -185,22 +140,3 @@ class Predictor:
             graph_features=loader.dataset.graph_features,
             apply_model=self.apply_model,
         )
-
-    @torch.no_grad()
-    def _collect(self, loader: Iterable[Any]) -> tuple[Collected, Tensor | None]:
-        """The outputs of the model, and its embeddings if ``predict.embeddings`` is set."""
-        if not self.config["predict"]["embeddings"]:
-            return collect([self._call(batch) for batch in loader], _NO_LOSSES), None
-        embeddings: list[Tensor] = []
-        with kept_embeddings(self.model) as kept:
-            seen = []
-            for batch in loader:
-                seen.append(self._call(batch))
-                embeddings.append(only_embeddings(kept, seen[-1].num_graphs).cpu())
-        return collect(seen, _NO_LOSSES), torch.cat(embeddings)
-
-    def _call(self, batch: Any) -> BatchOutputs:
-        with memory_for(batch, self.device, SMALLER_EVALUATED):
-            batch = batch.to(self.device, non_blocking=True)
-            outputs = call_model(self.model, batch, self.apply_model)
-            return BatchOutputs.of(self.model, outputs, batch, None).on_host()

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
+from qgpipe import paths
 from qgpipe.config.load import load_config, user_folders
 from qgpipe.config.objects import add_search_path
 from qgpipe.config.resolve import resolve_config
@@ -34,8 +35,8 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The best weights."""
-        return self.folder / "model.pt"
+        """The model that was tested."""
+        return self.folder / paths.final_model(self.config).name
 
     def made_here(self) -> bool:
         """Whether this user trained it in this folder, and it is unchanged."""
@@ -66,17 +67,23 @@ class RunFolder:
 
         Raises ``DataError`` if there is no finished run.
         """
-        run = cls(folder, cast(Config, {}), ())
-        for file in (run.config_file, run.model):
-            if not file.is_file():
-                raise DataError(
-                    f"{folder} is not the folder of a finished run: it has no {file.name}",
-                    remedy="name a folder in training.path, results/runs/first for instance",
-                )
-        raw = load_config(run.config_file)
-        code = code_folders(raw, run.config_file)
+        config_file = folder / "config.yaml"
+        for file in (config_file, folder / "model.pt"):
+            _require(file)
+        raw = load_config(config_file)
+        code = code_folders(raw, config_file)
         add_search_path(*code)
-        return cls(folder, resolve_config(raw, str(run.config_file)), code, trust)
+        run = cls(folder, resolve_config(raw, str(config_file)), code, trust)
+        _require(run.model)
+        return run
+
+
+def _require(file: Path) -> None:
+    if not file.is_file():
+        raise DataError(
+            f"{file.parent} is not the folder of a finished run: it has no {file.name}",
+            remedy="name a folder in training.path, results/runs/first for instance",
+        )
 
 
 def code_folders(raw: Mapping[str, Any], file: Path, *over: Path) -> tuple[Path, ...]:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from qgpipe.data.readers.reader import numpy_type
-from qgpipe.prediction_columns import PredictionColumn, columns_of
+from qgpipe.models.construct.calibrator import Calibrator
+from qgpipe.prediction.outputs import Seen
+from qgpipe.prediction_columns import OUTLIER, OUTLIER_SCORE, PredictionColumn, columns_of
 from qgpipe.probabilities import are_probabilities, probabilities
-from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.evaluation.predictions_table import (
     numbered_columns,
     predictions_table,
@@ -30,24 +31,32 @@ class PredictionTable:
     there are also ``class`` (the name of the predicted class, if classes have names) and
     ``probability_0`` …; with embeddings ``embedding_0`` …. Whether the outputs are those of classes
     is derived from the target that the model was trained on (``trained``: the facts in the model's
-    file), and whether they are probabilities already from the first chunk.
+    file), and whether they are probabilities already from the first chunk. ``spread_0`` … are of
+    the members of an ensemble: the standard deviation of each probability, or value. With a
+    ``calibrator`` that scores outliers there are ``outlier_score`` and ``outlier``, 0 or 1.
     """
 
-    def __init__(self, trained: Mapping[str, Any]):
+    def __init__(
+        self,
+        trained: Mapping[str, Any],
+        calibrator: Calibrator | None = None,
+        with_embeddings: bool = False,
+    ):
         self._trained = trained
+        self._calibrator = calibrator
+        self._with_embeddings = with_embeddings
         self.undecided = 0  # graphs so far whose outputs are not finite
         self._given: dict[int | None, bool] = {}  # whether outputs are probabilities, by head
 
-    def rows(
-        self, collected: Collected, ids: list[str], embeddings: Tensor | None = None
-    ) -> pd.DataFrame:
-        """A row for each graph, or element, of ``collected``; ``embeddings``: [N, F]."""
+    def rows(self, seen: Seen, ids: list[str]) -> pd.DataFrame:
+        """A row for each graph, or element, of what was ``seen`` of the graphs ``ids``."""
+        collected = seen.collected
         heads_alone = replace(collected, targets=None)
         rows = heads_alone.num_rows
         names = row_names(heads_alone, ids)
         own = predictions_table(replace(collected, heads={}), ids)
         own = pd.DataFrame(names) if len(own) != rows else own
-        stand_in = _stand_in(self._trained, rows)
+        stand_in = placeholder_targets(self._trained, rows)
         judged = collected if stand_in is None else replace(collected, targets=stand_in)
         outputs = predictions_table(judged, ids)
         outputs = outputs.drop(columns=[*names, *columns_of(outputs, "target")])
@@ -56,9 +65,23 @@ class PredictionTable:
         self.undecided += len(undecided_graphs(judged))
         for task in judged.heads:
             columns |= self._of_classes(outputs, task if judged.num_tasks > 1 else None)
-        if embeddings is not None:
-            columns |= numbered_columns(PredictionColumn("embedding"), embeddings, rows)
+        for task, values in seen.spreads.items():
+            head = task if judged.num_tasks > 1 else None
+            columns |= numbered_columns(PredictionColumn("spread", head), values, rows)
+        columns |= self._outliers(seen)
+        if seen.embeddings is not None and self._with_embeddings:
+            columns |= numbered_columns(PredictionColumn("embedding"), seen.embeddings, rows)
         return pd.DataFrame(columns)
+
+    def _outliers(self, seen: Seen) -> dict[str, Any]:
+        """The outlier score of each graph, and whether it is above the threshold."""
+        calibrator = self._calibrator
+        if calibrator is None or not calibrator.scores_outliers:
+            return {}
+        logits = seen.collected.heads[min(seen.collected.heads)]
+        score = calibrator.outlier_score(logits, seen.embeddings).numpy()
+        threshold = calibrator.get_buffer("outlier_threshold").item()
+        return {OUTLIER_SCORE: score, OUTLIER: (~(score <= threshold)).astype(np.int64)}
 
     def _of_classes(self, table: pd.DataFrame, head: int | None) -> dict[str, Any]:
         """Names and probabilities of the classes that a head predicts; nothing for values."""
@@ -85,7 +108,7 @@ class PredictionTable:
         return found
 
 
-def _stand_in(trained: Mapping[str, Any], rows: int) -> Tensor | None:
+def placeholder_targets(trained: Mapping[str, Any], rows: int) -> Tensor | None:
     """Placeholder targets of the type, shape and range of those that the model was trained on."""
     form = (trained.get("attributes") or {}).get("y")
     if form is None or form["kind"] not in ("graph", "node"):

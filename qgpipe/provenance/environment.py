@@ -42,8 +42,9 @@ def revisions(project: Path) -> dict[str, dict[str, Any]]:
         found["qgpipe"] = own
     if theirs is not None and theirs not in found.values():
         found["project"] = theirs
+    changes = ("status", "--porcelain", "--untracked-files=no")  # of tracked files
     return {
-        name: {"revision": entry["revision"], "dirty": _differs(entry["folder"])}
+        name: {"revision": entry["revision"], "dirty": bool(_git(entry["folder"], *changes))}
         for name, entry in found.items()
     }
 
@@ -81,11 +82,6 @@ def _revision(folder: Path) -> dict[str, Any] | None:
     if lines is None or len(lines) != 2:
         return None
     return {"folder": Path(lines[0]), "revision": lines[1]}
-
-
-def _differs(repository: Path) -> bool:
-    """Whether tracked files have changed."""
-    return bool(_git(repository, "status", "--porcelain", "--untracked-files=no"))
 
 
 def _git(folder: Path, *arguments: str) -> list[str] | None:

@@ -138,6 +138,7 @@ def recorded(job: Job) -> Iterator[None]:
         if seen is not None and not continues(observe(open_store(job.store[0]), seen), seen):
             refuse_changed(job, job.store[0], "while it was read")
     folder = job.record_file.parent
+    over = [_relative(file, folder) for file in job.config_over]
     content = {
         "format": FORMAT,
         "stage": job.stage,
@@ -145,11 +146,7 @@ def recorded(job: Job) -> Iterator[None]:
         "inputs": {_relative(path, folder): value for path, value in inputs.items()},
         "store": state,
         "config_file": None if job.config_file is None else _relative(job.config_file, folder),
-        **(
-            {"config_over": [_relative(f, folder) for f in job.config_over]}
-            if job.config_over
-            else {}
-        ),
+        **({"config_over": over} if over else {}),
         "section": as_recorded(job.section),
         "versions": environment.versions(_named_packages(job.section)),
         "git": environment.revisions((job.config_file or Path.cwd() / "_").resolve().parent),

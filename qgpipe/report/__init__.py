@@ -1,1 +1,1 @@
-"""Results of runs: tables, figures and a page, from their result files alone."""
+"""Tables, figures and a page of the results of runs, from their result files."""

@@ -1,1 +1,1 @@
-"""What shapes the result of each stage: its settings, and the code that they name."""
+"""What the result of each stage depends on: settings, and the user's code that they name."""

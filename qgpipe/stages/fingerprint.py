@@ -1,4 +1,4 @@
-"""Fingerprints of configurations: which training state belongs to which trajectory."""
+"""Fingerprints of trainings: which checkpoints belong to which trajectory."""
 
 import functools
 import hashlib
@@ -18,7 +18,7 @@ from qgpipe.stages.session_code import live_code
 
 @dataclass(frozen=True)
 class Trajectory:
-    """All that shapes the weights after each epoch, as three digests."""
+    """Digests of everything that the weights after each epoch depend on."""
 
     config: str
     data: str
@@ -26,20 +26,20 @@ class Trajectory:
 
     @property
     def name(self) -> str:
-        """Sixteen hex digits of the three, which name the folder of its checkpoints."""
+        """A digest of the three in sixteen hex digits, the name of the folder of checkpoints."""
         return _digest(asdict(self))[:16]
 
     def differences(self, other: Mapping[str, str]) -> list[str]:
-        """Which of ``config``, ``data`` and ``split`` are not as in ``other``."""
+        """Which of ``config``, ``data`` and ``split`` differ from those in ``other``."""
         return [part for part, digest in asdict(self).items() if other.get(part) != digest]
 
 
 def trajectory(config: Config, data: str, split: str, folders: Iterable[Path] = ()) -> Trajectory:
-    """The trajectory of a resolved ``config`` on ``data`` and ``split``, the checksums of both.
+    """The trajectory of a resolved ``config`` on data and split with these checksums.
 
-    The configuration counts with model, criterion, optimizer, schedule, seed, batch size,
-    evaluation, and the user's code that these name, found in ``folders``. The number of
-    epochs, the device, workers and logging do not count: a longer run continues.
+    It depends on model, criterion, optimizer, schedule, seed, batch size, evaluation, and the
+    user's code in ``folders`` that these name. It does not depend on the number of epochs (so that
+    a run can be continued for longer), the device, workers and logging.
     """
     section = stage_section(_nameable(config), "train", folders)
     section["training"] = {k: v for k, v in section["training"].items() if k != "num_epochs"}
@@ -56,7 +56,7 @@ def _digest(value: Any) -> str:
 
 
 def _nameable(value: Any) -> Any:
-    """``value`` with local functions under their qualified names, for runs started in Python."""
+    """``value`` with local functions replaced by their qualified names, for runs in Python."""
     if isinstance(value, Mapping):
         return {k: _nameable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -1,9 +1,8 @@
 """Fingerprints of the user's own code, without importing it.
 
-The fingerprint of a module is that of its syntax tree, without docstrings, comments and
-layout, and of the modules that it imports from the user's own folders. What is
-installed (and qgpipe itself) is not followed: qgpipe counts by the format versions in
-``sections``.
+The fingerprint of a module is computed from its syntax tree, without docstrings, comments and
+layout, and from the modules that it imports from the user's folders. Installed packages and qgpipe
+itself are not followed: sections contain the format version of a stage instead.
 """
 
 import ast
@@ -21,15 +20,15 @@ from qgpipe.config.objects import dotted_name, is_installed
 _DEFINITIONS = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _IMPORTERS = {"import_module", "__import__"}
 _NOT_FOLLOWED = {**dict.fromkeys(EXTENSION_SUFFIXES, "compiled code"), ".ipynb": "a notebook"}
-_SAYS_NOTHING = {"ctx", "kind", "type_comment", "type_ignores"}  # fields of syntax trees
+_IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}  # of syntax trees
 
 
 @dataclass(frozen=True)
 class Code:
-    """The user's code that a section calls.
+    """The user's code that a section names.
 
-    ``modules``: for each module that it names all files that count, its own and those that it
-    imports. ``not_followed``: the files among them that cannot be read as Python, and why.
+    ``modules``: for each named module, its own files and those that it imports, directly or not.
+    ``not_followed``: the files among them that cannot be read as Python, and why.
     """
 
     modules: dict[str, tuple[Path, ...]]
@@ -39,11 +38,14 @@ class Code:
 def code_fingerprints(section: Any, folders: Iterable[Path]) -> dict[str, str]:
     """``{module: fingerprint}`` of the user modules that ``section`` names.
 
-    ``section`` is any nesting of mappings and lists; every string in it that looks like a
-    dotted name and whose first part is a module in one of ``folders`` counts.
+    ``section``: nested mappings and lists. Every string in it is used that looks like a dotted
+    name and whose first part is a module in one of ``folders``.
     """
-    code = find_code(section, folders)
-    return {module: _fingerprint(files) for module, files in code.modules.items()}
+    fingerprints = {}
+    for module, files in find_code(section, folders).modules.items():
+        contents = sorted(f"{file.name} {_parse(file)[0]}" for file in files)
+        fingerprints[module] = hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
+    return fingerprints
 
 
 def find_code(section: Any, folders: Iterable[Path]) -> Code:
@@ -65,7 +67,7 @@ def find_code(section: Any, folders: Iterable[Path]) -> Code:
 
 
 def _find_imported(name: str, folders: list[Path]) -> tuple[str, list[Path]]:
-    """As ``_find``; nothing where ``import`` would find what is installed instead."""
+    """As ``_find``; nothing if ``import`` would find an installed package instead."""
     module, files = _find(name, folders)
     if files and is_installed(name.partition(".")[0]):
         return "", []
@@ -75,7 +77,7 @@ def _find_imported(name: str, folders: list[Path]) -> tuple[str, list[Path]]:
 def _find(name: str, folders: list[Path]) -> tuple[str, list[Path]]:
     """The longest prefix of ``name`` that is a module in one of ``folders``, and its files.
 
-    These are the module's own file and the ``__init__.py`` of the packages around it.
+    The files are the module's own and the ``__init__.py`` of the packages that contain it.
     """
     parts = name.split(".")
     for folder in folders:
@@ -125,13 +127,8 @@ def _why_not(file: Path) -> str | None:
     return next((why for end, why in _NOT_FOLLOWED.items() if file.name.endswith(end)), None)
 
 
-def _fingerprint(files: Iterable[Path]) -> str:
-    contents = sorted(f"{file.name} {_parse(file)[0]}" for file in files)
-    return hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
-
-
 def _parse(file: Path) -> tuple[str, tuple[tuple[int, str], ...]]:
-    """Digest of the code in ``file``, and what it imports as ``(level, dotted name)``."""
+    """Digest of the code in ``file``, and its imports as ``(level, dotted name)``."""
     stat = file.stat()
     return _parse_version(file, stat.st_mtime_ns, stat.st_size)
 
@@ -141,7 +138,7 @@ def _parse_version(file: Path, _date: int, _size: int) -> tuple[str, tuple[tuple
     content = file.read_bytes()
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # it will not import either; any change counts
+    except (SyntaxError, ValueError):  # it cannot be imported either: use its bytes
         return hashlib.sha256(content).hexdigest(), ()
     imports = tuple(_imports(tree))
     return hashlib.sha256(_text(tree).encode()).hexdigest(), imports
@@ -154,20 +151,17 @@ def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             base = [node.module] if node.module else []
             yield from ((node.level, ".".join([*base, alias.name])) for alias in node.names)
-        elif isinstance(node, ast.Call) and _called(node) in _IMPORTERS and node.args:
-            first = node.args[0]
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield 0, first.value
-
-
-def _called(call: ast.Call) -> str | None:
-    return getattr(call.func, "attr", getattr(call.func, "id", None))
+        elif isinstance(node, ast.Call) and node.args:
+            called = getattr(node.func, "attr", getattr(node.func, "id", None))
+            name = getattr(node.args[0], "value", None)
+            if called in _IMPORTERS and isinstance(name, str):
+                yield 0, name
 
 
 def _text(value: Any) -> str:
-    """A syntax tree as text, without docstrings; the same in every version of Python.
+    """A syntax tree as text, without docstrings, equal in all versions of Python.
 
-    ``ast.dump`` is not: it lists empty fields of newer versions.
+    ``ast.dump`` differs: it lists empty fields that newer versions have.
     """
     if isinstance(value, list):
         return f"[{','.join(map(_text, value))}]"
@@ -179,6 +173,6 @@ def _text(value: Any) -> str:
     inner = ",".join(
         f"{name}={_text(field)}"
         for name, field in fields.items()
-        if name not in _SAYS_NOTHING and field not in (None, [])
+        if name not in _IGNORED_FIELDS and field not in (None, [])
     )
     return f"{type(value).__name__}({inner})"

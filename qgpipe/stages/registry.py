@@ -1,7 +1,7 @@
-"""The stages: everything that lists them reads it here.
+"""The registry of stages, from which all lists of stages are made.
 
-A stage is one kind of job. Its name is the first word of its rule, and stands in records, in logs
-and benchmarks, and on the display.
+A stage is one kind of job. Its name is the first word of its rule, and is used in records, logs,
+benchmarks and on the display.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,14 +20,14 @@ from qgpipe.stages.module_code import code_fingerprints
 class Stage:
     """A stage.
 
-    ``rule``: of Snakemake, which runs ``scripts/<rule>.py`` and is in ``rules/<target>.smk``;
-    ``target``: the rule that asks for the results of all its jobs. Both are None for what only a
-    command does. ``title``: what it does, in a few words. ``format``: raised by hand when its code
-    changes what it writes. ``settings``: what of a configuration shapes the result, see
-    ``qgpipe.stages.settings``; None if several runs or a plan shape it. ``artifact``: of a stage of
-    the data its path by its name, as ``pattern`` has it below ``data.output``; the artifacts of
-    other stages are in the folder of a run. ``uses_device``: whether ``training.device`` is heeded.
-    ``earlier_name``: in records of format 1.
+    ``rule``: the Snakemake rule in ``rules/<target>.smk``, which runs ``scripts/<rule>.py``;
+    ``target``: the rule that requests the results of all jobs. Both are None for a command without
+    a rule. ``title``: a short description. ``format``: raised by hand when the code changes what is
+    written. ``settings``: a function of ``qgpipe.stages.settings`` for the settings that the result
+    depends on; None if it depends on several runs or on a plan. ``artifact``: for a stage of the
+    data, the path of an artifact by its name, relative to ``data.output`` as in ``pattern``; the
+    artifacts of other stages are in the folder of a run. ``uses_device``: whether it uses
+    ``training.device``. ``earlier_name``: its name in records of format 1.
     """
 
     name: str
@@ -90,6 +90,21 @@ _STAGES = (
         pattern=r"([^/]+/)?(baseline|baselines/[^/]+)\.safetensors",
     ),
     Stage("train", "train", "train_run", "train", settings=settings.train, uses_device=True),
+    Stage(
+        "ensemble",
+        "combine the members of an ensemble",
+        "ensemble_run",
+        "train",
+        settings=settings.nothing,
+    ),
+    Stage(
+        "calibrate",
+        "fit temperature and outlier score to the validation set",
+        "calibrate_run",
+        "test",
+        settings=settings.calibrate,
+        uses_device=True,
+    ),
     Stage(
         "test",
         "evaluate the best model on the test set",
@@ -177,11 +192,11 @@ BY_RULE = {stage.rule: stage for stage in _STAGES if stage.rule}
 def stage_section(
     config: Config, stage: str, folders: Iterable[Path] = (), source: DataSection | None = None
 ) -> dict[str, Any]:
-    """What shapes the result of ``stage``: plain values in canonical key order.
+    """The section of ``stage``: what its result depends on, as plain values in sorted key order.
 
-    It goes into ``params`` of the rule: when it changes, the stage runs again. ``source`` is the
-    data section that a preprocessing job reads (default: the top-level one). ``folders`` are the
-    user's; the fingerprints of the code in them that the section names are under ``code``.
+    It is a parameter of the rule: when it changes, the stage runs again. ``source``: the data
+    section that a preprocessing job reads (default: the top-level one). ``folders``: the user's,
+    with the code that the section names; its fingerprints are under ``code``.
     """
     shape = STAGES[stage].settings
     assert shape is not None, stage
@@ -191,5 +206,5 @@ def stage_section(
 
 
 def position(stage: str) -> int:
-    """Where ``stage`` stands in the order of the pipeline."""
+    """Index of ``stage`` in the order of the pipeline."""
     return list(STAGES).index(stage)

@@ -1,8 +1,8 @@
-"""The user's code that a configuration calls, when it was written in Python.
+"""The user's code in a configuration that was written in Python.
 
-What lies in a module of the user's is followed by ``qgpipe.stages.module_code``, by name. What was
-defined in the running script, in a notebook or within a function has no such name, so its
-source counts.
+Objects in a module of the user are found by name (``qgpipe.stages.module_code``). Objects that were
+defined in the running script, in a notebook or within a function have no importable name, so their
+source is used.
 """
 
 import functools
@@ -16,12 +16,12 @@ from typing import Any
 from qgpipe.config.key_path import leaves
 from qgpipe.config.objects import search_path
 
-# The running script; the second in a process that it has started.
+# The module of the running script, and its name in a process started by ``multiprocessing``.
 _SCRIPTS = ("__main__", "__mp_main__")
 
 
 def live_code(section: Any) -> str:
-    """A digest of the source of all such objects in ``section``, at any depth."""
+    """A digest of the source of all objects without an importable name in ``section``."""
     digest = hashlib.sha256()
     for source in _sources(section):
         digest.update(source.encode())
@@ -29,7 +29,7 @@ def live_code(section: Any) -> str:
 
 
 def live_folders() -> list[Path]:
-    """Where modules of the user's may lie: as configured, the working directory, the script's."""
+    """Folders of the user's modules: configured ones, working directory, folder of the script."""
     script = getattr(sys.modules["__main__"], "__file__", None)
     beside = [Path(script).resolve().parent] if script else []
     return list(dict.fromkeys([*map(Path, search_path()), Path.cwd(), *beside]))
@@ -42,7 +42,7 @@ def _sources(section: Any) -> Iterator[str]:
         elif _is_code(value) and (value.__module__ in _SCRIPTS or "<" in value.__qualname__):
             try:
                 yield inspect.getsource(value)
-            except (OSError, TypeError):  # typed in at a prompt: only its name is known
+            except (OSError, TypeError):  # entered at a prompt: only its name is known
                 yield value.__qualname__
 
 

@@ -1,8 +1,8 @@
-"""Which keys of the configuration shape the result of which stage: a function for each.
+"""The settings that the result of each stage depends on: one function for each stage.
 
-They are given the resolved configuration and the data section that is read, and return values that
-may hold objects. Keys that change only how the work is done (device, workers, logging, where files
-lie) are in none.
+Each takes the resolved configuration and the data section that is read; the values that it returns
+may contain objects. Keys that only affect how a job runs (device, workers, logging, locations of
+files) are never included.
 """
 
 import json
@@ -18,12 +18,12 @@ HOW_NOT_WHAT = {
     "device", "path", "num_workers", "pin_memory", "prefetch_factor", "persistent_workers",
     "checkpoint_at", "keep_checkpoints", "checkpoint_every_steps", "data", "output",
     "n_processes", "residency", "chunksize", "files", "message_passing",
-    "loggers",
+    "loggers", "calibrate", "outlier_score", "outlier_share",
 }  # fmt: skip
 
 _SplitKey = Literal["split", "split_method", "shuffle", "subset"]
 _SPLIT_KEYS: tuple[_SplitKey, ...] = get_args(_SplitKey)
-_MoreSplitKey = Literal["group_by", "folds", "fold"]  # null has always been the same as absent
+_MoreSplitKey = Literal["group_by", "folds", "fold"]  # null means the same as a missing key
 _MORE_SPLIT_KEYS: tuple[_MoreSplitKey, ...] = get_args(_MoreSplitKey)
 _ReadKey = Literal[
     "reader", "pre_transform", "pre_filter", "validate_data", "validate_order", "on_bad_sample",
@@ -33,7 +33,7 @@ _READ_KEYS: tuple[_ReadKey, ...] = get_args(_ReadKey)
 
 
 def generate(config: Config, _: DataSection) -> dict[str, Any]:
-    """The ``generate`` section; not how many stores there are of it."""
+    """The ``generate`` section without the list of stores."""
     return {"generate": _without("stores", config.get("generate"))}
 
 
@@ -63,7 +63,7 @@ def split_seed(config: Config) -> int:
 
 
 def baseline(config: Config, _: DataSection) -> dict[str, Any]:
-    """Which methods are fitted to what; not the model."""
+    """The section ``baseline``; the model has no effect."""
     return {"baseline": config["baseline"]}
 
 
@@ -82,8 +82,18 @@ def train(config: Config, _: DataSection) -> dict[str, Any]:
     }
 
 
+def calibrate(config: Config, _: DataSection) -> dict[str, Any]:
+    """What is fitted to the outputs of the model."""
+    kept = ("calibrate", "outlier_score", "outlier_share")
+    return {
+        "apply_model": config["apply_model"],
+        "transform": _transforms(config, "train", "validation"),
+        "testing": {k: v for k, v in config["testing"].items() if k in kept},
+    }
+
+
 def test(config: Config, _: DataSection) -> dict[str, Any]:
-    """How outputs are judged."""
+    """How outputs are evaluated."""
     return {
         "criterion": config["criterion"],
         "apply_model": config["apply_model"],
@@ -93,7 +103,7 @@ def test(config: Config, _: DataSection) -> dict[str, Any]:
 
 
 def predict(config: Config, _: DataSection) -> dict[str, Any]:
-    """How samples are read, and what is written of outputs."""
+    """How samples are read, and which outputs are written."""
     source = data_source(config, "test")
     return {
         "apply_model": config["apply_model"],
@@ -104,7 +114,7 @@ def predict(config: Config, _: DataSection) -> dict[str, Any]:
 
 
 def evaluate(config: Config, _: DataSection) -> dict[str, Any]:
-    """How samples are read, and what is generated of the sets."""
+    """How samples are read, and how sets are generated."""
     source = data_source(config, "test")
     sets = config["evaluate"]["sets"] if "evaluate" in config else {}
     return {
@@ -133,14 +143,14 @@ def ablate(config: Config, _: DataSection) -> dict[str, Any]:
 
 
 def tune(config: Config, source: DataSection) -> dict[str, Any]:
-    """A training, and how the study searches."""
+    """The settings of a training, and of the search."""
     return {**train(config, source), "tune": _without("jobs", config.get("tune"))}
 
 
 def study(config: Config, _: DataSection) -> dict[str, Any]:
-    """All of the configuration, which is written out with the best values: as one text.
+    """The whole configuration as one text, because it is written with the best values.
 
-    Its code need not count, which is in the sections of what it is called by.
+    Fingerprints of code are not needed: they are in the sections of the stages that call it.
     """
     kept = {k: v for k, v in config.items() if k not in ("log_level", "baseline", "report")}
     return {"config": json.dumps(canonical(to_plain(kept)))}
@@ -152,7 +162,7 @@ def export(config: Config, _: DataSection) -> dict[str, Any]:
 
 
 def nothing(_config: Config, _: DataSection) -> dict[str, Any]:
-    """The result follows from the inputs alone."""
+    """No settings: the result depends only on the inputs."""
     return {}
 
 
@@ -161,12 +171,12 @@ def _transforms(config: Config, *roles: str) -> dict[str, Any]:
 
 
 def _drawn(own: SourceSection | None) -> dict[str, Any]:
-    """How samples of a data set of a stage's own are drawn."""
+    """How samples are drawn from a stage's own data."""
     return {k: v for k, v in (own or {}).items() if k in ("shuffle", "subset")}
 
 
 def _without(key: str, section: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A section that need not be there, but for a key of it."""
+    """A section, which may be missing, without one of its keys."""
     return {k: v for k, v in (section or {}).items() if k != key}
 
 
@@ -176,21 +186,16 @@ def _without_none(key: str, section: dict[str, Any]) -> dict[str, Any]:
 
 
 def _what(section: Any) -> Any:
-    """A section without the keys that only say how the work is done."""
+    """A section without the keys that only affect how a job runs."""
     if not isinstance(section, Mapping):
         return section
-    nested = ("validator", "tester")
-    return {
-        k: {n: v for n, v in value.items() if n != "device"}
-        if k in nested and isinstance(value, Mapping)
-        else value
-        for k, value in section.items()
-        if k not in HOW_NOT_WHAT
-    }
+    kept = {k: v for k, v in section.items() if k not in HOW_NOT_WHAT}
+    evaluators = {k: _without("device", kept[k]) for k in ("validator", "tester") if kept.get(k)}
+    return {**kept, **evaluators}
 
 
 def canonical(value: Any) -> Any:
-    """``value`` with keys in order, and an object by its name, whether that was tagged or not."""
+    """``value`` with sorted keys, and tagged names of objects without the tag."""
     if is_tagged(value):
         return dotted_name(value)
     if isinstance(value, Mapping):

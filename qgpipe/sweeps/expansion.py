@@ -5,10 +5,11 @@ and split if these do not depend on the swept values. Otherwise they are in sepa
 by the swept keys that they depend on.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from qgpipe.config.dump import to_plain
@@ -19,11 +20,11 @@ from qgpipe.config.sweeps import Dimension, dimensions, points, substitute
 from qgpipe.config.types import Config, Variant
 from qgpipe.errors import ConfigError
 from qgpipe.stages.registry import STAGES, stage_section
+from qgpipe.sweeps.derived import LONGEST_NAME, derived_configs
 from qgpipe.sweeps.run_names import point_name, short_keys
 from qgpipe.sweeps.tuned import check_tuning
 
 FOLD: Path = ("data", "fold")
-LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Run:
 
     ``base``: the name given by the user. ``point``: values of the swept keys, by dotted key;
     ``along``: values of the keys coupled to them; ``fold``: the fold that is the test set.
-    ``label``: name of the point without the fold.
+    ``label``: name of the point without the fold. ``derived``: runs that this one is made from, or
+    is compared with, by kind: the ``member`` runs of an ensemble, one for each seed, and those of
+    each ``ablation``.
     """
 
     config: Config
@@ -41,6 +44,7 @@ class Run:
     along: dict[str, Any]
     fold: int | None
     label: str
+    derived: Mapping[str, tuple["Run", ...]] = field(default_factory=dict)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -68,11 +72,28 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
             config = configs[0]
             if "tune" in config:
                 check_tuning(raw, config, _shared)
-            return [Run(config, config["name"], {}, {}, config["data"]["fold"], "")]
-        return _named(configs, swept, places, values)
+            return [_with_derived(Run(config, config["name"], {}, {}, config["data"]["fold"], ""))]
+        return [_with_derived(run) for run in _named(configs, swept, places, values)]
     except ConfigError as error:
         error.file = error.file or file
         raise
+
+
+def with_derived(runs: Iterable[Run]) -> list[Run]:
+    """``runs``, each followed by those that are derived from it, and from these."""
+    found = []
+    for run in runs:
+        found += [run, *with_derived(itertools.chain(*run.derived.values()))]
+    return found
+
+
+def _with_derived(run: Run) -> Run:
+    """``run`` with the runs that are derived from it; all use the same data and split."""
+    derived = {
+        kind: tuple(_with_derived(replace(run, config=config)) for config in configs)
+        for kind, configs in derived_configs(run.config).items()
+    }
+    return replace(run, derived=derived)
 
 
 def comparison_section(runs: Iterable[Run], stage: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pickle
 import sys
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def to_bytes(content: dict[str, Any]) -> memoryview:
     return buffer.getbuffer()
 
 
-def load(path: str | Path, format_version: int, what: str) -> dict[str, Any]:
+def load(path: str | Path, format_versions: int | Sequence[int], what: str) -> dict[str, Any]:
     """The content of ``path``, its tensors on the CPU.
 
     ``what`` names the kind of file for messages. Raises ``DamagedFile`` if it is truncated or
@@ -73,10 +74,11 @@ def load(path: str | Path, format_version: int, what: str) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict) or "format" not in content:
         raise DataError(f"{path} is not a {what}", remedy="see which file is meant")
-    if content["format"] != format_version:
+    known = [format_versions] if isinstance(format_versions, int) else format_versions
+    if content["format"] not in known:
         raise DataError(
             f"{path} is a {what} of format {content['format']}, this version reads "
-            f"{format_version}",
+            f"{' and '.join(map(str, known))}",
             remedy="delete it and train again, or use the qgpipe that wrote it",
         )
     return content

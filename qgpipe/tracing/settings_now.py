@@ -15,8 +15,7 @@ from qgpipe.prediction.run_folder import code_folders
 from qgpipe.provenance.differences import Difference, differences
 from qgpipe.provenance.record import Record, as_recorded
 from qgpipe.stages.registry import STAGES, stage_section
-from qgpipe.sweeps.ablated import expand_ablations
-from qgpipe.sweeps.expansion import comparison_section, expand_runs
+from qgpipe.sweeps.expansion import comparison_section, expand_runs, with_derived
 
 
 @dataclass(frozen=True)
@@ -66,18 +65,18 @@ class _ConfigFile:
         self.file = file
         self.folders = code_folders(raw, file, *over)
         runs = expand_runs(raw, files_text([file, *over]))
-        self.runs = {run.config["name"]: run for run in runs}
-        self.ablations = {a.config["name"]: a for run in runs for a in expand_ablations(run)}
+        self.asked = runs
+        self.runs = {run.config["name"]: run for run in with_derived(runs)}
 
     def section(self, record: Record) -> dict[str, Any] | None:
         """The current section of the outputs of ``record``; None if they are no longer planned."""
         if STAGES[record.stage].target == "sweep":
-            return comparison_section(self.runs.values(), record.stage)
+            return comparison_section(self.asked, record.stage)
         output = next(iter(record.outputs))
-        runs = {name: run.config for name, run in (self.runs | self.ablations).items()}
+        runs = {name: run.config for name, run in self.runs.items()}
         named = (name for name, config in runs.items() if _makes(config, record.stage, output))
         # The user may have given the run of the file another name since.
-        run = next(named, next(iter(runs)) if len(self.runs) == 1 else None)
+        run = next(iter(runs)) if len(runs) == 1 else next(named, None)
         if run is None:
             return None
         if record.stage == "preprocess":
@@ -102,7 +101,7 @@ class _ConfigFile:
 
     @cached_property
     def _data(self) -> dict[str, DataPlan]:
-        configs = {name: run.config for name, run in (self.runs | self.ablations).items()}
+        configs = {name: run.config for name, run in self.runs.items()}
         return plan_data(configs, self.folders)
 
 

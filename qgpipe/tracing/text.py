@@ -41,15 +41,11 @@ def _stage_lines(links: Sequence[Link], settings: Mapping[Path, Settings]) -> It
     """Lines of artifacts, job by job."""
     for _, group in itertools.groupby(links, lambda link: link.record and link.record.file):
         made = list(group)
-        yield from _artifact_lines(made)
+        for link in made:
+            origin = ", raw data" if link.record is None and link.store is not None else ""
+            yield f"{link.path}: {_SAID[link.state]}{origin}"
         if (record := made[0].record) is not None:
             yield from _job_lines(record, settings[record.file])
-
-
-def _artifact_lines(links: Sequence[Link]) -> Iterator[str]:
-    for link in links:
-        origin = ", raw data" if link.record is None and link.store is not None else ""
-        yield f"{link.path}: {_SAID[link.state]}{origin}"
 
 
 def _job_lines(record: Record, settings: Settings) -> Iterator[str]:

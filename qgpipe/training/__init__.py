@@ -1,1 +1,1 @@
-"""Training, validation and test of a model, with exact resume."""
+"""Training, validation and test of a model; interrupted trainings resume exactly."""

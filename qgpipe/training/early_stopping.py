@@ -1,4 +1,4 @@
-"""When to stop, decided from the validation results after every epoch."""
+"""Early stopping, decided from the validation results after every epoch."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class StoppingTask:
-    """One watched column of the validation results, and its best score so far."""
+    """One monitored column of the validation results, and its best score so far."""
 
     name: str
     metric: str
@@ -30,7 +30,7 @@ class StoppingTask:
     best_score: float
 
     def is_better(self, value: float) -> bool:
-        """Whether ``value`` beats the best score by more than ``delta``; NaN, infinity never do."""
+        """Whether ``value`` is finite and better than the best score by more than ``delta``."""
         if not math.isfinite(value):
             return False
         if self.mode == "min":
@@ -38,7 +38,7 @@ class StoppingTask:
         return self.best_score + self.delta < value
 
     def latest(self, data: pd.DataFrame) -> float:
-        """The metric in the last row of ``data``; ``ConfigError`` if it is no column."""
+        """The metric in the last row of ``data``; ``ConfigError`` if there is no such column."""
         self.require(data.columns)
         return float(data[self.metric].iloc[-1])
 
@@ -48,22 +48,22 @@ class StoppingTask:
 
 
 class DefaultEarlyStopping:
-    """Stop when no watched value has become better for ``patience`` epochs.
+    """Stop when no monitored value has improved for ``patience`` epochs.
 
-    A task is better if ``best - delta > value`` (mode ``min``) or ``best + delta < value``
-    (``max``). For an epoch to count as better, ``any`` or ``all`` of the tasks have to be: then
-    the better tasks take their new best score and patience is full again. Otherwise, once every
-    grace period is over, patience falls by one, and at zero training stops. A ``patience`` of
-    zero stops at the first epoch that is not better.
+    A task improves if ``best - delta > value`` (mode ``min``) or ``best + delta < value``
+    (``max``). An epoch improves if ``any`` or ``all`` of the tasks do: then the best scores of
+    these tasks are updated and the remaining patience is reset. Otherwise, if every grace period is
+    over, it is reduced by one, and at zero training stops. With a ``patience`` of zero training
+    stops at the first epoch without improvement.
     """
 
     def __init__(
         self, tasks: Mapping[str | int, Mapping[str, Any]], patience: int, mode: str = "any"
     ):
-        """Watch ``tasks``, a mapping of names to ``metric`` and optionally the other keys.
+        """``tasks``: mappings, by name, with the key ``metric`` and optional keys.
 
-        These are ``delta``, ``mode``, ``grace_period`` and ``init_best_score`` (``None``: the
-        worst score possible). Raises ``ConfigError`` for a wrong key or value.
+        These are ``delta``, ``mode``, ``grace_period`` and ``init_best_score`` (``None``: the worst
+        possible score). Raises ``ConfigError`` for a wrong key or value.
         """
         section: NativeEarlyStopping = validate(
             {"tasks": tasks, "patience": patience, "mode": mode},
@@ -78,12 +78,12 @@ class DefaultEarlyStopping:
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> Self:
-        """The object that the native form of the ``early_stopping`` section describes."""
+        """The early stopping of a native ``early_stopping`` section."""
         return cls(**validate(section, "native_early_stopping", "early_stopping"))
 
     @property
     def found_better_model(self) -> bool:
-        """Whether the latest epoch was better: any or all of its tasks improved."""
+        """Whether the latest epoch improved: any or all of the tasks did."""
         return bool(self.improved) if self.mode == "any" else len(self.improved) == len(self.tasks)
 
     @property
@@ -93,17 +93,17 @@ class DefaultEarlyStopping:
 
     @property
     def watched(self) -> str:
-        """The column of the first task, which a plateau schedule follows too."""
+        """The column of the first task, which a plateau schedule also monitors."""
         return next(iter(self.tasks.values())).metric
 
     def require(self, columns: Iterable[str]) -> None:
-        """Raise ``ConfigError`` unless every watched metric is one of ``columns``."""
+        """Raise ``ConfigError`` unless every monitored metric is one of ``columns``."""
         columns = list(columns)
         for task in self.tasks.values():
             task.require(columns)
 
     def require_modes(self, better: Mapping[str, str]) -> None:
-        """Raise ``ConfigError`` for a task whose mode is not what is ``better`` of its metric."""
+        """Raise ``ConfigError`` if a task's mode is not the one of its metric in ``better``."""
         for task in self.tasks.values():
             known = better.get(task.metric, task.mode)
             if known != task.mode:
@@ -115,7 +115,7 @@ class DefaultEarlyStopping:
                 )
 
     def __call__(self, data: pd.DataFrame) -> bool:
-        """Look at the last row of ``data``, the validation results; returns whether to stop.
+        """Evaluate the last row of ``data``, the validation results; returns whether to stop.
 
         Raises ``ConfigError`` if a metric is not among the columns.
         """
@@ -135,7 +135,7 @@ class DefaultEarlyStopping:
         return exhausted
 
     def state_dict(self) -> dict[str, Any]:
-        """Patience, best scores, what is left of the grace periods, and what improved last."""
+        """Remaining patience and grace periods, best scores, and tasks that improved last."""
         return {
             "current_patience": self.current_patience,
             "improved": list(self.improved),
@@ -144,7 +144,7 @@ class DefaultEarlyStopping:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         self.current_patience = state["current_patience"]
         self.improved = list(state["improved"])
         for name, task in self.tasks.items():
@@ -153,11 +153,11 @@ class DefaultEarlyStopping:
 
 
 def build_early_stopping(section: EarlyStoppingSection) -> Callable[[pd.DataFrame], bool]:
-    """The early stopping of a configuration: native, or a class of the user's.
+    """The early stopping of a configuration: native, or a user's class ``{type, args, kwargs}``.
 
-    The latter, ``{type, args, kwargs}``, is called with the validation results so far and
-    returns whether to stop. It may have ``found_better_model`` (which epochs to keep) and
-    ``state_dict``, ``load_state_dict`` (to be resumed).
+    An instance of the latter is called with the validation results so far and returns whether to
+    stop. It may have ``found_better_model`` (whether to keep the epoch as the best), and
+    ``state_dict`` and ``load_state_dict`` for resuming.
     """
     if "type" not in section:
         return DefaultEarlyStopping.from_config(section)

@@ -1,4 +1,4 @@
-"""Loaders of the training, validation and test set, and what identifies their data."""
+"""Loaders of the training, validation and test set, and fingerprints of their data."""
 
 import hashlib
 import json
@@ -44,9 +44,9 @@ class Loaders(NamedTuple):
 
 
 def open_loaders(config: Config, dataset_json: Path, split_json: Path) -> Loaders:
-    """Loaders of the three parts of a split, as a resolved configuration says.
+    """Loaders of the three sets of a split, for a resolved configuration.
 
-    Without a ``validation`` section its loader is like that of the test set. Raises
+    Without a ``validation`` section, the options of its loader are those of ``testing``. Raises
     ``DataError`` if the data is missing or damaged.
     """
     device = resolve_device(config["training"]["device"])
@@ -60,7 +60,7 @@ def open_loaders(config: Config, dataset_json: Path, split_json: Path) -> Loader
 
 
 def left_out_text(loader: Any) -> str | None:
-    """How many graphs a loader leaves out, as the end of a message; None if none."""
+    """The number of graphs that a loader leaves out, as the end of a message; None if none."""
     if not isinstance(loader, GraphLoader):
         return None
     graphs = len(loader.dataset)
@@ -69,22 +69,22 @@ def left_out_text(loader: Any) -> str | None:
 
 
 def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | None:
-    """The targets (N,) or (N, T) of the graphs, or elements, of ``dataset``, if it is packed.
+    """The targets (N,) or (N, T) of graphs, or elements; None if ``dataset`` is not packed.
 
-    ``of_all_sets``: of the graphs that are validated and tested on, too.
+    ``of_all_sets``: of the whole dataset, including validation and test set.
     """
     if not isinstance(dataset, PackedDataset):
         return None
     try:
         return torch.from_numpy(dataset.all_targets if of_all_sets else dataset.targets())
-    except DataError:  # there are none, or they are of edges, say
+    except DataError:  # there are none, or they are targets of edges, for instance
         return None
 
 
 def data_names(dataset: Any) -> dict[str, Any]:
-    """What is kept with a model of the ``dataset`` that it was trained on: names, kinds of targets.
+    """Facts about the ``dataset`` that are stored with a model: names, and kinds of targets.
 
-    Of a data set that is not packed, what it has of them.
+    For another type of dataset, those of them that it has as attributes.
     """
     targets = graph_targets(dataset)
     names = {name: getattr(dataset, name, None) for name in NAMES}
@@ -98,10 +98,10 @@ def data_names(dataset: Any) -> dict[str, Any]:
 def select_edge_format(
     loaders: Iterable[Any], model: nn.Module, config: Config, device: torch.device
 ) -> None:
-    """Let ``loaders`` give edges in the form in which ``model`` passes messages fastest.
+    """Set the edge format of ``loaders``: that of ``training.message_passing``, or the fastest.
 
-    As ``training.message_passing`` says. Others than a ``GraphLoader`` stay as they are. Raises
-    ``ConfigError`` for a form that is not deterministic on the device, if it has to be.
+    Loaders other than ``GraphLoader`` are not changed. Raises ``ConfigError`` for a format that is
+    not deterministic on the device, if it has to be.
     """
     usual = config["apply_model"] is None and takes_adjacency(model)
     training = config["training"]
@@ -119,17 +119,17 @@ def select_edge_format(
 
 
 def fingerprint_data(*loaders: Any) -> str:
-    """What identifies the data sets behind ``loaders``: the checksums of their parts.
+    """A fingerprint of the datasets of ``loaders``, from the checksums of their parts.
 
-    Of a loader of another kind than ``GraphLoader`` only the number of graphs is known.
+    For loaders other than ``GraphLoader``, from the number of graphs.
     """
     return _digest([_parts(loader) for loader in loaders if loader is not None])
 
 
 def fingerprint_split(*loaders: Any) -> str:
-    """What identifies how ``loaders`` draw from their data sets: which samples, in what order.
+    """A fingerprint of the samples that ``loaders`` use, and of their order.
 
-    Of a loader of another kind than ``GraphLoader`` only the number of batches is known.
+    For loaders other than ``GraphLoader``, from the number of batches.
     """
     return _digest([_sampling(loader) for loader in loaders if loader is not None])
 
@@ -174,6 +174,6 @@ def _open(
 
 
 def transform_of(config: Config, role: str) -> Any:
-    """The transform of the data set that ``role`` is taken from, ``None`` if there is none."""
+    """The transform of the data that the set ``role`` is taken from, ``None`` if there is none."""
     transform = data_source(config, role)["transform"]
     return None if transform is None else build_object(transform, "data.transform")

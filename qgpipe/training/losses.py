@@ -1,4 +1,4 @@
-"""Losses as criteria of a configuration: of the first head, or of all."""
+"""Losses for ``criterion`` in a configuration, for the first head or for all heads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,11 +19,11 @@ def mean_squared_error(outputs: Mapping[int, Tensor], data: Any) -> Tensor:
 
 
 def sum_over_heads(outputs: Mapping[int, Tensor], data: Any) -> Tensor:
-    """Σ over heads: cross entropy of classes, mean squared error of values.
+    """Sum over heads of the cross entropy (classification) or mean squared error (regression).
 
-    A head with several outputs, (B, C), tells classes apart; one with a single output, (B, 1),
-    gives a value. Head k has the column k of ``data.y`` (B, T), which holds the numbers of classes
-    as whole numbers; ``data.y`` (B,) serves all heads.
+    A head with several outputs, (B, C), is a classification; one with a single output, (B, 1), a
+    regression. Head k has the target ``data.y[:, k]``, with integers for classes; ``data.y`` (B,)
+    is the target of all heads.
     """
     total = data.y.new_zeros((), dtype=outputs[next(iter(outputs))].dtype)
     for task, output in outputs.items():

@@ -1,4 +1,4 @@
-"""Which epoch is the best, and whether to go on after it."""
+"""Selection of the best epoch, and early stopping."""
 
 import logging
 import math
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 
 class Selection:
-    """The best model so far and whether to stop, judged after every epoch.
+    """The best model so far and whether to stop, updated after every epoch.
 
-    With early stopping an epoch is the best so far when that found it better; otherwise when its
-    validation loss is the lowest. Without a validation the last epoch is the best one.
+    With early stopping an epoch is the best if early stopping says so; otherwise if its validation
+    loss is the lowest. Without a validation the last epoch is the best.
     """
 
     def __init__(self, criterion: Any = None, early_stopping: Any = None):
-        """``criterion``: that of the training, whose weights are kept with those of the model."""
+        """``criterion``: of the training; its weights are kept together with those of the model."""
         self.criterion = criterion
         self.early_stopping = early_stopping
         self.stopped = False
@@ -34,9 +34,9 @@ class Selection:
         self.criterion_weights: dict[str, Any] = {}
 
     def judge(self, history: History, model: torch.nn.Module) -> float:
-        """Look at the last epoch, keep ``model`` if it is the best; returns the epoch's score.
+        """Evaluate the last epoch, and keep ``model`` if it is the best; returns its score.
 
-        Raises ``TrainingError`` if the column to watch is not there.
+        Raises ``TrainingError`` if the monitored column is missing.
         """
         score = self._score(history)
         if not history.has_validation:
@@ -50,9 +50,9 @@ class Selection:
     def settle(
         self, history: History, model: torch.nn.Module, say: Callable[[str], None] = logger.warning
     ) -> None:
-        """After the last epoch: if none was found to be the best, it is the last.
+        """After the last epoch: if no epoch was the best, select the last one.
 
-        That, and that the score of some epochs was not finite, is what this has to ``say``.
+        Reports this, and epochs with scores that are not finite, with ``say``.
         """
         column, epochs = self.column(history), len(history.rows)
         bad = sum(not math.isfinite(row.get(column, 0.0)) for row in history.rows)
@@ -64,7 +64,7 @@ class Selection:
             self._keep(model, history, self._score(history))
 
     def column(self, history: History) -> str:
-        """The column of the history that is watched."""
+        """The monitored column of the history."""
         if not history.has_validation:
             return f"{TRAIN}loss_avg"
         stopping = self.early_stopping
@@ -92,7 +92,7 @@ class Selection:
         return math.isfinite(score) and not score >= self.score  # self.score is NaN at first
 
     def _keep(self, model: torch.nn.Module, history: History, score: float) -> None:
-        """Keep a copy of the weights of ``model`` and criterion, on their device."""
+        """Copy the weights of ``model`` and criterion, on their device."""
         self.epoch, self.score = history.rows[-1]["epoch"], score
         self.weights, self.criterion_weights = state_of(model), state_of(self.criterion)
 
@@ -102,6 +102,6 @@ class Selection:
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         for name, value in state.items():
             setattr(self, name, value)

@@ -1,8 +1,8 @@
-"""Optimizer and learning-rate schedule of a configuration, and a rehearsal of both."""
+"""Optimizer and learning-rate scheduler of a configuration, and a trial run of both."""
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,10 +22,9 @@ from qgpipe.system.user_code import line_of_user
 def build_optimizer(
     parameters: Iterable[torch.nn.Parameter], training: TrainingSection
 ) -> torch.optim.Optimizer:
-    """The optimizer that the ``training`` section names, over ``parameters``.
+    """The optimizer of the ``training`` section, for ``parameters``.
 
-    Raises ``ConfigError`` if there are none, and if the optimizer does not take an argument or
-    refuses its value.
+    Raises ``ConfigError`` if there are none, and if the optimizer does not accept an argument.
     """
     trained = list(parameters)
     if not trained:
@@ -34,34 +33,22 @@ def build_optimizer(
             key="model",
             remedy="use a model with parameters, kept as attributes of the module",
         )
-    return _build(
-        "optimizer",
-        training["optimizer_type"],
-        training["optimizer_args"],
-        training["optimizer_kwargs"],
-        trained,
-    )
+    return _build("optimizer", training, trained)
 
 
 def build_scheduler(
     optimizer: torch.optim.Optimizer, training: TrainingSection
 ) -> LRScheduler | None:
-    """The learning-rate schedule that the ``training`` section names, if it does."""
+    """The learning-rate scheduler of the ``training`` section, if there is one."""
     if training["lr_scheduler_type"] is None:
         return None
-    return _build(
-        "lr_scheduler",
-        training["lr_scheduler_type"],
-        training["lr_scheduler_args"],
-        training["lr_scheduler_kwargs"],
-        optimizer,
-    )
+    return _build("lr_scheduler", training, optimizer)
 
 
 def require_plateau_mode(scheduler: LRScheduler | None, column: str, better: str) -> None:
-    """Raise ``ConfigError`` for a plateau schedule that takes the worse for the ``better``.
+    """Raise ``ConfigError`` for a plateau scheduler whose mode is not ``better``.
 
-    ``better``: ``min`` or ``max``, of the ``column`` that it follows.
+    ``better``: ``min`` or ``max``, for the monitored ``column``.
     """
     mode = getattr(scheduler, "mode", better)
     if isinstance(scheduler, ReduceLROnPlateau) and mode != better:
@@ -74,31 +61,31 @@ def require_plateau_mode(scheduler: LRScheduler | None, column: str, better: str
 
 
 def step_scheduler(scheduler: LRScheduler | None, watched: float) -> None:
-    """Take the step after an epoch; a plateau schedule looks at the ``watched`` value."""
+    """Take the step after an epoch; a plateau scheduler gets the monitored value ``watched``."""
     if isinstance(scheduler, ReduceLROnPlateau):
         scheduler.step(watched)
     elif scheduler is not None:
         scheduler.step()
 
 
-def _build(what: str, kind: Any, args: list[Any], kwargs: dict[str, Any], leading: Any) -> Any:
+def _build(what: str, training: Mapping[str, Any], leading: Any) -> Any:
     key = f"training.{what}"
-    made = import_object(kind, f"{key}_type")
-    args = import_objects(list(args), f"{key}_args")
-    kwargs = import_objects(kwargs, f"{key}_kwargs")
+    made = import_object(training[f"{what}_type"], f"{key}_type")
+    args = import_objects(list(training[f"{what}_args"]), f"{key}_args")
+    kwargs = import_objects(training[f"{what}_kwargs"], f"{key}_kwargs")
     check_keywords(made, kwargs, f"{key}_kwargs", leading=1)
     return Spec(made, tuple(args), kwargs, key=f"{key}_type").build(leading)
 
 
-_MOST_EPOCHS = 10_000  # of which a schedule is tried
+_MOST_EPOCHS = 10_000  # for which a scheduler is tried
 
 
 def rehearse(optimizer: torch.optim.Optimizer, training: TrainingSection) -> None:
-    """Find out whether the optimizer of ``training`` can take steps, and the schedule all of them.
+    """Check that the optimizer of ``training`` can take a step, and the scheduler all of its steps.
 
-    On copies: one of each shape of the parameters of ``optimizer``, and as many epochs as there
-    are, up to 10,000. Raises ``ConfigError`` for one that fails, gives a learning rate that is not
-    finite, or has a state that no checkpoint can hold.
+    With copies of parameters of ``optimizer``, one for each shape, and up to 10,000 epochs. Raises
+    ``ConfigError`` if one of them fails, if a learning rate is not finite, or if a state cannot be
+    stored in a checkpoint.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     alike = {(p.shape, p.dtype, p.device): p for p in parameters if not is_lazy(p)}
@@ -135,7 +122,7 @@ def _rehearse(copies: list[torch.nn.Parameter], training: TrainingSection) -> No
 
 
 def _require_plain_state(part: Any, what: str) -> None:
-    """Raise ``ConfigError`` if a checkpoint could not hold the state of ``part``."""
+    """Raise ``ConfigError`` if the state of ``part`` cannot be stored in a checkpoint."""
     with _explained(part, what, "its state cannot be saved"):
         tensor_files.as_plain(part.state_dict(), "state_dict")
 

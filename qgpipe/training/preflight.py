@@ -1,4 +1,4 @@
-"""What is found out before training rather than in the middle of it."""
+"""Checks before training for errors that would otherwise occur in the middle of it."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,12 +27,12 @@ def check_fit(
     device: torch.device,
     classes: Iterable[int] = (),
 ) -> None:
-    """Try ``model`` on the first batch of ``loader``, and its heads on the targets of all sets.
+    """Call ``model`` with the first batch of ``loader``, and compare heads with all targets.
 
-    ``classes``: further ones that there will be, where targets are one class a graph.
+    ``classes``: further classes to expect, if targets are one class for each graph.
 
-    Raises ``TrainingError`` if there is no batch or no memory for one, ``ConfigError`` if the
-    model does not fit the features, or a head has not an output for each class.
+    Raises ``TrainingError`` if there is no batch or no memory for one, ``ConfigError`` if the model
+    does not fit the features, or a head does not have an output for each class.
     """
     dataset = loader.dataset
     if len(loader) == 0:
@@ -65,9 +65,9 @@ def check_fit(
 def check_targets(heads: dict[int, Tensor], num_tasks: int, targets: Tensor) -> None:
     """Raise ``ConfigError`` if ``targets`` cannot be classes of the outputs of ``heads``.
 
-    ``heads``: outputs (B, …) by task, of ``num_tasks``; ``targets`` (M,) or (M, T) of a whole data
-    set. A single column belongs to head 0. What ``kind_of_task`` does not take for classes is not
-    looked at.
+    ``heads``: outputs (B, …) by task, of ``num_tasks``; ``targets``: (M,) or (M, T), of a whole
+    dataset. A single column belongs to head 0. Only heads that are classifications according to
+    ``kind_of_task`` are checked.
     """
     for task, head in heads.items():
         if targets.dim() > 2 or task not in range(1 if targets.dim() == 1 else targets.shape[1]):

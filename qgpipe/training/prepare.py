@@ -1,7 +1,6 @@
-"""Data for a training that is started in Python: made where it is missing or out of date.
+"""Prepares the data for a training that is started in Python, if it is missing or out of date.
 
-The stage functions of the workflow write the same files, with the same records of where they
-came from: what one has made, the other need not make again.
+Files and records are the same as those of the workflow, so neither repeats work of the other.
 """
 
 import logging
@@ -32,10 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 def prepare_data(config: Config) -> tuple[Path, Path]:
-    """Generate, preprocess and split what has to be; returns ``dataset.json`` and ``split.json``.
+    """Generate, preprocess and split as needed; returns ``dataset.json`` and ``split.json``.
 
-    Raises ``ConfigError`` or ``DataError`` for what is wrong with configuration or stores, and
-    ``FolderInUse`` if there is something to do while another process works on the data.
+    Raises ``ConfigError`` or ``DataError`` for an invalid configuration or store, and
+    ``FolderInUse`` if there is work to do while another process has locked the data folder.
     """
     dataset, split = paths.dataset(config), paths.split(config)
     with FolderLock(paths.data_lock(config)) as lock:
@@ -50,19 +49,19 @@ def prepare_data(config: Config) -> tuple[Path, Path]:
 
 
 def _is_to_do(job: Job, lock: FolderLock) -> bool:
-    """Whether ``job`` has to be done; from the first that has, the data is locked."""
+    """Whether ``job`` has to run; the data folder is locked before the first such job."""
     if is_up_to_date(job):
         return False
     if lock.held:
         return True
     lock.write()
-    return not is_up_to_date(job)  # another process may just have done it
+    return not is_up_to_date(job)  # another process may have run it meanwhile
 
 
 def _generate(config: Config, lock: FolderLock) -> None:
     try:
         section = stage_section(config, "generate", live_folders())
-    except ConfigError:  # of a lambda, say, there is no telling whether it has changed
+    except ConfigError:  # a lambda, for instance: changes in it cannot be detected
         section = None
     identity = generated_identity(section) if section else ""
     for name in config["generate"]["stores"]:
@@ -104,7 +103,7 @@ def _preprocess(config: Config, dataset: Path, lock: FolderLock) -> None:
 
 
 def _part_sections(config: Config, plan: list[PartPlan]) -> dict[str, dict[str, Any]]:
-    """What shapes each part, with code that was defined in Python; none if it has no name."""
+    """The section of each part, with code defined in Python; empty if an object has no name."""
     try:
         sections = part_sections(config, plan, live_folders())
     except ConfigError:

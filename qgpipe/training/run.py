@@ -1,4 +1,4 @@
-"""The stages ``train`` and ``test`` of a run: from prepared data to the files of the run."""
+"""The stages ``train`` and ``test``, which write the files of a run."""
 
 import math
 import platform
@@ -47,12 +47,12 @@ SUMMARY_FORMAT = 1
 
 
 def train_run(config: Config, dataset_json: Path, split_json: Path, run_folder: Path) -> None:
-    """Train as the resolved ``config`` says, from the last checkpoint if there is one.
+    """Train with the resolved ``config``, from the last checkpoint if there is one.
 
     Writes ``config.yaml``, ``model.pt``, ``history.csv`` and ``summary.json`` to ``run_folder``.
-    Raises what ``Trainer`` raises.
+    Raises the exceptions of ``Trainer``.
     """
-    text = to_yaml(config)  # before the work: an object in it may have no name
+    text = to_yaml(config)  # before training: it fails for an object without an importable name
     if is_to_launch(config):
         return launch(train_run, config, dataset_json, split_json, run_folder)
     trainer = Trainer(config, run_folder)
@@ -69,10 +69,10 @@ def train_run(config: Config, dataset_json: Path, split_json: Path, run_folder: 
 def test_run(
     config: Config, dataset_json: Path, split_json: Path, model_path: Path, output_folder: Path
 ) -> None:
-    """Test the model in ``model_path`` as the resolved ``config`` says.
+    """Test the model in ``model_path`` with the resolved ``config``.
 
     Writes ``metrics.json`` and ``predictions.csv`` to ``output_folder``. Raises ``ConfigError``,
-    ``DataError`` or ``TrainingError`` for what a user can fix.
+    ``DataError`` or ``TrainingError`` for errors that a user can fix.
     """
     device = resolve_device(config["training"]["device"])
     criterion = on_device(build_criterion(config["criterion"]), device)
@@ -95,7 +95,7 @@ def test_run(
     dataset = loaders.test.dataset
     content = metrics_content(
         config["name"],
-        content.get("epoch"),  # none in a file that is not of a run
+        content.get("epoch"),  # missing in a file that is not from a run
         row,
         baseline,
         collected,
@@ -108,7 +108,7 @@ def test_run(
 
 
 def _note(row: Mapping[str, Any], loader: Any) -> None:
-    """Say what has to be known of the results of a test."""
+    """Log notes on the results of a test."""
     bad = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]
     if bad:
         NOTES.warning("not finite, and null in metrics.json: %s", ", ".join(bad))
@@ -146,7 +146,7 @@ def _summary(trainer: Trainer) -> dict[str, Any]:
 
 
 def _collected(tester: Any, model: torch.nn.Module, loader: Any, own: Tester) -> Collected:
-    """What ``tester`` saw of the test set; where it does not tell, what ``own`` sees."""
+    """The collected outputs of ``tester``, or of ``own`` if ``tester`` does not collect them."""
     if isinstance(tester, Tester) and tester.collected is not None:
         return tester.collected
     own.evaluate(model, loader)
@@ -155,7 +155,7 @@ def _collected(tester: Any, model: torch.nn.Module, loader: Any, own: Tester) ->
 
 
 def _baseline(tester: Any, collected: Collected, loaders: Loaders) -> pd.DataFrame | None:
-    """The tester's row for the best constant answer, where there is one."""
+    """The tester's row for the best constant prediction, if there is one."""
     if not isinstance(tester, Evaluator):
         return None
     targets = graph_targets(loaders.train.dataset)

@@ -1,4 +1,4 @@
-"""Means and standard deviations of the training set, given to the model."""
+"""Computes means and standard deviations of the training set for the model."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ KEY = "data.standardize"
 
 
 def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
-    """Let ``model`` take and give standardised values of ``kinds``, by those of ``loader``.
+    """Standardise the inputs and outputs ``kinds`` of ``model``, with statistics of ``loader``.
 
     ``kinds``: any of ``node_features``, ``graph_features`` and ``target``. Each column of the
-    training set gets mean 0 and (population) standard deviation 1; the sums are taken in float64.
-    Raises ``ConfigError`` if there is no such kind, or a column is constant.
+    training set gets mean 0 and (population) standard deviation 1; sums are computed in float64.
+    Raises ``ConfigError`` if the data has no such values, or a column is constant.
     """
     if not kinds:
         return
@@ -36,13 +36,12 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
             if kind == "target":
                 values = values.reshape(len(values) if of_nodes else batch.num_graphs, -1)
             moments[name].add(values)
-    columns = {kind: getattr(loader.dataset, kind, None) for kind in INPUTS}
     statistics = {}
     for kind, name in names.items():
         found = moments[name]
         constant = (found.std <= 1e-12 * found.mean.abs()).nonzero().flatten().tolist()
         if constant:
-            known = columns.get(kind)
+            known = getattr(loader.dataset, kind, None) if kind in INPUTS else None
             column = f"'{known[constant[0]]}'" if known else f"column {constant[0]}"
             raise _refusal(
                 kind,
@@ -53,7 +52,7 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
         statistics[kind] = (found.mean.to(found.dtype), found.std.to(found.dtype))
     standardizer = Standardizer(statistics)
     attached = getattr(model, NAME, None)
-    if isinstance(attached, Standardizer):  # of an earlier call
+    if isinstance(attached, Standardizer):  # by an earlier call
         attached.load_state_dict(standardizer.state_dict())
         return
     standardizer.attach(model)
@@ -61,7 +60,7 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
 
 
 def values_of(batch: Any, kind: str) -> Tensor:
-    """What of ``batch`` is standardised as ``kind``; ``ConfigError`` if that cannot be."""
+    """The values of ``kind`` in ``batch``; ``ConfigError`` if they cannot be standardised."""
     values = getattr(batch, INPUTS.get(kind, "y"), None)
     if not isinstance(values, Tensor):
         raise _refusal(kind, f"the data has no {kind.replace('_', ' ')}")
@@ -71,7 +70,7 @@ def values_of(batch: Any, kind: str) -> Tensor:
 
 
 class _Moments:
-    """Mean and standard deviation of columns that come in blocks (Chan, Golub and LeVeque 1979)."""
+    """Mean and standard deviation of columns, block by block (Chan, Golub and LeVeque 1979)."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -80,7 +79,7 @@ class _Moments:
         self.dtype = torch.float32
 
     def add(self, values: Tensor) -> None:
-        """``values``: [R, F], one row a node or graph."""
+        """``values``: [R, F], one row for each node or graph."""
         if values.is_floating_point():
             self.dtype = values.dtype
         block = values.double().cpu()
@@ -99,12 +98,12 @@ class _Moments:
 
     @property
     def std(self) -> Tensor:
-        """Of the population, float64 [F]."""
+        """The population standard deviation, float64 [F]."""
         return (self._squares / self.count).sqrt()
 
 
 def _in_order(loader: Any) -> Iterable[Any]:
-    """The batches of the training set, once, in an order that does not count as an epoch."""
+    """All batches of the training set, in order, without affecting the order of epochs."""
     if not isinstance(loader, GraphLoader):
         return loader
     in_order = GraphLoader(loader.dataset, GRAPHS_AT_ONCE, seed=loader.seed)

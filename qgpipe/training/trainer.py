@@ -1,4 +1,4 @@
-"""Training as a configuration says: epochs, validation, checkpoints, the best model, the test."""
+"""Training of a configuration: epochs, validation, checkpoints, best model, test."""
 
 import copy
 from collections.abc import Mapping
@@ -67,19 +67,19 @@ from qgpipe.training.training_loop import TrainingLoop, Watch
 class Trainer:
     """Trains, validates and tests one model.
 
-    ``schema`` is the JSON Schema of the configuration. What has to survive a restart is in
-    objects with ``state_dict``; everything else is derived from the configuration. ``checkpoints``
-    are those of the latest training, ``None`` before it.
+    ``schema``: the JSON Schema of the configuration. All state that is saved in checkpoints is in
+    objects with ``state_dict``; everything else is derived from the configuration.
+    ``checkpoints``: those of the latest training, ``None`` before it.
     """
 
     schema = config_schema()
-    _known_marks: list[tuple[int, int]]  # of the weights as a training left them
+    _known_marks: list[tuple[int, int]]  # of the weights at the end of the latest training
 
     def __init__(self, config: Config, folder: str | Path | None = None):
-        """``config`` is resolved; ``folder`` is the run's, by default the one it names.
+        """``config``: resolved; ``folder``: of the run, by default as in the configuration.
 
-        Seeds the random number generators and builds everything but the data. Raises
-        ``ConfigError`` with the key of whatever cannot be built.
+        Seeds the random number generators and builds everything except the data. Raises
+        ``ConfigError`` with the key of a part that cannot be built.
         """
         self.config = config
         self.folder = Path(folder) if folder is not None else paths.run_folder(config)
@@ -89,7 +89,7 @@ class Trainer:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | str | Path) -> Self:
-        """A trainer for a configuration as it was read or written in Python, or for its file.
+        """A trainer for an unresolved configuration (a mapping), or for a configuration file.
 
         Raises ``ConfigError`` if the configuration is wrong.
         """
@@ -103,7 +103,7 @@ class Trainer:
     def prepare_dataloaders(self) -> Loaders:
         """Loaders of the training, validation and test set.
 
-        Generates, preprocesses and splits first what is missing or out of date in
+        First generates, preprocesses and splits data that is missing or out of date in
         ``data.output``.
         """
         from qgpipe.training.prepare import prepare_data  # reads raw stores: needs zarr
@@ -116,15 +116,15 @@ class Trainer:
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Train until ``num_epochs`` or early stopping; returns training and validation results.
 
-        Goes on from the newest checkpoint of the same training, if there is one. Both tables
-        have a row an epoch; the second is empty without a validation. ``watch`` is told of each
-        epoch: its row of the history, and whether it is the last one; training ends when it
-        returns True. Raises ``Interrupted`` after a signal has asked to stop, and
-        ``TrainingError`` if training cannot go on; in both cases the same call goes on from the
-        last good state. Raises ``FolderInUse`` if another process trains in the folder of the run.
+        Resumes from the newest checkpoint of the same training, if there is one. Both tables have
+        one row for each epoch; the second is empty without a validation. ``watch`` is called with
+        each row of the history and whether it is the last one; training ends if it returns True.
+        Raises ``Interrupted`` after a signal, and ``TrainingError`` if training cannot continue; in
+        both cases the same call resumes from the last good state. Raises ``FolderInUse`` if another
+        process trains in the folder of the run.
 
-        With ``parallel`` the training is done by processes that this one starts, from which it
-        then takes over the results; in a rank of a process group, by that group.
+        With ``parallel``, this process starts others that train, and then loads their results; in a
+        rank of a process group, all ranks of the group train.
         """
         by_hand = weight_marks(self.model) != self._known_marks
         if is_to_launch(self.config):
@@ -151,7 +151,7 @@ class Trainer:
         return self.history.training(), self.history.validation()
 
     def run_test(self, test_loader: Any) -> pd.DataFrame:
-        """Results of the best model on the test set, with the criterion as it was then.
+        """Results of the best model on the test set, with the criterion of the same epoch.
 
         Raises ``TrainingError`` if there is no trained model yet.
         """
@@ -178,7 +178,7 @@ class Trainer:
         return model.eval()
 
     def save_best_model(self, path: str | Path) -> None:
-        """Write the best model to ``path``, as ``qgpipe.models.load_model`` reads it.
+        """Write the best model to ``path``, for ``qgpipe.models.load_model``.
 
         Raises ``TrainingError`` if there is none yet.
         """
@@ -190,7 +190,7 @@ class Trainer:
 
     @property
     def evaluated(self) -> torch.nn.Module:
-        """The model that is validated and kept: the one trained, or its average."""
+        """The model that is validated and saved: the trained one, or its moving average."""
         return self.model if self.average is None else self.average.model
 
     def _require_trained(self) -> None:
@@ -204,14 +204,14 @@ class Trainer:
         return deterministic_algorithms(self.config["training"]["deterministic"])
 
     def _writing(self) -> AbstractContextManager[None]:
-        """A block in which this training alone writes to its folder: rank 0 takes the lock."""
+        """A block with the lock of the folder of this training, taken by rank 0."""
         lock = paths.training_lock(self.folder)
         return writing(lock) if self.processes.rank == 0 else nullcontext()
 
     def _build(self) -> None:
-        """Build everything from the configuration, as it is before the first epoch."""
+        """Build everything from the configuration, in the state before the first epoch."""
         config, training = self.config, self.config["training"]
-        to_plain(config["model"], "model")  # what cannot be named could not be saved
+        to_plain(config["model"], "model")  # objects without an importable name could not be saved
         self.device = resolve_device(training["device"])
         seed_everything(training["seed"])
         self.apply_model = import_object(config["apply_model"], "apply_model")
@@ -235,7 +235,7 @@ class Trainer:
         self.early_stopping = None
         if "early_stopping" in config:
             self.early_stopping = stopping = build_early_stopping(config["early_stopping"])
-            # A validator of the user's may add columns.
+            # A user's validator may add columns.
             if isinstance(stopping, DefaultEarlyStopping) and type(self.validator) is Validator:
                 stopping.require(self.validator.columns)
         self._require_one_direction()
@@ -248,7 +248,7 @@ class Trainer:
         self.names: dict[str, Any] = {}
 
     def _require_one_direction(self) -> None:
-        """Raise ``ConfigError`` if what is better for one part of the selection is not for all."""
+        """Raise ``ConfigError`` if modes of early stopping, scheduler and metrics do not agree."""
         stopping, column, better = self.early_stopping, "loss_avg", "min"
         if isinstance(stopping, DefaultEarlyStopping):
             if isinstance(self.validator, Evaluator):
@@ -258,7 +258,7 @@ class Trainer:
         require_plateau_mode(self.scheduler, column, better)
 
     def _check(self, train_loader: Any, val_loader: Any) -> None:
-        """Find out before training what could only fail later."""
+        """Check before training for errors that would occur later."""
         if self.early_stopping is not None and val_loader is None:
             raise TrainingError("early stopping needs a validation loader")
         with self.precision.autocast():
@@ -266,7 +266,7 @@ class Trainer:
         rehearse(self.optimizer, self.config["training"])
 
     def _complete(self, dataset: Any) -> None:
-        """Build what is derived from the model, now that it has met the data: sizes are known."""
+        """Build what depends on the sizes of lazy layers, which are now known."""
         training = self.config["training"]
         self.names = data_names(dataset)
         if training["ema_decay"] is not None:
@@ -276,7 +276,7 @@ class Trainer:
 
 
 def _train(config: Config, folder: Path, *told: Any) -> None:
-    """What each rank does that ``run_training`` has started."""
+    """The function that each rank started by ``run_training`` runs."""
     trainer = Trainer(config, folder)
     for loader in told:
         if isinstance(loader, GraphLoader):

@@ -1,4 +1,4 @@
-"""The loop of a training: epochs, each with its steps, validation, checkpoint and log entries."""
+"""The training loop: epochs with their steps, validation, checkpoints and log entries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 Watch = Callable[[Mapping[str, Any], bool], bool]
 
-# What a checkpoint has of a trainer, as far as it is there and has a state.
+# Attributes of a trainer that are saved in a checkpoint, if they have a state.
 PARTS = (
     "model", "criterion", "optimizer", "scheduler", "precision", "average", "early_stopping",
     "history", "selection", "training_pass",
@@ -39,13 +39,14 @@ PARTS = (
 
 
 class TrainingLoop:
-    """A call of ``Trainer.run_training``: it moves on what ``trainer`` holds.
+    """A call of ``Trainer.run_training``, which updates the state of ``trainer``.
 
-    Here is what lives only as long as the call. All ranks of a process group run the loop together.
+    Its own attributes only exist during the call. All ranks of a process group run the loop
+    together.
     """
 
     def __init__(self, trainer: Trainer, train_loader: Any, val_loader: Any, watch: Watch | None):
-        """As ``Trainer.run_training``; the model of ``trainer`` has met the data already."""
+        """As ``Trainer.run_training``; the model of ``trainer`` has already been called once."""
         config, folder, processes = trainer.config, trainer.folder, trainer.processes
         self.config = config["training"]
         self.num_epochs: int = self.config["num_epochs"]
@@ -69,9 +70,9 @@ class TrainingLoop:
         self._best_written: int | None = None
 
     def resume(self) -> bool:
-        """Go to where an earlier process stopped, or to the start; returns whether one had.
+        """Load the newest checkpoint, or seed for the start; returns whether there was one.
 
-        Raises ``TrainingError`` if the newest checkpoint does not fit the trainer.
+        Raises ``TrainingError`` if the checkpoint does not fit the trainer.
         """
         trainer, state = self.trainer, self.checkpoints.load(self.num_epochs)
         if state is None:
@@ -110,7 +111,7 @@ class TrainingLoop:
             self.finish()
 
     def run_epoch(self) -> None:
-        """Train, validate, judge and record one epoch."""
+        """Train, validate, evaluate and record one epoch."""
         trainer, this = self.trainer, self.trainer.training_pass
         epoch = trainer.epoch + 1
         self.train_epoch(epoch)
@@ -134,7 +135,7 @@ class TrainingLoop:
             self.save_checkpoint(keep)
 
     def train_epoch(self, epoch: int) -> None:
-        """Take the steps that are left of ``epoch``."""
+        """Take the remaining steps of ``epoch``."""
         trainer, this = self.trainer, self.trainer.training_pass
         self.progress.start_epoch(epoch, this.step, this.num_steps(self.train_loader))
         shards = shard_loader(self.train_loader, self.processes)
@@ -142,7 +143,7 @@ class TrainingLoop:
         sync_buffers(self.processes, trainer.model, trainer.evaluated)
 
     def validate(self, epoch: int) -> dict[str, Any] | None:
-        """The validation results as a row of the history; a signal ends it at once."""
+        """The validation results as a row of the history; interrupted by signals."""
         trainer, validator = self.trainer, self.trainer.validator
         if validator is None or self.val_loader is None:
             return None
@@ -162,14 +163,14 @@ class TrainingLoop:
         return self.processes.run_on_rank0(lambda: row)
 
     def log(self, row: dict[str, Any]) -> None:
-        """Show the ``row`` of the history, and tell the loggers of it."""
+        """Show the ``row`` of the history, and pass it to the loggers."""
         self.progress.end_epoch(row)
         self.loggers.log(row)
 
     def save_checkpoint(self, keep: bool = False) -> None:
-        """Write a checkpoint, and the best model if it is another since the last time.
+        """Write a checkpoint, and the best model if it has changed since the last time.
 
-        Raises ``TrainingError``, and keeps the last one, if something is not a finite number.
+        Raises ``TrainingError``, and writes none, if a loss, gradient or weight is not finite.
         """
         trainer = self.trainer
         trainer.training_pass.check(self.train_loader, trainer.epoch + 1)
@@ -180,7 +181,7 @@ class TrainingLoop:
                 self._save_best()
 
     def leave(self, interruption: Interrupted) -> None:
-        """Save where training stands when a signal has stopped it."""
+        """Save the state after a signal."""
         if self.trainer.training_pass.step == 0 or can_resume_within_epoch(self.train_loader):
             self.save_checkpoint()
         epoch, step = self.checkpoints.position or (0, 0)
@@ -190,7 +191,7 @@ class TrainingLoop:
         )
 
     def finish(self) -> None:
-        """Save the end state, and settle on the last epoch if none was found to be the best."""
+        """Save the final state, and select the last epoch if no epoch was the best."""
         trainer = self.trainer
         if self.checkpoints.position != (trainer.epoch, 0):
             self.save_checkpoint()
@@ -200,7 +201,7 @@ class TrainingLoop:
         self._save_best()
 
     def _after_step(self) -> None:
-        """Between two steps: progress, signals, and in long epochs a checkpoint."""
+        """Between two steps: update progress, check for signals, and perhaps save a checkpoint."""
         self.progress.step()
         self.signals.raise_if_received()
         step = self.trainer.training_pass.step
@@ -208,7 +209,7 @@ class TrainingLoop:
             self.save_checkpoint()
 
     def _is_enough(self) -> bool:
-        """Whether to end after this epoch: so says early stopping, or whoever watches."""
+        """Whether to end after this epoch, according to early stopping or ``watch``."""
         row, enough = self.trainer.history.rows[-1], self.trainer.selection.stopped
         last = enough or row["epoch"] == self.num_epochs
         return bool(self.watch is not None and self.watch(row, last)) or enough
@@ -219,7 +220,7 @@ class TrainingLoop:
         self._best_written = self.trainer.selection.epoch
 
     def _state(self) -> dict[str, Any]:
-        """Where training stands, as ``qgpipe.training.checkpoints.checkpoint`` describes it."""
+        """The state for a checkpoint, see ``qgpipe.training.checkpoints.checkpoint``."""
         return {
             "epoch": self.trainer.epoch,
             "step": self.trainer.training_pass.step,
@@ -233,7 +234,7 @@ class TrainingLoop:
 
 
 def _training_step(trainer: Trainer) -> TrainingStep:
-    """The step on batches, or on shards of them if several processes train."""
+    """The step on batches, or on shards of batches if there are several processes."""
     parts = (
         trainer.model,
         trainer.criterion,

@@ -3,6 +3,7 @@
 Nothing here imports torch or zarr, so that a dry run stays fast.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +25,7 @@ from qgpipe.evaluation.plan import evaluation_section, plan_evaluations
 from qgpipe.prediction.origin import require_no_other
 from qgpipe.prediction.plan import PredictedStore, plan_predictions, prediction_section
 from qgpipe.stages.registry import stage_section
-from qgpipe.sweeps.ablated import ablated_runs, expand_ablations
-from qgpipe.sweeps.expansion import Run, comparison_section, expand_runs
+from qgpipe.sweeps.expansion import Run, comparison_section, expand_runs, with_derived
 from qgpipe.system.files import os_error_of_user
 
 _VARIANTS = ("raw", "parts", "split")
@@ -37,14 +37,12 @@ class Plan:
 
     ``runs``: by name. ``data``: of each run, by name; runs with the same data have the same
     object. ``predictions``: of each run, by name, the stores that its model is applied to;
-    ``evaluations``: likewise the sets that it is evaluated on. ``ablations``: by name, the runs
-    that belong to one of ``runs``, with the same data.
+    ``evaluations``: likewise the sets that it is evaluated on.
     ``raw``, ``file``, ``over``, ``folders``: the configuration as it was read, its file, those that
     are laid over it, and where the user's code is found.
     """
 
     runs: dict[str, Run]
-    ablations: dict[str, Run]
     data: dict[str, DataPlan]
     predictions: dict[str, dict[str, PredictedStore]]
     evaluations: dict[str, dict[str, PredictedStore]]
@@ -135,8 +133,7 @@ class Plan:
 
     def ablation_results(self, wildcards: Any) -> list[Path]:
         """The test results of the ablations of a run."""
-        names = ablated_runs(self._run(wildcards).config).values()
-        configs = [self.ablations[name].config for name in names]
+        configs = [run.config for run in self._run(wildcards).derived["ablation"]]
         return [path(c) for c in configs for path in (paths.metrics, paths.predictions)]
 
     def studied(self) -> list[Path]:
@@ -188,12 +185,26 @@ class Plan:
 
     def prepared(self, wildcards: Any) -> dict[str, Any]:
         """Inputs of a job that trains, tests or reports: the data and how it is split."""
-        config = self._run(wildcards).config
+        split = paths.split(self._run(wildcards).config)
+        return {**self.gathered(wildcards), "split": split}
+
+    def having(self, kind: str) -> str:
+        """A pattern for the names of the runs from which runs of ``kind`` are derived."""
+        names = [name for name, run in self.runs.items() if run.derived.get(kind)]
+        return "|".join(map(re.escape, names)) or "(?!)"
+
+    def members(self, wildcards: Any) -> dict[str, list[Path]]:
+        """Inputs of the job that combines an ensemble: what its members have become."""
+        configs = [run.config for run in self._run(wildcards).derived["member"]]
         return {
-            "parts": self.parts(wildcards),
-            "dataset": paths.dataset(config),
-            "split": paths.split(config),
+            "models": [paths.model(config) for config in configs],
+            "histories": [paths.history(config) for config in configs],
+            "summaries": [paths.summary(config) for config in configs],
         }
+
+    def final_model(self, wildcards: Any) -> Path:
+        """The model of a run that is tested and applied to other data."""
+        return paths.final_model(self._run(wildcards).config)
 
     def answered(self, wildcards: Any) -> dict[str, Any]:
         """Inputs of a job that compares a model with the baselines: what these have answered."""
@@ -203,6 +214,12 @@ class Plan:
         """Inputs of a job that shows how the model of a run compares with the baselines."""
         config = self._run(wildcards).config
         return {"baselines": paths.baselines(config)} if config["baseline"] else {}
+
+    def calibrated(self, wildcards: Any) -> dict[str, Any]:
+        """Inputs of a job that shows how the model of a run was calibrated."""
+        config = self._run(wildcards).config
+        is_calibrated = paths.final_model(config) != paths.model(config)
+        return {"calibration": paths.calibration(config)} if is_calibrated else {}
 
     def predicted_store(self, wildcards: Any) -> PredictedStore:
         """The store that a job applies a model to."""
@@ -294,6 +311,10 @@ class Plan:
         return next(iter(self.runs.values()))
 
     @cached_property
+    def _with_derived(self) -> dict[str, Run]:
+        return {run.config["name"]: run for run in with_derived(self.runs.values())}
+
+    @cached_property
     def _all_data(self) -> list[DataPlan]:
         return list({id(data): data for data in self.data.values()}.values())
 
@@ -303,10 +324,9 @@ class Plan:
     def _run(self, wildcards: Any) -> Run:
         """The run that a job is of, or one of those that share what it makes."""
         if hasattr(wildcards, "run"):
-            known = self.runs | self.ablations
-            if wildcards.run not in known:
+            if wildcards.run not in self._with_derived:
                 raise WorkflowError(f"there is no run '{wildcards.run}' in this configuration")
-            return known[wildcards.run]
+            return self._with_derived[wildcards.run]
         if len(self.runs) == 1:
             return self._first
         wanted = {kind: getattr(wildcards, kind) for kind in _VARIANTS if hasattr(wildcards, kind)}
@@ -329,12 +349,11 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         for read in configfiles:
             load_config(read)  # says what Snakemake lets pass, such as a key given twice
         runs = {run.config["name"]: run for run in expand_runs(raw, file)}
-        more = [ablation for run in runs.values() for ablation in expand_ablations(run)]
-        ablations = {run.config["name"]: run for run in more}
         folders = user_folders(raw, *configfiles)
         add_search_path(*folders)
-        configs = {name: run.config for name, run in (runs | ablations).items()}
-        data = plan_data(configs, folders)
+        data = plan_data({name: run.config for name, run in runs.items()}, folders)
+        for name, run in runs.items():
+            data |= {one.config["name"]: data[name] for one in with_derived([run])}
         predicted = {name: plan_predictions(run.config, folders) for name, run in runs.items()}
         evaluated = {name: plan_evaluations(run.config) for name, run in runs.items()}
         for name, run in runs.items():
@@ -350,9 +369,7 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         raise WorkflowError(str(user_error)) from None
     files = tuple(_shortest(Path(read)) for read in configfiles)
     first = files[0] if files else None
-    return Plan(
-        runs, ablations, data, predicted, evaluated, to_plain(raw), first, files[1:], folders
-    )
+    return Plan(runs, data, predicted, evaluated, to_plain(raw), first, files[1:], folders)
 
 
 def _shortest(file: Path) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 
 from qgpipe import paths
 from qgpipe.baselines.features import require_known_features
+from qgpipe.calibration.calibrate import OUTLIER_SCORE, require_fit
 from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.dump import to_plain
@@ -34,6 +35,7 @@ from qgpipe.models.construct.ablation import INPUTS, ablate
 from qgpipe.models.message_direction import passes_forward_only
 from qgpipe.models.summary import summarise
 from qgpipe.prediction.features import check_metadata
+from qgpipe.prediction.outputs import collect_outputs
 from qgpipe.prediction.plan import KEY, plan_predictions, reader_for
 from qgpipe.stages.module_code import find_code
 from qgpipe.stages.registry import stage_section
@@ -41,7 +43,7 @@ from qgpipe.stages.session_code import live_folders
 from qgpipe.sweeps.expansion import Run
 from qgpipe.system.files import scratch_folder
 from qgpipe.training.evaluation.evaluator import replaced_text
-from qgpipe.training.loaders import transform_of
+from qgpipe.training.loaders import data_names, transform_of
 from qgpipe.training.optimizer import rehearse
 from qgpipe.training.preflight import check_fit
 from qgpipe.training.standardize import values_of
@@ -117,8 +119,9 @@ def _check(config: Config, samples: _Samples) -> str:
     trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
     check_groups(config, dataset.description["attributes"])
-    is_split = "all" in dict(data_sources(config))
-    if is_split and config["data"]["split_method"] == "stratified" and not _has_classes(dataset):
+    is_stratified = config["data"]["split_method"] == "stratified"
+    has_classes = dataset.description["class_counts"] is not None  # one integer for each graph
+    if "all" in dict(data_sources(config)) and is_stratified and not has_classes:
         raise no_strata()
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
@@ -127,14 +130,10 @@ def _check(config: Config, samples: _Samples) -> str:
         values_of(dataset.batch(np.arange(len(dataset))), kind)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
     _check_ablations(trainer, dataset)
+    _check_calibration(trainer, dataset)
     lines += [*_run_lines(config, trainer), *_code_lines(config)]
     outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]
     return "\n".join([*lines, *outputs])
-
-
-def _has_classes(dataset: PackedDataset) -> bool:
-    """Whether each graph has one integer as its target, by which a split can be stratified."""
-    return dataset.description["class_counts"] is not None
 
 
 def _identity(config: Config) -> str:
@@ -236,9 +235,7 @@ def _known_classes(config: Config, parts: Sequence[PartPlan]) -> Iterable[int]:
     """The classes of all samples; empty if graphs may have other targets than the stores."""
     data = config["data"]
     changes = data["pre_filter"], data["pre_transform"], data["transform"]
-    if any(change is not None for change in changes):
-        return ()
-    if data["on_bad_sample"] == "skip":
+    if any(change is not None for change in changes) or data["on_bad_sample"] == "skip":
         return ()
     return class_counts(config, parts) or ()
 
@@ -286,6 +283,21 @@ def _check_ablations(trainer: Trainer, dataset: PackedDataset) -> None:
         except ConfigError as error:
             error.key, error.problem = key, f"the model is {error.problem}"
             raise
+
+
+def _check_calibration(trainer: Trainer, dataset: PackedDataset) -> None:
+    """Raise ``ConfigError`` if the model cannot be given what ``testing`` asks for."""
+    testing = trainer.config["testing"]
+    if testing["calibrate"] is None and testing["outlier_score"] is None:
+        return
+    seen = collect_outputs(
+        trainer.model.eval(),
+        GraphLoader(dataset, batch_size=SAMPLE),
+        trainer.device,
+        trainer.apply_model,
+        embeddings_for=OUTLIER_SCORE if testing["outlier_score"] == "mahalanobis" else None,
+    )
+    require_fit(trainer.config, data_names(dataset), seen.collected)
 
 
 def _run_lines(config: Config, trainer: Trainer) -> Iterator[str]:

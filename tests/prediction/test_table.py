@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from qgpipe.prediction.outputs import Seen
 from qgpipe.prediction.table import PredictionTable
 from qgpipe.training.evaluation.metrics import Collected
 
@@ -14,7 +15,12 @@ REALS = {"attributes": {"y": {"kind": "graph", "dtype": "float32", "shape": []}}
 
 def table(heads, trained, targets=None, embeddings=None, num_tasks=None):
     collected = Collected(2, np.zeros(0), heads, num_tasks or len(heads), targets)
-    return PredictionTable(trained).rows(collected, ["a/0", "a/1"], embeddings)
+    maker = PredictionTable(trained, with_embeddings=embeddings is not None)
+    return maker.rows(Seen(collected, embeddings, {}), ["a/0", "a/1"])
+
+
+def seen(head, num_graphs):
+    return Seen(Collected(num_graphs, np.zeros(0), {0: head}, 1), None, {})
 
 
 def test_classes_of_graphs_without_a_target_have_names_and_probabilities():
@@ -34,7 +40,7 @@ def test_the_first_graphs_say_for_all_whether_outputs_are_probabilities():
 
     def probabilities_of(*chunks):
         rows = PredictionTable(CLASSES).rows
-        tables = [rows(Collected(1, np.zeros(0), {0: head}, 1), ["a/0"]) for head in chunks]
+        tables = [rows(seen(head, 1), ["a/0"]) for head in chunks]
         return [found["probability_1"].item() for found in tables]
 
     assert probabilities_of(shares, shares) == [0.75, 0.75]
@@ -116,11 +122,11 @@ def test_outputs_that_are_not_finite_have_no_class():
     blind = LOGITS.clone()
     blind[1] = float("nan")
     maker = PredictionTable({**CLASSES, "class_names": ["low", "middle", "high"]})
-    found = maker.rows(Collected(2, np.zeros(0), {0: blind}, 1), ["a/0", "a/1"])
+    found = maker.rows(seen(blind, 2), ["a/0", "a/1"])
     assert found["predicted"].isna().tolist() == [False, True]
     assert found.to_csv(index=False).splitlines()[2] == "a/1" + "," * (found.shape[1] - 1)
     assert (found["predicted"][0], found["class"][0], maker.undecided) == (1, "middle", 1)
-    maker.rows(Collected(2, np.zeros(0), {0: LOGITS}, 1), ["a/2", "a/3"])
+    maker.rows(seen(LOGITS, 2), ["a/2", "a/3"])
     assert maker.undecided == 1
 
 

@@ -170,15 +170,17 @@ class Packed:
 
     def ptr_of(self, attribute: Attribute) -> np.ndarray:
         """Row offsets of the graphs in ``attribute.values``, int64 [N+1]."""
-        if attribute.kind == "node":
-            return self.node_ptr
-        if attribute.kind == "edge":
-            return self.edge_ptr
-        if attribute.kind == "graph":
-            return np.arange(self.num_graphs + 1)
+        if attribute.kind != "ragged":
+            return self.ptr_of_axis(attribute.kind)
         if attribute.ptr is None:
             raise ValueError("a ragged attribute needs a ptr")
         return attribute.ptr
+
+    def ptr_of_axis(self, axis: str) -> np.ndarray:
+        """Offsets of the graphs in an array with one row per node, edge or graph, int64 [N+1]."""
+        if axis == "graph":
+            return np.arange(self.num_graphs + 1)
+        return self.node_ptr if axis == "node" else self.edge_ptr
 
 
 def edge_counts(edges: Edges) -> np.ndarray:

@@ -53,12 +53,8 @@ def table(packed: Packed) -> dict[str, Rows]:
 
 def row_ptr(packed: Packed, follow: str) -> np.ndarray:
     """Row offsets of the graphs on the row axis ``follow``, int64 [N+1]."""
-    if follow == "graph":
-        return np.arange(packed.num_graphs + 1)
-    if follow == "node":
-        return packed.node_ptr
-    if follow == "edge":
-        return packed.edge_ptr
+    if follow in ("graph", "node", "edge"):
+        return packed.ptr_of_axis(follow)
     if follow == "word" and isinstance(packed.edges, BitAdjacency):
         return packed.edges.ptr // WORD
     if follow == "block" and isinstance(packed.edges, NeighborLists):

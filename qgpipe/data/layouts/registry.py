@@ -11,10 +11,7 @@ from qgpipe.data.raw.store_files import refusal
 from qgpipe.data.raw.stores import Root, StoreInfo
 from qgpipe.errors import DataError
 
-LAYOUTS: tuple[type[StoreInfo], ...] = (
-    Groups,
-    Stacked,
-)  # in this order; the last opens any
+LAYOUTS: tuple[type[StoreInfo], ...] = (Groups, Stacked)  # in this order; the last opens any
 
 
 def open_store(path: str | Path, named_in: str = "data.files") -> StoreInfo:

@@ -42,7 +42,8 @@ def choose_residency(residency: str, infos: Sequence[dict[str, Any]], device: to
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # each process holds the graphs
     if needed >= available_memory() / (2 * processes):
         return "mmap"  # also for a GPU: graphs pass through host memory
-    return "device" if needed < DEVICE_SHARE * free_on(device) else "memory"
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+    return "device" if needed < DEVICE_SHARE * free else "memory"
 
 
 def open_blocks(paths: Sequence[Path], mapped: bool = True) -> Blocks:
@@ -82,11 +83,6 @@ def available_memory() -> int:
     except (OSError, ValueError):
         return free
     return min(free, max(limit - used, 0))
-
-
-def free_on(device: torch.device) -> int:
-    """Bytes that are free in the memory of a GPU; 0 for any other device."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
 def _control_group() -> Path:

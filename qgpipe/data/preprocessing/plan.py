@@ -161,12 +161,7 @@ def _recorded_states(files: list[Path]) -> Iterator[Mapping[str, Any]]:
     for file in dict.fromkeys((files[-1], files[0])):
         try:
             state = json.loads(paths.provenance(file).read_bytes())["store"]
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ):  # no part, or no record
+        except (OSError, ValueError, KeyError, TypeError):  # no part, or no record
             continue
         if is_state(state):
             yield state

@@ -92,8 +92,8 @@ class ChunkFormat:
             starts = [i * c for i, c in zip(index, self.chunks, strict=True)]
             top, bottom = max(first, starts[0]), min(last, starts[0] + rows)
             chunk = self.read_chunk(folder, index)[top - starts[0] : bottom - starts[0]]
-            place = (slice(top - first, bottom - first), *map(_from, starts[1:], chunk.shape[1:]))
-            out = values[place]
+            rest = (slice(s, s + n) for s, n in zip(starts[1:], chunk.shape[1:], strict=True))
+            out = values[(slice(top - first, bottom - first), *rest)]
             out[...] = chunk[tuple(map(slice, out.shape))]
         return values
 
@@ -119,10 +119,6 @@ def chunk_format(metadata: bytes, zarr_format: int) -> ChunkFormat | None:
         raise ValueError(f"no array metadata: {error!r}") from None
 
 
-def _from(start: int, length: int) -> slice:
-    return slice(start, start + length)
-
-
 def _v2(node: Mapping[str, Any]) -> ChunkFormat | None:
     unusual = node.get("filters") or not isinstance(node["dtype"], str)
     if unusual or not _is_plain(node["fill_value"]):
@@ -133,19 +129,10 @@ def _v2(node: Mapping[str, Any]) -> ChunkFormat | None:
     compressor = node.get("compressor")
     if compressor is not None and compressor["id"] not in V2_CODECS:
         return None
-    shape, chunks = check_shapes(node["shape"], node["chunks"])
-    check_chunk(chunks, dtype.itemsize)
     if node["order"] not in ("C", "F"):
         raise ValueError(f"the order {shown(node['order'])} is none")
-    return ChunkFormat(
-        shape,
-        chunks,
-        dtype,
-        node["order"],
-        _fill(node["fill_value"], dtype),
-        *chunk_keys(node),
-        () if compressor is None else (_decoder(compressor),),
-    )
+    decoders = () if compressor is None else (_decoder(compressor),)
+    return _format(node, node["chunks"], dtype, node["order"], decoders)
 
 
 def _v3(node: Mapping[str, Any]) -> ChunkFormat | None:
@@ -154,18 +141,18 @@ def _v3(node: Mapping[str, Any]) -> ChunkFormat | None:
     if not known or node["data_type"] not in V3_DTYPES or not _is_plain(node["fill_value"]):
         return None
     endian = to_bytes.get("configuration", {}).get("endian", sys.byteorder)
-    shape, chunks = check_shapes(node["shape"], node["chunk_grid"]["configuration"]["chunk_shape"])
     dtype = np.dtype(node["data_type"]).newbyteorder(endian)
+    decoders = tuple(_decoder({"id": codec["name"]}) for codec in reversed(codecs))
+    return _format(node, node["chunk_grid"]["configuration"]["chunk_shape"], dtype, "C", decoders)
+
+
+def _format(
+    node: Mapping[str, Any], chunks: Any, dtype: np.dtype, order: Any, decoders: tuple[Decoder, ...]
+) -> ChunkFormat:
+    shape, chunks = check_shapes(node["shape"], chunks)
     check_chunk(chunks, dtype.itemsize)
-    return ChunkFormat(
-        shape,
-        chunks,
-        dtype,
-        "C",
-        _fill(node["fill_value"], dtype),
-        *chunk_keys(node),
-        tuple(_decoder({"id": codec["name"]}) for codec in reversed(codecs)),
-    )
+    fill = _fill(node["fill_value"], dtype)
+    return ChunkFormat(shape, chunks, dtype, order, fill, *chunk_keys(node), decoders)
 
 
 def _is_plain(fill: Any) -> bool:

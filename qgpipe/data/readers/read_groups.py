@@ -70,10 +70,10 @@ def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Grou
             checks.bad.report(samples[k], problem, columns.adjacency.name)
             matrices[k] = None
     expected = [_side(checks, samples[k], matrix) for k, matrix in enumerate(matrices)]
-    joined: dict[str, list[np.ndarray]] = {}
+    arrays: dict[str, np.ndarray] = {}
     for array in columns.arrays:
         is_node = array in columns.node
-        joined[array.name] = found = []
+        found = []
         for k, value in enumerate(values[array.name]):
             shape = (expected[k], *array.shape[1:]) if is_node else array.shape
             if value is not None and value.shape != shape and expected[k]:
@@ -85,6 +85,7 @@ def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Grou
             if value is None or value.shape != shape:
                 value = np.zeros(shape, array.dtype)
             found.append(value)
+        arrays[array.name] = np.concatenate(found) if is_node else np.stack(found)
     sizes, bits = [], []
     side = block_side(max(expected))
     step = max(1, BLOCK_BYTES // side**2)
@@ -92,12 +93,6 @@ def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Grou
         some = np.array(expected[first : first + step], np.int64)
         sizes.append(some)
         bits.append(_pack(checks, matrices[first : first + step], some, samples[first]))
-    arrays = {
-        array.name: np.concatenate(joined[array.name])
-        if array in columns.node
-        else np.stack(joined[array.name])
-        for array in columns.arrays
-    }
     return np.concatenate(sizes), np.concatenate(bits), arrays
 
 

@@ -1,1 +1,1 @@
-"""From specs in a configuration to modules, and their arguments; model files."""
+"""Builds modules and their arguments from specs in a configuration; model files."""

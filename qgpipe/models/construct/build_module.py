@@ -1,4 +1,4 @@
-"""Modules from what a configuration says about them: types, functions, nested specs."""
+"""Builds modules from a configuration: from types, functions and nested specs."""
 
 import functools
 import inspect
@@ -33,11 +33,11 @@ def under(prefix: str) -> Iterator[None]:
 
 
 def build_module(value: Any, *leading: Any) -> nn.Module:
-    """The module that a spec in any of its forms stands for.
+    """The module described by a spec in any of its forms.
 
-    ``leading`` arguments come before those of the spec. A mapping ``{type, args, kwargs}``
-    inside args or kwargs that names a module type is built too (``GINConv`` needs a network).
-    Raises ``ConfigError`` with a key relative to the spec.
+    ``leading`` arguments precede those of the spec. A mapping ``{type, args, kwargs}`` in args or
+    kwargs that names a module type is also built (``GINConv`` needs a network). Raises
+    ``ConfigError`` with a key relative to the spec.
     """
     if isinstance(value, nn.Module):
         return value
@@ -56,10 +56,10 @@ def construct(
 ) -> nn.Module:
     """``kind(*leading, *args, **kwargs)`` as a module; a function becomes a ``Function``.
 
-    ``name`` is the common beginning of the keys that hold the three: ``encoder`` for
-    ``encoder_type``, ``encoder_args``, ``encoder_kwargs``; ``type_key`` is that of the type
-    where it is called otherwise. Raises ``ConfigError`` with a relative key if ``kind`` is
-    neither module type nor function, or if its construction fails.
+    ``name``: common prefix of the three keys: ``encoder`` for ``encoder_type``, ``encoder_args``,
+    ``encoder_kwargs``; ``type_key``: the key of the type if it is another one. Raises
+    ``ConfigError`` with a relative key if ``kind`` is neither a module type nor a function, or if
+    its construction fails.
     """
     given_args: list[Any] = list(args or ())
     given: dict[str, Any] = dict(kwargs or {})
@@ -97,7 +97,7 @@ def construct(
 def _configured(
     kind: type[Configurable], args: list, kwargs: dict, own_key: str, kwargs_key: str
 ) -> Configurable:
-    """One of our own classes: checked against its schema, errors named below ``kwargs_key``."""
+    """A class of this package, checked against its schema; keys of errors are in ``kwargs_key``."""
     names = list(inspect.signature(kind).parameters)
     by_position = dict(zip(names, args, strict=False))
     twice = sorted(by_position.keys() & kwargs.keys())
@@ -113,7 +113,7 @@ def _configured(
 
 
 def _nested(value: Any) -> Any:
-    """``value`` with the module specs in its lists and mappings built."""
+    """``value`` with module specs in lists and mappings replaced by the modules."""
     if isinstance(value, Mapping):
         kind = value.get("type")
         if is_spec_mapping(value) and inspect.isclass(kind) and issubclass(kind, nn.Module):

@@ -1,4 +1,4 @@
-"""Joining several tensors, one row a graph: pooled vectors, or pooled vectors and features."""
+"""Joins tensors with one row for each graph: pooled vectors and graph features."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from torch import nn
 from qgpipe.models.construct.build_module import construct
 from qgpipe.models.construct.function import Function
 
-# Where a torch function acts when its args and kwargs do not say so, as to keep one row a graph.
+# Default ``dim`` of torch functions, with which the result has one row for each graph.
 _DEFAULT_DIM = {torch.cat: -1, torch.concat: -1, torch.concatenate: -1, torch.stack: 1}
 _REDUCTIONS = (torch.sum, torch.mean, torch.prod, torch.amax, torch.amin)
 
 
 class Reduction(Function):
-    """A torch reduction over a list of tensors of the same shape, stacked in a new first dim."""
+    """A torch reduction over a list of tensors of the same shape, stacked along a new first dim."""
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """``function(stacked)`` of one list of tensors."""
@@ -27,14 +27,14 @@ def build_join(
 ) -> nn.Module:
     """The module that joins a list of tensors ``[B, F_i]`` to one tensor with ``B`` rows.
 
-    - ``None``, ``torch.cat``: the features side by side, ``[B, F_1 + F_2 + …]``;
+    - ``None``, ``torch.cat``: concatenated features, ``[B, F_1 + F_2 + …]``;
     - ``torch.stack``: ``[B, number of tensors, F]``;
-    - ``torch.sum``, ``mean``, ``prod``, ``amax``, ``amin``: element by element, ``[B, F]``;
-    - any other function or module gets the list as it is.
+    - ``torch.sum``, ``mean``, ``prod``, ``amax``, ``amin``: elementwise, ``[B, F]``;
+    - any other function or module is called with the list.
 
-    ``args`` and ``kwargs`` follow the list in the call of a function, so ``dim`` can be set;
-    for the reductions it counts in ``[number of tensors, B, F]``. ``name`` begins the keys,
-    as in ``construct``. Raises ``ConfigError``.
+    ``args`` and ``kwargs`` follow the list in the call of a function, so ``dim`` can be set; for
+    reductions it refers to ``[number of tensors, B, F]``. ``name``: prefix of the keys, as in
+    ``construct``. Raises ``ConfigError``.
     """
     module = construct(torch.cat if kind is None else kind, args, kwargs, name=name)
     if not isinstance(module, Function):

@@ -1,4 +1,4 @@
-"""What the models of this package share: a schema, configs that rebuild them, files."""
+"""Base class of the models of this package: schema, conversion to and from configs, files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from qgpipe.models.construct.model_file import imports_of, load_weights, read_mo
 
 
 class _Schema:
-    """The JSON Schema of the class, complete in itself."""
+    """The JSON Schema of the class, with all definitions that it refers to."""
 
     def __get__(self, _: object, owner: type[Configurable]) -> dict[str, Any]:
         return {"title": owner.__name__, **definition(owner.definition), "$defs": schema()["$defs"]}
 
 
 class Configurable(nn.Module):
-    """A module that is built from plain values and can be written back to them.
+    """A module that is built from plain values and can be converted back to them.
 
-    ``definition`` names its entry in the schema; ``schema`` is that entry as a JSON Schema.
+    ``definition``: name of its entry in the schema; ``schema``: that entry as a JSON Schema.
     """
 
     definition: ClassVar[str]
@@ -39,17 +39,17 @@ class Configurable(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Build a model from a config that fits ``schema``; objects by name or as they are.
+        """Build a model from a config that matches ``schema``, with objects or their names.
 
-        Raises ``ConfigError`` with the key of what does not fit or cannot be constructed.
+        Raises ``ConfigError`` with the key of a value that is invalid or cannot be constructed.
         """
         return cls(**validate(config, cls.definition))
 
     def to_config(self) -> dict[str, Any]:
-        """The config that ``from_config`` builds an equal model from, weights aside.
+        """The config from which ``from_config`` builds the same model, except for the weights.
 
-        Raises ``ConfigError`` if the model was given a constructed module, which a config
-        cannot name.
+        Raises ``ConfigError`` if an argument was a constructed module, which has no name in a
+        config.
         """
         return {name: _plain(value, name) for name, value in self._arguments.items()}
 
@@ -61,10 +61,10 @@ class Configurable(nn.Module):
     def load(
         cls, path: str | Path, device: str | torch.device = "cpu", *, trust: bool = False
     ) -> Self:
-        """The model that ``save`` wrote to ``path``. No pickled code is run.
+        """The model that ``save`` wrote to ``path``. No pickled code is executed.
 
-        Its parts have to be known ones, or ``trust`` given, as for ``qgpipe.models.load_model``.
-        Raises ``DataError`` if the file is missing, damaged, or holds another class.
+        Without ``trust`` only known parts are allowed, as in ``qgpipe.models.load_model``. Raises
+        ``DataError`` if the file is missing, damaged, or holds another class.
         """
         content = read_model_file(path)
         section = content["model"]
@@ -79,7 +79,7 @@ class Configurable(nn.Module):
         return model.to(device)
 
     def child_keys(self) -> dict[str, tuple[str, str]]:
-        """Config keys of the submodules: name → (key of its type, key of what is inside it)."""
+        """Config keys of the submodules: name → (key of its type, key of its contents)."""
         return {}
 
 

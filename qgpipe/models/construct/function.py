@@ -1,4 +1,4 @@
-"""A function as a module, so that it can stand wherever a layer can."""
+"""A function as a module, so that it can be used in place of a layer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
@@ -8,12 +8,12 @@ from torch import nn
 
 from qgpipe.models.construct.bind_arguments import callable_parameters
 
-# What a function gets by position before its own arguments: x, and batch or edge_index.
+# Number of inputs that precede a function's own arguments: x, and batch or edge_index.
 MOST_TENSORS = 2
 
 
 class Function(nn.Module):
-    """``function(*inputs, *args, **kwargs)``: its args follow the tensors of the call."""
+    """``function(*inputs, *args, **kwargs)``: ``args`` follow the inputs of the call."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Function(nn.Module):
         return self.function(*inputs, *self.args, **self.kwargs, **named)
 
     def forward_parameters(self) -> list[Parameter] | None:
-        """The function's parameters that its own args and kwargs leave open."""
+        """The function's parameters that are not set by ``args`` and ``kwargs``."""
         parameters = callable_parameters(self.function)
         if parameters is None:
             return None
@@ -45,7 +45,7 @@ class Function(nn.Module):
         positional = [p for p in parameters[:reached] if p.kind is not Parameter.KEYWORD_ONLY]
         if self.args:
             return positional[: max(1, min(MOST_TENSORS, len(positional) - len(self.args)))]
-        # Past one that is set by keyword, no other can be given by position.
+        # Parameters after one that is set by keyword cannot be given by position.
         rest = [p for p in parameters[len(positional) :] if p.name not in self.kwargs]
         return [*positional, *(p.replace(kind=Parameter.KEYWORD_ONLY) for p in rest)]
 

@@ -1,8 +1,8 @@
 """Model files: a model section with objects as tagged names, and the weights.
 
-No code stored in a file is ever run. The types and functions that a file names are imported, and
-called with the arguments that stand there; only known ones, unless the file was made here or is
-trusted (``qgpipe.config.trust``).
+Code stored in a file is never executed. The types and functions that a file names are imported and
+called with the arguments in the file; unless it was made here or is trusted, only known ones
+(``qgpipe.config.trust``).
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,15 @@ from qgpipe.config.dump import to_plain
 from qgpipe.config.trust import imports_for
 from qgpipe.errors import DataError
 from qgpipe.models.construct.ablation import Ablation
+from qgpipe.models.construct.calibrator import Calibrator
 from qgpipe.models.construct.standardizer import Standardizer
 from qgpipe.provenance.record import made_here
 from qgpipe.system import tensor_files
 from qgpipe.system.files import read_json
 
 FORMAT = 1
+FORMAT_OF_ENSEMBLES = 2  # which versions before cannot load
+_FORMATS = (FORMAT, FORMAT_OF_ENSEMBLES)
 
 
 def save_model(
@@ -31,23 +34,32 @@ def save_model(
 ) -> None:
     """Write a model to ``path``, atomically.
 
-    ``section`` is the ``model`` section that builds it (native, or ``{type, args, kwargs}``),
-    ``weights`` its ``state_dict``, and ``facts`` are plain values to be kept beside them.
-    Raises ``ConfigError`` for an object without an importable name.
+    ``section``: the ``model`` section to build it from (native, or ``{type, args, kwargs}``);
+    ``weights``: its ``state_dict``; ``facts``: further plain values to store, ``ensemble``
+    (``{answers: {task: kind}, size}``) if the weights are those of an ``Ensemble``. Raises
+    ``ConfigError`` for an object without an importable name.
     """
-    content = {"format": FORMAT, "model": to_plain(section, "model"), "state_dict": dict(weights)}
+    number = format_number(weights, facts)
+    content = {"format": number, "model": to_plain(section, "model"), "state_dict": dict(weights)}
     tensor_files.save(path, {**content, **facts})
 
 
-def read_model_file(path: str | Path) -> dict[str, Any]:
-    """What a model file holds: ``model`` (the section), ``state_dict``, and the facts.
+def format_number(weights: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
+    """The number of the format of a file with these ``weights`` and ``facts``."""
+    parts = Calibrator.of_weights(weights) or Ablation.of_weights(weights)
+    is_newer = facts.get("ensemble") or parts
+    return FORMAT_OF_ENSEMBLES if is_newer else FORMAT
 
-    ``path`` may be an exported ``model.json``, whose weights lie beside it. Tensors are on the
-    CPU. Raises ``DataError`` if the file is missing, damaged, no model file, or holds code.
+
+def read_model_file(path: str | Path) -> dict[str, Any]:
+    """The content of a model file: ``model`` (the section), ``state_dict``, and the facts.
+
+    ``path`` may be an exported ``model.json``, with the weights in a file beside it. Tensors are on
+    the CPU. Raises ``DataError`` if the file is missing, damaged, no model file, or holds code.
     """
     path = Path(path)
     is_export = path.suffix == ".json"
-    content = _read_export(path) if is_export else tensor_files.load(path, FORMAT, "model file")
+    content = _read_export(path) if is_export else tensor_files.load(path, _FORMATS, "model file")
     if not isinstance(content.get("model"), dict) or not isinstance(
         content.get("state_dict"), dict
     ):
@@ -58,7 +70,7 @@ def read_model_file(path: str | Path) -> dict[str, Any]:
 def _read_export(path: Path) -> dict[str, Any]:
     """The content of a ``model.json``, with the weights of the ``model.safetensors`` beside it."""
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in _FORMATS:
         raise DataError(
             f"{path} is not a model that was exported", remedy="see which file is meant"
         )
@@ -77,26 +89,29 @@ def imports_of(
 ) -> AbstractContextManager[None]:
     """A block in which the model of ``section``, from the file ``path``, is built.
 
-    Parts that are not known are imported only with ``trust``, or if a record beside the file says
-    that it was made here. Raises ``UntrustedName``.
+    Unknown parts are imported only with ``trust``, or if the file was made here according to the
+    record beside it. Raises ``UntrustedName``.
     """
     return imports_for(str(path), section, trust=trust, made_here=lambda: made_here(Path(path)))
+
+
+def attach_parts(model: nn.Module, weights: Mapping[str, Any]) -> None:
+    """Attach to ``model`` the standardizer, ablation and calibrator that its ``weights`` contain."""
+    for kind in (Standardizer, Ablation, Calibrator):
+        part = kind.of_weights(weights)
+        if part is not None:
+            part.attach(model)
 
 
 def load_weights(
     model: nn.Module, weights: Mapping[str, Any], path: str | Path, name: str = "model"
 ) -> None:
-    """Put ``weights`` into ``model``, which messages call ``name``.
+    """Load ``weights`` into ``model``, which is called ``name`` in messages.
 
-    If they are of a model with standardisation, or with an ablation, that becomes a part of this
-    one. Raises ``DataError`` (naming ``path``) if they do not fit.
+    If they contain a standardizer, an ablation or a calibrator, these are attached to the model.
+    Raises ``DataError`` (naming ``path``) if they do not fit.
     """
-    standardizer = Standardizer.of_weights(weights)
-    if standardizer is not None:
-        standardizer.attach(model)
-    ablation = Ablation.of_weights(weights)
-    if ablation is not None:
-        ablation.attach(model)
+    attach_parts(model, weights)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Standardisation of features and targets, as a part of the model that was trained with it."""
+"""Standardisation of features and targets, as a submodule of the model trained with it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from qgpipe.errors import ConfigError
 from qgpipe.models.construct.bind_arguments import forward_parameters
 
-NAME = "standardizer"  # of the submodule, and so of its weights in a model file
+NAME = "standardizer"  # of the submodule, and prefix of its weights in a model file
 INPUTS = {"node_features": "x", "graph_features": "graph_features"}
 KINDS = (*INPUTS, "target")
 
 
 class Standardizer(nn.Module):
-    """Means and standard deviations, with which a model takes and gives values in their own units.
+    """Means and standard deviations; the inputs and outputs of the model stay in original units.
 
-    Once attached to a model, each call of it gets (x - mean) / std in place of node and graph
-    features x, and outputs z of heads with one output for each target become z · std + mean. Heads
-    of classes, which have several outputs for one target, are left.
+    When it is attached to a model, node and graph features x are replaced by (x - mean) / std in
+    each call, and outputs z of heads with one output for each target by z · std + mean.
+    Classification heads, which have several outputs for one target, are unchanged.
 
     ``statistics``: (mean, std) by kind, ``node_features``, ``graph_features`` or ``target``, each
     float [F].
@@ -36,7 +36,7 @@ class Standardizer(nn.Module):
         self._names: list[str] = []
 
     def attach(self, model: nn.Module) -> None:
-        """Make this a part of ``model``; its parameters and their names stay as they are."""
+        """Add this to ``model`` as a submodule; its parameters keep their names."""
         if hasattr(model, NAME):
             raise ConfigError(
                 f"the model has an attribute '{NAME}' of its own",
@@ -51,7 +51,7 @@ class Standardizer(nn.Module):
 
     @classmethod
     def of_weights(cls, weights: Mapping[str, Any]) -> Standardizer | None:
-        """The one whose buffers are among the ``weights`` of a model; None if there is none."""
+        """The standardizer with buffers in the ``weights`` of a model; None if there are none."""
         found = {}
         for kind in KINDS:
             names = [f"{NAME}.{kind}_{part}" for part in ("mean", "std")]
@@ -81,7 +81,7 @@ class Standardizer(nn.Module):
     def _in_batch(
         self, kind: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments with ``name`` scaled within the batch that is one of them."""
+        """The arguments with ``name`` scaled in the batch that is one of them."""
 
         def scaled(value: Any) -> Any:
             if not isinstance(getattr(value, name, None), Tensor):
@@ -103,11 +103,10 @@ class Standardizer(nn.Module):
 
     def _restore_outputs(self, model: nn.Module, args: tuple[Any, ...], outputs: Any) -> Any:
         mean, std = self.get_buffer("target_mean"), self.get_buffer("target_std")
-        if isinstance(outputs, Tensor):
-            single = self._restored(outputs, mean, std)
-            return self._require(outputs if single is None else single, single is not None)
-        switches = getattr(model, "active_tasks", None)
-        items = dict(outputs.items() if isinstance(outputs, Mapping) else enumerate(outputs))
+        is_single = isinstance(outputs, Tensor)
+        given = {0: outputs} if is_single else outputs
+        items = dict(given.items() if isinstance(given, Mapping) else enumerate(given))
+        switches = None if is_single else getattr(model, "active_tasks", None)
         num_tasks = len(switches) if isinstance(switches, Mapping) else len(items)
         found = False
         for place, (task, output) in enumerate(items.items()):
@@ -118,22 +117,19 @@ class Standardizer(nn.Module):
             restored = self._restored(output, mean[some], std[some])
             if restored is not None:
                 items[task], found = restored, True
-        kind = type(outputs)
-        self._require(None, found)
-        return items if isinstance(outputs, Mapping) else kind(items.values())
-
-    def _require(self, outputs: Any, found: bool) -> Any:
         if not found:
             raise ConfigError(
                 "no head has one output for each target",
                 key="data.standardize",
                 remedy="leave out 'target', or give the head as many outputs as there are targets",
             )
-        return outputs
+        if is_single:
+            return items[0]
+        return items if isinstance(outputs, Mapping) else type(outputs)(items.values())
 
     @staticmethod
     def _restored(output: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
-        """The output of a head in units of its targets; None if it has no output for each."""
+        """The output of a head in the units of its targets; None if it has not one for each."""
         if not len(mean) or (output.shape[-1] if output.dim() > 1 else 1) != len(mean):
             return None
         return output * std.to(output.dtype) + mean.to(output.dtype)

@@ -1,1 +1,1 @@
-"""The layers and blocks that come along."""
+"""The layers and blocks of this package."""

@@ -1,4 +1,4 @@
-"""One step of message passing with what usually surrounds it."""
+"""A graph layer with normalisation, activation, skip connection and dropout."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ class GNNBlock(Configurable):
 
     The graph layer is built with ``in_dim, out_dim`` before ``gnn_layer_args``. Layer and
     normalisation get ``batch`` if they take it (``GraphNorm``). The skip connection is
-    ``SkipConnection(in_dim, out_dim, **skip_kwargs)`` unless ``skip_args`` gives its sizes.
-    ``torch.nn.Identity`` stands for no normalisation or activation.
+    ``SkipConnection(in_dim, out_dim, **skip_kwargs)`` unless ``skip_args`` gives its sizes. Use
+    ``torch.nn.Identity`` for no normalisation or activation.
 
     Raises ``ConfigError`` for a part that cannot be constructed.
     """
@@ -89,7 +89,7 @@ class GNNBlock(Configurable):
         return self.dropout(out)
 
     def forward_parameters(self) -> list[inspect.Parameter]:
-        """The inputs that the block's layers use."""
+        """The inputs of the block's layers."""
         uses_batch = any(
             "batch" in (*wiring.positional, *wiring.named.values())
             for wiring in (self._conv_wiring, self._norm_wiring)
@@ -98,7 +98,7 @@ class GNNBlock(Configurable):
         return named_parameters(required, ["batch"] if uses_batch else [])
 
     def child_keys(self) -> dict[str, tuple[str, str]]:
-        """Config keys of the block's parts."""
+        """Config keys of the submodules."""
         return {
             "conv": ("in_dim", "gnn_layer_kwargs"),
             "normalizer": ("norm_args", "norm_kwargs"),

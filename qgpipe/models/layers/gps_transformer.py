@@ -1,4 +1,4 @@
-"""A graph transformer: message passing and attention among all nodes of a graph.
+"""A graph transformer: message passing, and attention among all nodes of a graph.
 
 Rampášek et al., Recipe for a General, Powerful, Scalable Graph Transformer,
 arXiv:2205.12454.
@@ -27,13 +27,13 @@ from qgpipe.models.construct.configurable import Configurable
 
 
 class GPSTransformer(Configurable):
-    """Linear layer, ``num_layers`` of ``GPSConv``, pooling, and a network of three layers.
+    """Linear layer, ``num_layers`` times ``GPSConv``, pooling, and an MLP with three layers.
 
-    Each ``GPSConv`` joins a ``GINConv`` (with a network of two layers, ε learnt) and attention
-    with ``num_heads`` heads, both ``channels`` wide. ``norm`` and ``act`` are PyG's names
-    (``batch_norm``, ``relu``) or types; a type of normalisation is constructed with
-    ``channels``. ``redraw_interval`` is the number of training steps after which the
-    performer's random features are drawn anew.
+    Each ``GPSConv`` combines a ``GINConv`` (with an MLP of two layers and trainable ε) and
+    attention with ``num_heads`` heads, both with ``channels`` features. ``norm`` and ``act`` are
+    PyG's names (``batch_norm``, ``relu``) or types; a type of normalisation is constructed with
+    ``channels``. ``redraw_interval``: number of training steps between two redraws of the
+    performer's random features.
 
     Raises ``ConfigError`` if ``num_heads`` does not divide ``channels`` or a part cannot be
     constructed.
@@ -129,7 +129,7 @@ class GPSTransformer(Configurable):
         return self.mlp(self._pooling_wiring.call(self.pooling, values))
 
     def child_keys(self) -> dict[str, tuple[str, str]]:
-        """Config keys of the model's parts."""
+        """Config keys of the submodules."""
         return {
             "input": ("in_features",) * 2,
             "convs": ("channels",) * 2,
@@ -139,18 +139,18 @@ class GPSTransformer(Configurable):
 
 
 class _LocalConv(GINConv):
-    """``GINConv`` for which an ``Adjacency`` may stand for ``edge_index``."""
+    """``GINConv`` that also accepts an ``Adjacency`` as ``edge_index``."""
 
     def forward(
         self, x: Tensor, edge_index: Tensor | Adjacency, size: tuple[int, int] | None = None
     ) -> Tensor:
-        if isinstance(edge_index, Adjacency):  # GPSConv passes on what it is given
+        if isinstance(edge_index, Adjacency):  # passed on by GPSConv
             return gin(self, x, edge_index)
         return super().forward(x, edge_index, size)
 
 
 class _Redraw(nn.Module):
-    """Counts training steps; part of the ``state_dict``, so that a resumed run redraws alike."""
+    """Counts training steps; in the ``state_dict``, so that resuming does not change redraws."""
 
     def __init__(self, interval: int):
         super().__init__()
@@ -159,7 +159,7 @@ class _Redraw(nn.Module):
 
     @torch.compiler.disable
     def forward(self, layers: nn.Module) -> None:
-        """One training step; at the end of each interval all random features are redrawn."""
+        """Count one training step; at the end of each interval redraw all random features."""
         self.steps += 1
         if self.steps % self.interval == 0:
             for module in layers.modules():
@@ -167,11 +167,11 @@ class _Redraw(nn.Module):
                     module.redraw_projection_matrix()
 
     def get_extra_state(self) -> Tensor:
-        """The number of steps so far."""
+        """The current number of steps."""
         return torch.tensor(self.steps)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Continue from a number of steps."""
+        """Set the number of steps."""
         self.steps = int(state)
 
 
@@ -181,7 +181,7 @@ def _names_type(value: Any) -> bool:
 
 
 def _set_norms(layer: GPSConv, norm: Any, kwargs: Mapping[str, Any] | None, width: int) -> None:
-    # GPSConv takes normalisations by short name only, and would share an instance.
+    # GPSConv only takes short names of normalisations, and would share an instance.
     for name in ("norm1", "norm2", "norm3"):
         built = construct(norm, None, kwargs, leading=(width,), name="norm", type_key="norm")
         setattr(layer, name, built)

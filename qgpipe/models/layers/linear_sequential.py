@@ -8,17 +8,17 @@ from torch_geometric.nn import Linear
 
 from qgpipe.config.spec import as_spec
 from qgpipe.errors import ConfigError
-from qgpipe.models.construct.build_module import build_module, construct, under
+from qgpipe.models.construct.build_module import construct, under
 from qgpipe.models.construct.configurable import Configurable
 
 
 class LinearSequential(Configurable):
     """Linear layers, each followed by its activation.
 
-    ``dims`` holds ``[in, out]`` of each layer; ``activations`` a spec for each,
-    ``torch.nn.Identity`` for none; ``linear_kwargs`` and ``activation_kwargs``, if given,
-    keyword arguments for each. Raises ``ConfigError`` if the lists differ in length or a
-    layer does not take what the one before gives.
+    ``dims``: ``[in, out]`` of each layer; ``activations``: a spec for each, ``torch.nn.Identity``
+    for none; ``linear_kwargs`` and ``activation_kwargs``: optional keyword arguments for each.
+    Raises ``ConfigError`` if the lists differ in length, or the sizes of consecutive layers do not
+    match.
     """
 
     definition = "linear_sequential"
@@ -40,8 +40,9 @@ class LinearSequential(Configurable):
                 options = linear_kwargs[i] if linear_kwargs else None
                 self.layers.append(construct(Linear, sizes, options))
             with under(f"activations[{i}]"):
-                options = activation_kwargs[i] if activation_kwargs else None
-                self.layers.append(_activation(activation, options))
+                spec = as_spec(activation)
+                options = (activation_kwargs[i] if activation_kwargs else None) or {}
+                self.layers.append(construct(spec.type, spec.args, {**spec.kwargs, **options}))
 
     def forward(self, x: Tensor) -> Tensor:
         """``x`` float ``[..., dims[0][0]]`` → ``[..., dims[-1][1]]``."""
@@ -56,13 +57,6 @@ class LinearSequential(Configurable):
             keys[f"layers.{2 * i}"] = (f"dims[{i}]",) * 2
             keys[f"layers.{2 * i + 1}"] = (f"activations[{i}]",) * 2
         return keys
-
-
-def _activation(value: Any, options: Mapping[str, Any] | None) -> nn.Module:
-    if not options:
-        return build_module(value)
-    spec = as_spec(value)
-    return construct(spec.type, spec.args, {**spec.kwargs, **options})
 
 
 def _check_chain(dims: Sequence[Sequence[int]]) -> None:

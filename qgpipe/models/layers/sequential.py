@@ -1,4 +1,4 @@
-"""Layers in turn, each with named inputs and outputs."""
+"""A sequence of layers with named inputs and outputs."""
 
 import inspect
 import logging
@@ -20,7 +20,7 @@ from qgpipe.models.layers.skip_connection import SkipConnection
 
 @dataclass(frozen=True)
 class Signature:
-    """Names of what a layer takes, and of what it gives."""
+    """Names of the inputs and outputs of a layer."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -37,7 +37,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def parse_signature(text: str) -> Signature:
-    """``inputs -> outputs``; without an arrow the layer gives ``x``. Raises ``ConfigError``."""
+    """``inputs -> outputs``; without an arrow the output is ``x``. Raises ``ConfigError``."""
     inputs, arrow, outputs = text.partition("->")
     return Signature(parse_names(inputs), parse_names(outputs) if arrow else ("x",))
 
@@ -45,10 +45,11 @@ def parse_signature(text: str) -> Signature:
 def default_signature(
     layer: nn.Module, previous: Sequence[str], known: Collection[str]
 ) -> Signature:
-    """The signature of a layer that is given without one.
+    """The signature of a layer without a given one.
 
-    It takes the result of the layer before, or ``x``, then those of ``edge_index`` and
-    ``batch`` that come next among the parameters of its ``forward``, and gives what it took.
+    The inputs are the outputs of the previous layer, or ``x``, and ``edge_index`` and ``batch`` if
+    these are the next parameters of its ``forward``. Its outputs replace those of the previous
+    layer.
     """
     first = tuple(previous)
     rest: list[str] = []
@@ -64,20 +65,20 @@ log = logging.getLogger(__name__)
 
 
 class Sequential(Configurable):
-    """Layers called in turn on values with names, as in ``torch_geometric.nn.Sequential``.
+    """Layers called in sequence on named values, as in ``torch_geometric.nn.Sequential``.
 
-    ``layers`` are specs ``[type, args, kwargs, signature]``. A signature
-    ``"x, edge_index -> h"`` names what the layer takes and gives; without an arrow it gives
-    ``x``. Without a signature a layer takes the result before it, and ``edge_index`` and
-    ``batch`` if its ``forward`` names them next. ``forward_signature`` names the inputs;
-    ``batch`` may be left out of a call (one graph). ``with_skip`` adds
+    ``layers``: specs ``[type, args, kwargs, signature]``. A signature ``"x, edge_index -> h"``
+    names inputs and outputs of the layer; without an arrow the output is ``x``. Without a signature
+    a layer gets the previous output, and ``edge_index`` and ``batch`` if these are the next
+    parameters of its ``forward``. ``forward_signature``: names of the inputs of the sequence;
+    ``batch`` is optional in a call (None: one graph). ``with_skip`` adds
     ``SkipConnection(*skip_args, **skip_kwargs)`` from the first input to the result.
 
-    PyG's own class is not used: it writes its ``forward`` to a module named by Python's
-    random state, so that two models built from the same seed get the same ``forward``.
+    PyG's own class is not used: it writes its ``forward`` to a module named by Python's random
+    state, so two models built from the same seed get the same ``forward``.
 
-    Raises ``ConfigError`` for a layer that cannot be constructed, or whose signature names a
-    value that nothing before it gives.
+    Raises ``ConfigError`` for a layer that cannot be constructed, or whose signature has an input
+    that is not defined before it.
     """
 
     definition = "sequential"
@@ -128,10 +129,10 @@ class Sequential(Configurable):
         self.signatures.append(signature)
 
     def forward(self, *inputs: Any, **named: Any) -> Tensor | tuple[Any, ...]:
-        """The result of the last layer: one value, or a tuple where its signature names several.
+        """The output of the last layer, a tuple if its signature has several outputs.
 
-        The inputs are those of ``forward_signature``, by position or by name; usually ``x``
-        float ``[N, F]``, ``edge_index`` int64 ``[2, E]`` and ``batch`` int64 ``[N]``.
+        The inputs are those of ``forward_signature``, by position or by name; usually ``x`` float
+        ``[N, F]``, ``edge_index`` int64 ``[2, E]`` and ``batch`` int64 ``[N]``.
         """
         values = self._bind(inputs, named)
         first = values[self.inputs[0]]
@@ -156,14 +157,9 @@ class Sequential(Configurable):
         return values
 
     def forward_parameters(self) -> list[inspect.Parameter]:
-        """The inputs as parameters, in their order; ``batch`` may be left out."""
-        return [
-            parameter
-            for name in self.inputs
-            for parameter in (
-                named_parameters([], [name]) if name == "batch" else named_parameters([name])
-            )
-        ]
+        """The inputs as parameters, in their order; ``batch`` is optional."""
+        parameters = named_parameters(self.inputs)
+        return [p.replace(default=None) if p.name == "batch" else p for p in parameters]
 
     def child_keys(self) -> dict[str, tuple[str, str]]:
         """Config keys of the layers and of the skip connection."""
@@ -174,7 +170,7 @@ class Sequential(Configurable):
 
 
 def _warn_of_mixed_graphs(i: int, layer: nn.Module, signature: Signature) -> None:
-    """Say so if a layer that tells graphs apart by ``batch`` is not given it."""
+    """Warn if a layer has a parameter ``batch`` but does not get it as an input."""
     names = [parameter.name for parameter in forward_parameters(layer) or []]
     by_node = getattr(layer, "mode", None) == "node"  # PyG's LayerNorm
     if "batch" in names and len(signature.inputs) <= names.index("batch") and not by_node:

@@ -10,9 +10,9 @@ from qgpipe.models.construct.configurable import Configurable
 class SkipConnection(Configurable):
     """``x_new + proj(x_old)``, where ``proj`` is the identity if the sizes agree.
 
-    Otherwise ``proj`` is a ``torch_geometric.nn.Linear``, with a bias only if
-    ``bias_initializer`` is given: the layer that is skipped has one of its own.
-    Raises ``ConfigError`` for an initializer that PyG does not know.
+    Otherwise ``proj`` is a ``torch_geometric.nn.Linear``, with a bias only if ``bias_initializer``
+    is given, because the skipped layer usually has one. Raises ``ConfigError`` for an unknown
+    initializer.
     """
 
     definition = "skip_connection"

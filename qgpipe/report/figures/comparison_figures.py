@@ -1,4 +1,4 @@
-"""Tables and figures over several runs: the score against each swept key, and the folds."""
+"""Tables and figures over several runs: score against swept keys, and folds."""
 
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from qgpipe.report.tables.comparison import (
 )
 from qgpipe.system.files import write_bytes, write_text
 
-_DECADES = 1.7  # numbers that span more are drawn on a logarithmic axis
-_MOST_NAMED = 12  # values on an axis: beyond these only some are written
+_DECADES = 1.7  # a larger range is drawn on a logarithmic axis
+_MOST_NAMED = 12  # tick labels of an axis; of more values only some get a label
 
 
 def write_sweep(folder: Path, places: Places, table: Path, figure: Path) -> None:
@@ -44,9 +44,9 @@ def write_cross_validation(folder: Path, places: Places, table: Path, figure: Pa
 
 
 def sweep(table: pd.DataFrame, keys: list[str], score: str | None) -> Figure:
-    """A panel for each swept key: the score of every run against its value, the best marked.
+    """A panel for each swept key: the score of every run against its value, with the best marked.
 
-    ``table``: of ``comparison.sweep_table``; ``score``: its column of the validation score.
+    ``table``: from ``comparison.sweep_table``; ``score``: its column with the validation score.
     """
     if score is None or table[score].isna().all():
         return style.sentence("The runs have no validation score in common to compare.")
@@ -55,7 +55,8 @@ def sweep(table: pd.DataFrame, keys: list[str], score: str | None) -> Figure:
     name = style.wrapped(str(table.loc[best, "run"].iloc[0]), 50)
     for axes, key in zip(all_axes, keys, strict=True):
         places = _places(axes, table[key])
-        _means(axes, places, table[score])
+        means = table[score].groupby(places).mean()
+        axes.plot(means.index, means, label="mean", zorder=1, **style.DASHED)
         _dots(axes, places[~best], table[~best], score, style.SETS["validation"], "run")
         _dots(axes, places[best], table[best], score, style.SETS["test"], f"best: {name}")
         axes.set_xlabel(style.wrapped(key, 40))
@@ -65,9 +66,9 @@ def sweep(table: pd.DataFrame, keys: list[str], score: str | None) -> Figure:
 
 
 def cross_validation(table: pd.DataFrame) -> Figure:
-    """A panel for each test result: one dot a fold, the mean, and one standard deviation.
+    """A panel for each test result: one dot for each fold, the mean, and one standard deviation.
 
-    ``table``: of ``comparison.cross_validation_table``; in a sweep there is a row for each point.
+    ``table``: from ``comparison.cross_validation_table``; for a sweep, one line for each point.
     """
     columns = [name for name in map(str, table) if name.startswith("test_")]
     runs = list(dict.fromkeys(table["run"]))
@@ -87,7 +88,7 @@ def cross_validation(table: pd.DataFrame) -> Figure:
 
 
 def _places(axes: Axes, values: pd.Series) -> np.ndarray:
-    """Where each value is on the x axis: at its number, or if not all are numbers, in a row."""
+    """The x coordinate of each value: the number itself, or the index if not all are numbers."""
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     if numbers:
         places = values.to_numpy(float)
@@ -102,12 +103,6 @@ def _places(axes: Axes, values: pd.Series) -> np.ndarray:
     return np.array([names.index(str(value)) for value in values], float)
 
 
-def _means(axes: Axes, places: np.ndarray, scores: pd.Series) -> None:
-    """Join the means at each value."""
-    means = scores.groupby(places).mean()
-    axes.plot(means.index, means, label="mean", zorder=1, **style.DASHED)
-
-
 def _dots(
     axes: Axes, places: np.ndarray, table: pd.DataFrame, score: str, color: str, label: str
 ) -> None:
@@ -117,7 +112,7 @@ def _dots(
 
 
 def _folds(axes: Axes, table: pd.DataFrame, column: str) -> None:
-    """The folds of one run, one below the other, over a line and a band."""
+    """The folds of one run, one below the other, with mean (line) and deviation (band)."""
     values = table.set_index("fold")[column]
     mean, deviation = values[MEAN], values[DEVIATION]
     folds = values.drop([MEAN, DEVIATION])
@@ -131,7 +126,7 @@ def _folds(axes: Axes, table: pd.DataFrame, column: str) -> None:
 
 
 def _points(axes: Axes, table: pd.DataFrame, runs: list[str], column: str) -> None:
-    """The folds of each point of a sweep in a row, with mean and deviation."""
+    """The folds of each point of a sweep in one line, with mean and deviation."""
     for place, run in enumerate(runs):
         values = table[table["run"] == run].set_index("fold")[column]
         folds = values.drop([MEAN, DEVIATION])

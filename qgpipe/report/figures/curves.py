@@ -11,15 +11,15 @@ from qgpipe.report.figures import style
 from qgpipe.report.tables.results import RunResults
 
 _NO_EPOCH = "No epoch was finished."
-_MARKED = 60  # more epochs than this: a line without a dot at every epoch
-_ANNEALED = 1e-9  # a schedule that ends below this share of its peak ends at zero, but for rounding
+_MARKED = 60  # with more epochs, not every epoch gets a marker
+_ANNEALED = 1e-9  # a schedule that ends below this share of its peak ends at zero up to rounding
 _DECADES = 1.7  # a loss that falls by more is drawn on a logarithmic axis
 
 
 def loss(results: RunResults) -> Figure:
-    """Mean training and validation loss of every epoch, bands from lowest to highest.
+    """Mean training and validation loss of every epoch, with bands from minimum to maximum.
 
-    The axis follows the means: a band may reach beyond it.
+    The y axis is scaled to the means: bands may extend beyond it.
     """
     history = results.history
     if history.empty:
@@ -50,7 +50,7 @@ def loss(results: RunResults) -> Figure:
 
 
 def metrics(results: RunResults) -> Figure:
-    """A panel for each column ``val_<metric>`` of the history, the best epoch marked."""
+    """A panel for each column ``val_<metric>`` of the history, with the best epoch marked."""
     history = results.history
     losses = {_of_loss(history, "val", kind) for kind in ("avg", "min", "max")}
     columns = [c for c in map(str, history) if c.startswith("val_") and c not in losses]
@@ -77,7 +77,7 @@ def metrics(results: RunResults) -> Figure:
 
 
 def learning_rate(results: RunResults) -> Figure:
-    """The learning rate of every epoch; on a logarithmic axis if it changes without reaching 0."""
+    """The learning rate of every epoch, on a logarithmic axis if it varies and does not reach 0."""
     history = results.history
     if history.empty:
         return style.sentence(_NO_EPOCH)
@@ -98,25 +98,25 @@ def learning_rate(results: RunResults) -> Figure:
 
 
 def _of_loss(history: pd.DataFrame, prefix: str, kind: str) -> str:
-    """The column of a loss: another where a metric has taken its name."""
+    """The column of a loss; another one if a metric has its name."""
     own = f"{prefix}_{OWN}loss_{kind}"
     return own if own in history else f"{prefix}_loss_{kind}"
 
 
 def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
-    """A line with a dot at every epoch, or where many, at those that no line reaches."""
-    dots = ~np.isnan(values) if len(epochs) <= _MARKED else _alone(values)
+    """A line with a marker at every epoch; if there are many, only at isolated values."""
+    dots = ~np.isnan(values) if len(epochs) <= _MARKED else _isolated(values)
     axes.plot(epochs, values, color=color, label=label, marker="o", markersize=3.5, markevery=dots)
 
 
 def _band(axes: Axes, epochs: np.ndarray, low: np.ndarray, high: np.ndarray, color: str) -> None:
     axes.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
-    alone = _alone(low + high)
-    axes.vlines(epochs[alone], low[alone], high[alone], color=color, alpha=0.25, linewidth=5)
+    some = _isolated(low + high)
+    axes.vlines(epochs[some], low[some], high[some], color=color, alpha=0.25, linewidth=5)
 
 
-def _alone(values: np.ndarray) -> np.ndarray:
-    """Which values have no finite neighbour, so that a line does not show them."""
+def _isolated(values: np.ndarray) -> np.ndarray:
+    """Which values have no finite neighbour, and so are not visible in a line."""
     known = np.pad(~np.isnan(values), 1)
     return known[1:-1] & ~known[:-2] & ~known[2:]
 
@@ -126,7 +126,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _set_view(axes: Axes, means: np.ndarray, extremes: np.ndarray) -> None:
-    """Scale the y axis to the means, and let bands add at most their span on either side."""
+    """Scale the y axis to the means; bands extend it by at most their range on either side."""
     means, extremes = means[~np.isnan(means)], extremes[~np.isnan(extremes)]
     if means.size == 0:
         style.note(axes, "no finite value")

@@ -1,4 +1,4 @@
-"""What the data consists of: classes or target values, and sizes of the causal sets."""
+"""Figures of the data: classes or target values, and sizes of the causal sets."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from qgpipe.report.tables.results import RunResults
 
 
 def targets(results: RunResults) -> Figure:
-    """Graphs of each class in training, validation and test; of other targets, a histogram."""
+    """Counts of the classes in training, validation and test set; for other targets a histogram."""
     if results.split["class_counts"] is None or results.test["task"] == "regression":
         return target_histogram(results)
     return class_balance(results)
@@ -48,7 +48,7 @@ def class_balance(results: RunResults) -> Figure:
 
 
 def target_histogram(results: RunResults) -> Figure:
-    """Histograms of the test set's targets, a panel a target."""
+    """Histograms of the targets of the test set, one panel for each target."""
     columns = results.target_columns
     if not columns:
         return style.sentence("The graphs have no targets.")
@@ -66,9 +66,9 @@ def target_histogram(results: RunResults) -> Figure:
 
 
 def sizes(results: RunResults) -> Figure:
-    """The histogram of the number of elements, all graphs of the data set together.
+    """The histogram of the number of elements of all graphs of the dataset.
 
-    Raises ``DataError`` if the histogram in ``dataset.json`` has not one edge more than counts.
+    Raises ``DataError`` if the numbers of edges and counts in ``dataset.json`` do not match.
     """
     found = results.dataset["sizes"]
     counts, edges = found["histogram"]["counts"], found["histogram"]["edges"]

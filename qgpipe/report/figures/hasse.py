@@ -1,4 +1,4 @@
-"""Pictures of causal sets: Hasse diagrams, or sprinklings where positions are known.
+"""Pictures of causal sets: Hasse diagrams, or sprinklings if positions are known.
 
 Time runs upwards. A line is a link: a relation with no element in between.
 """
@@ -14,15 +14,15 @@ from qgpipe.report.tables.graphs import Graph
 
 MOST_ELEMENTS = 600  # of a causal set that is drawn
 MOST_LINKS = 4000
-_SIDE = 1000  # units of the picture, which are whole numbers to keep it short
+_SIDE = 1000  # units of the picture; coordinates are integers to keep the SVG small
 
 
 @dataclass(frozen=True)
 class Diagram:
-    """Where the elements are, and which are linked.
+    """The positions of elements, and the links.
 
     ``points``: float64 [n, 2] in [0, 1]², time upwards. ``links``: int64 [2, L], from past to
-    future. ``sprinkled``: the points are positions in spacetime, else a layout by height.
+    future. ``sprinkled``: whether points are positions in spacetime, not a layout by height.
     """
 
     points: NDArray[np.float64]
@@ -31,11 +31,11 @@ class Diagram:
 
 
 def diagram(graph: Graph) -> Diagram | str:
-    """The diagram of ``graph``; instead, why there is none.
+    """The diagram of ``graph``, or the reason why there is none.
 
-    The edges may be relations or links. In a Hasse diagram the height of an element is its place
-    among the values of the longest chain that ends at it less the longest that starts at it: this
-    grows along every link and treats past and future alike.
+    The edges may be relations or links. In a Hasse diagram the height of an element is the rank of
+    the length of the longest chain that ends at it minus that of the longest that starts at it,
+    which increases along every link and is symmetric in past and future.
     """
     if graph.num_nodes == 0:
         return "it has no elements"
@@ -59,9 +59,9 @@ def diagram(graph: Graph) -> Diagram | str:
 
 
 def to_svg(drawn: Diagram, label: str) -> Markup:
-    """``drawn`` as an ``svg`` element for HTML, which ``page.css`` colours.
+    """``drawn`` as an ``svg`` element for HTML, with colours from ``page.css``.
 
-    ``label``: what a screen reader says.
+    ``label``: text for screen readers.
     """
     x, y = np.rint(drawn.points.T * [[_SIDE], [-_SIDE]] + [[0], [_SIDE]]).astype(int)
     lines = "".join(
@@ -76,7 +76,7 @@ def to_svg(drawn: Diagram, label: str) -> Markup:
 
 
 def _natural_labelling(nodes: int, edges: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """The nodes in an order in which every edge goes forward; None if there is no such order."""
+    """The nodes in a natural labelling (every edge goes forward); None if there is a cycle."""
     source, target = edges
     if (source < target).all():
         return np.arange(nodes)
@@ -91,9 +91,9 @@ def _natural_labelling(nodes: int, edges: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def _sprinkling(graph: Graph, links: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    """Space and time of each element in [0, 1]², from its positions, if these give the order.
+    """Space and time of each element in [0, 1]², from its position, if these match the order.
 
-    Time is the coordinate that grows along every link; space is the first other one.
+    Time is the coordinate that increases along every link; space is the first of the others.
     """
     position = graph.positions
     if position is None or position.shape[1] < 2 or not np.isfinite(position).all():
@@ -109,9 +109,9 @@ def _sprinkling(graph: Graph, links: NDArray[np.int64]) -> NDArray[np.float64] |
 def _layout(level: NDArray[np.int64], links: NDArray[np.int64]) -> NDArray[np.float64]:
     """Points in [0, 1]²: time is the ``level``, space the rank of a coordinate with short links.
 
-    That coordinate has the least Σ (x_i − x_j)² over the links for Σ x² = 1 (K. M. Hall, Management
-    Science 17, 219, 1970) with no part that is constant, linear or quadratic in the level: else
-    it would be time again, or bend with it. The ranks keep elements apart.
+    This coordinate minimises Σ (x_i − x_j)² over the links for Σ x² = 1 (K. M. Hall, Management
+    Science 17, 219, 1970), orthogonal to constant, linear and quadratic functions of the level, so
+    that it is not a function of time. Ranks keep elements apart.
     """
     n = len(level)
     up = level / max(int(level.max()), 1)
@@ -123,7 +123,7 @@ def _layout(level: NDArray[np.int64], links: NDArray[np.int64]) -> NDArray[np.fl
     basis, _ = np.linalg.qr(np.stack([np.ones(n), up, up**2], axis=1))
     timely = basis @ basis.T
     rest = np.eye(n) - timely
-    # What depends on time gets an eigenvalue above all others, which are at most 2n.
+    # Functions of time get an eigenvalue above all others, which are at most 2n.
     _, vectors = np.linalg.eigh(rest @ laplacian @ rest + 4 * n * timely)
     across = np.argsort(np.argsort(vectors[:, 0], kind="stable"))
     return np.stack([across / max(n - 1, 1), up], axis=1)

@@ -1,4 +1,4 @@
-"""What the model answered on the test set: a confusion matrix, or targets and predictions."""
+"""The predictions on the test set: a confusion matrix, or predictions against targets."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from qgpipe.report.figures import style
 from qgpipe.report.tables.predictions import paired_columns
 from qgpipe.report.tables.results import RunResults
 
-MOST_CLASSES = 30  # in a confusion matrix whose cells say their counts
-_WRITTEN_SHARES = 8  # classes up to which a cell says its share as well as its count
+MOST_CLASSES = 30  # in a confusion matrix with counts in its cells
+_WRITTEN_SHARES = 8  # up to this number of classes, cells also have shares
 
 
 def prediction(results: RunResults) -> Figure:
-    """The confusion matrix of a classification, or target against prediction of a regression."""
+    """The confusion matrix of a classification, or the predictions of a regression."""
     task = results.test["task"]
     if task == "classification":
         return confusion_matrix(results)
@@ -29,7 +29,7 @@ def prediction(results: RunResults) -> Figure:
 
 
 def confusion_matrix(results: RunResults) -> Figure:
-    """Counts of test graphs by true (row) and predicted class (column), coloured by their share."""
+    """Counts of test graphs by true (row) and predicted class (column), coloured by share."""
     if results.test["confusion_matrix"] is None:
         return style.sentence("The test has no confusion matrix.")
     counts = np.array(results.test["confusion_matrix"])
@@ -39,7 +39,7 @@ def confusion_matrix(results: RunResults) -> Figure:
     figure, axes = _matrix_axes(names)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    many = len(counts) > MOST_CLASSES  # a picture inside the SVG, to keep it small
+    many = len(counts) > MOST_CLASSES  # rasterised, to keep the SVG small
     lines: dict[str, Any] = {} if many else {"edgecolors": "white", "linewidth": 1}
     mesh = axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, rasterized=many, **lines)
     axes.set_facecolor("#F0F0F0")
@@ -58,7 +58,7 @@ def confusion_matrix(results: RunResults) -> Figure:
 
 
 def target_prediction(results: RunResults) -> Figure:
-    """Prediction against target of every test graph with the line of equality, a panel a target."""
+    """Prediction against target of every test graph, with the diagonal; a panel for each target."""
     table = results.predictions
     pairs = paired_columns(results.target_columns, list(table.columns))
     if not pairs:
@@ -125,7 +125,7 @@ def _scatter(axes: Axes, targets: np.ndarray, predictions: np.ndarray, unit: str
 
 
 def _determination(targets: np.ndarray, predictions: np.ndarray, unit: str = "graphs") -> str:
-    """The coefficient of determination 1 − Σ(t − p)² / Σ(t − t̄)², in words."""
+    """The coefficient of determination 1 − Σ(t − p)² / Σ(t − t̄)², as text."""
     spread = np.sum((targets - targets.mean()) ** 2) if len(targets) else 0.0
     if spread == 0:
         return f"R² undefined, {len(targets):,} {unit}"

@@ -1,4 +1,4 @@
-"""How far the answers can be trusted: calibration or residuals, and scores by size."""
+"""Reliability of predictions: calibration or residuals, and scores by size."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,9 +14,9 @@ _NOTHING = "No output of the model belongs to a target, so there is nothing to j
 
 
 def reliability(results: RunResults) -> Figure:
-    """For classes accuracy against confidence; for real targets the residuals and their histogram.
+    """For classes accuracy against confidence; for real targets residuals and their histogram.
 
-    One column of axes a target.
+    One column of axes for each target.
     """
     found = answers(results)
     if not found:
@@ -40,7 +40,7 @@ def reliability(results: RunResults) -> Figure:
 
 
 def scores_by_size(results: RunResults) -> Figure:
-    """Accuracy, or mean absolute error, of graphs of about the same size, with 95 % intervals."""
+    """Accuracy, or mean absolute error, of graphs of similar size, with 95 % intervals."""
     found = [one for one in answers(results) if len(one.rows)]
     if not found:
         return style.sentence(_NOTHING)

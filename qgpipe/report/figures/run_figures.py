@@ -1,7 +1,7 @@
-"""The figures of a run: their names, captions and places in the report.
+"""The figures of a run: their names, captions and categories in the report.
 
-Drawing code, and matplotlib with it, is imported when a figure is drawn: the Snakefile reads
-this module to declare its outputs.
+The Snakefile imports this module to declare its outputs, so drawing code and matplotlib are only
+imported when a figure is drawn.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FigureDescription:
-    """One figure: what draws it, and under what ``snakemake --report`` shows it.
+    """A figure: the function that draws it, and its title and category in ``snakemake --report``.
 
-    ``drawn_by`` is the module, of this package, and the name in it of a function
-    ``RunResults -> matplotlib Figure``. The caption is ``rules/captions/<name>.rst``.
+    ``drawn_by``: module of this package and name of a function ``RunResults -> Figure``
+    (matplotlib). The caption is ``rules/captions/<name>.rst``.
     """
 
     title: str
@@ -41,7 +41,7 @@ class FigureDescription:
 
     @property
     def function(self) -> Callable[[RunResults], Figure]:
-        """The function that draws the figure, imported now."""
+        """The function that draws the figure; imports its module."""
         module, _, name = self.drawn_by.partition(".")
         return getattr(importlib.import_module(f"qgpipe.report.figures.{module}"), name)
 
@@ -86,10 +86,10 @@ def figures_asked_for(asked: Mapping[str, Any]) -> dict[str, FigureDescription]:
 
 
 def draw(name: str, results: RunResults) -> bytes:
-    """The figure ``name`` of a run as SVG; equal results give equal bytes.
+    """The figure ``name`` of a run as SVG, with reproducible bytes.
 
-    Raises ``ConfigError`` for a name that is not in ``FIGURES``, and ``DataError`` for a
-    result file that is missing, damaged or lacks what the figure shows.
+    Raises ``ConfigError`` for a name that is not in ``FIGURES``, and ``DataError`` for a result
+    file that is missing, damaged or lacks values.
     """
     known = FIGURES | {k: v for some in ASKED_FOR.values() for k, v in some.items()}
     if name not in known:
@@ -111,8 +111,7 @@ def plot_run(
 
     ``run_folder`` holds ``history.csv``, ``summary.json``, ``test/metrics.json`` and
     ``test/predictions.csv``, and what was asked for beside them. All figures are drawn before the
-    first is written. Raises ``DataError`` for a file that is missing, damaged or lacks what a
-    figure shows.
+    first is written. Raises ``DataError`` for a file that is missing, damaged or lacks values.
     """
     from qgpipe.report.tables.results import RunResults
 

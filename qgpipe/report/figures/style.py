@@ -1,4 +1,4 @@
-"""How every figure looks: colours, sizes, text, and SVG with reproducible bytes."""
+"""The style of all figures: colours, sizes, text, and SVG with reproducible bytes."""
 
 import io
 import math
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Okabe and Ito's palette, told apart with every kind of colour blindness:
+# Okabe and Ito's palette, distinguishable with every kind of colour blindness:
 # https://jfly.uni-koeln.de/color/
 SETS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
 ALL_SETS = "#56B4E9"
@@ -25,7 +25,7 @@ SET_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 DASHED: dict[str, Any] = {"color": "#333333", "linestyle": (0, (4, 3)), "linewidth": 1}
 
 _Place = Literal["outside upper center", "outside upper left"]
-_VECTOR_POINTS = 3000  # more points than this become a picture inside the SVG, to keep it small
+_VECTOR_POINTS = 3000  # more points than this are rasterised, to keep the SVG small
 
 _PARAMETERS: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -37,7 +37,7 @@ _PARAMETERS: dict[Any, Any] = {
     "axes.titlesize": 10,
     "figure.facecolor": "white",
     "figure.titlesize": 11,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same shapes on every machine
+    "font.family": "DejaVu Sans",  # included in matplotlib, so the same on every machine
     "font.size": 9,
     "grid.color": GRID,
     "grid.linewidth": 0.7,
@@ -51,7 +51,7 @@ _PARAMETERS: dict[Any, Any] = {
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Within the block figures have this style, whatever the user's own settings are."""
+    """A block in which figures have this style, independent of the user's settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_PARAMETERS)
@@ -59,7 +59,7 @@ def applied() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, ``width`` by ``height`` inches, that keeps its texts from being clipped."""
+    """An empty figure of ``width`` by ``height`` inches, with a layout that does not clip texts."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -70,12 +70,12 @@ def single(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def new_square_figure(width: float, height: float) -> Figure:
-    """As ``new_figure``, for axes of fixed aspect: what surrounds them stays close to them."""
+    """As ``new_figure``, for axes of fixed aspect, with labels close to the axes."""
     return Figure(figsize=(width, height), layout="compressed")
 
 
 def panels(count: int, width: float = 3.4, height: float = 2.6) -> tuple[Figure, list[Axes]]:
-    """A figure with ``count`` axes, three in a row at most; sizes in inches, of one panel."""
+    """A figure with ``count`` axes, at most three in a row; sizes of one panel in inches."""
     columns = min(count, 3)
     rows = math.ceil(count / columns)
     if count == 1:
@@ -85,31 +85,23 @@ def panels(count: int, width: float = 3.4, height: float = 2.6) -> tuple[Figure,
 
 
 def sentence(text: str) -> Figure:
-    """A figure that says ``text``, in place of one for which there is nothing to draw."""
+    """A figure with only ``text``, if there is nothing to draw."""
     figure = new_figure(5.6, 1.6)
     figure.text(0.5, 0.5, wrapped(text, 60), ha="center", va="center", color="#333333", size=11)
     return figure
 
 
 def note(axes: Axes, text: str) -> None:
-    """Write ``text`` in the middle of axes on which there is nothing to draw."""
+    """Write ``text`` in the middle of axes, if there is nothing to draw."""
     axes.set(xticks=[], yticks=[])
-    axes.text(
-        0.5,
-        0.5,
-        text,
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        color=GREY,
-        backgroundcolor="white",
-    )
+    look: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY}
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, backgroundcolor="white", **look)
 
 
 def wrapped(text: str, width: int) -> str:
     """``text`` in lines of at most ``width`` characters, broken after a blank or one of ``_-./``.
 
-    Dollar signs are escaped, so that matplotlib takes nothing in it for a formula.
+    Dollar signs are escaped, so that matplotlib finds no formula in it.
     """
     lines = [""]
     for piece in re.split(r"(?<=[\s_\-./])", text):
@@ -122,7 +114,7 @@ def wrapped(text: str, width: int) -> str:
 
 
 def class_labels(names: list[str] | None, codes: Iterable[int]) -> list[str]:
-    """The name of each class code, or ``class <code>`` where unknown, in three lines or so."""
+    """The name of each class code, or ``class <code>`` if unknown, in about three lines."""
     known = dict(enumerate(names or []))
     labels = [known.get(code, f"class {code}") for code in codes]
     width = max([26, *(len(label) // 3 + 8 for label in labels)])
@@ -130,7 +122,7 @@ def class_labels(names: list[str] | None, codes: Iterable[int]) -> list[str]:
 
 
 def target_labels(target: str | list[str] | None, columns: list[str]) -> list[str]:
-    """The name of each target column: that in the data if there is one, or the column's own."""
+    """The name of each target column: from the data if known, otherwise that of the column."""
     names = [target] if isinstance(target, str) else target or []
     return [wrapped(name, 30) for name in (names if len(names) == len(columns) else columns)]
 
@@ -138,41 +130,33 @@ def target_labels(target: str | list[str] | None, columns: list[str]) -> list[st
 def legend(
     figure: Figure, axes: Axes, columns: int, place: _Place = "outside upper center"
 ) -> None:
-    """One legend for all axes of ``figure``, with what ``axes`` show."""
+    """One legend for all axes of ``figure``, with the entries of ``axes``."""
     figure.legend(*axes.get_legend_handles_labels(), loc=place, ncols=columns)
 
 
 def scatter(axes: Axes, x: np.ndarray, y: np.ndarray, label: str | None = None) -> None:
-    """A point for each test graph; many points become a picture inside the SVG."""
+    """A point for each test graph; many points are rasterised."""
     many = len(x) > _VECTOR_POINTS
-    axes.scatter(
-        x,
-        y,
-        s=6 if many else 14,
-        color=SETS["test"],
-        alpha=0.2 if many else 0.5,
-        linewidths=0,
-        rasterized=many,
-        label=label,
-    )
+    look: dict[str, Any] = {"s": 6, "alpha": 0.2} if many else {"s": 14, "alpha": 0.5}
+    axes.scatter(x, y, color=SETS["test"], linewidths=0, rasterized=many, label=label, **look)
 
 
 def histogram(axes: Axes, values: np.ndarray) -> None:
-    """The histogram of ``values`` of the test graphs, of which there are some."""
+    """The histogram of ``values`` of the test graphs; there must be at least one."""
     counts, edges = np.histogram(values, bins=min(40, max(5, int(np.sqrt(len(values))))))
     axes.stairs(counts, edges, fill=True, color=SETS["test"])
     count_axis(axes, "y")
 
 
 def count_axis(axes: Axes, axis: str) -> None:
-    """Ticks of ``axis`` ("x" or "y") at whole numbers only, large ones with thousands marked."""
+    """Ticks of ``axis`` ("x" or "y") only at integers, with thousands separators."""
     chosen = axes.xaxis if axis == "x" else axes.yaxis
     chosen.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     chosen.set_major_formatter("{x:,.0f}")
 
 
 def to_svg(figure: Figure, title: str) -> bytes:
-    """``figure`` as SVG without a date or random names; text becomes shapes."""
+    """``figure`` as SVG without a date or random ids; text is converted to paths."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", dpi=144, metadata={"Date": None, "Title": title})
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Figures of a study: what each trial reached, and which parameters made the difference."""
+"""Figures of a study: the value of each trial, and the importance of parameters."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 
 from qgpipe.report.figures import style
 
-_FAR = 5  # interquartile ranges beyond the quartiles: what is worse is drawn at the edge
+_FAR = 5  # interquartile ranges beyond the quartiles; worse values are drawn at the edge
 
 
 def trials(table: pd.DataFrame, metric: str, mode: str) -> Figure:
-    """The value of every trial in turn, pruned ones where they ended, and the best so far.
+    """The value of every trial, the last one of pruned trials, and the best so far.
 
-    ``table``: of ``tuning.results.trials_table``. Values far worse than the rest are drawn as
+    ``table``: from ``tuning.results.trials_table``. Values far worse than the rest are drawn as
     triangles at the edge.
     """
     figure, axes = style.single(6.4, 3.6)
@@ -44,9 +44,9 @@ def trials(table: pd.DataFrame, metric: str, mode: str) -> Figure:
 
 
 def importances(weights: Mapping[str, float], metric: str, fewest: int) -> Figure:
-    """A bar for each parameter: its share of the variance of what trials reached.
+    """A bar for each parameter: its share of the variance of the values of trials.
 
-    ``weights``: of ``tuning.results.importances``; if they are empty, the figure says so, and that
+    ``weights``: from ``tuning.results.importances``; if they are empty, the figure only says that
     ``fewest`` finished trials are needed.
     """
     if not weights:

@@ -1,4 +1,4 @@
-"""Figures as SVG within a page: real text, colours that follow the page's, names of their own."""
+"""Figures as inline SVG: with text, colours of the page, and unique ids."""
 
 import io
 import re
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from qgpipe.report.figures import style
 
-# Custom properties of page.css, which has a light and a dark value for each.
+# Custom properties of page.css, each with a light and a dark value.
 _COLOURS = {
     style.SETS["train"]: "--train",
     style.SETS["validation"]: "--validation",
@@ -27,8 +27,8 @@ _COLOURS = {
 def inline_svg(figure: Figure, name: str, label: str) -> Markup:
     """``figure`` as an ``svg`` element for HTML.
 
-    ``name``: unlike that of any other figure of the page; ``label``: what a screen reader says.
-    The element keeps its proportions, and is as wide as drawn at most.
+    ``name``: unique among the figures of the page; ``label``: text for screen readers. The element
+    keeps its proportions; its width is at most that of ``figure``.
     """
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none"}):
@@ -43,14 +43,10 @@ def inline_svg(figure: Figure, name: str, label: str) -> Markup:
     for colour, variable in _COLOURS.items():
         body = re.sub(rf"{colour}\b", f"var({variable})", body, flags=re.I)
     body = re.sub(r"font: ([\d.]+px) 'DejaVu Sans'", r"font-size: \1", body)
-    body = re.sub(r'(?<= d=")[^"]*', lambda path: _shortened(path[0]), body)
+    # In paths, hundredths of points are enough.
+    body = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
     start = Markup(
         '<svg viewBox="0 0 {:g} {:g}" style="--drawn: {:g}pt" role="img" aria-label="{}">'
     )
     return start.format(width, height, width, label) + Markup(body)
-
-
-def _shortened(path: str) -> str:
-    """The path with hundredths of points, which nobody sees less of."""
-    return re.sub(r"(\.\d\d)\d+", r"\1", path)

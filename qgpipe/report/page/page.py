@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that opens anywhere, without a network and without scripts."""
+"""The report of a run: a self-contained HTML file without scripts."""
 
 import json
 import math
@@ -23,6 +23,7 @@ from qgpipe.report.page.target_summary import summarize_targets
 from qgpipe.report.tables import explanation as explanations
 from qgpipe.report.tables.ablations import TITLES as ABLATION_TITLES
 from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
+from qgpipe.report.tables.calibration import read_calibration
 from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
 from qgpipe.report.tables.results import RunResults
 from qgpipe.system.files import write_text
@@ -48,33 +49,36 @@ def write_page(
     split_json: Path,
     output: Path,
     evaluations: Sequence[Path] = (),
+    calibration: Path | None = None,
     explained: bool = False,
     ablated: bool = False,
 ) -> None:
     """Write the report of a run to the file ``output``, atomically.
 
-    ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown.
-    ``explained``, ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an
-    ``ablations.json``, which are shown.
+    ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown;
+    ``calibration``: that of the stage ``calibrate``, if the run has one; ``explained``,
+    ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an ``ablations.json``.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
-    and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines; the parts that
-    ``dataset_json`` lists have the tested graphs.
-    Where they came from is told by the records beside them, if there are any. Raises ``DataError``
-    for a file that is missing, damaged or lacks what the report shows.
+    and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines. Tested graphs
+    are read from the parts listed in ``dataset_json``, and the provenance from the records beside
+    the files, if there are any. Raises ``DataError`` for a file that is missing, damaged or lacks
+    values.
     """
     results = RunResults(run_folder, dataset_json, split_json)
+    fitted = read_calibration(calibration) if calibration else None
     read = [read_evaluation(path) for path in evaluations]
-    write_text(output, render(results, read, explained, ablated))
+    write_text(output, render(results, read, fitted, explained, ablated))
 
 
 def render(
     results: RunResults,
     evaluations: Sequence[dict[str, Any]] = (),
+    calibration: dict[str, Any] | None = None,
     explained: bool = False,
     ablated: bool = False,
 ) -> str:
-    """The report of a run as HTML. Raises what ``write_page`` raises."""
+    """The report of a run as HTML. Raises the exceptions of ``write_page``."""
     environment = _environment()
     run = str(results.test["run"])
     found = provenance_summary(results.run_folder / "test" / "metrics.json")
@@ -92,6 +96,7 @@ def render(
         class_name=results.class_name,
         evaluated=evaluated_tasks(evaluations),
         measures=MEASURES,
+        calibration=calibration,
         baselines=results.baselines,
         baseline_names=ranked(results.baselines) if results.baselines else [],
         baseline_reasons=reasons(results.baselines) if results.baselines else [],
@@ -118,7 +123,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=_number, share=_share, duration=_duration, date=_date, exact=_exact
+        number=_number, share=_share, duration=_duration, date=_date, exact=json.dumps
     )
     return environment
 
@@ -126,7 +131,7 @@ def _environment() -> jinja2.Environment:
 def _figures(
     results: RunResults, run: str, environment: jinja2.Environment, asked: Mapping[str, bool]
 ) -> dict[str, _Shown]:
-    """Every figure by name, with the caption of Snakemake's report; it need not tell all cases."""
+    """Every figure by name, with the caption from Snakemake's report, for the task of the run."""
     captions = workflow_folder() / "rules" / "captions"
     known: dict[str, Any] = {"snakemake": SimpleNamespace(wildcards=SimpleNamespace(run=run))}
     if results.test["task"] in ("classification", "regression"):
@@ -141,18 +146,13 @@ def _figures(
 
 
 def _number(value: Any) -> str:
-    """Four significant digits; counts with thousands marked; a dash for what is not there."""
+    """Four significant digits; integers with thousands separators; a dash for missing values."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     return text.replace("-", "−")
-
-
-def _exact(value: Any) -> str:
-    """All digits, as in the result files."""
-    return json.dumps(value)
 
 
 def _share(value: float) -> str:
@@ -167,5 +167,5 @@ def _duration(seconds: float) -> str:
 
 
 def _date(text: str) -> str:
-    """A date in ISO 8601 for a person, in UTC."""
+    """A readable form of a date in ISO 8601, in UTC."""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""Where a run came from, as its records tell: jobs and their times, files, code, versions."""
+"""The provenance of a run from its records: jobs and times, files, code, versions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from qgpipe.stages.registry import position
 
 @dataclass(frozen=True)
 class Stage:
-    """The jobs of one stage: how many, the first's start (ISO 8601), and seconds of all."""
+    """The jobs of one stage: number, start of the first (ISO 8601), and total seconds."""
 
     name: str
     jobs: int
@@ -23,7 +23,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Source:
-    """A file or store that the results were made from, and the checksum that was recorded."""
+    """A file or store that the results were made from, with its recorded checksum."""
 
     path: str
     stage: str
@@ -32,11 +32,11 @@ class Source:
 
 @dataclass(frozen=True)
 class ProvenanceSummary:
-    """What the records of a run say.
+    """The content of the records of a run.
 
-    ``sources``: parts are counted in ``more_parts`` beyond the first. ``code``: fingerprints of the
-    user's modules. ``revisions``: git revisions as recorded. ``versions``: of packages; where
-    stages ran with different ones, all of them. ``systems`` and ``devices``: on what they ran.
+    ``sources``: only the first part; ``more_parts``: number of the others. ``code``: fingerprints
+    of the user's modules. ``revisions``: recorded git revisions. ``versions``: of packages; if they
+    differ between stages, all of them. ``systems`` and ``devices``: on which jobs ran.
     """
 
     stages: list[Stage]
@@ -50,7 +50,7 @@ class ProvenanceSummary:
 
 
 def provenance_summary(artifact: Path) -> ProvenanceSummary | None:
-    """The origin of ``artifact`` and of all that it was made from; None without records."""
+    """The provenance of ``artifact``; None without records."""
     try:
         links = collect([artifact])
     except DataError:
@@ -93,7 +93,7 @@ def _stage(link: Link) -> str:
 
 
 def _checksum(link: Link) -> str:
-    """Under which the artifact was recorded by its own job, or by the one that read it."""
+    """The checksum of the artifact in the record of its own job, or of one that read it."""
     made = {} if link.record is None else link.record.outputs
     own = {path.resolve(): value for path, value in made.items()}
     return own.get(link.path.resolve(), next(iter(sorted(link.recorded)), ""))
@@ -105,10 +105,9 @@ def _code(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _joined(versions: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
+    """The different versions of each package, in order of first occurrence."""
+    found: dict[str, dict[str, None]] = {}
     for entry in versions:
         for name, version in entry.items():
-            known = found.setdefault(name, [])
-            if version not in known:
-                known.append(version)
+            found.setdefault(name, {})[version] = None
     return {name: " and ".join(known) for name, known in found.items()}

@@ -1,6 +1,6 @@
-"""What the page says of the answers to one target: confusion, scores, worst errors."""
+"""Summary of the predictions of each target for the page: confusion, scores, worst errors."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,15 @@ from qgpipe.report.tables.predictions import Answers, ClassAnswers, answers
 from qgpipe.report.tables.results import RunResults
 from qgpipe.report.tables.scores import ClassScore, calibration, class_scores, size_scores
 
-_WORST = 12  # graphs that are shown, all targets together
-_WORST_OF_EACH = 3  # even if there are many targets
+_WORST = 12  # graphs that are shown, for all targets together
+_WORST_OF_EACH = 3  # at least, for each target
 
 
 @dataclass(frozen=True)
 class WorstError:
-    """A test graph of the worst answers: its id, both answers in words, and its picture.
+    """A test graph with one of the worst predictions: id, target and prediction as text, picture.
 
-    ``picture`` is an ``svg`` element, or None, and then ``missing`` says why.
+    ``picture`` is an ``svg`` element, or None for the reason ``missing``.
     """
 
     id: str
@@ -35,13 +35,13 @@ class WorstError:
 
 @dataclass(frozen=True)
 class TargetSummary:
-    """The answers to one target.
+    """The predictions of one target.
 
-    ``unit``: what is answered for, ``graphs`` or ``elements``, of which there are ``graphs``.
-    ``left_out``: those whose answers are not finite numbers. For classes, ``classes``: names
-    by code, ``confusion``: counts by true (row) and predicted class, ``class_scores``,
-    ``calibration_error`` and ``scale``: what the probabilities are made from; else None.
-    ``sizes``: rows of smallest and largest size, graphs, score and its interval.
+    ``unit``: whether predictions are for ``graphs`` or ``elements``; ``graphs``: their number.
+    ``left_out``: number of those with values that are not finite. For a classification (else
+    None), ``classes``: names by code; ``confusion``: counts by true (row) and predicted class;
+    ``class_scores``; ``calibration_error``; ``scale``: how probabilities are computed. ``sizes``:
+    rows of smallest and largest size, number of graphs, score and its interval.
     """
 
     name: str
@@ -59,7 +59,7 @@ class TargetSummary:
 
 
 def summarize_targets(results: RunResults) -> list[TargetSummary]:
-    """The judgement of the answers to each target.
+    """The summary of the predictions of each target.
 
     Raises ``DataError`` if a tested graph is in no part file.
     """
@@ -67,8 +67,8 @@ def summarize_targets(results: RunResults) -> list[TargetSummary]:
     ids = results.predictions["id"].tolist()
     sizes = graph_sizes(results, ids) if found else np.zeros(0, np.int64)
     shown = max(_WORST_OF_EACH, _WORST // max(len(found), 1))
-    alone = sum(isinstance(one, ClassAnswers) for one in found) == 1
-    return [_judge(results, one, ids, sizes, shown, alone) for one in found]
+    has_names = sum(isinstance(one, ClassAnswers) for one in found) == 1
+    return [_judge(results, one, ids, sizes, shown, has_names) for one in found]
 
 
 def _judge(
@@ -77,20 +77,19 @@ def _judge(
     ids: list[str],
     sizes: NDArray[np.int64],
     shown: int,
-    alone: bool,
+    has_names: bool,
 ) -> TargetSummary:
+    """``has_names``: the class names are those of the only target that is a class."""
     classes = confusion = scale = None
     if isinstance(one, ClassAnswers):
         number = one.probabilities.shape[1]
-        if alone:  # the names are those of the only target that is a class
+        if has_names:
             number = max(number, len(results.dataset["class_names"] or []))
-        classes = [results.class_name(k) if alone else f"class {k}" for k in range(number)]
+        classes = [results.class_name(k) if has_names else f"class {k}" for k in range(number)]
         confusion = np.zeros((number, number), np.int64)
         np.add.at(confusion, (one.target, one.predicted), 1)
         scale = "outputs as they are" if one.are_probabilities else "softmax of the outputs"
-    by_size = size_scores(one, sizes[one.rows])
-    columns = (by_size.smallest, by_size.largest, by_size.count, by_size.score, by_size.low,
-               by_size.high)  # fmt: skip
+    by_size = astuple(size_scores(one, sizes[one.rows]))
     return TargetSummary(
         one.name,
         len(one.rows),
@@ -102,7 +101,7 @@ def _judge(
         None if confusion is None else class_scores(confusion),
         calibration(one).error if isinstance(one, ClassAnswers) else None,
         scale,
-        list(zip(*(column.tolist() for column in columns), strict=True)),
+        list(zip(*(column.tolist() for column in by_size), strict=True)),
         _worst(results, one, classes, ids, shown),
     )
 
@@ -110,7 +109,7 @@ def _judge(
 def _worst(
     results: RunResults, one: Answers, classes: list[str] | None, ids: list[str], shown: int
 ) -> list[WorstError]:
-    """Wrong answers, the worst first."""
+    """Wrong predictions, the worst first."""
     order = np.argsort(-one.error, kind="stable")[:shown]
     chosen = order[one.error[order] > 0]
     names = [ids[row] for row in one.rows[chosen]]

@@ -1,4 +1,4 @@
-"""The model of a run beside the baselines, in words and rows."""
+"""The comparison of a run's model with the baselines, as text and rows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Content = Mapping[str, Any]
 
 
 def read_baselines(file: Path, predictions: Path) -> dict[str, Any] | None:
-    """A ``baselines.json``; None if there is none, or it is about other ``predictions`` than these.
+    """A ``baselines.json``; None if there is none, or if it is for other ``predictions``.
 
     Raises ``DataError`` if it is damaged.
     """
@@ -66,7 +66,7 @@ def read_baselines(file: Path, predictions: Path) -> dict[str, Any] | None:
 
 
 def ranked(baselines: Content) -> list[str]:
-    """The names of the baselines, those with the best score on the first target first."""
+    """The names of the baselines, ordered by their scores on the first target, the best first."""
     names = list(baselines["baselines"])
     if not baselines["targets"]:
         return names
@@ -77,7 +77,7 @@ def ranked(baselines: Content) -> list[str]:
 
 
 def metric_by_best(baselines: Content, name: str) -> tuple[str, float] | None:
-    """The metric ``name`` of the baseline that is best on the first target, with its name."""
+    """The name of the best baseline on the first target, and its metric ``name``."""
     if name not in baselines["metrics"] or not baselines["targets"]:
         return None
     best = baselines["targets"][0]["best"]
@@ -86,9 +86,9 @@ def metric_by_best(baselines: Content, name: str) -> tuple[str, float] | None:
 
 
 def other_metrics(baselines: Content, target: Content) -> dict[str, Content]:
-    """The metrics that are not the score of ``target`` under another name; none of several targets.
+    """The metrics whose values differ from the score of ``target``.
 
-    Metrics of several targets need not be about this one.
+    None if there are several targets: metrics may then belong to another one.
     """
     if len(baselines["targets"]) > 1:
         return {}
@@ -101,7 +101,7 @@ def other_metrics(baselines: Content, target: Content) -> dict[str, Content]:
 
 
 def verdicts(baselines: Content) -> list[str]:
-    """How the model compares with the best baseline: a sentence for each target."""
+    """The comparison of the model with the best baseline: a sentence for each target."""
     found = []
     several = len(baselines["targets"]) > 1
     for target in baselines["targets"]:
@@ -128,7 +128,7 @@ def interval(score: Content) -> str:
 
 
 def reasons(baselines: Content) -> list[tuple[str, str]]:
-    """Why baselines were left out: their names, joined, and the reason that they share."""
+    """Names of baselines that were left out (joined) and their common reason."""
     several = len(baselines["targets"]) > 1
     found: dict[str, list[str]] = {}
     for entry in baselines["left_out"]:
@@ -138,7 +138,7 @@ def reasons(baselines: Content) -> list[tuple[str, str]]:
 
 
 def best_scores(baselines: Content | None) -> dict[str, float]:
-    """The score of the best baseline on each target, as a column of a table of runs."""
+    """The score of the best baseline on each target, by column of a table of runs."""
     targets: Sequence[Content] = baselines["targets"] if baselines else []
     return {
         f"baseline_{target['measure'].replace(' ', '_')}"

@@ -17,23 +17,23 @@ from qgpipe.sweeps.run_names import value_name
 Places = Mapping[str, Mapping[str, Any]]
 
 MEAN, DEVIATION = "mean", "deviation"
-VALIDATION = "val_"  # what the columns of the history begin with
+VALIDATION = "val_"  # prefix of columns of the history
 
 
 def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | None]:
-    """A row for each run of ``places`` (see ``config.runs.Run.place``), in ``folder``.
+    """A row for each run of ``places`` (see ``qgpipe.sweeps.expansion.Run.place``), in ``folder``.
 
-    Columns: ``run``, ``label``, ``fold``, then what was reached: ``best_epoch``, ``epochs``, the
-    score on the validation set under its name, ``test_loss_avg``, ``test_<metric>`` …, the accuracy
-    or mean absolute error of the best baseline as ``baseline_<measure>``, and that of the model on
-    each further set as ``evaluate_<set>_<measure>``.
+    Columns: ``run``, ``label``, ``fold``, then results: ``best_epoch``, ``epochs``, the validation
+    score under its name, ``test_loss_avg``, ``test_<metric>`` …, the accuracy or mean absolute
+    error of the best baseline as ``baseline_<measure>``, and that of the model on each further set
+    as ``evaluate_<set>_<measure>``.
 
-    The second is the name of the score's column; None if runs watch different ones. Raises
+    The second result is the column of the validation score; None if it differs between runs. Raises
     ``DataError`` if a result file is missing or damaged.
     """
     summaries, rows = {}, []
     for name in places:
-        config = cast(Config, {"training": {"path": str(folder)}})  # all that paths ask for
+        config = cast(Config, {"training": {"path": str(folder)}})  # all that paths need
         summaries[name] = read_summary(paths.summary(config, name))
         metrics = read_metrics(paths.metrics(config, name))
         rows.append(
@@ -65,11 +65,11 @@ def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | Non
 
 
 def sweep_table(folder: Path, places: Places) -> pd.DataFrame:
-    """A row for each point of a sweep: its settings, what was reached, and its ``rank``.
+    """A row for each point of a sweep: its settings, its results, and its ``rank``.
 
-    With several folds what was reached is the mean over them, beside it ``<column>_deviation``.
-    Rank 1 is the best by the score on the validation set; the test set has no say. Raises
-    ``DataError`` if a result file is missing or damaged.
+    With several folds the results are means over folds, with further columns
+    ``<column>_deviation``. Rank 1 is the best by the validation score, independent of test results.
+    Raises ``DataError`` if a result file is missing or damaged.
     """
     results, score = results_table(folder, places)
     by_label = results.groupby("label", sort=False)
@@ -92,10 +92,10 @@ def sweep_table(folder: Path, places: Places) -> pd.DataFrame:
 
 
 def cross_validation_table(folder: Path, places: Places) -> pd.DataFrame:
-    """A row for each fold, and one each for mean and standard deviation (of the sample) over them.
+    """A row for each fold, and one each for mean and (sample) standard deviation over the folds.
 
-    In a sweep that is so for each point, which ``run`` names. Raises ``DataError`` if a result
-    file is missing or damaged.
+    In a sweep, such rows for each point, named by ``run``. Raises ``DataError`` if a result file is
+    missing or damaged.
     """
     results, _ = results_table(folder, places)
     tables = []
@@ -110,7 +110,7 @@ def cross_validation_table(folder: Path, places: Places) -> pd.DataFrame:
 
 
 def _cell(value: Any) -> Any:
-    """A setting in a table: numbers as they are, other things by a short name."""
+    """A setting in a table: a number itself, any other value by a short name."""
     return value if isinstance(value, int | float) else value_name(value)
 
 
@@ -120,7 +120,7 @@ def _point_name(place: Mapping[str, Any]) -> str:
 
 
 def _lower_is_better(run_folder: Path, score: str) -> bool:
-    """Whether a lower ``score`` is better: as early stopping says if it watches it, else yes."""
+    """Whether a lower ``score`` is better, by the mode in early stopping; by default true."""
     config = load_config(run_folder / "config.yaml")
     tasks: dict[str, Any] = (config.get("early_stopping") or {}).get("tasks") or {}
     modes = [task["mode"] for task in tasks.values() if f"{VALIDATION}{task['metric']}" == score]

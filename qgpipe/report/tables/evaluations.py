@@ -1,4 +1,4 @@
-"""What a model reaches on further sets: the files of the stage ``evaluate``, in tables."""
+"""Tables of the scores of a model on further sets, from the files of the stage ``evaluate``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _SHAPE = {
     "sizes": {"min": int, "max": int, "mean": float},
     "class_names": (None, [str]),
     "set_class_names": (None, [str]),
+    "outlier_share?": _NUMBER,
     "tasks": [
         {
             "task": int,
@@ -46,7 +47,7 @@ MEASURES = {
 
 
 class EvaluatedTask(NamedTuple):
-    """A head on a set: ``scores`` as in the file of the set, ``title`` for tables."""
+    """A head on a set: ``scores`` from the file of the set, ``title`` for tables."""
 
     title: str
     evaluation: dict[str, Any]
@@ -55,7 +56,7 @@ class EvaluatedTask(NamedTuple):
 
 def read_evaluation(path: Path) -> dict[str, Any]:
     """A file of the stage ``evaluate``. Raises ``DataError`` if it is missing or damaged."""
-    content = read_shaped(path, _SHAPE, rerun("evaluate"))
+    content = {"outlier_share": None, **read_shaped(path, _SHAPE, rerun("evaluate"))}
     classes = len(content["class_names"] or ())
     for scores in content["tasks"]:
         matrix = scores.get("confusion_matrix")
@@ -67,7 +68,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
 
 
 def evaluated_tasks(evaluations: Iterable[dict[str, Any]]) -> list[EvaluatedTask]:
-    """Each head on each set, in their order."""
+    """Each head on each set, in order."""
     found = []
     for evaluation in evaluations:
         several = len(evaluation["tasks"]) > 1
@@ -78,12 +79,14 @@ def evaluated_tasks(evaluations: Iterable[dict[str, Any]]) -> list[EvaluatedTask
 
 
 def evaluation_lines(evaluations: Sequence[dict[str, Any]]) -> list[str]:
-    """A line for each head on each set: its scores, or what the model takes the graphs for."""
+    """A line for each head on each set: its scores, or the predicted classes."""
     lines = []
     for title, evaluation, scores in evaluated_tasks(evaluations):
         sizes = evaluation["sizes"]
         about = f"{evaluation['num_graphs']} graphs of {sizes['min']} to {sizes['max']} elements"
-        lines.append(f"  {title}: {about}: {_scores_text(scores)}")
+        outliers = evaluation["outlier_share"]
+        more = "" if outliers is None else f", outliers {outliers:.0%}"
+        lines.append(f"  {title}: {about}: {_scores_text(scores)}{more}")
     return lines
 
 
@@ -103,7 +106,7 @@ def _scores_text(scores: dict[str, Any]) -> str:
 
 
 def evaluation_columns(evaluations: Sequence[dict[str, Any]]) -> dict[str, float | None]:
-    """The first measure of each head on each set, by the name of a column of a table over runs."""
+    """The first measure of each head on each set, by column of a table of runs."""
     columns = {}
     for title, _, scores in evaluated_tasks(evaluations):
         for measure in MEASURES[scores["kind"]][:1]:

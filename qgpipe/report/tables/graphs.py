@@ -1,4 +1,4 @@
-"""The graphs behind the rows of a table, found in the part files by their sample ids."""
+"""Finds the graphs of the rows of a table in the part files, by sample id."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from qgpipe.report.tables.results import RunResults
 
 @dataclass(frozen=True)
 class Graph:
-    """One graph: its edges, int64 [2, E], and the node attribute ``pos``, [n, d], if it has one."""
+    """A graph: its edges, int64 [2, E], and its node attribute ``pos``, [n, d], if any."""
 
     num_nodes: int
     edges: NDArray[np.int64]
@@ -57,7 +57,7 @@ def _graph(packed: Packed) -> Graph:
 def _located(
     results: RunResults, ids: Sequence[str]
 ) -> Iterator[tuple[Packed, NDArray[np.int64], NDArray[np.int64]]]:
-    """Parts, with the rows of ``ids`` that are in them and the places where they are there."""
+    """Parts, with the rows of ``ids`` of graphs in them, and the indices of these graphs."""
     if not len(ids):
         return
     samples = pd.Series(ids, dtype=object).astype(str).str.rpartition("/")
@@ -88,7 +88,7 @@ def _located(
 def _rows_of_stores(
     stores: NDArray[np.object_], index: NDArray[np.int64]
 ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Of each store: the indices of its samples in ascending order, and their rows."""
+    """For each store the indices of its samples in ascending order, and their rows."""
     order = np.lexsort((index, stores))
     cuts = np.flatnonzero(stores[order][1:] != stores[order][:-1]) + 1
     return {stores[rows[0]]: (index[rows], rows) for rows in np.split(order, cuts)}

@@ -1,4 +1,4 @@
-"""What the model answered on the test set, target by target, in numbers that can be judged."""
+"""The predictions of the model on the test set, by target, as arrays."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,13 @@ from qgpipe.report.tables.results import RunResults
 
 @dataclass(frozen=True)
 class ClassAnswers:
-    """Answers to one target that is a class.
+    """Predictions of one target that is a class.
 
     ``name``: of the target. ``rows``: the rows of ``predictions.csv`` with finite outputs, int64
-    [M], which the arrays follow. ``target``, ``predicted``: int64 [M]. ``probabilities``: float64
-    [M, C]. ``are_probabilities``: the outputs were that already; else these are their softmax,
-    or the logistic function of a single logit. ``unit``: what the rows are about.
+    [M], in the order of the other arrays. ``target``, ``predicted``: int64 [M]. ``probabilities``:
+    float64 [M, C]. ``are_probabilities``: whether they are the outputs themselves, not their
+    softmax, or the logistic function of a single logit. ``unit``: whether rows are graphs or
+    elements.
     """
 
     name: str
@@ -41,13 +42,13 @@ class ClassAnswers:
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """One minus the probability of the true class, float64 [M]; 0 where it was predicted."""
+        """One minus the probability of the true class, float64 [M]; 0 if it was predicted."""
         return np.where(self.correct, 0.0, 1 - _of_class(self.probabilities, self.target))
 
 
 @dataclass(frozen=True)
 class ValueAnswers:
-    """Answers to one real target: ``name``, ``rows``, ``unit`` as above, and arrays [M]."""
+    """Predictions of one real target: ``name``, ``rows``, ``unit`` as above, and arrays [M]."""
 
     name: str
     rows: NDArray[np.int64]
@@ -62,7 +63,7 @@ class ValueAnswers:
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """The size of the residual, float64 [M]."""
+        """The absolute residual, float64 [M]."""
         return np.abs(self.residual)
 
 
@@ -70,17 +71,17 @@ Answers = ClassAnswers | ValueAnswers
 
 
 def answers(results: RunResults) -> list[Answers]:
-    """The answers to each target that an output of the model belongs to; none for other tasks."""
+    """The predictions of each target for which there is an output; empty for other tasks."""
     if results.test["task"] not in ("classification", "regression"):
         return []
     return [*_class_answers(results), *_value_answers(results)]
 
 
 def paired_columns(targets: list[str], columns: list[str]) -> list[tuple[str, str]]:
-    """Each target with the output that predicts its value: output j of one head, or head j.
+    """Each target with the output of a regression: output j of a single head, or head j.
 
-    A single target is that of all heads: the first that there is predicts it. Heads of classes
-    predict no value.
+    A single target belongs to all heads; the first active head is used. Classification heads are
+    left out.
     """
     parsed = {parse_column(name): name for name in columns}
     classes = {column.head for column in parsed if column and column.kind == "predicted"}
@@ -122,7 +123,7 @@ def _class_answers(results: RunResults) -> list[Answers]:
         own = str(PredictionColumn("target", None, head if number is None else number))
         target = own if own in table else "target"
         outputs = columns_of(table, "output", head)
-        if number is not None:  # one of several questions, each of which has an output
+        if number is not None:  # one of several binary targets, each with one output
             outputs = [name for name in outputs if name == str(column._replace(kind="output"))]
         if target not in table or not outputs:
             continue
@@ -140,7 +141,7 @@ def _class_answers(results: RunResults) -> list[Answers]:
 
 
 def _target_name(results: RunResults, column: str) -> str:
-    """What the data calls the target in ``column``."""
+    """The name of the target in ``column``, from the data if known."""
     named = results.dataset["target"]
     names = [named] if isinstance(named, str) else named or []
     columns = results.target_columns

@@ -1,4 +1,4 @@
-"""The files that training and test leave, read strictly: a damaged one is no result."""
+"""Reads the result files of training and test, with strict checks for damage."""
 
 import csv
 import io
@@ -25,9 +25,10 @@ SUMMARY = {
     "device": str,
     "checkpoints": str,
     "versions": {str: str},
+    "members?": [{"run": str, "best_epoch": (int, None), "best_score": (float, None)}],
 }
 _LOSSES = {"loss_avg": (float, None), "loss_min": (float, None), "loss_max": (float, None)}
-_METRICS = {str: (float, str, bool, None)}  # of a tester of the user's, also texts
+_METRICS = {str: (float, str, bool, None)}  # a user's tester may return text
 TEST = {
     "run": str,
     "epoch?": (int, None),
@@ -69,12 +70,12 @@ SPLIT = {
 }
 
 
-# Of the cells of a column: numbers, or empty; numbers; all numbers or all texts; texts.
+# The cells of a column: numbers or empty; numbers; only numbers or only text; text.
 Kind = Literal["number", "known", "uniform", "text"]
 
 
 def rerun(stage: str) -> str:
-    """The remedy for a file that ``stage`` makes."""
+    """The remedy for a missing or damaged file that ``stage`` makes."""
     return f"make it again with --forcerun {STAGES[stage].rule}"
 
 
@@ -104,10 +105,10 @@ def read_metrics(path: str | Path) -> dict[str, Any]:
 def read_table(
     path: str | Path, stage: str, required: Sequence[str], kind: Callable[[str], Kind]
 ) -> pd.DataFrame:
-    """A table of ours, made by the stage ``stage``, that has the columns ``required``.
+    """A CSV table made by the stage ``stage``, with the columns ``required``.
 
-    ``kind``: of a column, by its name. Raises ``DataError`` with line and column if the file is
-    missing or damaged.
+    ``kind``: maps the name of a column to its kind. Raises ``DataError`` with line and column if
+    the file is missing or damaged.
     """
 
     def damaged(problem: str, line: int | None = None) -> DataError:
@@ -143,7 +144,7 @@ def read_table(
 def _rows(
     text: str, damaged: Callable[[str, int | None], DataError]
 ) -> tuple[list[str], list[int], list[list[str]]]:
-    """The names in the first line, and of each further row its line and its cells."""
+    """The names in the first line, and the line numbers and cells of all further rows."""
     reader = csv.reader(io.StringIO(text), strict=True)
     lines, rows = [], []
     try:
@@ -161,7 +162,7 @@ def _rows(
 
 
 def _misplaced(cells: list[str], kind: Kind) -> int | None:
-    """The place of the first of ``cells`` that is not of its ``kind``."""
+    """Index of the first of ``cells`` that is not of this ``kind``."""
     if kind == "text":
         return None
     bad = [place for place, cell in enumerate(cells) if not _is_number(cell)]
@@ -176,7 +177,7 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell and cell == cell.strip()  # which Python takes for a number, too
+    return "_" not in cell and cell == cell.strip()  # which ``float`` accepts
 
 
 def require_epochs(table: pd.DataFrame, path: str | Path, epochs: int) -> None:

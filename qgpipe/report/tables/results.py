@@ -1,4 +1,4 @@
-"""The result files of a run, read when a figure asks for them."""
+"""The result files of a run, read on first access."""
 
 from functools import cached_property
 from pathlib import Path
@@ -29,10 +29,10 @@ _VALIDATION = ("val_loss_avg", "val_loss_min", "val_loss_max")
 
 
 class RunResults:
-    """What training and testing left in ``run_folder``, and the data they saw.
+    """The results of training and test in ``run_folder``, and their data.
 
-    Every property raises ``DataError``, which names the file, if the file is missing, damaged
-    or lacks a column or key that the figures need.
+    Every property raises ``DataError``, which names the file, if the file is missing, damaged or
+    lacks a required column or key.
     """
 
     def __init__(self, run_folder: str | Path, dataset_json: str | Path, split_json: str | Path):
@@ -42,10 +42,10 @@ class RunResults:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """A row an epoch: ``epoch``, training losses, ``lr`` and any ``val_`` columns, as numbers.
+        """One row per epoch: ``epoch``, training losses, ``lr`` and ``val_`` columns, as numbers.
 
-        What a validator of the user's gave as text is NaN. Where there are validation losses there
-        are their mean, lowest and highest.
+        Text from a user's validator becomes NaN. If there is one of the validation losses (mean,
+        minimum, maximum), there are all.
         """
         path = self.run_folder / "history.csv"
         table = read_table(path, "train", _HISTORY, _kind_in_history)
@@ -62,7 +62,7 @@ class RunResults:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch whose weights are the run's model; None if the run chose none."""
+        """The epoch whose weights are the run's model; None if none was selected."""
         return self.summary["best_epoch"]
 
     @cached_property
@@ -81,13 +81,13 @@ class RunResults:
 
     @cached_property
     def baselines(self) -> dict[str, Any] | None:
-        """``test/baselines.json``; None if there is none of these predictions."""
+        """``test/baselines.json``; None if there is none for these predictions."""
         test = self.run_folder / "test"
         return read_baselines(test / "baselines.json", test / "predictions.csv")
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """A row a test graph, or ``element`` of one: ``id`` (text), targets and outputs."""
+        """A row for each test graph, or each ``element``: ``id`` (text), targets and outputs."""
         path = self.run_folder / "test" / "predictions.csv"
         table = read_table(path, "test", ("id",), _kind_in_predictions)
         _require_ids(table, path)
@@ -101,12 +101,12 @@ class RunResults:
 
     @property
     def unit(self) -> Literal["graphs", "elements"]:
-        """What the rows of ``predictions`` are about."""
+        """Whether the rows of ``predictions`` are graphs or elements."""
         return "elements" if "element" in self.predictions else "graphs"
 
     @property
     def target_columns(self) -> list[str]:
-        """The columns of ``predictions`` that hold targets: ``target``, or ``target_0`` and on."""
+        """The columns of ``predictions`` with targets: ``target``, or ``target_0`` …."""
         return columns_of(self.predictions, "target")
 
     @cached_property
@@ -129,7 +129,7 @@ class RunResults:
         return read_shaped(self.dataset_json, DATASET, rerun("gather"))
 
     def class_name(self, code: int) -> str:
-        """What the data calls the class ``code``, else ``class <code>``."""
+        """The name of the class ``code`` in the data, or ``class <code>``."""
         return dict(enumerate(self.dataset["class_names"] or [])).get(code, f"class {code}")
 
     @cached_property
@@ -150,7 +150,7 @@ def _kind_in_predictions(column: str) -> Kind:
 
 
 def _require_ids(table: pd.DataFrame, path: Path) -> None:
-    """Raise ``DataError`` unless every graph, or element, has an id of its own, ``store/index``."""
+    """Raise ``DataError`` unless every graph, or element, has a unique id ``store/index``."""
     ids, names = table["id"], [name for name in ("id", "element") if name in table]
     twice = table.duplicated(names)
     bad = ~ids.astype(str).str.fullmatch(r".+/[0-9]{1,18}") | twice

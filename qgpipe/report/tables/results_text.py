@@ -13,6 +13,7 @@ from qgpipe.data.storage.manifest import read_dataset
 from qgpipe.errors import DataError
 from qgpipe.report.tables.ablations import ablation_rows, read_ablations
 from qgpipe.report.tables.baselines import ranked, read_baselines, verdicts
+from qgpipe.report.tables.calibration import calibration_lines, read_calibration
 from qgpipe.report.tables.comparison import DEVIATION, MEAN
 from qgpipe.report.tables.evaluations import evaluation_lines, read_evaluation
 from qgpipe.report.tables.explanation import explanation_rows, invariant_lines, read_explanation
@@ -21,7 +22,7 @@ from qgpipe.sweeps.expansion import Run
 
 
 def results_text(config: Config) -> str:
-    """Test metrics beside those of the baselines, how training ended, and where the files are.
+    """Test metrics of the model and the baselines, how training ended, and paths of files.
 
     Raises ``DataError`` if the run of the resolved ``config`` has not finished, or if its results
     are damaged.
@@ -39,9 +40,9 @@ def results_text(config: Config) -> str:
     graphs = summary["graphs_per_second"]
     return "\n".join(
         [
-            f"{metrics['run']}: {metrics['num_graphs']} test graphs, best of {summary['epochs']} "
-            f"epochs is {summary['best_epoch']} (stopped by {summary['stopped_by']})",
+            f"{metrics['run']}: {metrics['num_graphs']} test graphs, {_training_text(summary)}",
             *table,
+            *_calibration(config),
             *_evaluations(config),
             *_explanation(config),
             *_ablations(config),
@@ -49,13 +50,13 @@ def results_text(config: Config) -> str:
             f"  trained at {graphs:,.0f} graphs/s on {summary['device']}" if graphs else "",
             f"  report   {paths.report(config)}",
             f"  figures  {folder / 'figures'}",
-            f"  model    {paths.model(config)}",
+            f"  model    {paths.final_model(config)}",
         ]
     )
 
 
 def _evaluations(config: Config) -> list[str]:
-    """What the model reaches on further sets, as far as they are evaluated."""
+    """The scores of the model on the further sets that have been evaluated."""
     files = (paths.evaluated(config, None, name) for name in evaluated_sets(config))
     found = [read_evaluation(file) for file in files if file.exists()]
     return (
@@ -65,7 +66,7 @@ def _evaluations(config: Config) -> list[str]:
 
 def _explanation(config: Config) -> list[str]:
     """What the answers of the model rest on, if that was measured."""
-    found = read_explanation(paths.explanation(config), paths.model(config))
+    found = read_explanation(paths.explanation(config), paths.final_model(config))
     if found is None:
         return []
     rows = aligned(explanation_rows(found))
@@ -80,7 +81,7 @@ def _ablations(config: Config) -> list[str]:
 
 
 def _beside_constant(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Losses and metrics of the model and of the best constant answer."""
+    """Losses and metrics of the model and of the best constant prediction."""
     baseline = metrics["baseline"] or {"method": "", "loss": {}, "metrics": {}}
     return [
         ("test metric", "model", baseline["method"]),
@@ -109,9 +110,26 @@ def _of_model(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield kind, name, _number(metrics[kind][name]) or "not finite"
 
 
+def _training_text(summary: Mapping[str, Any]) -> str:
+    """How training ended."""
+    if members := summary.get("members"):
+        return f"mean of {len(members)} models (stopped by {summary['stopped_by']})"
+    return (
+        f"best of {summary['epochs']} epochs is {summary['best_epoch']} "
+        f"(stopped by {summary['stopped_by']})"
+    )
+
+
+def _calibration(config: Config) -> list[str]:
+    """What was fitted to the validation set, if the run asks for it."""
+    if paths.final_model(config) == paths.model(config):
+        return []
+    return calibration_lines(read_calibration(paths.calibration(config)))
+
+
 def _left_out(config: Config) -> list[str]:
-    """How many samples ``on_bad_sample: skip`` has left out, if any."""
-    file = paths.dataset(config)  # seen from where the run was started
+    """A line with the number of samples left out by ``on_bad_sample: skip``, if any."""
+    file = paths.dataset(config)  # relative to the folder in which the run was started
     if not file.exists() or not (data := read_dataset(file))["num_skipped"]:
         return []
     samples = sum(store["num_samples"] for store in data["stores"])
@@ -124,12 +142,12 @@ def _number(value: Any) -> str:
     return f"{value:.4g}"
 
 
-_REACHED = ("val_", "test_", "baseline_", "evaluate_")  # what columns with results begin with
+_REACHED = ("val_", "test_", "baseline_", "evaluate_")  # prefixes of columns with results
 _MOST = 10  # rows of a table on a screen
 
 
 def comparison_text(runs: Sequence[Run]) -> str:
-    """The best points of a sweep, and mean and deviation over folds, with where the tables are.
+    """The best points of a sweep, mean and deviation over folds, and paths of the tables.
 
     Raises ``DataError`` if the ``runs`` have not all finished.
     """
@@ -193,7 +211,7 @@ def _folds(table: pd.DataFrame) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[Any]], margin: str = "") -> list[str]:
-    """A line for each row: the first column on the left, others on the right; short numbers."""
+    """A line for each row: the first column left-aligned, others right-aligned; short numbers."""
     cells = [[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [

@@ -1,4 +1,4 @@
-"""Scores of the answers: by confidence, by class and by the size of the causal set."""
+"""Scores of predictions: by confidence, by class and by the size of the causal set."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +10,16 @@ from qgpipe.report.tables.predictions import Answers, ClassAnswers
 
 CONFIDENCE_BINS = 10
 SIZE_BINS = 8
-_FEWEST = 20  # graphs in a bin of sizes, where there are that many
-_Z = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations
+_FEWEST = 20  # graphs in a bin of sizes, if there are enough
+_Z = 1.959963984540054  # 95 % of a normal distribution is within this many standard deviations
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence and accuracy in the bins of confidence that are not empty.
+    """Confidence and accuracy in the non-empty bins of confidence.
 
-    ``count`` int64 [B]; ``confidence`` and ``accuracy``, their means in each bin, float64 [B];
-    ``low``, ``high``: 95 % interval of the accuracy; ``error``: the expected calibration error.
+    ``count``: int64 [B]; ``confidence`` and ``accuracy``: means in each bin, float64 [B]; ``low``,
+    ``high``: 95 % interval of the accuracy; ``error``: the expected calibration error.
     """
 
     count: NDArray[np.int64]
@@ -32,9 +32,9 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Scores of one class; ``precision``, ``recall`` and ``f1`` are NaN where undefined.
+    """Scores of one class; ``precision``, ``recall`` and ``f1`` are NaN if undefined.
 
-    ``mistaken_for``: the class that its graphs are most often taken for, with how often.
+    ``mistaken_for``: the most frequent wrong prediction for its graphs, and its count.
     """
 
     code: int
@@ -62,9 +62,9 @@ class SizeScores:
 
 
 def calibration(answers: ClassAnswers) -> Calibration:
-    """How often the predicted class is the true one, against the probability that it was given.
+    """Accuracy in bins of the predicted probability (confidence).
 
-    The bins are of equal width, closed on the right. The expected calibration error is
+    The bins have equal width and are closed on the right. The expected calibration error is
     Σ_b n_b / n |accuracy_b − confidence_b| (Naeini, Cooper, Hauskrecht, AAAI 2015); NaN without
     graphs.
     """
@@ -105,8 +105,8 @@ def class_scores(confusion: NDArray[np.int64]) -> list[ClassScore]:
 def size_scores(answers: Answers, sizes: NDArray[np.int64]) -> SizeScores:
     """Accuracy or mean absolute error of ``answers`` by the ``sizes`` (int64 [M]) of the graphs.
 
-    Bins hold about as many graphs each. The interval of an accuracy is Wilson's, that of a mean
-    absolute error follows from its standard error.
+    Bins have about equal numbers of graphs. The interval of an accuracy is Wilson's; that of a mean
+    absolute error is computed from its standard error.
     """
     place, bins = _size_bins(sizes)
     count = np.bincount(place, minlength=bins)
@@ -124,10 +124,11 @@ def size_scores(answers: Answers, sizes: NDArray[np.int64]) -> SizeScores:
     )
 
 
-def wilson_interval(
-    successes: NDArray[Any], trials: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's 95 % interval of a share (J. Am. Stat. Assoc. 22, 209, 1927); trials > 0."""
+def wilson_interval(successes: Any, trials: Any) -> tuple[Any, Any]:
+    """Wilson's 95 % interval of a share (J. Am. Stat. Assoc. 22, 209, 1927); trials > 0.
+
+    Arguments and results are numbers, or arrays of the same shape.
+    """
     share = successes / trials
     centre = share + _Z**2 / (2 * trials)
     half = _Z * np.sqrt(share * (1 - share) / trials + (_Z / (2 * trials)) ** 2)

@@ -1,10 +1,10 @@
-"""Checkpoints of a run: where training stands, so that it can go on exactly there.
+"""Checkpoints of a run: the state of the training, from which it resumes exactly.
 
-A checkpoint is one dict of tensors and plain values, read without running any code:
+A checkpoint is one dict of tensors and plain values, read without executing code:
 
 ================  ==================================================================
 ``format``        version of this layout
-``fingerprints``  of ``config``, ``data`` and ``split``, of which the training is one
+``fingerprints``  of ``config``, ``data`` and ``split``: the trajectory
 ``epoch``         completed epochs
 ``step``          completed steps of the epoch in progress
 ``parts``         ``state_dict`` of model, optimizer, scheduler, loss scale, average of
@@ -13,8 +13,8 @@ A checkpoint is one dict of tensors and plain values, read without running any c
 ``rng``           states of the random number generators
 ================  ==================================================================
 
-Where the loader stands follows from ``epoch`` and ``step``. Older files say it in an entry
-``sampler``, which is not read.
+The position of the loader follows from ``epoch`` and ``step``. The entry ``sampler`` in older files
+is ignored.
 """
 
 import logging
@@ -39,7 +39,7 @@ from qgpipe.training.distributed.process_group import ALONE, PeriodicMax, Proces
 
 FORMAT = 2
 _SHAPE = {"fingerprints": {str: str}, "epoch": int, "step": int, "parts?": {}, "rng?": {}}
-COST = 0.02  # of the time may be spent on checkpoints
+COST = 0.02  # share of the time that may be spent on checkpoints
 MID_EPOCH_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ logger = logging.getLogger(__name__)
 class CheckpointFolder:
     """The checkpoints of one trajectory: ``last.pt``, ``previous.pt``, ``epoch_NNNN.pt``.
 
-    ``previous.pt`` is the one before the last, in case the last is damaged. At any moment the
-    newest of them that is whole is a state to go on from. Of several ``processes`` rank 0 writes
-    and reads, when it finds a checkpoint due.
+    ``previous.pt`` is the checkpoint before the last, in case the last is damaged. At any time the
+    newest undamaged file can be resumed from. With several ``processes`` rank 0 decides when a
+    checkpoint is due, and writes and reads.
     """
 
     def __init__(
@@ -61,27 +61,27 @@ class CheckpointFolder:
         keep_epochs: int | None = None,
         processes: Processes = ALONE,
     ):
-        """``every_steps``: of an epoch are saved, ``None`` for a rhythm that costs little.
+        """``every_steps``: interval within an epoch; ``None``: as often as costs little time.
 
-        ``keep_epochs``: of the files ``epoch_NNNN.pt`` are kept, ``None`` for all.
+        ``keep_epochs``: number of files ``epoch_NNNN.pt`` that are kept, ``None`` for all.
         """
         self.folder = folder
         self.trajectory = trajectory
         self.last = folder / "last.pt"
         self.previous = folder / "previous.pt"
         self.best = folder / "best.pt"
-        self.position: tuple[int, int] | None = None  # epoch and step of the newest one
+        self.position: tuple[int, int] | None = None  # epoch and step of the newest checkpoint
         self._every_steps = every_steps
         self._keep_epochs = keep_epochs
         self._processes = processes
         self._largest = PeriodicMax(processes)
-        self._began = self._since = time.perf_counter()  # ``_since``: the last was written
-        self._spent = 0.0  # seconds, on all of them
+        self._began = self._since = time.perf_counter()  # ``_since``: time of the last checkpoint
+        self._spent = 0.0  # seconds, on all checkpoints
 
     def save(self, state: dict[str, Any], keep: bool = False) -> None:
         """Write ``state`` to ``last.pt``, and with ``keep`` to ``epoch_NNNN.pt`` as well.
 
-        Raises ``DiskFullError`` if there is no room; the checkpoints are then as they were.
+        Raises ``DiskFullError`` if the disk is full; the checkpoints are then unchanged.
         """
         if self._processes.rank == 0:
             self._write(state, keep)
@@ -90,18 +90,18 @@ class CheckpointFolder:
     def _write(self, state: dict[str, Any], keep: bool) -> None:
         fingerprints = asdict(self.trajectory)
         data = tensor_files.to_bytes({"format": FORMAT, "fingerprints": fingerprints, **state})
-        if keep:  # before the last: who goes on from that would not write this again
+        if keep:  # before last.pt: a run that resumes from that would not write this file
             write_bytes(self._kept(state["epoch"]), data)
         with atomic_path(self.last) as temporary:
             _write_to_disk(temporary, data)
-            if self.last.exists():  # until the new one gets its name, the previous is the last
+            if self.last.exists():  # if this process dies before the rename, there is a previous.pt
                 self.last.replace(self.previous)
         if keep:
             self._prune(state["epoch"])
 
     @contextmanager
     def at_cost(self) -> Iterator[None]:
-        """A block that makes a checkpoint: its time counts when the next is due."""
+        """A block that makes a checkpoint; its time affects when the next one is due."""
         started = time.perf_counter()
         yield
         self._since = time.perf_counter()
@@ -110,9 +110,9 @@ class CheckpointFolder:
     def is_due(self, step: int = 0) -> bool:
         """Whether to write a checkpoint now, after an epoch or after ``step`` of the next.
 
-        After the first epoch it is; later, and within long epochs, when what they have cost is
-        a small share of the time. What is lost by a kill in between is computed again, to the
-        same bytes.
+        Always after the first epoch; later, and within long epochs, if the time spent on
+        checkpoints is a small share of the total. Steps after the last checkpoint of a killed run
+        are computed again, with identical results.
         """
         if step and self._every_steps is not None:
             return step % self._every_steps == 0
@@ -120,7 +120,7 @@ class CheckpointFolder:
         return bool(self._largest.after_step(mine) if step else self._largest.now(mine))
 
     def _is_cheap(self, step: int) -> bool:
-        """Whether the rhythm that costs little, by the clock of this process, has one now."""
+        """Whether a checkpoint costs little time now, by the clock of this process."""
         if self.position is None and not step:
             return True
         now = time.perf_counter()
@@ -131,8 +131,8 @@ class CheckpointFolder:
     def load(self, num_epochs: int) -> dict[str, Any] | None:
         """The newest intact checkpoint with at most ``num_epochs`` epochs, if there is one.
 
-        Damaged files are put aside with a warning. Raises ``DataError`` for a file of another
-        format version or one that holds code, ``TrainingError`` for one of another trajectory.
+        Damaged files are renamed with a warning. Raises ``DataError`` for a file of another format
+        version or one that holds code, ``TrainingError`` for one of another trajectory.
         """
         state = self._processes.run_on_rank0(lambda: self._read(num_epochs))
         if state is not None:
@@ -147,7 +147,7 @@ class CheckpointFolder:
                     raise tensor_files.DamagedFile(f"{path} is damaged ({problem})")
             except tensor_files.DamagedFile as error:
                 logger.warning("%s; going back to the checkpoint before it", error.problem)
-                # Otherwise the next save would put it in the place of an intact previous one.
+                # Otherwise the next save would replace an intact previous.pt by it.
                 path.replace(path.with_suffix(".damaged"))
                 continue
             if different := self.trajectory.differences(state["fingerprints"]):
@@ -170,7 +170,7 @@ class CheckpointFolder:
         return self.folder / f"epoch_{epoch:04d}.pt"
 
     def _prune(self, epoch: int) -> None:
-        """Remove the oldest of the kept ones up to ``epoch``, if there are too many."""
+        """Remove the oldest files ``epoch_NNNN.pt`` up to ``epoch`` if there are too many."""
         if self._keep_epochs is None:
             return
         files = self._epochs()
@@ -187,12 +187,12 @@ def _write_to_disk(path: Path, data: memoryview) -> None:
 
 
 def weight_marks(model: nn.Module) -> list[tuple[int, int]]:
-    """What changes with the weights of ``model``, and costs nothing to ask for."""
+    """Identifiers that change with the weights of ``model`` and are cheap to compute."""
     return [(id(value), version_of(value)) for value in model.parameters()]
 
 
 def warn_of_lost_weights(epoch: int, checkpoints: Path) -> None:
-    """Warn the caller of the caller that the training goes on after ``epoch`` of a checkpoint."""
+    """Warn that training resumes after ``epoch`` of a checkpoint, with other weights."""
     warnings.warn(
         "the weights of trainer.model were changed by hand, and are not used: the training "
         f"goes on after epoch {epoch} of {checkpoints}; to start from yours, "

@@ -1,1 +1,1 @@
-"""Several processes that train one model: how they start, find each other, share and agree."""
+"""Training of one model by several processes: launch, process group, sharding, signals."""

@@ -1,4 +1,4 @@
-"""How a process becomes a rank of a group: started by torch's elastic launch, or by Slurm."""
+"""How a process joins a process group: started by torch's elastic launch, or by Slurm."""
 
 import atexit
 import os
@@ -12,14 +12,13 @@ from qgpipe.config.types import Config, ParallelSection
 from qgpipe.errors import ConfigError
 from qgpipe.training.distributed.process_group import ALONE, Processes, ProcessGroup
 
-FIRST_PORT, PORTS = 15000, 15000  # a Slurm job takes one by its number
+FIRST_PORT, PORTS = 15000, 15000  # of a Slurm job: by its number
 
 
 def is_to_launch(config: Config) -> bool:
-    """Whether the processes that ``parallel`` asks for have to be started.
+    """Whether this process has to start the processes of ``parallel``, and is not one of them.
 
-    They have not if this is one of them. Raises ``ConfigError`` if ``srun`` has started another
-    number of tasks.
+    Raises ``ConfigError`` if ``srun`` has started a different number of tasks.
     """
     section = config.get("parallel")
     if section is None or section["world_size"] == 1:
@@ -29,11 +28,11 @@ def is_to_launch(config: Config) -> bool:
 
 
 def join_process_group(config: Config) -> Processes:
-    """Join the group that this process was started for, if it was; returns what it is part of.
+    """Join the process group that this process was started for, if any, and return it.
 
-    It is joined already, or its ranks were started by ``torchrun``, by ``launch``, or by
-    ``srun`` with as many tasks as ``parallel.world_size``. Raises ``ConfigError`` if there are
-    others than ``parallel.world_size``.
+    The group may be initialised already; otherwise its ranks were started by ``torchrun``, by
+    ``launch``, or by ``srun`` with ``parallel.world_size`` tasks. Raises ``ConfigError`` if the
+    number of ranks is not ``parallel.world_size``.
     """
     section = config.get("parallel")
     if not dist.is_initialized():
@@ -41,7 +40,7 @@ def join_process_group(config: Config) -> Processes:
         if _world_size(environment) == 1:
             return ALONE
         os.environ.update(environment)
-        _require_size(section, _world_size(environment))  # before any rank waits for others
+        _require_size(section, _world_size(environment))  # before a rank waits for the others
         _require_gpu(config)
         dist.init_process_group(backend_of(config))
         atexit.register(_leave)
@@ -66,7 +65,7 @@ def uses_gpus(config: Config) -> bool:
 
 
 def backend_of(config: Config) -> str:
-    """What gradients travel by. Raises ``ConfigError`` for NCCL without GPUs."""
+    """The backend of the process group. Raises ``ConfigError`` for NCCL without GPUs."""
     section = config.get("parallel")
     backend = (section and section["backend"]) or ("nccl" if uses_gpus(config) else "gloo")
     if backend == "nccl" and not uses_gpus(config):
@@ -79,7 +78,7 @@ def backend_of(config: Config) -> str:
 
 
 def require_gpus(config: Config, processes: int) -> None:
-    """Raise ``ConfigError`` unless this machine has a GPU for each of ``processes``, if used."""
+    """Raise ``ConfigError`` if ranks use GPUs, and there are fewer than ``processes`` here."""
     there = torch.cuda.device_count()
     if uses_gpus(config) and processes > there:
         raise ConfigError(
@@ -91,7 +90,7 @@ def require_gpus(config: Config, processes: int) -> None:
 
 
 def _require_gpu(config: Config) -> None:
-    """Take the GPU of this rank, if ranks are on GPUs."""
+    """Select the GPU of this rank, if ranks use GPUs."""
     if not uses_gpus(config):
         return
     if torch.cuda.device_count() == 1 and "SLURM_STEP_ID" in os.environ:
@@ -102,17 +101,17 @@ def _require_gpu(config: Config) -> None:
 
 
 def _environment(section: ParallelSection | None) -> dict[str, str]:
-    """The environment, with what torch reads in it of the ranks that were started."""
+    """The environment variables, with those that torch reads to initialise a process group."""
     return {**os.environ, **({} if "RANK" in os.environ else _slurm_environment(section))}
 
 
 def _world_size(environment: Mapping[str, str]) -> int:
-    """The ranks that were started, of which this process is one; 1 if it is none."""
+    """The number of ranks that were started together with this process; 1 if it is none."""
     return max(1, int(environment.get("WORLD_SIZE", 1))) if "RANK" in environment else 1
 
 
 def _slurm_environment(section: ParallelSection | None) -> dict[str, str]:
-    """What torch reads from the environment, for a task that ``srun`` has started with others."""
+    """The variables that torch reads, for a task that ``srun`` started together with others."""
     tasks = int(os.environ.get("SLURM_NTASKS", 1))
     if section is None or tasks == 1 or "SLURM_STEP_ID" not in os.environ:
         return {}
@@ -135,13 +134,13 @@ def _slurm_environment(section: ParallelSection | None) -> dict[str, str]:
 
 
 def _tasks_per_node() -> str:
-    """Most tasks on a node: 4 of Slurm's ``4(x2),3``."""
+    """The largest number of tasks on a node: 4 for Slurm's ``4(x2),3``."""
     counts = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "1")
     return str(max(int(count) for count in re.findall(r"(\d+)(?:\(x\d+\))?", counts)))
 
 
 def first_host(nodes: str) -> str:
-    """The first of Slurm's list of ``nodes``: ``gpu07`` of ``gpu[07-09,12],login``."""
+    """The first host of Slurm's list ``nodes``: ``gpu07`` for ``gpu[07-09,12],login``."""
     found = re.match(r"([^,\[]*)(?:\[([^\],-]+)[^\]]*\])?([^,\[]*)", nodes)
     assert found is not None
     return "".join(part or "" for part in found.groups())

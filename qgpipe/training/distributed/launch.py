@@ -1,4 +1,4 @@
-"""Processes that a training starts: on this machine by torch's elastic launch."""
+"""Starts the processes of a training, on this machine by torch's elastic launch."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from qgpipe.config.objects import add_search_path
@@ -33,11 +33,11 @@ from qgpipe.training.distributed.signals import Interrupted, handlers_kept
 from qgpipe.training.distributed.slurm_tasks import is_for_nodes, run_tasks
 
 STANDARD_ERROR = 2
-SECONDS_TO_SAVE = "600"  # after a signal; schedulers give less
+SECONDS_TO_SAVE = "600"  # after a signal; schedulers allow less
 
 
 class _Terminal:
-    """The stream that a person watches, for another process that is being started."""
+    """The stream that a person watches, to be pickled for a process that is started."""
 
     def __init__(self, descriptor: Any = None):
         self._descriptor = descriptor
@@ -45,24 +45,24 @@ class _Terminal:
     def __reduce__(self) -> tuple:
         try:
             descriptor = logs.terminal().fileno()
-        except (OSError, AttributeError):  # a notebook shows what it is sent, not a stream
+        except (OSError, AttributeError):  # in a notebook there is no file descriptor
             descriptor = STANDARD_ERROR
         return _Terminal, (DupFd(descriptor),)
 
     def take_over(self) -> None:
-        """Let it be what a person watches here."""
+        """Use it as the terminal of this process."""
         logs.set_terminal(os.fdopen(self._descriptor.detach(), "w", buffering=1))
 
 
 def launch(function: Callable[..., None], config: Config, *arguments: Any) -> None:
     """Call ``function(config, *arguments)`` in ``parallel.world_size`` processes of a group.
 
-    They are on this machine, or on ``parallel.nodes`` of the Slurm job that this process is in.
-    Raises what the first to fail raises, if a user can fix it; ``RuntimeError`` with its
-    traceback if not; ``Interrupted`` after a signal, when the ranks have saved their state.
+    They run on this machine, or on ``parallel.nodes`` nodes of this process's Slurm job. If ranks
+    fail, raises the first error if a user can fix it, else ``RuntimeError`` with its traceback.
+    After a signal, raises ``Interrupted`` when the ranks have saved their state.
     """
     section = config["parallel"]
-    add_search_path(*live_folders())  # in the environment: the processes find the same modules
+    add_search_path(*live_folders())  # in the environment, for all processes
     payload = _pickled(function, config, *arguments)
     if is_for_nodes(config):
         return run_tasks(config, payload)
@@ -73,7 +73,7 @@ def launch(function: Callable[..., None], config: Config, *arguments: Any) -> No
             max_nodes=1,
             nproc_per_node=section["world_size"],
             run_id=uuid.uuid4().hex,
-            max_restarts=0,  # Snakemake or Slurm tries again, from the last checkpoint
+            max_restarts=0,  # Snakemake or Slurm retries, from the last checkpoint
             local_addr="localhost",
             logs_specs=DefaultLogsSpecs(log_dir=folder),
             signals_to_handle=",".join(number.name for number in logs.SIGNALS),
@@ -99,7 +99,7 @@ def launch(function: Callable[..., None], config: Config, *arguments: Any) -> No
 
 
 def _meeting_point(section: ParallelSection) -> dict[str, Any]:
-    """Where the processes find each other: on this machine, where all of them are."""
+    """Arguments for the rendezvous of the processes, which are all on this machine."""
     if section["master_port"] is None:
         return {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
     return {
@@ -110,7 +110,7 @@ def _meeting_point(section: ParallelSection) -> dict[str, Any]:
 
 
 def _rank(terminal: _Terminal, levels: tuple[int, int], payload: bytes) -> None:
-    """What each process does."""
+    """The function that each process runs."""
     end_with_parent(signal.SIGTERM)
     terminal.take_over()
     rank, folder = os.environ["RANK"], Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent
@@ -135,9 +135,10 @@ def _pickled(*function_and_arguments: Any) -> bytes:
 
 @contextmanager
 def _main_kept_out(payload: bytes) -> Iterator[None]:
-    """Processes that start in this block do not import the running script, unless they need it.
+    """A block in which started processes import the running script only if ``payload`` needs it.
 
-    ``multiprocessing`` lets each do so; the script of a job of the workflow would start it again.
+    ``multiprocessing`` would always import it, and the script of a workflow job would then run the
+    job again.
     """
     if b"__main__" in payload:
         yield
@@ -151,22 +152,18 @@ def _main_kept_out(payload: bytes) -> Iterator[None]:
 
 
 def _cause(failed: ChildFailedError, folder: Path) -> BaseException:
-    """What ended the ranks: the first error, of which all others follow."""
+    """The first error of the ranks, which caused all others."""
     _, failure = failed.get_first_failure()
     if failure.exitcode == logs.TRY_AGAIN:
         return Interrupted("a signal")
     error = first_error(folder)
     if failure.exitcode < 0 or error is None:
+        known: Any = failure.message
+        message = known["message"] if isinstance(known, dict) else known
         return TrainingError(
-            f"process {failure.local_rank} ended: {_message(failure)}",
+            f"process {failure.local_rank} ended: {message}",
             where="parallel",
             remedy="if it was killed, memory may be short; the same command goes on from the "
             "last checkpoint",
         )
     return error
-
-
-def _message(failure: ProcessFailure) -> str:
-    """What elastic launch knows of a process that did not come as far as to train."""
-    known: Any = failure.message
-    return known["message"] if isinstance(known, dict) else known

@@ -1,4 +1,4 @@
-"""The processes of a training, and how they pass values to one another and agree on them."""
+"""The processes of a training, and the exchange of values between them."""
 
 import time
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=1)  # rank 0 may prepare data for long; a dead one is noticed
+PATIENCE = timedelta(days=1)  # rank 0 may prepare data for long; dead ranks are noticed anyway
 
 
 class SingleProcess:
-    """A training in one process: every collective returns what it is given."""
+    """A training in one process: every collective returns its argument."""
 
     rank = 0
     size = 1
@@ -43,15 +43,15 @@ class SingleProcess:
 class ProcessGroup:
     """A rank of the default process group of ``torch.distributed``.
 
-    All ranks have the same weights and the same results of every evaluation, so they take the
-    same decisions. What may differ (files, clocks, signals, the user's own evaluators) is
-    decided by rank 0 for all, or agreed on. Every rank has to call each method, in the same order.
+    All ranks have the same weights and the same results of every evaluation, so they make the same
+    decisions. Decisions from values that may differ (files, clocks, signals, the user's evaluators)
+    are made by rank 0 or agreed on. Every rank has to call the same methods in the same order.
     """
 
     def __init__(self) -> None:
         self.rank = dist.get_rank()
         self.size = dist.get_world_size()
-        self._hosts = dist.new_group(backend="gloo", timeout=PATIENCE)  # for what is in memory
+        self._hosts = dist.new_group(backend="gloo", timeout=PATIENCE)  # for values in host memory
 
     def run_on_rank0(self, compute: Callable[[], T]) -> T:
         """What ``compute`` returns or raises on rank 0, on all ranks."""
@@ -89,17 +89,18 @@ class ProcessGroup:
 
 Processes = SingleProcess | ProcessGroup
 
-ALONE = SingleProcess()  # the default of what several processes may share
+ALONE = SingleProcess()  # the default of ``processes``
 
 
-SECONDS, STEPS = 1.0, 50  # between two talks of the ranks, whichever is over first
+SECONDS, STEPS = 1.0, 50  # between two exchanges of the ranks, whichever is shorter
 
 
 class PeriodicMax:
-    """The largest of the ranks' numbers, found out about once a second.
+    """The maximum of a number over the ranks, exchanged about once a second.
 
-    Ranks are a little ahead of one another, so what one sees after a step (a signal, that time
-    is up) becomes known to all after a later one, the same for all. A single process knows at once.
+    Ranks are not exactly in step, so an event that one of them observes after a step (a signal, the
+    end of an interval) is communicated after a later step, the same for all. In a single process it
+    has effect immediately.
     """
 
     def __init__(self, processes: Processes):
@@ -108,14 +109,14 @@ class PeriodicMax:
         self._since = time.perf_counter()
 
     def after_step(self, mine: int) -> int:
-        """The largest number, if it is time to ask after this step; else 0."""
+        """The maximum, if it is time for an exchange after this step; else 0."""
         if self._processes.size == 1:
             return mine
         self._left -= 1
         return 0 if self._left else self.now(mine)
 
     def now(self, mine: int) -> int:
-        """The largest number."""
+        """The maximum."""
         if self._processes.size == 1:
             return mine
         seconds = (time.perf_counter() - self._since) / (self._planned - self._left or 1)
@@ -127,7 +128,7 @@ class PeriodicMax:
 
 
 def sync_buffers(processes: Processes, *models: nn.Module) -> None:
-    """Give the buffers of ``models`` (running means) the values that they have on rank 0."""
+    """Set the buffers of ``models`` (running means) to their values on rank 0."""
     for model in models:
         for buffer in model.buffers():
             processes.broadcast(buffer)

@@ -1,4 +1,4 @@
-"""A rank: it runs what it is sent, and what ends it is written for the process that started it."""
+"""Runs a pickled function in a rank, and reports its error to the process that started it."""
 
 import logging
 import pickle
@@ -15,11 +15,11 @@ _SUFFIX = ".cause.pickle"
 
 
 def run_payload(payload: bytes, folder: Path, rank: str, level: int, threads: int) -> None:
-    """Call what is pickled in ``payload``, a function and its arguments, in this process.
+    """Call the function that is pickled in ``payload`` with its arguments, in this process.
 
-    ``level``: of the log, of which other ranks than ``0`` write warnings alone; ``threads``: of
-    torch. An error is written to a file in ``folder`` before the others notice that this one is
-    gone.
+    ``level``: log level; other ranks than ``0`` only log warnings. ``threads``: number of threads
+    of torch. An error is written to a file in ``folder`` before this rank ends, which makes the
+    other ranks fail.
     """
     logs.configure(level if rank == "0" else max(logging.WARNING, level))
     torch.set_num_threads(threads)
@@ -42,9 +42,10 @@ def _write_error(folder: Path, rank: str, error: Exception) -> None:
 
 
 def first_error(folder: Path) -> Exception | None:
-    """The first error that ranks have written below ``folder``: all others follow of it.
+    """The first error that ranks have written below ``folder``, which caused all others.
 
-    What a user can fix is as it was raised; a ``RuntimeError`` holds the traceback of a bug.
+    An error that a user can fix is returned as it was raised; a bug as a ``RuntimeError`` with its
+    traceback.
     """
     errors = [pickle.loads(file.read_bytes()) for file in folder.rglob(f"*{_SUFFIX}")]
     if not errors:

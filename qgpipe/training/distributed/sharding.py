@@ -1,4 +1,4 @@
-"""How the graphs of a batch, and the batches of a set, are shared out among ranks."""
+"""Distributes the graphs of a batch, and the batches of a set, among ranks."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class OnHost(Protocol):
-    """What was computed of a batch, and may be sent to other ranks."""
+    """Results for a batch that can be sent to other ranks."""
 
     def on_host(self) -> Self:
-        """The same, with its tensors in the memory of the host."""
+        """A copy with all tensors on the CPU."""
 
 
 S = TypeVar("S", bound=OnHost)
@@ -26,11 +26,11 @@ S = TypeVar("S", bound=OnHost)
 
 @dataclass(frozen=True)
 class BatchShard:
-    """What a rank computes of a batch: ``graphs`` of its graphs, in ``batch``.
+    """The part of a batch that a rank computes: ``graphs`` of its graphs, in ``batch``.
 
-    A rank for which there is none has one graph in ``batch`` all the same, of weight zero: all
-    ranks have to take each step together. ``step`` (seed, epoch, number of the batch) is what
-    random numbers are a function of.
+    If there is none for this rank, ``graphs`` is 0 and ``batch`` has one graph, of weight zero,
+    because all ranks have to take each step together. ``step``: seed, epoch and number of the
+    batch, from which random numbers are seeded.
     """
 
     batch: Any
@@ -39,25 +39,22 @@ class BatchShard:
 
 
 def shard_of_batch(positions: np.ndarray, rank: int, size: int) -> np.ndarray:
-    """The graphs of a batch, at ``positions`` int64 [B], that ``rank`` of ``size`` computes.
+    """The graphs of a batch (``positions``: int64 [B]) that ``rank`` of ``size`` computes.
 
-    Every ``size``-th: the numbers differ by one at most, and where a batch is sorted by size,
-    all ranks have large and small graphs.
+    Every ``size``-th, so that the numbers of graphs differ by at most one, and all ranks get large
+    and small graphs even if a batch is sorted by size.
     """
     return positions[rank::size]
 
 
 def interleaved(shards: Sequence[Sequence[T]]) -> list[T]:
-    """Items in their order, of which ``shards[rank]`` are every ``len(shards)``-th from ``rank``.
-
-    The inverse of taking ``items[rank::size]`` for each rank.
-    """
+    """The items in order, where ``shards[rank]`` is ``items[rank::len(shards)]``."""
     longest = max(map(len, shards), default=0)
     return [shard[i] for i in range(longest) for shard in shards if i < len(shard)]
 
 
 class ShardLoader:
-    """The shards of ``rank`` in the batches of ``loader``, whose order stays as it is."""
+    """The shards of ``rank`` in the batches of ``loader``, in the same order."""
 
     def __init__(self, loader: GraphLoader, rank: int, size: int):
         self.loader = loader
@@ -67,11 +64,11 @@ class ShardLoader:
         self._size = size
 
     def __len__(self) -> int:
-        """Number of batches in an epoch, which is that of any rank."""
+        """Number of batches in an epoch, the same for all ranks."""
         return len(self.loader)
 
     def num_graphs(self, start: int, stop: int) -> int:
-        """Graphs of these batches, of all ranks."""
+        """Number of graphs in these batches, over all ranks."""
         return self.loader.num_graphs(start, stop)
 
     def iterate(self, epoch: int, start_batch: int = 0) -> Iterator[BatchShard]:
@@ -86,9 +83,9 @@ class ShardLoader:
 
 
 def shard_loader(loader: Any, processes: Processes) -> Any:
-    """A loader of what this process trains on: of shards, if there are several.
+    """The loader for training in this process: of shards, if there are several processes.
 
-    Raises ``TrainingError`` for a loader whose batches cannot be shared out.
+    Raises ``TrainingError`` for a loader whose batches cannot be split.
     """
     if processes.size == 1:
         return loader
@@ -102,7 +99,7 @@ def shard_loader(loader: Any, processes: Processes) -> Any:
 
 
 def shard_batches(loader: Iterable, processes: Processes) -> Iterable:
-    """The batches of ``loader`` that this process evaluates, whole: every ``size``-th."""
+    """The whole batches of ``loader`` that this process evaluates: every ``size``-th."""
     if processes.size == 1:
         return loader
     if not isinstance(loader, GraphLoader):
@@ -112,7 +109,7 @@ def shard_batches(loader: Iterable, processes: Processes) -> Iterable:
 
 
 def gather_batches(mine: list[S], processes: Processes) -> list[S]:
-    """What all ranks made of their batches of ``shard_batches``, in the order of the batches."""
+    """The results of all ranks for their batches from ``shard_batches``, in batch order."""
     if processes.size == 1:
         return mine  # stays on its device
     return interleaved(processes.all_gather([item.on_host() for item in mine]))

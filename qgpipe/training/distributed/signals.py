@@ -1,4 +1,4 @@
-"""Stopping on a signal, between two steps or within an evaluation."""
+"""Stops training on a signal, between two steps or within an evaluation."""
 
 import signal
 import threading
@@ -12,10 +12,10 @@ from qgpipe.training.distributed.process_group import ALONE, PeriodicMax, Proces
 
 
 class Interrupted(SystemExit):
-    """Training was told to stop by a signal; its state is saved.
+    """Training was stopped by a signal; its state is saved.
 
-    Uncaught, it ends the process with exit code 75, so that a scheduler tries again: the same
-    command goes on where this one stopped.
+    If it is not caught, the process ends with exit code 75, so that a scheduler retries: the same
+    command resumes the training.
     """
 
     def __init__(self, signal_name: str):
@@ -28,7 +28,7 @@ class Interrupted(SystemExit):
 
 @contextmanager
 def handlers_kept() -> Iterator[None]:
-    """After this block signals do what they did before, whatever handlers are set in it."""
+    """A block after which the handlers of signals are restored."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -38,11 +38,11 @@ def handlers_kept() -> Iterator[None]:
 
 
 class SignalWatch:
-    """Remembers the first SIGTERM, SIGINT or SIGUSR1 that arrives within the ``with`` block.
+    """Records the first SIGTERM, SIGINT or SIGUSR1 within the ``with`` block.
 
-    Further signals change nothing, so that saving is never cut short. Outside the main
-    thread, where Python delivers no signals, it watches none. A signal to any of several
-    ``processes`` stops all of them, after the same step.
+    Further signals are ignored, so that saving is never interrupted. Outside the main thread, where
+    Python delivers no signals, none is recorded. A signal to one of several ``processes`` stops all
+    of them, after the same step.
     """
 
     def __init__(self, processes: Processes = ALONE) -> None:
@@ -63,14 +63,14 @@ class SignalWatch:
         self._previous = {}
 
     def raise_if_received(self) -> None:
-        """Raise ``Interrupted`` if a signal has arrived, and it is time to ask the other ranks."""
+        """Raise ``Interrupted`` if a rank received a signal and it is time for an exchange."""
         self._raise(self._largest.after_step(self._number()))
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """A block that a signal leaves at once, by ``Interrupted``.
+        """A block in which a signal immediately raises ``Interrupted``.
 
-        Of several processes none may leave alone: a signal within the block has to wait.
+        With several processes, which have to stop together, only signals before the block do.
         """
         self._raise(self._largest.now(self._number()))
         self._raising = self._processes.size == 1

@@ -1,4 +1,4 @@
-"""Processes of a training on several nodes of a Slurm job: tasks of a step of ``srun``."""
+"""Runs the processes of a training on several nodes of a Slurm job, as tasks of ``srun``."""
 
 import logging
 import os
@@ -22,16 +22,15 @@ _STOPPED = "stopped"
 
 
 def is_for_nodes(config: Config) -> bool:
-    """Whether ``parallel`` asks for several nodes, and this is a job of Slurm, which has some."""
+    """Whether ``parallel`` requests several nodes, and this process is in a Slurm job."""
     return config["parallel"]["nodes"] > 1 and "SLURM_JOB_ID" in os.environ
 
 
 def run_tasks(config: Config, payload: bytes) -> None:
-    """Run what is pickled in ``payload``, a function and its arguments, in a task for each rank.
+    """Run the function pickled in ``payload``, with its arguments, in one task for each rank.
 
-    The tasks are those of a step of the Slurm job that this process is in. Raises what the
-    first to fail raises, and ``Interrupted`` after a signal, when the ranks have saved their
-    state.
+    The tasks form a step of the Slurm job of this process. Raises the error of the first rank that
+    fails, and ``Interrupted`` after a signal, when the ranks have saved their state.
     """
     if b"__main__" in payload:
         raise ConfigError(
@@ -67,7 +66,7 @@ def _command(section: ParallelSection) -> list[str]:
         f"--ntasks={section['world_size']}",
         f"--cpus-per-task={torch.get_num_threads()}",
         "--wait=0",
-        "--kill-on-bad-exit=1",  # the others would wait for the one that is gone
+        "--kill-on-bad-exit=1",  # the others would wait for a task that has ended
         sys.executable,
         "-m",
         "qgpipe.training.distributed.slurm_tasks",
@@ -75,9 +74,9 @@ def _command(section: ParallelSection) -> list[str]:
 
 
 def _forward_signals(step: subprocess.Popen) -> None:
-    """Let signals to this process reach the tasks.
+    """Forward signals of this process to the tasks.
 
-    As SIGUSR1, which srun hands on; at SIGTERM it kills the tasks.
+    As SIGUSR1, which srun forwards; on SIGTERM it would kill the tasks.
     """
 
     def forward(_number: int, _: FrameType | None) -> None:
@@ -88,15 +87,15 @@ def _forward_signals(step: subprocess.Popen) -> None:
 
 
 def _run_task() -> None:
-    """What each task does."""
+    """The function that each task runs."""
     folder, level, threads, payload = pickle.load(sys.stdin.buffer)
-    terminal = os.dup(2)  # srun shows errors to a person; the rest goes to the log
+    terminal = os.dup(2)  # standard error of srun is shown to a person; output goes to the log
     os.dup2(1, 2)
     logs.set_terminal(os.fdopen(terminal, "w", buffering=1))
     try:
         run_payload(payload, folder, os.environ["SLURM_PROCID"], level, threads)
     except Interrupted:
-        (folder / _STOPPED).touch()  # and end well: others may still be saving
+        (folder / _STOPPED).touch()  # and exit with 0: others may still be saving
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Validation and test of a model: outputs, metrics, predictions, the baseline."""
+"""Validation and test of a model: outputs, metrics, predictions, constant baseline."""

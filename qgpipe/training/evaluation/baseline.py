@@ -1,4 +1,4 @@
-"""What a predictor scores that always gives the same answer."""
+"""The scores of the best constant prediction."""
 
 import copy
 import logging
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class ConstantPredictor(torch.nn.Module):
-    """Answers with the same outputs for every graph, or every element."""
+    """Returns the same outputs for every graph, or every element."""
 
     def __init__(self, heads: dict[int, Tensor], num_tasks: int, of_elements: bool = False):
-        """``heads``: by task, the outputs of one graph, of any shape; none of the other tasks."""
+        """``heads``: by task, the outputs of one graph, of any shape; other tasks are inactive."""
         super().__init__()
         self.of_elements = of_elements
         self.heads = heads
@@ -41,11 +41,10 @@ def constant_heads(
 ) -> dict[int, Tensor] | None:
     """The best constant outputs for training ``targets`` (M,) or (M, T).
 
-    ``heads`` are outputs of a model with ``num_tasks``, (N, C) or (N,), for their shapes.
-    Classes: the logarithms of their shares in the training set, each counted once more than it
-    occurs, so that the most frequent class has the largest output, and their softmax is the
-    share; the shares themselves if the outputs are probabilities. Values: their mean. ``None`` if
-    the shapes of outputs and targets say neither.
+    ``heads``: outputs of a model with ``num_tasks`` tasks, (N, C) or (N,), for their shapes.
+    Classification: the logarithms of the shares of the classes in the training set, each counted
+    once more than it occurs, whose softmax is the shares; the shares themselves if the outputs are
+    probabilities. Regression: the mean. ``None`` if the shapes of outputs and targets fit neither.
     """
     constants = {}
     for task, head in heads.items():
@@ -62,9 +61,9 @@ def constant_heads(
 def evaluate_baseline(
     tester: Evaluator, collected: Collected, targets: Tensor, loader: Any
 ) -> pd.DataFrame | None:
-    """The row of ``tester`` for the best constant answer, ``None`` if there is none.
+    """The row of ``tester`` for the best constant prediction, ``None`` if there is none.
 
-    ``collected``: what the model put out; ``targets``: of the training set.
+    ``collected``: the model's outputs; ``targets``: of the training set.
     """
     constants = constant_heads(collected.heads, collected.num_tasks, targets)
     if constants is None:

@@ -42,11 +42,11 @@ SMALLER_EVALUATED = "make the batch_size of this stage smaller"
 class Evaluator:
     """Evaluates a model batch by batch and computes the configured metrics over all of them.
 
-    The losses of a row are ``loss_avg``, the mean over samples (a batch's loss counts as often
-    as it has graphs), ``loss_min`` and ``loss_max``, over batches. ``data`` holds a row an
-    evaluation, ``collected`` what the latest saw, ``undecided`` the places in it of graphs whose
-    outputs are not finite: with any, metrics of outputs are NaN. ``processes`` share the batches,
-    and get the same results.
+    The losses of a row are ``loss_avg``, the mean over samples (losses of batches weighted by their
+    numbers of graphs), and ``loss_min`` and ``loss_max`` over batches. ``data``: one row for each
+    evaluation; ``collected``: outputs and targets of the latest; ``undecided``: indices in it of
+    graphs whose outputs are not finite, with which metrics of outputs are NaN. ``processes`` share
+    the batches, and get the same results.
     """
 
     title = "Evaluation"
@@ -61,7 +61,7 @@ class Evaluator:
         apply_model: Any = None,
         key: str = "evaluator",
     ):
-        """``key`` is where in the configuration the evaluator stands, for messages.
+        """``key``: the key of the evaluator in the configuration, for messages.
 
         ``criterion`` and ``apply_model`` are functions or their names; ``evaluator_tasks`` are
         mappings with ``name``, ``monitor`` and optionally ``args``, ``kwargs``, ``task``. Raises
@@ -87,8 +87,8 @@ class Evaluator:
     def evaluate(self, model: torch.nn.Module, data_loader: Iterable) -> pd.DataFrame:
         """One row: the losses, and a column for each task.
 
-        A task that has the name of a loss column replaces its value; the loss is then in a column
-        ``criterion_<name>``. ``model`` is left in evaluation mode. Raises ``TrainingError`` if the
+        A task with the name of a loss column replaces its value; the loss is then in the column
+        ``criterion_<name>``. ``model`` stays in evaluation mode. Raises ``TrainingError`` if the
         criterion or a monitor fails.
         """
         model = on_device(model, self.device)
@@ -114,7 +114,7 @@ class Evaluator:
 
     @property
     def better(self) -> dict[str, Better]:
-        """Whether lower or higher is better of each column of which that is known."""
+        """Whether lower or higher is better, for each column for which it is known."""
         losses = [*LOSSES, *(f"{OWN}{monitor.name}" for monitor in self.replacing)]
         known: dict[str, Better | None] = dict.fromkeys(losses, "min")
         of_monitors = {monitor.name: monitor.better for monitor in self.monitors}
@@ -146,18 +146,18 @@ class Validator(Evaluator):
     title = "Validation"
 
     def validate(self, model: torch.nn.Module, data_loader: Iterable) -> pd.DataFrame:
-        """What the trainer calls: :meth:`evaluate` on the validation set."""
+        """:meth:`evaluate` on the validation set; called by the trainer."""
         return self.evaluate(model, data_loader)
 
 
 class Tester(Evaluator):
-    """Evaluates the best model on the test set, and keeps all its outputs."""
+    """Evaluates the best model on the test set, and keeps all outputs."""
 
     title = "Test"
     keeps_outputs = True
 
     def test(self, model: torch.nn.Module, data_loader: Iterable) -> pd.DataFrame:
-        """What the trainer calls: :meth:`evaluate` on the test set."""
+        """:meth:`evaluate` on the test set; called by the trainer."""
         return self.evaluate(model, data_loader)
 
 
@@ -176,9 +176,9 @@ def build_evaluator(
 ) -> Any:
     """The evaluator of ``validation`` or ``testing``: native, or ``{type, args, kwargs}``.
 
-    ``device``, ``criterion`` and ``apply_model`` are those of the training: the objects, not their
-    names. They stand in for what the section does not give and, in a class of the user's, the
-    constructor takes. Raises ``ConfigError`` with the key of what is wrong.
+    ``device``, ``criterion`` and ``apply_model``: the objects of the training, used as defaults for
+    missing arguments; for a user's class, if its constructor takes them. Raises ``ConfigError``
+    with the key of a wrong value.
     """
     name, native = _NATIVE[stage]
     key = f"{stage}.{name}"
@@ -192,7 +192,7 @@ def build_evaluator(
     if "type" not in section:
         given = {name: value for name, value in section.items() if value is not None}
         if given.get("criterion") == config["criterion"]:
-            given["criterion"] = criterion  # the same object, which may have a state
+            given["criterion"] = criterion  # the same object, because it may have a state
         return native(**{**defaults, **given}, key=key)
     spec = as_spec(import_objects(section, key), key)
     parameters = inspect.signature(spec.type).parameters
@@ -206,7 +206,7 @@ def build_evaluator(
 
 
 def undecided_text(undecided: np.ndarray, collected: Collected, loader: Any) -> str:
-    """What a user is to know of graphs whose outputs are not finite."""
+    """A message about graphs whose outputs are not finite."""
     positions = [] if collected.positions is None else collected.positions[undecided].tolist()
     return (
         f"the outputs for {len(undecided)} of {collected.num_graphs} graphs are not finite"
@@ -226,7 +226,7 @@ def require_decided(collected: Collected, loader: Any) -> None:
 
 
 def replaced_text(monitor: Monitor) -> str:
-    """What a user is to know of a ``monitor`` that replaces a loss."""
+    """A message about a ``monitor`` that replaces a loss."""
     return (
         f"the column '{monitor.name}' is what this monitor gives, not the loss, which is in the "
         f"column '{OWN}{monitor.name}'"
@@ -236,7 +236,7 @@ def replaced_text(monitor: Monitor) -> str:
 def last_row(results: Any, key: str) -> dict[str, Any]:
     """The last row of an evaluator's results by column, numbers as Python numbers.
 
-    Raises ``TrainingError`` with ``key`` if they are no table.
+    Raises ``TrainingError`` with ``key`` if the results are not a table.
     """
     if not isinstance(results, pd.DataFrame) or results.empty:
         raise TrainingError(

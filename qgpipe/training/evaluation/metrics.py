@@ -1,8 +1,8 @@
-"""Metrics of an evaluation: how a monitor is called is decided by what it is.
+"""Metrics of an evaluation. How a monitor is called depends on its kind:
 
 - A class is constructed once with ``args`` and ``kwargs``, then called; a torchmetrics metric
   is reset, updated and computed.
-- A function keeps ``args`` and ``kwargs`` as keyword arguments of the call.
+- A function gets ``args`` and ``kwargs`` as keyword arguments of the call.
 - Parameters ``y_true``, ``y_pred``: scikit-learn's order, class labels for integer targets and raw
   values for real ones. ``y_score`` or ``y_proba`` instead of ``y_pred``: probabilities.
 - One required parameter (``numpy.mean``): the losses of the samples, float64 (N,).
@@ -45,12 +45,12 @@ _NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
 
 @dataclass
 class Collected:
-    """What an evaluation saw of N graphs, on the CPU.
+    """Outputs, targets and losses of an evaluation of N graphs, on the CPU.
 
-    ``heads`` are the concatenated outputs by task, of ``num_tasks`` that the model has, as
-    ``count_tasks`` says; ``targets`` the concatenated ``y``;
-    ``losses`` float64 (N,), each graph with the loss of its batch; ``positions`` int64 (N,) in the
-    dataset; ``sizes`` int64 (N,), numbers of elements. ``None`` where the data has none.
+    ``heads``: concatenated outputs by task; ``num_tasks``: number of tasks of the model, see
+    ``count_tasks``; ``targets``: concatenated ``y``; ``losses``: float64 (N,), for each graph the
+    loss of its batch; ``positions``: int64 (N,), in the dataset; ``sizes``: int64 (N,), numbers of
+    elements. ``None`` if the data has none.
     """
 
     num_graphs: int
@@ -63,7 +63,7 @@ class Collected:
 
     @property
     def of_elements(self) -> bool:
-        """Whether outputs and targets have a row for each element, and none for each graph."""
+        """Whether outputs and targets have one row for each element, not for each graph."""
         if self.sizes is None:
             return False
         tensors = [*self.heads.values(), *([] if self.targets is None else [self.targets])]
@@ -72,12 +72,10 @@ class Collected:
 
     @property
     def num_rows(self) -> int:
-        """The number of graphs, or of elements if outputs are theirs."""
-        return (
-            int(self.sizes.sum())
-            if self.sizes is not None and self.of_elements
-            else self.num_graphs
-        )
+        """The number of graphs, or of elements if there are outputs for each element."""
+        if self.sizes is None or not self.of_elements:
+            return self.num_graphs
+        return int(self.sizes.sum())
 
     def pair(self, task: int) -> tuple[Tensor, Tensor]:
         """Outputs and targets of ``task``, classes as integers.
@@ -104,7 +102,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class BatchOutputs:
-    """What a model put out for a batch, as in ``Collected``; ``loss`` (): of it, if known."""
+    """Outputs of a model for a batch, as in ``Collected``; ``loss``: of the batch, (), if known."""
 
     num_graphs: int
     heads: dict[int, Tensor]
@@ -116,7 +114,7 @@ class BatchOutputs:
 
     @classmethod
     def of(cls, model: torch.nn.Module, outputs: Any, batch: Any, loss: Tensor | None) -> Self:
-        """What ``model`` returned for ``batch``."""
+        """From the ``outputs`` of ``model`` for ``batch``."""
         y, positions = getattr(batch, "y", None), getattr(batch, "sample_position", None)
         targets = y if isinstance(y, Tensor) else None
         heads, num_tasks = as_heads(outputs), count_tasks(model, outputs)
@@ -124,7 +122,7 @@ class BatchOutputs:
         return cls(batch.num_graphs, heads, num_tasks, targets, positions, loss, sizes)
 
     def on_host(self) -> Self:
-        """The same, with its tensors in the memory of the host."""
+        """A copy with all tensors on the CPU."""
         names = ("targets", "positions", "loss", "sizes")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         heads = {task: head.cpu() for task, head in self.heads.items()}
@@ -132,7 +130,7 @@ class BatchOutputs:
 
 
 def collect(batches: Sequence[BatchOutputs], losses: np.ndarray) -> Collected:
-    """All ``batches`` together; without what has not the same shape in each."""
+    """The concatenation of ``batches``; tensors whose shapes differ are left out."""
     tasks = dict.fromkeys(task for batch in batches for task in batch.heads)
     heads = {task: _joined([b.heads[task] for b in batches if task in b.heads]) for task in tasks}
     return Collected(
@@ -147,7 +145,7 @@ def collect(batches: Sequence[BatchOutputs], losses: np.ndarray) -> Collected:
 
 
 def _joined(given: Iterable[Tensor | None]) -> Tensor | None:
-    """Tensors concatenated, on the CPU; ``None`` for nothing, or where shapes differ."""
+    """The concatenated tensors, on the CPU; ``None`` if there are none, or if shapes differ."""
     parts = [part for part in given if part is not None]
     if not parts or len({part.shape[1:] for part in parts}) > 1 or parts[0].dim() == 0:
         return None
@@ -155,21 +153,21 @@ def _joined(given: Iterable[Tensor | None]) -> Tensor | None:
 
 
 def elements_of(batch: Any) -> Tensor | None:
-    """The number of elements of each graph of ``batch``, int64 (N,), if it tells."""
+    """The number of elements of each graph of ``batch``, int64 (N,); None without ``ptr``."""
     ptr = getattr(batch, "ptr", None)
     return ptr.diff() if isinstance(ptr, Tensor) else None
 
 
 class Monitor:
-    """A named metric, computed from what an evaluation collected.
+    """A named metric, computed from the collected outputs of an evaluation.
 
-    ``better``: whether lower (``min``) or higher (``max``) is, if that is known. ``replaces_loss``:
-    it takes the place of a loss, and is another number. ``sees_losses``: it is called with the
-    losses of the samples, not with outputs.
+    ``better``: whether lower (``min``) or higher (``max``) is better, if known. ``replaces_loss``:
+    it has the name of a loss, with other values. ``sees_losses``: it is called with the losses of
+    the samples, not with outputs.
     """
 
     def __init__(self, task: Mapping[str, Any], key: str = "evaluator_tasks"):
-        """``task`` holds ``name``, ``monitor`` and optionally ``args``, ``kwargs``, ``task``.
+        """``task``: mapping with ``name``, ``monitor`` and optional ``args``, ``kwargs``, ``task``.
 
         Raises ``ConfigError`` with ``key`` if it cannot be constructed or called.
         """
@@ -208,10 +206,10 @@ class Monitor:
     def _prepare(
         self, monitor: Any, args: list[Any], kwargs: dict[str, Any]
     ) -> Callable[[Collected], Any]:
-        """How to compute the metric from what was collected."""
+        """A function that computes the metric from the collected outputs."""
         if inspect.isclass(monitor):
             monitor = Spec(monitor, tuple(args), kwargs, key=f"{self.key}.monitor").build()
-            higher = getattr(monitor, "higher_is_better", None)  # as metrics of torchmetrics say
+            higher = getattr(monitor, "higher_is_better", None)  # attribute of torchmetrics metrics
             self.better = self.better if higher is None else "max" if higher else "min"
             args, kwargs = [], {}
         self._given_to, self.sees_losses = "predictions, targets", False
@@ -232,7 +230,8 @@ class Monitor:
                 return monitor(**by_name, **given)
 
             return call_by_name
-        if len([p for p in parameters if _is_required(p) and p.name not in kwargs]) == 1:
+        required = [p for p in parameters if p.default is p.empty and p.kind in _POSITIONAL]
+        if len([p for p in required if p.name not in kwargs]) == 1:
             given = {**self._named(parameters, (parameters[0].name,), args), **kwargs}
             self._given_to, self.sees_losses = "losses of the samples", True
             return lambda collected: monitor(collected.losses, **given)
@@ -243,7 +242,7 @@ class Monitor:
     def _named(
         self, parameters: list[inspect.Parameter], data: tuple[str, ...], args: list[Any]
     ) -> dict[str, Any]:
-        """``args`` under the names of the parameters that do not take data, in their order."""
+        """``args`` by name of the parameters that do not take data, in order."""
         free = [p.name for p in parameters if p.name not in data and p.kind in _NAMED]
         if len(args) > len(free):
             raise ConfigError(
@@ -286,17 +285,13 @@ def _compute_metric(metric: Any, prediction: Tensor, target: Tensor) -> Any:
 
 
 def _parameters(monitor: Any) -> list[inspect.Parameter]:
-    """The parameters of a call; none are known of some functions written in C."""
+    """The parameters of a call; empty for some functions in C, whose parameters are unknown."""
     if isinstance(monitor, torch.nn.Module):
         monitor = monitor.forward  # __call__ hides the names
     try:
         return list(inspect.signature(monitor).parameters.values())
     except (TypeError, ValueError):
         return []
-
-
-def _is_required(parameter: inspect.Parameter) -> bool:
-    return parameter.default is parameter.empty and parameter.kind in _POSITIONAL
 
 
 def _as_number(value: Any) -> float:

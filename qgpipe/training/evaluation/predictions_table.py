@@ -1,4 +1,4 @@
-"""A row for each graph of the test set, or each element: id, target, outputs, predicted class."""
+"""One row for each graph of the test set, or each element: id, target, outputs, class."""
 
 from typing import Any
 
@@ -14,18 +14,19 @@ from qgpipe.training.steps.outputs import kind_of_task, labels, target_table, un
 
 
 def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
-    """The table behind ``predictions.csv``; ``ids``: of the graphs.
+    """The content of ``predictions.csv``; ``ids``: of the graphs.
 
-    Columns: ``id``; with a row for each element ``element``, its number in its causal set;
-    ``target``, or ``target_0`` … if there are several; ``output_0`` … of the only task, or
-    ``task0_output_0`` …; of classes ``predicted``, or ``task0_predicted`` …. What has no row for
-    each graph is left out; rows are elements if outputs and targets have these, and no others.
+    Columns: ``id``; if rows are elements, ``element``, the index in the causal set; ``target``, or
+    ``target_0`` … for several targets; ``output_0`` …, or ``task0_output_0`` … for several tasks;
+    for classes ``predicted``, or ``task0_predicted`` …. Rows are elements if outputs and targets
+    have one row for each element, otherwise graphs; tensors without such rows are left out.
     """
     columns = row_names(collected, ids)
     rows = collected.num_rows
     if collected.targets is not None:
         table = target_table(collected.targets, rows, rows)
-        columns |= _columns(PredictionColumn("target"), table, rows, always_numbered=False)
+        target_columns = PredictionColumn("target")
+        columns |= numbered_columns(target_columns, table, rows, always_numbered=False)
     for task, outputs in collected.heads.items():
         head = task if collected.num_tasks > 1 else None
         columns |= numbered_columns(PredictionColumn("output", head), outputs, rows)
@@ -33,14 +34,14 @@ def predictions_table(collected: Collected, ids: list[str]) -> pd.DataFrame:
         if classes is not None:
             column = PredictionColumn("predicted", head)
             target = str(PredictionColumn("target", None, head))
-            if target in columns and columns[target].dtype.kind == "f":  # if another target is
+            if target in columns and columns[target].dtype.kind == "f":  # because another one is
                 columns[target] = collected.pair(task)[1].numpy()
             columns |= _of_classes(column, classes, undecided(*collected.pair(task)))
     return pd.DataFrame(columns)
 
 
 def row_names(collected: Collected, ids: list[str]) -> dict[str, Any]:
-    """The columns that say what each row is about: ``id``, and ``element`` if it is about one."""
+    """The columns that identify a row: ``id``, and ``element`` if rows are elements."""
     if not collected.of_elements or collected.sizes is None:
         return {"id": ids}
     sizes = collected.sizes.numpy()
@@ -49,10 +50,10 @@ def row_names(collected: Collected, ids: list[str]) -> dict[str, Any]:
 
 
 def undecided_graphs(collected: Collected) -> np.ndarray:
-    """The graphs that a head has no answer for, int64: their places in ``collected``.
+    """Indices in ``collected`` of the graphs with an undecided output of a head, int64.
 
-    Those with an element that it has none for are among them. Outputs that belong to neither count
-    as one if any of them is none.
+    See ``undecided``; for outputs of elements, graphs with such an element. If outputs have rows
+    for neither, one undecided row marks all graphs.
     """
     found = torch.zeros(collected.num_graphs, dtype=torch.bool)
     for task, head in collected.heads.items():
@@ -69,7 +70,7 @@ def undecided_graphs(collected: Collected) -> np.ndarray:
 
 
 def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
-    """Class labels that the outputs of ``task`` say, if it tells classes apart, one a row."""
+    """The predicted class label of each row, if ``task`` is a classification, else None."""
     try:
         prediction, target = collected.pair(task)
     except QgpipeError:
@@ -79,14 +80,13 @@ def predicted_classes(collected: Collected, task: int) -> np.ndarray | None:
     return labels(prediction, target)
 
 
-def numbered_columns(column: PredictionColumn, values: Tensor, rows: int) -> dict[str, Any]:
-    """Columns numbered from 0 of ``values`` if they have a row for each of ``rows``, else none."""
-    return _columns(column, values, rows, always_numbered=True)
-
-
-def _columns(
-    column: PredictionColumn, values: Tensor, rows: int, *, always_numbered: bool
+def numbered_columns(
+    column: PredictionColumn, values: Tensor, rows: int, *, always_numbered: bool = True
 ) -> dict[str, Any]:
+    """Columns of ``values``, numbered from 0; none if their number of rows is not ``rows``.
+
+    ``always_numbered``: also a single column.
+    """
     if values.shape[:1] != (rows,):
         return {}
     flat = values.reshape(rows, -1).numpy()
@@ -96,7 +96,7 @@ def _columns(
 
 
 def _of_classes(column: PredictionColumn, labels: np.ndarray, none: Tensor) -> dict[str, Any]:
-    """Columns of ``labels`` (N,) or (N, T), empty where there is ``none``."""
+    """Columns of ``labels`` (N,) or (N, T), empty where ``none`` is true."""
     if labels.ndim == 1:
         return {str(column): _labels(labels, none.reshape(-1).numpy())}
     return {

@@ -1,4 +1,4 @@
-"""What ``test/metrics.json`` says about a test."""
+"""The content of ``test/metrics.json``."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from qgpipe.training.evaluation.predictions_table import predicted_classes
 from qgpipe.training.steps.outputs import Kind, is_class_target, kind_of_task
 
 FORMAT = 1
-_MOST_CLASSES = 300  # in a confusion matrix, whose size grows with their square
+_MOST_CLASSES = 300  # in a confusion matrix, which has their square as its number of entries
 _BASELINES = {"classification": "majority class", "regression": "mean value"}
 
 
@@ -25,10 +25,10 @@ def metrics_content(
     collected: Collected,
     class_names: list[str] | None,
 ) -> dict[str, Any]:
-    """Losses, metrics and baseline of a test as JSON values; what is not finite is null.
+    """Losses, metrics and baseline of a test as JSON values; non-finite values are null.
 
-    ``results`` is the tester's row. The baseline is scored on the test set like the model; it
-    always answers the most frequent class, or the mean value, of the training set.
+    ``results``: the tester's row. The baseline is evaluated on the test set like the model; it
+    always predicts the most frequent class, or the mean value, of the training set.
     """
     kind, matrix = kind_of_test(collected), confusion(collected, class_names)
     return {
@@ -47,9 +47,9 @@ def metrics_content(
 
 
 def kind_of_test(collected: Collected) -> Kind:
-    """What the first head with a target is about, as ``kind_of_task`` says.
+    """The ``kind_of_task`` of the first head with a target.
 
-    Without one the type of the targets decides; without targets it is ``other``.
+    Without such a head it is decided by the type of the targets; without targets it is ``other``.
     """
     if collected.targets is None:
         return "other"
@@ -62,9 +62,9 @@ def kind_of_test(collected: Collected) -> Kind:
 
 
 def confusion(collected: Collected, class_names: list[str] | None) -> list[list[int]] | None:
-    """Graphs of each class (row) that the first head of classes gave each label (column).
+    """Counts by true (row) and predicted class (column) of the first classification head.
 
-    ``None`` if no head classifies graphs, or it tells too many classes apart.
+    ``None`` if there is no such head, or it has too many classes.
     """
     from sklearn.metrics import confusion_matrix
 

@@ -1,1 +1,1 @@
-"""What is said of each epoch: history, CSV, TensorBoard, loggers of the user."""
+"""Logging of each epoch: history, CSV, TensorBoard, loggers of the user."""

@@ -1,4 +1,4 @@
-"""What happened in each epoch: the table behind ``history.csv``, also while it grows."""
+"""The results of each epoch: the table in ``history.csv``, and its log during training."""
 
 import csv
 import io
@@ -16,11 +16,11 @@ TRAIN, VALIDATION = "train_", "val_"
 
 
 class History:
-    """A row an epoch.
+    """One row for each epoch.
 
-    The columns are ``epoch`` (from 1), ``train_loss_avg``, ``train_loss_min``,
-    ``train_loss_max``, the validation results with ``val_`` before their names, ``lr`` (of that
-    epoch), ``seconds`` (of the pass over the training set) and ``graphs_per_second``.
+    The columns are ``epoch`` (from 1), ``train_loss_avg``, ``train_loss_min``, ``train_loss_max``,
+    the validation results with the prefix ``val_``, ``lr`` (in that epoch), ``seconds`` (of the
+    pass over the training set) and ``graphs_per_second``.
     """
 
     def __init__(self) -> None:
@@ -54,25 +54,20 @@ class History:
 
     def training(self) -> pd.DataFrame:
         """``epoch``, ``loss_avg``, ``loss_min``, ``loss_max``, ``lr``, ``seconds``, …"""
-        return pd.DataFrame(
-            [
-                {k.removeprefix(TRAIN): v for k, v in row.items() if not k.startswith(VALIDATION)}
-                for row in self.rows
-            ]
-        )
+        names = [name for name in columns(self.rows) if not name.startswith(VALIDATION)]
+        table = pd.DataFrame(self.rows, columns=names)
+        return table.rename(columns=lambda name: name.removeprefix(TRAIN))
 
     def validation(self) -> pd.DataFrame:
         """``epoch`` and the columns of the validation results; empty without a validation."""
-        rows = [
-            {k.removeprefix(VALIDATION): v for k, v in row.items() if k.startswith(VALIDATION)}
-            for row in self.rows
-        ]
-        if not any(rows):
+        names = [name for name in columns(self.rows) if name.startswith(VALIDATION)]
+        if not names:
             return pd.DataFrame()
-        return pd.DataFrame([{"epoch": self.rows[i]["epoch"], **row} for i, row in enumerate(rows)])
+        table = pd.DataFrame(self.rows, columns=["epoch", *names])
+        return table.rename(columns=lambda name: name.removeprefix(VALIDATION))
 
     def to_csv(self) -> str:
-        """The table as CSV; every float is written with the digits that give it back exactly."""
+        """The table as CSV; floats are written with enough digits to restore them exactly."""
         names = columns(self.rows)
         return csv_text([dict(zip(names, names, strict=True)), *self.rows], names)
 
@@ -81,31 +76,30 @@ class History:
         return {"rows": self.rows}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         self.rows = list(state["rows"])
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The names in some rows, in the order in which they come up."""
+    """The names of the columns of ``rows``, in order of first occurrence."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """Lines of CSV with the values of ``rows`` under ``names``; what a row lacks is empty."""
+    """Lines of CSV with the values of ``rows`` in columns ``names``; missing ones are empty."""
     text = io.StringIO()
     csv.DictWriter(text, names, restval="", lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
 class CsvLogger:
-    """Writes ``logs/history.csv``: the same table as ``history.csv``, while training goes on.
+    """Writes ``logs/history.csv``: the same table as ``history.csv``, during training.
 
-    It is written anew when a training is taken up, so that it has each epoch once, however
-    the one before has ended.
+    When a training resumes, the file is rewritten, so that it has each epoch exactly once.
     """
 
     def start(self, config: Mapping[str, Any], folder: Path, rows: list[dict[str, Any]]) -> None:
-        """Write the epochs that are done already."""
+        """Write the epochs that are already completed."""
         self._file = paths.epoch_log(folder)
         self._history = History()
         self._history.rows = list(rows)
@@ -122,7 +116,7 @@ class CsvLogger:
             self._rewrite()
 
     def finish(self, outcome: str) -> None:
-        """Nothing is left to be done."""
+        """Nothing to do."""
 
     def _rewrite(self) -> None:
         self._columns = columns(self._history.rows)

@@ -1,4 +1,4 @@
-"""Who is told of each epoch: a CSV file, TensorBoard, classes of the user's."""
+"""The loggers that are called for each epoch: CSV file, TensorBoard, classes of the user."""
 
 import importlib.util
 import inspect
@@ -23,39 +23,39 @@ TENSORBOARD = "tensorboard"
 
 
 class Logger(Protocol):
-    """What a class in ``training.loggers`` has. It is constructed just before ``start``."""
+    """The interface of a class in ``training.loggers``; constructed just before ``start``."""
 
     def start(self, config: dict[str, Any], folder: Path, rows: list[dict[str, Any]]) -> None:
-        """Training begins, or goes on: ``rows`` are the epochs that are done already.
+        """Called when training starts or resumes; ``rows``: the epochs that are completed.
 
-        ``config`` is the resolved configuration, ``folder`` that of the run. An epoch that was
-        logged before an interruption may come again, if it was after the last checkpoint.
+        ``config``: the resolved configuration; ``folder``: of the run. An epoch logged before an
+        interruption may be logged again, if it was after the last checkpoint.
         """
 
     def log(self, row: dict[str, Any]) -> None:
-        """An epoch is done; ``row`` is its row of the history, by column."""
+        """Called after each epoch; ``row``: its row of the history, by column."""
 
     def finish(self, outcome: str) -> None:
-        """Training has ended: ``finished``, ``stopped`` by a signal, or ``failed``."""
+        """Called when training has ended: ``finished``, ``stopped`` by a signal, or ``failed``."""
 
 
 class Loggers:
-    """The loggers of a configuration, the CSV file before them.
+    """The loggers of a configuration, preceded by the CSV file.
 
-    None of them can disturb the training: they get copies, and random numbers that they draw
-    are not missed. One that fails after the start is named in a warning, and not called again;
-    only a full disk ends the training.
+    They cannot affect the training: they get copies, and the random state is restored after each
+    call. A logger that fails after the start is named in a warning and not called again; only a
+    full disk ends the training.
     """
 
     def __init__(self, config: Config, folder: Path, say: Callable[[str], None]):
-        """``say`` shows a line to whoever watches. Nothing is constructed yet."""
+        """``say``: shows a line to the user. Nothing is constructed yet."""
         self._config, self._folder, self._say = config, folder, say
         self._started: list[tuple[str, Any]] = []
 
     def start(self, rows: list[dict[str, Any]]) -> None:
-        """Construct and start all loggers; ``rows`` are the epochs that are done already.
+        """Construct and start all loggers; ``rows``: the epochs that are completed.
 
-        Raises ``TrainingError`` with the key of one that fails.
+        Raises ``TrainingError`` with the key of a logger that fails.
         """
         for spec in [Spec(CsvLogger, key="logs/history.csv"), *logger_specs(self._config)]:
             key = str(spec.key)
@@ -73,10 +73,10 @@ class Loggers:
 
     @contextmanager
     def running(self, rows: list[dict[str, Any]], processes: Processes) -> Iterator[None]:
-        """A block in which loggers are told of each epoch, by rank 0 of ``processes`` alone.
+        """A block with running loggers, on rank 0 of ``processes`` only.
 
-        They are started with ``rows``, the epochs that are done, and in the end told how the block
-        was left. Raises ``TrainingError`` for one that does not start.
+        They are started with ``rows``, the completed epochs, and finished with the outcome of the
+        block. Raises ``TrainingError`` for a logger that fails to start.
         """
         processes.run_on_rank0(lambda: self.start(rows))
         outcome = "failed"
@@ -90,11 +90,11 @@ class Loggers:
             self.finish(outcome)
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Tell all loggers of the epoch whose ``row`` has been added to the history."""
+        """Call ``log`` of all loggers with the ``row`` of an epoch."""
         self._tell("log", row)
 
     def finish(self, outcome: str) -> None:
-        """Tell all loggers how training has ended."""
+        """Call ``finish`` of all loggers with the ``outcome`` of the training."""
         self._tell("finish", outcome)
 
     def _tell(self, method: str, what: Any) -> None:
@@ -102,7 +102,7 @@ class Loggers:
             try:
                 with random_numbers_kept():
                     getattr(logger, method)(_copied(what))
-            except DiskFullError:  # a checkpoint would not fit either
+            except DiskFullError:  # there is no space for checkpoints either
                 raise
             except Exception as error:
                 self._started.remove((key, logger))
@@ -113,9 +113,9 @@ class Loggers:
 
 
 def logger_specs(config: Config) -> list[Spec]:
-    """The loggers that a resolved configuration names, each with its key, not constructed.
+    """The specs of the loggers in a resolved configuration, each with its key.
 
-    Raises ``ConfigError`` for a class that lacks a method or does not take its arguments, and if
+    Raises ``ConfigError`` for a class that lacks a method or does not accept its arguments, and if
     TensorBoard is not installed.
     """
     given = config["training"]["loggers"]

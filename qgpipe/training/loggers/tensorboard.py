@@ -1,4 +1,4 @@
-"""The history of a training as event files for TensorBoard."""
+"""Writes the history of a training to event files for TensorBoard."""
 
 import time
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ GROUPS = {TRAIN: "train/", VALIDATION: "val/"}
 class TensorBoardLogger:
     """Writes a scalar for each column of the history to the folder ``tensorboard`` of the run.
 
-    The step is the epoch. When a training is taken up, the events of all epochs that are done
-    are written anew and older files removed: what is there is always the history, each epoch
-    once. The times of epochs of before are those without the interruption.
+    The step is the epoch. When a training resumes, the events of all completed epochs are written
+    to a new file and older files are removed, so that each epoch occurs exactly once. Earlier
+    epochs then have times as if there had been no interruption.
     """
 
     def start(self, config: Mapping[str, Any], folder: Path, rows: list[dict[str, Any]]) -> None:
-        """Open an event file with the epochs that are done, and the configuration as text."""
+        """Open an event file with the completed epochs, and the configuration as text."""
         from torch.utils.tensorboard import SummaryWriter
 
         target = paths.tensorboard(folder)
         older = list(target.glob("events.out.tfevents.*"))
-        # A TensorBoard that is open forgets at this step what it has read from older files.
+        # At this step a running TensorBoard discards what it has read from older files.
         self._writer = SummaryWriter(target, purge_step=1)
         self._add_configuration(config)
         since_then = sum(row["seconds"] for row in rows)
@@ -40,7 +40,7 @@ class TensorBoardLogger:
             file.unlink()
 
     def log(self, row: dict[str, Any]) -> None:
-        """Add the scalars of an epoch, to be seen at once."""
+        """Add the scalars of an epoch, and flush them."""
         self._add(row, time.time())
         self._writer.flush()
 
@@ -56,13 +56,13 @@ class TensorBoardLogger:
     def _add_configuration(self, config: Mapping[str, Any]) -> None:
         try:
             text = to_yaml(config)
-        except ConfigError:  # written in Python, with objects that have no name
+        except ConfigError:  # written in Python, with objects without an importable name
             return
         self._writer.add_text("configuration", f"```yaml\n{text}```", 0)
 
 
 def _tag(column: str) -> str:
-    """``val/loss_avg`` of ``val_loss_avg``: TensorBoard makes a section of what is before /."""
+    """``val/loss_avg`` for ``val_loss_avg``: TensorBoard groups tags by the part before /."""
     for prefix, group in GROUPS.items():
         if column.startswith(prefix):
             return group + column.removeprefix(prefix)

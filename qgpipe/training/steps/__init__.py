@@ -1,1 +1,1 @@
-"""One pass over batches, and one step of the optimizer: loss, outputs, precision, progress."""
+"""A pass over batches, and a step of the optimizer: loss, outputs, precision, progress."""

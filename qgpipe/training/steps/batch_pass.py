@@ -1,4 +1,4 @@
-"""One pass over the training set, which can be left and taken up again between two steps."""
+"""One pass over the training set, which can be interrupted and resumed between two steps."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ from qgpipe.training.steps.loss_buffer import LossLog
 from qgpipe.training.steps.training_step import TrainingStep, in_steps
 from qgpipe.training.steps.user_errors import explained
 
-NAMED_SAMPLES = 8  # in a message
+NAMED_SAMPLES = 8  # at most, in a message
 
 
 class TrainingPass:
-    """The epoch in progress: its steps done, their losses, the seconds they took."""
+    """The epoch in progress: its completed steps, their losses and duration."""
 
     def __init__(self, accumulate: int = 1, processes: Processes = ALONE) -> None:
-        """``accumulate``: batches that make a step, of which ``processes`` compute shards."""
+        """``accumulate``: batches in a step, of which each of the ``processes`` computes shards."""
         self.step = 0
         self.losses = LossLog(processes)
         self._accumulate = accumulate
@@ -27,23 +27,23 @@ class TrainingPass:
 
     @property
     def seconds(self) -> float:
-        """Time spent on the steps so far, interruptions left out."""
+        """Time spent on the steps so far, without interruptions."""
         running = 0.0 if self._started is None else time.perf_counter() - self._started
         return self._earlier_seconds + running
 
     @property
     def batch(self) -> int:
-        """Number of the batch that comes next."""
+        """Number of the next batch."""
         return self.step * self._accumulate
 
     def num_steps(self, loader: Any) -> int:
-        """Steps of a whole pass over ``loader``."""
+        """Number of steps of a whole pass over ``loader``."""
         return -(-len(loader) // self._accumulate)
 
     def run(
         self, take_step: TrainingStep, loader: Any, epoch: int, after_step: Callable[[], None]
     ) -> None:
-        """Train on the batches that are left of ``epoch``, calling ``after_step`` after each step.
+        """Train on the remaining batches of ``epoch``; ``after_step`` is called after each step.
 
         Raises ``TrainingError`` with epoch, step and sample ids if a loss or a gradient is not
         finite, and if the criterion fails or memory runs out.
@@ -80,14 +80,14 @@ class TrainingPass:
         return {"step": self.step, "losses": self.losses.state_dict(), "seconds": self.seconds}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         self.step = state["step"]
         self.losses.load_state_dict(state["losses"])
         self._earlier_seconds = state["seconds"]
 
 
 def named_samples(loader: Any, positions: list[int]) -> str:
-    """Which samples of a packed data set are meant, as the end of a message."""
+    """The ids of samples of a packed dataset, as the end of a message."""
     if not positions or not isinstance(loader.dataset, PackedDataset):
         return ""
     ids = loader.dataset.sample_ids(positions)

@@ -1,4 +1,4 @@
-"""The loss: what a configuration names, and what it returned for a batch."""
+"""The criterion of a configuration, and the loss that it returns for a batch."""
 
 import copy
 import logging
@@ -22,7 +22,7 @@ Criterion = Callable[[Any, Any], Tensor]
 
 
 def build_criterion(value: Any, key: str = "criterion") -> Criterion:
-    """The criterion that ``value`` names: a function, an object, or the spec of a class.
+    """The criterion for ``value``: a function, an object, or the spec of a class.
 
     Raises ``ConfigError`` with ``key`` if it cannot be constructed or called.
     """
@@ -47,7 +47,7 @@ def state_of(part: Any) -> dict[str, Any]:
 
 @contextmanager
 def in_state(criterion: Any, state: Mapping[str, Any]) -> Iterator[None]:
-    """A block in which ``criterion`` is in ``state``, unless that is empty."""
+    """A block in which ``criterion`` has ``state``, unless that is empty."""
     before = state_of(criterion) if state else {}
     if state:
         criterion.load_state_dict(state)
@@ -59,7 +59,7 @@ def in_state(criterion: Any, state: Mapping[str, Any]) -> Iterator[None]:
 
 
 def load_criterion(criterion: Any, state: Mapping[str, Any] | None, path: Path) -> None:
-    """Give ``criterion`` the weights in ``state``, which the model file ``path`` keeps for it.
+    """Load the weights in ``state``, from the model file ``path``, into ``criterion``.
 
     Raises ``DataError`` if they do not fit.
     """
@@ -107,7 +107,7 @@ def batch_loss(criterion: Criterion, outputs: Any, batch: Any) -> Tensor:
 
 
 def require_gradient(loss: Tensor) -> None:
-    """Raise ``TrainingError`` if no weight can be trained by ``loss``."""
+    """Raise ``TrainingError`` if ``loss`` has no gradient."""
     if not loss.requires_grad:
         raise TrainingError(
             "the loss has no gradient", remedy="compute it from the outputs with torch"
@@ -127,7 +127,7 @@ def _remedy(error: Exception, outputs: Any, batch: Any) -> str:
 
 
 def _other_rows(outputs: Any, batch: Any) -> str | None:
-    """What to do if targets have a row for each element and outputs one for each graph, or so."""
+    """A remedy if targets have rows for elements and outputs for graphs, or the reverse."""
     y, elements = getattr(batch, "y", None), getattr(batch, "num_nodes", None)
     rows = {len(head) for head in as_heads(outputs).values() if head.dim()}
     if not isinstance(y, Tensor) or not y.dim() or elements in (None, batch.num_graphs):
@@ -146,7 +146,7 @@ def _other_rows(outputs: Any, batch: Any) -> str | None:
 
 
 def _shapes(outputs: Any, batch: Any) -> str:
-    """What the criterion was given, for a message."""
+    """Shapes of the arguments of the criterion, for a message."""
     heads = {task: list(head.shape) for task, head in as_heads(outputs).items()}
     edge_format = f"a tensor {heads[0]}" if isinstance(outputs, Tensor) else str(heads)
     y = getattr(batch, "y", None)

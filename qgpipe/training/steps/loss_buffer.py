@@ -1,4 +1,4 @@
-"""The losses of one pass over a set of graphs, kept on the device until they are needed."""
+"""The losses of a pass over a set of graphs, kept on the device until they are needed."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ SETTLE_EVERY = 50  # steps between two device synchronisations
 
 @dataclass(frozen=True)
 class Bad:
-    """What is not a finite number, of which step (from 0), and the positions of its samples."""
+    """A value that is not finite, its step (from 0), and the positions of the samples."""
 
     step: int
     what: str
@@ -28,9 +28,9 @@ class Bad:
 class LossLog:
     """Loss and number of graphs of each batch or step.
 
-    Losses stay on their device, so that adding one costs no synchronisation, and come to the
-    host together in :meth:`settle`. Those of ``processes`` are of shards of the same batches, and
-    are added up to those of the batches.
+    Losses stay on their device, so that adding one needs no synchronisation, and are copied to the
+    host together in :meth:`settle`. Several ``processes`` add the losses of shards of the same
+    batches, whose sums are the losses of the batches.
     """
 
     def __init__(self, processes: Processes = ALONE) -> None:
@@ -46,20 +46,20 @@ class LossLog:
         positions: Sequence[Tensor] = (),
         gradient_norm: Tensor | None = None,
     ) -> None:
-        """Add the scalar ``loss`` of ``num_graphs`` graphs, and what else is known of the step.
+        """Add the scalar ``loss`` of ``num_graphs`` graphs, and further values of the step.
 
-        ``positions`` are int64 tensors with those of the graphs, ``gradient_norm`` has shape ().
+        ``positions``: int64 tensors with the positions of the graphs; ``gradient_norm``: shape ().
         """
         self._pending.append((loss.detach(), gradient_norm, list(positions)))
         self.sizes.append(num_graphs)
 
     @property
     def is_full(self) -> bool:
-        """Whether so many losses are waiting that it is time to settle."""
+        """Whether the number of pending losses is large enough to settle."""
         return len(self._pending) >= SETTLE_EVERY
 
     def settle(self) -> Bad | None:
-        """Bring what is waiting to the host; returns the first that is not finite, of all ranks."""
+        """Copy pending values to the host; returns the first non-finite one, of all ranks."""
         if not self._pending:
             return None
         pending, self._pending = self._pending, []
@@ -80,13 +80,13 @@ class LossLog:
 
     @property
     def num_graphs(self) -> int:
-        """Graphs in the batches so far."""
+        """Number of graphs in the batches so far."""
         return sum(self.sizes)
 
     def per_sample(self) -> np.ndarray:
-        """float64 (graphs,): each graph has the loss of its batch.
+        """For each graph the loss of its batch, float64 (graphs,).
 
-        The mean is the mean over samples of a criterion that averages over its batch.
+        For a criterion that averages over a batch, its mean is the mean over samples.
         """
         return np.repeat(np.array(self.values, dtype=np.float64), self.sizes)
 
@@ -102,13 +102,13 @@ class LossLog:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The losses so far, all of them settled."""
+        """The losses so far, which must be settled."""
         return {
             "values": torch.tensor(self.values, dtype=torch.float64),
             "sizes": torch.tensor(self.sizes, dtype=torch.int64),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         self.values, self.sizes = state["values"].tolist(), state["sizes"].tolist()
         self._pending = []

@@ -1,7 +1,7 @@
-"""What a model put out and what it should have: heads, targets, labels, probabilities.
+"""Outputs of a model and their targets: heads, labels, probabilities.
 
-``outputs`` is what a model returned: ``{task index: tensor}`` from a ``GNNModel``; a tensor, a
-list or another mapping from other models, counted from task 0.
+``outputs``: the return value of a model: ``{task index: tensor}`` for a ``GNNModel``; a tensor, a
+list or another mapping for other models, whose tasks are numbered from 0.
 """
 
 from collections.abc import Mapping
@@ -37,8 +37,8 @@ def as_heads(outputs: Any) -> dict[int, Tensor]:
 def count_tasks(model: torch.nn.Module, outputs: Any) -> int:
     """Number of tasks of ``model``, which returned ``outputs``.
 
-    Heads that are switched off, and put nothing out, are tasks too: a model with ``active_tasks``
-    says how many there are. Of others the outputs are counted.
+    Inactive heads, which have no output, are tasks too: they are in the ``active_tasks`` of a
+    model. For a model without this attribute the outputs are counted.
     """
     switches = getattr(unwrapped(model), "active_tasks", None)
     if isinstance(outputs, Mapping) and isinstance(switches, Mapping):
@@ -49,8 +49,8 @@ def count_tasks(model: torch.nn.Module, outputs: Any) -> int:
 def target_table(y: Tensor, num_graphs: int, rows: int) -> Tensor:
     """``y`` with a row for each of ``rows`` predictions.
 
-    Several targets of a graph in one vector, which batching strings together to
-    (graphs · targets,), become (graphs, targets). ``y`` that fits, or fits nothing, is left.
+    Several targets of a graph in one vector, which batching concatenates to (graphs · targets,),
+    become (graphs, targets). Otherwise ``y`` is returned unchanged.
     """
     if y.shape[:1] != (rows,) and y.dim() == 1 and num_graphs and y.numel() % num_graphs == 0:
         return y.reshape(num_graphs, -1)
@@ -58,10 +58,11 @@ def target_table(y: Tensor, num_graphs: int, rows: int) -> Tensor:
 
 
 def target_of_task(targets: Tensor, task: int, num_tasks: int) -> Tensor:
-    """The target column of ``task``, of ``num_tasks`` that the model has.
+    """The target of ``task``; the model has ``num_tasks`` tasks.
 
-    (N,) serves every task. Of (N, T), each of several tasks takes its column, an only one all of
-    them. A single column comes as (N,). Raises ``IndexError`` if there is no such column.
+    Targets (N,) are those of every task. For targets (N, T), each of several tasks has one column,
+    and a single task has all columns. A single column is returned as (N,). Raises ``IndexError`` if
+    there is no such column.
     """
     if targets.dim() < 2:
         return targets
@@ -83,9 +84,9 @@ def is_binary(targets: Tensor) -> Tensor:
 
 
 def largest_class(targets: Tensor) -> int | list[int | None] | None:
-    """The largest number in each column of ``targets`` (N,) or (N, T); None of a column of values.
+    """The largest value in each column of ``targets``, (N,) or (N, T), that may be classes.
 
-    A column may be classes if it holds whole numbers from 0 on alone.
+    None for a column with values other than non-negative integers.
     """
     if targets.dim() > 1:
         return [largest_class(column) for column in targets.unbind(1)]  # type: ignore[misc]
@@ -96,9 +97,9 @@ def largest_class(targets: Tensor) -> int | list[int | None] | None:
 
 
 def _may_be_classes(prediction: Tensor, target: Tensor) -> bool:
-    """Whether real ``target`` (N,) are the numbers of classes that outputs (N, C) tell apart.
+    """Whether floating-point ``target`` (N,) are class indices for outputs (N, C).
 
-    So are integers beside real targets, as ``y`` has one type for all of them.
+    Classes are stored like this beside real targets, because ``y`` has one dtype.
     """
     if target.is_complex() or (prediction.dim(), target.dim()) != (2, 1):
         return False
@@ -107,13 +108,12 @@ def _may_be_classes(prediction: Tensor, target: Tensor) -> bool:
 
 
 def kind_of_task(prediction: Tensor, target: Tensor) -> Kind:
-    """What outputs (N, …) and targets (N,) or (N, T) of a head are about.
+    """The kind of task of a head, from outputs (N, …) and targets (N,) or (N, T).
 
-    Real targets are values, but for whole numbers from 0 to C - 1, (N,), of a head with C > 1
-    outputs, (N, C): these are classes. Integers are classes, (N,), of which each has an output,
-    (N, C). With one output for each target they are classes if they are 0 and 1, which the sign of
-    a logit tells apart; others are values. Integers that go with the outputs in no such way are
-    ``other``.
+    Floating-point targets are a regression, except integers from 0 to C - 1, (N,), with outputs
+    (N, C), C > 1: a classification. Integer targets (N,) with outputs (N, C) are a classification.
+    Integer targets with one output each are a classification if all are 0 or 1 (outputs are
+    logits), otherwise a regression. Other shapes of integer targets are ``other``.
     """
     if not is_class_target(target):
         return "classification" if _may_be_classes(prediction, target) else "regression"
@@ -123,17 +123,17 @@ def kind_of_task(prediction: Tensor, target: Tensor) -> Kind:
 
 
 def match_shape(prediction: Tensor, target: Tensor) -> Tensor:
-    """``prediction`` (N, 1) as (N,) if ``target`` is (N,); otherwise as it is."""
+    """``prediction`` (N, 1) as (N,) if ``target`` is (N,); otherwise unchanged."""
     if prediction.dim() == 2 and prediction.shape[1] == 1 and target.dim() == 1:
         return prediction[:, 0]
     return prediction
 
 
 def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
-    """Predicted class labels if ``target`` are classes, otherwise the values themselves.
+    """Predicted class labels if ``target`` are classes, otherwise the outputs.
 
-    A label is the place of the largest output (N, C), or whether a single logit (N,) or
-    (N, 1) is positive; with a label for each of several columns, whether each logit is.
+    A label is the index of the largest output (N, C), or whether a single logit (N,) or (N, 1) is
+    positive; for several binary targets, whether each logit is.
     """
     prediction = match_shape(prediction, target)
     if kind_of_task(prediction, target) != "classification":
@@ -144,11 +144,11 @@ def labels(prediction: Tensor, target: Tensor) -> np.ndarray:
 
 
 def undecided(prediction: Tensor, target: Tensor | None) -> Tensor:
-    """Whether outputs are no answer, though :func:`labels` would take one from them.
+    """Whether outputs do not determine a prediction (although :func:`labels` returns one).
 
-    Bool, of the shape of the labels if ``target`` are classes, otherwise (N,). So are all that are
-    NaN, values that are infinite, and classes none of which, or more than one, could be the largest
-    (minus infinity excludes a class).
+    Bool, with the shape of the labels if ``target`` are classes, otherwise (N,). True for NaN, for
+    an infinite output of a regression, and for classes whose largest output is infinite (minus
+    infinity only excludes a class).
     """
     kind = "other"
     if target is not None:
@@ -163,11 +163,11 @@ def undecided(prediction: Tensor, target: Tensor | None) -> Tensor:
 
 
 def probabilities(prediction: Tensor, target: Tensor) -> np.ndarray:
-    """Class probabilities if ``target`` are classes, as scikit-learn takes them.
+    """Class probabilities if ``target`` are classes, in the form that scikit-learn expects.
 
-    float64 (N, C), the softmax unless the outputs are probabilities already; for two classes and
-    for single logits the probability of class 1, (N,) or as ``target``. Otherwise the values
-    themselves.
+    float64 (N, C), the softmax unless the outputs are already probabilities; for two classes and
+    for single logits the probability of class 1, (N,) or the shape of ``target``. If ``target`` are
+    not classes, the outputs.
     """
     prediction = match_shape(prediction, target).double()
     if kind_of_task(prediction, target) != "classification":

@@ -1,4 +1,4 @@
-"""The type of the numbers in a training pass, and the loss scale that goes with it."""
+"""The floating-point type of a training pass, with the loss scaling that it needs."""
 
 import copy
 from collections.abc import Mapping, MutableMapping
@@ -14,11 +14,11 @@ _SMALLEST_SCALE = 1.0
 
 
 class Precision:
-    """Computes the model in ``fp32``, or in ``bf16`` or ``fp16`` where torch finds that safe.
+    """Computes the model in ``fp32``, or in ``bf16`` or ``fp16`` with autocast.
 
-    Weights, losses and the optimizer are fp32 in every case. Small gradients vanish in fp16:
-    there losses are scaled up before the backward pass, and gradients down after it; a step whose
-    gradients overflow is left out, and the scale is halved.
+    Weights, losses and the optimizer are always fp32. Because small gradients vanish in fp16,
+    losses are scaled up before the backward pass, and gradients down after it; a step whose
+    gradients overflow is skipped, and the scale is halved.
     """
 
     def __init__(self, name: str, device: torch.device):
@@ -29,33 +29,33 @@ class Precision:
 
     @property
     def leaves_out_overflows(self) -> bool:
-        """Whether gradients that are not finite are no trouble: their step is left out."""
+        """Whether steps with gradients that are not finite are skipped."""
         return self._scaler.is_enabled()
 
     def autocast(self) -> torch.autocast:
-        """A block in which the model is computed."""
+        """The autocast context in which the model is called."""
         mixed = self._dtype is not torch.float32
         return torch.autocast(self._device, self._dtype if mixed else None, enabled=mixed)
 
     def in_full(self, outputs: Any) -> Any:
-        """What the loss is computed from: ``outputs`` with all real numbers as float32 at least.
+        """``outputs`` for the loss, with bf16 and fp16 tensors converted to float32.
 
-        Those in mappings, lists and tuples too, which stay of their kinds.
+        Also in mappings, lists and tuples, whose types are kept.
         """
         return outputs if self._dtype is torch.float32 else _float32(outputs)
 
     def scaled(self, loss: Tensor) -> Tensor:
-        """The loss to start the backward pass from."""
+        """The scaled loss for the backward pass."""
         return self._scaler.scale(loss)
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Scale the gradients of ``optimizer`` down again."""
+        """Unscale the gradients of ``optimizer``."""
         self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the step of ``optimizer``, unless its gradients overflow.
 
-        Raises ``TrainingError`` if they did whatever the scale.
+        Raises ``TrainingError`` if they still overflow at the smallest scale.
         """
         self._scaler.step(optimizer)
         self._scaler.update()
@@ -66,16 +66,16 @@ class Precision:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The loss scale and how long it has lasted; empty without one."""
+        """The loss scale and the number of steps with it; empty without loss scaling."""
         return self._scaler.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         self._scaler.load_state_dict(dict(state))
 
 
 def _float32(value: Any) -> Any:
-    """``value`` with all tensors of fewer digits in it as float32; its containers stay such."""
+    """``value`` with bf16 and fp16 tensors converted to float32; types of containers are kept."""
     if isinstance(value, Tensor):
         return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
     if isinstance(value, MutableMapping):

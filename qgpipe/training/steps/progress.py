@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar on a terminal of its own, a line an epoch otherwise."""
+"""Progress of a training: a bar on a terminal of its own, otherwise one line for each epoch."""
 
 import json
 import logging
@@ -20,9 +20,9 @@ EVERY_SECONDS = 1.0
 class Position:
     """Writes ``logs/position.json``, at most once a second.
 
-    ``resumed_after``: the epochs that were done when this process took up the training;
-    ``num_epochs``; ``epoch``, the running one, from 1; ``step`` of its ``num_steps`` that are
-    done.
+    ``resumed_after``: number of epochs completed when this process resumed the training;
+    ``num_epochs``; ``epoch``: the current one, from 1; ``step``: completed ones of its
+    ``num_steps``.
     """
 
     def __init__(self, folder: Path, num_epochs: int):
@@ -49,7 +49,7 @@ class Position:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.write_text(json.dumps(self._content), encoding="utf-8")
-        except OSError:  # no training ends because it cannot be watched
+        except OSError:  # progress must not stop the training
             with suppress(OSError):
                 self._file.unlink(missing_ok=True)
 
@@ -60,7 +60,7 @@ _EXTREMES = [f"val_{own}loss_{which}" for own in ("", OWN) for which in ("min", 
 class Progress:
     """Progress of a run over epochs and steps.
 
-    In a job of a workflow other jobs write to the same terminal: there is no bar, and each line
+    In a workflow job, where other jobs write to the same terminal, there is no bar, and each line
     begins with the name of the run.
     """
 
@@ -92,7 +92,7 @@ class Progress:
             self._bar.update()
 
     def end_epoch(self, row: dict[str, Any]) -> None:
-        """An epoch is done; ``row`` is its line in the history."""
+        """An epoch is completed; ``row``: its row of the history."""
         self.close()
         kept = {k: v for k, v in row.items() if k == "train_loss_avg" or k.startswith("val_")}
         values = shown({k: v for k, v in kept.items() if k not in _EXTREMES})
@@ -100,15 +100,15 @@ class Progress:
         self._tell(EPOCHS, line)
 
     def say(self, message: str) -> None:
-        """Show ``message`` to whoever watches, and log it."""
+        """Show ``message`` to the user, and log it."""
         self._tell(PROGRESS, message)
 
     def note(self, message: str) -> None:
-        """Say what has to be known of the result, at once and in the end."""
+        """Show a note on the result, now and at the end of the workflow."""
         self._tell(NOTES, message, logging.WARNING)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -123,7 +123,7 @@ class Progress:
 
 
 class NoProgress(Progress):
-    """Progress that someone else shows."""
+    """Progress of a rank that shows nothing."""
 
     def start_epoch(self, epoch: int, step: int, num_steps: int) -> None:
         """Nothing is shown."""
@@ -132,10 +132,10 @@ class NoProgress(Progress):
         """Nothing is shown."""
 
     def _tell(self, logger: logging.Logger, message: str, level: int = logging.INFO) -> None:
-        """Nothing is said."""
+        """Nothing is shown or logged."""
 
 
 def shown(values: Mapping[Any, Any]) -> str:
-    """``name value`` pairs on a line, numbers with five digits."""
+    """``name value`` pairs on one line, floats with five significant digits."""
     texts = (f"{v:.5g}" if isinstance(v, float) else str(v) for v in values.values())
     return ", ".join(f"{name} {text}" for name, text in zip(values, texts, strict=True))

@@ -1,4 +1,4 @@
-"""One step of training, by one process or by all ranks: from some batches to the next weights."""
+"""One step of the optimizer on some batches, in a single process or on all ranks."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ from qgpipe.training.steps.user_errors import memory_for
 
 @dataclass(frozen=True)
 class StepBatches:
-    """What one step is taken on: ``number`` batches with ``num_graphs`` graphs in all."""
+    """The batches of one step: ``number`` batches with ``num_graphs`` graphs in total."""
 
     batches: Iterable[Any]
     number: int
@@ -32,7 +32,7 @@ class StepBatches:
 
     @classmethod
     def of(cls, batches: Sequence[Any]) -> Self:
-        """Batches that are there already."""
+        """From batches that are already loaded."""
         return cls(batches, len(batches), sum(batch.num_graphs for batch in batches))
 
     def __iter__(self) -> Iterator[Any]:
@@ -40,10 +40,10 @@ class StepBatches:
 
 
 def in_steps(loader: Any, epoch: int, first: int, accumulate: int) -> Iterator[StepBatches]:
-    """The batches of ``epoch`` from number ``first`` on, ``accumulate`` of them a step.
+    """The batches of ``epoch`` from number ``first`` on, ``accumulate`` of them in each step.
 
-    The last step may have fewer. A step needs to know beforehand how many graphs it has: of a
-    loader that is none of ours, its batches are loaded for that.
+    The last step may have fewer. A step needs its number of graphs in advance; with a loader from
+    outside this package, all batches of a step are loaded first.
     """
     items = batches(loader, epoch, first)
     if not can_resume_within_epoch(loader):
@@ -62,17 +62,17 @@ def can_resume_within_epoch(loader: Iterable) -> bool:
 
 
 def batches(loader: Any, epoch: int, first: int) -> Iterator[Any]:
-    """The batches of ``epoch`` from number ``first`` on, if ``loader`` knows of that."""
+    """The batches of ``epoch`` from number ``first`` on; all if ``loader`` has no ``iterate``."""
     return iter(loader.iterate(epoch, first) if can_resume_within_epoch(loader) else loader)
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A step that was taken; tensors are where they were computed, so that nothing waits.
+    """The result of a step; tensors stay on their device, to avoid synchronisation.
 
-    ``loss`` (): mean over the graphs, before the step. ``positions``: of the graphs in the data
-    set, as far as the batches tell. ``gradient_norm`` (): before clipping; ``None`` where it is
-    allowed to be infinite.
+    ``loss``: (), mean over the graphs, before the step. ``positions``: of the graphs in the
+    dataset, if the batches have them. ``gradient_norm``: (), before clipping; ``None`` if it may be
+    infinite.
     """
 
     loss: Tensor
@@ -83,10 +83,10 @@ class Taken:
 
 @dataclass
 class TrainingStep:
-    """Takes steps: gradients of the mean loss over some graphs, clipped, then the optimizer's.
+    """Takes steps: computes the gradient of the mean loss, clips it, and calls the optimizer.
 
-    ``clip``: the largest norm of the gradients, ``None`` for no limit. ``average`` follows the
-    weights, if it is given.
+    ``clip``: maximum norm of the gradients, ``None`` for no limit. ``average``: moving average of
+    the weights to update, if any.
     """
 
     model: torch.nn.Module
@@ -99,10 +99,10 @@ class TrainingStep:
     average: WeightAverage | None = None
 
     def __call__(self, batches: StepBatches) -> Taken:
-        """Take a step on ``batches``, which count as one batch; each is let go of after use.
+        """Take a step on ``batches`` as if they were one batch; each is freed after use.
 
-        Each has a share in the loss by its number of graphs, so that a criterion that averages
-        over its batch averages over all. Raises ``TrainingError`` if the criterion fails.
+        Losses are weighted by the numbers of graphs, so that a criterion that averages over a batch
+        averages over all. Raises ``TrainingError`` if the criterion fails.
         """
         self.optimizer.zero_grad()
         losses, positions = [], []
@@ -113,7 +113,7 @@ class TrainingStep:
         return self._taken(losses, batches.num_graphs, positions)
 
     def _taken(self, losses: list[Tensor], num_graphs: int, positions: list[Tensor]) -> Taken:
-        """Finish the step whose gradients are there."""
+        """Complete the step after its gradients have been computed."""
         gradient_norm = self._advance()
         return Taken(
             loss=sum(losses[1:], start=losses[0]),
@@ -125,7 +125,7 @@ class TrainingStep:
     def _backward(self, batch: Any, share: float) -> Tensor:
         """Add the gradients of the loss of ``batch`` times its ``share``; returns that product.
 
-        Raises ``TrainingError`` with the numbers of the batch if it does not fit into memory.
+        Raises ``OutOfMemoryError`` with the size of the batch if it does not fit into memory.
         """
         with memory_for(batch, self.device):
             batch = batch.to(self.device, non_blocking=True)
@@ -140,7 +140,7 @@ class TrainingStep:
         return batch_loss(self.criterion, self.precision.in_full(outputs), batch)
 
     def _advance(self) -> Tensor:
-        """Change the weights along the gradients; returns the norm of these, shape ()."""
+        """Update the weights; returns the norm of the gradients, shape ()."""
         self.precision.unscale(self.optimizer)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         gradients = [p.grad.flatten() for p in parameters if p.grad is not None]
@@ -155,14 +155,14 @@ class TrainingStep:
 
 @dataclass(kw_only=True)
 class GroupStep(TrainingStep):
-    """Takes the same step on all ranks: gradients of the mean loss over the graphs of all.
+    """Takes the same step on all ranks, with gradients of the mean loss over all graphs.
 
-    ``DistributedDataParallel`` averages gradients over the ranks, each of which has the mean
-    over its own graphs. So a rank with g of the G graphs of the step counts with size · g / G, and
-    the average is that of a single process up to rounding, also where shards differ.
+    ``DistributedDataParallel`` averages gradients over ranks, each of which has the mean over its
+    own graphs. So a rank with g of the G graphs of the step has the weight size · g / G; then the
+    average equals that of a single process up to rounding, even if shards differ in size.
 
-    Random numbers (dropout) are drawn from states that depend on seed, rank and step alone:
-    ranks draw different ones, and a training that is taken up again the same as before.
+    Random numbers (dropout) are seeded only from seed, rank and step: they differ between ranks,
+    and are the same in a resumed training.
     """
 
     processes: Processes
@@ -175,7 +175,7 @@ class GroupStep(TrainingStep):
         )
 
     def __call__(self, batches: StepBatches) -> Taken:
-        """Take a step on shards of ``batches``, which count as one batch."""
+        """Take a step on shards of ``batches`` as if they were one batch."""
         self.optimizer.zero_grad()
         losses, positions = [], []
         for number, shard in enumerate(batches, 1):
@@ -200,9 +200,9 @@ class GroupStep(TrainingStep):
 
 
 class _Loss(torch.nn.Module):
-    """From a batch to its loss, with the weights of model and criterion below one module.
+    """Maps a batch to its loss; model and criterion are submodules, so that DDP sees all weights.
 
-    So the user's ``apply_model`` and criterion get the model itself, not a wrapper of it.
+    The user's ``apply_model`` and criterion thus get the model itself, not a wrapper.
     """
 
     def __init__(self, model: torch.nn.Module, criterion: Any, loss: Callable[[Any], Tensor]):

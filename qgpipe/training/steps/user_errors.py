@@ -1,4 +1,4 @@
-"""What goes wrong in the middle of a training pass, in words that help."""
+"""Explains errors in a training pass, with remedies."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ _PHRASES = {
 
 
 def explained(error: Exception, where: str) -> Exception:
-    """``error`` as one that says where it happened, if it is a kind that users can fix."""
+    """``error`` as one that says where it occurred, if users can fix it, else unchanged."""
     if isinstance(error, TrainingError):
         error.where = error.where or where
         return error
@@ -66,10 +66,7 @@ def explained(error: Exception, where: str) -> Exception:
 
 @contextmanager
 def memory_for(batch: Any, device: torch.device, remedy: str = SMALLER_BATCHES) -> Iterator[None]:
-    """A block that works on ``batch``: if memory runs out, the error tells how large that is.
-
-    Raises ``OutOfMemoryError`` then.
-    """
+    """A block that works on ``batch``; ``OutOfMemoryError`` with its size if memory runs out."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -82,11 +79,11 @@ def memory_for(batch: Any, device: torch.device, remedy: str = SMALLER_BATCHES) 
 
 
 def _extent(batch: Any) -> str:
-    """Graphs, nodes and edges of a batch, as far as it tells."""
+    """Numbers of graphs, nodes and edges of a batch, if it has them."""
     counts = {what: getattr(batch, f"num_{what}", None) for what in ("graphs", "nodes", "edges")}
     return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
 
 
 def remedy_for(text: str) -> str | None:
-    """What to do about what torch says in ``text``, if that is known."""
+    """The remedy for an error of torch with this ``text``, if known."""
     return next((remedy for phrase, (_, remedy) in _PHRASES.items() if phrase in text), None)

@@ -215,9 +215,9 @@ def test_a_file_of_other_content_is_no_model_file(tmp_path):
 
 
 def test_a_file_of_a_later_format_is_refused(tmp_path):
-    torch.save({"format": 2, "model": {}, "state_dict": {}}, tmp_path / "model.pt")
+    torch.save({"format": 3, "model": {}, "state_dict": {}}, tmp_path / "model.pt")
 
-    with pytest.raises(DataError, match="is a model file of format 2, this version reads 1"):
+    with pytest.raises(DataError, match="is a model file of format 3, this version reads 1 and 2"):
         load_model(tmp_path / "model.pt")
 
 

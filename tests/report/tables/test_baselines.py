@@ -179,6 +179,7 @@ def test_the_page_says_why_there_are_none(with_baselines):
 def test_the_text_has_a_column_for_each(with_baselines):
     run = with_baselines()
     config = {"name": "run", "training": {"path": str(run.run_folder.parent)},
+              "testing": {"calibrate": None, "outlier_score": None},
               "data": {"output": "nowhere", "variant": None}}  # fmt: skip
     assert paths.baselines(config).exists()
     lines = results_text(config).splitlines()

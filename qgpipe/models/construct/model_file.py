@@ -96,7 +96,7 @@ def imports_of(
 
 
 def attach_parts(model: nn.Module, weights: Mapping[str, Any]) -> None:
-    """Attach to ``model`` the standardizer, ablation and calibrator that its ``weights`` contain."""
+    """Attach to ``model`` the standardizer, ablation and calibrator in its ``weights``."""
     for kind in (Standardizer, Ablation, Calibrator):
         part = kind.of_weights(weights)
         if part is not None:

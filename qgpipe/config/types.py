@@ -321,8 +321,8 @@ class Config(TypedDict):
     validation: NotRequired[ValidationSection]
     testing: TestingSection
     evaluate: NotRequired[EvaluateSection]
-    ensemble: int | None
     report: ReportSection
+    ensemble: int | None
     baseline: BaselineSection | bool
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]

@@ -1,7 +1,7 @@
-"""Runs that belong to another one: members of an ensemble, and ablations.
+"""The runs that are derived from a run, for a part of it or to compare it with.
 
-Each is trained like any other run, in a folder of its own, on the same data and split. None has
-baselines, predictions, further sets, a study or a report of its own.
+They use its data and split, and are trained and tested like any other run in a folder of their own;
+further sets, predictions, baselines and a report are those of the run alone.
 """
 
 from __future__ import annotations
@@ -13,29 +13,24 @@ from qgpipe.errors import ConfigError
 from qgpipe.stages.settings import split_seed
 
 LONGEST_NAME = 200  # a file may have 255, and logs and tables have endings
-_LEFT_OUT = ("evaluate", "predict", "tune")
-
-
-def ablated_runs(config: Config) -> dict[str, str]:
-    """The names of the runs of ``report.ablations`` of a resolved ``config``, by kind."""
-    return {kind: f"{config['name']}-{kind}" for kind in config["report"]["ablations"]}
+_OF_THE_WHOLE_RUN = ("predict", "evaluate", "tune")  # not asked of what is derived from it
 
 
 def derived_configs(config: Config) -> dict[str, list[Config]]:
-    """The configurations of the runs that belong to that of ``config``.
+    """The resolved configurations that are derived from a resolved ``config``, by kind.
 
-    ``member``: one for each seed from ``training.seed`` on, if there is to be an ensemble;
-    ``ablation``: one for each of ``report.ablations``, which has members itself if the run has.
-    Raises ``ConfigError`` if the name of one of them would be too long for a folder.
+    ``member``: of the ensemble, one for each seed; ``ablation``: as ``report.ablations`` asks for,
+    of an ensemble another one. Kinds of which there are none are left out. Raises ``ConfigError``
+    if a name would be too long for a folder.
     """
     training = config["training"]
     members = [
         _derived(
             config,
             f"{config['name']}-member={k + 1}",
+            ensemble=None,
             training={**training, "seed": training["seed"] + k},
             data={**config["data"], "seed": split_seed(config)},
-            ensemble=None,
         )
         for k in range(config["ensemble"] or 0)
     ]
@@ -43,14 +38,13 @@ def derived_configs(config: Config) -> dict[str, list[Config]]:
         _derived(config, name, training={**training, "ablation": kind})
         for kind, name in ablated_runs(config).items()
     ]
-    return {"member": members, "ablation": ablations}
+    found: dict[str, list[Config]] = {"member": members, "ablation": ablations}
+    return {kind: configs for kind, configs in found.items() if configs}
 
 
-def _derived(config: Config, name: str, **changed: Any) -> Config:
-    require_short(name)
-    kept = {key: value for key, value in config.items() if key not in _LEFT_OUT}
-    report = {"explain": False, "ablations": []}
-    return cast(Config, {**kept, "report": report, "baseline": False, **changed, "name": name})
+def ablated_runs(config: Config) -> dict[str, str]:
+    """The names of the runs of ``report.ablations`` of a resolved ``config``, by ablation."""
+    return {kind: f"{config['name']}-{kind}" for kind in config["report"]["ablations"]}
 
 
 def require_short(name: str) -> None:
@@ -61,3 +55,10 @@ def require_short(name: str) -> None:
             key="name",
             remedy=f"make it {len(name) - LONGEST_NAME} characters shorter",
         )
+
+
+def _derived(config: Config, name: str, **changed: Any) -> Config:
+    require_short(name)
+    kept = {key: value for key, value in config.items() if key not in _OF_THE_WHOLE_RUN}
+    own = {"name": name, "baseline": False, "report": {"explain": False, "ablations": []}}
+    return cast(Config, {**kept, **own, **changed})

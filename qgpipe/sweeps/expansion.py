@@ -34,7 +34,8 @@ class Run:
     ``base``: the name given by the user. ``point``: values of the swept keys, by dotted key;
     ``along``: values of the keys coupled to them; ``fold``: the fold that is the test set.
     ``label``: name of the point without the fold. ``derived``: runs that this one is made from, or
-    is compared with, by kind, as ``derived_configs`` says.
+    is compared with, by kind: the ``member`` runs of an ensemble, one for each seed, and those of
+    each ``ablation``.
     """
 
     config: Config
@@ -79,7 +80,7 @@ def expand_runs(raw: Mapping[str, Any], file: str | None = None) -> list[Run]:
 
 
 def with_derived(runs: Iterable[Run]) -> list[Run]:
-    """``runs``, each followed by those that are derived from it, and what is derived from these."""
+    """``runs``, each followed by those that are derived from it, and from these."""
     found = []
     for run in runs:
         found += [run, *with_derived(itertools.chain(*run.derived.values()))]
@@ -87,7 +88,7 @@ def with_derived(runs: Iterable[Run]) -> list[Run]:
 
 
 def _with_derived(run: Run) -> Run:
-    """``run`` with the runs that are derived from it."""
+    """``run`` with the runs that are derived from it; all use the same data and split."""
     derived = {
         kind: tuple(_with_derived(replace(run, config=config)) for config in configs)
         for kind, configs in derived_configs(run.config).items()

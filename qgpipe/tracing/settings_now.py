@@ -76,7 +76,7 @@ class _ConfigFile:
         runs = {name: run.config for name, run in self.runs.items()}
         named = (name for name, config in runs.items() if _makes(config, record.stage, output))
         # The user may have given the run of the file another name since.
-        run = next(named, next(iter(runs)) if len(self.runs) == 1 else None)
+        run = next(named, next(iter(runs)) if len(self.asked) == 1 else None)
         if run is None:
             return None
         if record.stage == "preprocess":

@@ -190,7 +190,7 @@ class Plan:
 
     def having(self, kind: str) -> str:
         """A pattern for the names of the runs from which runs of ``kind`` are derived."""
-        names = [name for name, run in self._with_derived.items() if run.derived[kind]]
+        names = [name for name, run in self._with_derived.items() if run.derived.get(kind)]
         return "|".join(map(re.escape, names)) or "(?!)"
 
     def members(self, wildcards: Any) -> dict[str, list[Path]]:

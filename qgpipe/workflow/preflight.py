@@ -129,8 +129,8 @@ def _check(config: Config, samples: _Samples) -> str:
     for kind in config["data"]["standardize"]:
         values_of(dataset.batch(np.arange(len(dataset))), kind)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
-    _check_calibration(trainer, dataset)
     _check_ablations(trainer, dataset)
+    _check_calibration(trainer, dataset)
     lines += [*_run_lines(config, trainer), *_code_lines(config)]
     outputs = [f"outputs   {paths.dataset(config)}", f"          {paths.run_folder(config)}/"]
     return "\n".join([*lines, *outputs])
@@ -266,21 +266,6 @@ def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int
         yield "          config/models/two_way.yaml lets them run both ways"
 
 
-def _check_calibration(trainer: Trainer, dataset: PackedDataset) -> None:
-    """Raise ``ConfigError`` if the model cannot be given what ``testing`` asks for."""
-    testing = trainer.config["testing"]
-    if testing["calibrate"] is None and testing["outlier_score"] is None:
-        return
-    seen = collect_outputs(
-        trainer.model.eval(),
-        GraphLoader(dataset, batch_size=SAMPLE),
-        trainer.device,
-        trainer.apply_model,
-        embeddings_for=OUTLIER_SCORE if testing["outlier_score"] == "mahalanobis" else None,
-    )
-    require_fit(trainer.config, data_names(dataset), seen.collected)
-
-
 def _check_ablations(trainer: Trainer, dataset: PackedDataset) -> None:
     """Raise ``ConfigError`` if the model gets nothing of what an ablation would withhold."""
     config = trainer.config
@@ -298,6 +283,21 @@ def _check_ablations(trainer: Trainer, dataset: PackedDataset) -> None:
         except ConfigError as error:
             error.key, error.problem = key, f"the model is {error.problem}"
             raise
+
+
+def _check_calibration(trainer: Trainer, dataset: PackedDataset) -> None:
+    """Raise ``ConfigError`` if the model cannot be given what ``testing`` asks for."""
+    testing = trainer.config["testing"]
+    if testing["calibrate"] is None and testing["outlier_score"] is None:
+        return
+    seen = collect_outputs(
+        trainer.model.eval(),
+        GraphLoader(dataset, batch_size=SAMPLE),
+        trainer.device,
+        trainer.apply_model,
+        embeddings_for=OUTLIER_SCORE if testing["outlier_score"] == "mahalanobis" else None,
+    )
+    require_fit(trainer.config, data_names(dataset), seen.collected)
 
 
 def _run_lines(config: Config, trainer: Trainer) -> Iterator[str]:

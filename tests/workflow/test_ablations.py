@@ -67,6 +67,14 @@ def test_nothing_is_left_to_do_and_another_ablation_trains_one_more(ablated):
     }  # fmt: skip
 
 
+def test_the_ablation_of_an_ensemble_is_an_ensemble(finished, tmp_path):
+    made = replace(finished, folder=shutil.copytree(finished.folder, tmp_path / "copy"))
+    made.config = {**made.config, "ensemble": 2, "report": {"ablations": ["no_edges"]}}
+    made.save()
+    jobs = made.rules_to_run("ablate")
+    assert jobs == {"train_run": 4, "ensemble_run": 2, "test_run": 2, "ablate_run": 1}
+
+
 def test_show_and_trace_know_of_them(ablated, monkeypatch, capsys):
     monkeypatch.chdir(ablated.folder)
     main(["show", "run.yaml"])

@@ -46,7 +46,8 @@ def save_model(
 
 def format_number(weights: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
     """The number of the format of a file with these ``weights`` and ``facts``."""
-    is_newer = facts.get("ensemble") or Calibrator.of_weights(weights)
+    parts = Calibrator.of_weights(weights) or Ablation.of_weights(weights)
+    is_newer = facts.get("ensemble") or parts
     return FORMAT_OF_ENSEMBLES if is_newer else FORMAT
 
 
@@ -95,7 +96,7 @@ def imports_of(
 
 
 def attach_parts(model: nn.Module, weights: Mapping[str, Any]) -> None:
-    """Attach to ``model`` the standardizer, ablation and calibrator that ``weights`` contain."""
+    """Attach to ``model`` the standardizer, ablation and calibrator in its ``weights``."""
     for kind in (Standardizer, Ablation, Calibrator):
         part = kind.of_weights(weights)
         if part is not None:

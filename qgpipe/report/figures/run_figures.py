@@ -110,9 +110,8 @@ def plot_run(
     """Draw figures of a run into ``output_folder``, as ``<name>.svg`` for each of ``names``.
 
     ``run_folder`` holds ``history.csv``, ``summary.json``, ``test/metrics.json`` and
-    ``test/predictions.csv``, and the files that further figures are asked of. All figures are drawn
-    before the first is written. Raises ``DataError`` for a file that is missing, damaged or lacks
-    values.
+    ``test/predictions.csv``, and what was asked for beside them. All figures are drawn before the
+    first is written. Raises ``DataError`` for a file that is missing, damaged or lacks values.
     """
     from qgpipe.report.tables.results import RunResults
 

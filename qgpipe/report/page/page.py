@@ -57,8 +57,7 @@ def write_page(
 
     ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown;
     ``calibration``: that of the stage ``calibrate``, if the run has one; ``explained``,
-    ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an ``ablations.json``,
-    which are shown.
+    ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an ``ablations.json``.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
     and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines. Tested graphs
@@ -67,8 +66,8 @@ def write_page(
     values.
     """
     results = RunResults(run_folder, dataset_json, split_json)
-    read = [read_evaluation(path) for path in evaluations]
     fitted = read_calibration(calibration) if calibration else None
+    read = [read_evaluation(path) for path in evaluations]
     write_text(output, render(results, read, fitted, explained, ablated))
 
 

@@ -66,7 +66,7 @@ def _evaluations(config: Config) -> list[str]:
 
 def _explanation(config: Config) -> list[str]:
     """What the answers of the model rest on, if that was measured."""
-    found = read_explanation(paths.explanation(config), paths.model(config))
+    found = read_explanation(paths.explanation(config), paths.final_model(config))
     if found is None:
         return []
     rows = aligned(explanation_rows(found))

@@ -34,7 +34,7 @@ class _Shown(reprlib.Repr):
         return f"{{{', '.join([*shown, *(['...'] if len(x) > self.maxdict else [])])}}}"
 
     def repr_int(self, x: int, level: int) -> str:
-        """Python does not write out what has more than some thousand digits."""
+        """Shortened: Python refuses to print integers of more than 4,300 digits."""
         return f"{x:#x}"[:20] + "..." if x.bit_length() > 1024 else repr(x)
 
 
@@ -42,13 +42,13 @@ _SHOWN = _Shown()
 
 
 def shown(value: Any) -> str:
-    """``value`` as Python writes it, its beginning if that is long; never more than a line."""
+    """``repr`` of ``value`` on one line, cut if it is long."""
     text = one_line(_SHOWN.repr(value))
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
 
 
 def one_line(text: str) -> str:
-    """``text`` without line breaks, and with what cannot be printed escaped."""
+    """``text`` without line breaks, unprintable characters escaped."""
     text = _LINE_BREAKS.sub(" ", text.strip())
     if text.isprintable():
         return text
@@ -80,7 +80,7 @@ class QgpipeError(Exception):
         return _joined(where, problem, remedy)
 
     def in_full(self) -> str:
-        """The message with all that is quoted in it, of any length."""
+        """The whole message, not cut to ``LONGEST`` characters."""
         return _joined(self._place(), self.problem, self.remedy or "")
 
     def _place(self) -> str:
@@ -110,7 +110,7 @@ class ConfigError(QgpipeError):
 
 
 class DataError(QgpipeError):
-    """A store, a sample, an array or a part file is not as it should be."""
+    """A store, a sample, an array or a part file is missing, damaged or invalid."""
 
     def __init__(
         self,
@@ -130,14 +130,14 @@ class DataError(QgpipeError):
 
 
 class ReadingError(DataError):
-    """Reading itself has failed, whatever the data is, so that no sample is left out for it.
+    """Reading failed for a reason other than the data, so the sample must not be skipped.
 
-    No permission, a disk that fails, too many open files, no memory, a mistake in a user's code.
+    For example missing permission, a failing disk, too many open files, or an error in user code.
     """
 
 
 class TrainingError(QgpipeError):
-    """Training cannot go on: a loss that is not a number, a monitor that fails, no memory."""
+    """Training cannot continue: a loss that is not a number, a failing monitor, no memory."""
 
 
 class DivergenceError(TrainingError):
@@ -149,7 +149,7 @@ class OutOfMemoryError(TrainingError):
 
 
 class DiskFullError(QgpipeError):
-    """There is no room for a file; what was there before is as it was."""
+    """The disk is full; files that existed before are unchanged."""
 
 
 def _joined(where: str, problem: str, remedy: str) -> str:
@@ -158,7 +158,7 @@ def _joined(where: str, problem: str, remedy: str) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    """``text`` on one line; of what is too long the beginning and the last characters."""
+    """``text`` on one line; if it is too long, its beginning and its last characters."""
     text = one_line(text[: 4 * longest] + text[4 * longest :][-longest:])
     if len(text) <= longest:
         return text

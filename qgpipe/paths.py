@@ -63,7 +63,7 @@ def split(config: Config) -> Path:
 
 
 def baseline_answers(config: Config) -> Path:
-    """What the baselines answer for the test set: the same for all runs that share data and split.
+    """Predictions of the baselines for the test set, shared by all runs with this data and split.
 
     The file lies beside the split that it belongs to.
     """
@@ -162,7 +162,7 @@ def epoch_log(folder: Path) -> Path:
 
 
 def training_position(folder: Path) -> Path:
-    """Where a running training stands, within the ``folder`` of a run, for whoever shows it."""
+    """Progress of a running training, within the ``folder`` of a run, for the display."""
     return folder / "logs" / "position.json"
 
 
@@ -192,7 +192,7 @@ def explanation(config: Config, run: str | None = None) -> Path:
 
 
 def ablations(config: Config, run: str | None = None) -> Path:
-    """What models reach that were trained like that of a run without a part of their input."""
+    """Test results of the ablations of a run, beside those of the run."""
     return run_folder(config, run) / "ablations.json"
 
 
@@ -204,12 +204,12 @@ def predicted(config: Config, run: str | None, store: str) -> Path:
 
 
 def evaluated(config: Config, run: str | None, name: str) -> Path:
-    """What the model of a run reaches on the set ``name`` of ``evaluate.sets``."""
+    """Scores of the model of a run on the set ``name`` of ``evaluate.sets``."""
     return run_folder(config, run) / "evaluate" / f"{name}.json"
 
 
 def exported(folder: Path) -> Path:
-    """Where the model goes in files that others can read, within the ``folder`` of a run."""
+    """Folder of the exported model, within the ``folder`` of a run."""
     return folder / "export"
 
 
@@ -269,7 +269,7 @@ def trial(folder: Path, number: int) -> Path:
 
 
 def tuning_job(config: Config, run: str | None, worker: str) -> Path:
-    """What one of the jobs that share the trials has done."""
+    """Result of one of the jobs that share the trials."""
     return tuning(config, run) / "jobs" / f"{worker}.json"
 
 
@@ -289,12 +289,12 @@ def study_summary(config: Config, run: str | None = None) -> Path:
 
 
 def trials_figure(config: Config, run: str | None = None) -> Path:
-    """What each trial reached, and the best so far."""
+    """Value of each trial, and the best so far."""
     return tuning(config, run) / "trials.svg"
 
 
 def importances_figure(config: Config, run: str | None = None) -> Path:
-    """How much of what trials reached depends on which parameter."""
+    """Importance of each tuned parameter for the values of the trials."""
     return tuning(config, run) / "importances.svg"
 
 

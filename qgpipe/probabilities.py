@@ -1,9 +1,9 @@
-"""Class probabilities that outputs stand for: one rule for training, predictions and report."""
+"""From outputs to class probabilities: one rule for training, predictions and report."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-_SUMS_TO_ONE = 1e-3  # how far from one outputs may add up that are taken for probabilities
+_SUMS_TO_ONE = 1e-3  # tolerance for the sum of probabilities
 
 
 def are_probabilities(outputs: NDArray[np.floating]) -> bool:
@@ -21,9 +21,9 @@ def are_probabilities(outputs: NDArray[np.floating]) -> bool:
 def probabilities(outputs: NDArray[np.floating], given: bool) -> NDArray[np.float64]:
     """Probabilities of the classes, float64 [M, C], for ``outputs`` [M, C].
 
-    ``given``: these are probabilities, of which rounding alone is fixed: scikit-learn wants sums
-    of one. Otherwise they are logits: the result is their softmax; a single column is the logit
-    of class 1, of two.
+    ``given``: they are probabilities, and are only normalised, as scikit-learn requires a sum of
+    one. Otherwise they are logits, and the result is their softmax; a single column is the logit
+    of class 1 of two classes.
     """
     values: NDArray[np.float64] = outputs.astype(np.float64)
     if given:

@@ -10,17 +10,17 @@ _HOOKS = (
 
 
 def has_hooks(layer: Any) -> bool:
-    """Whether somebody has asked to see calls of a PyG ``MessagePassing``, or messages in it."""
+    """Whether hooks or an explainer are registered on a PyG ``MessagePassing``."""
     return any(getattr(layer, name) for name in _HOOKS)
 
 
 def compiled_from(module: Any) -> Any:
-    """The module that ``torch.compile`` has made ``module`` of; None if it has not."""
+    """The module that ``torch.compile`` compiled to ``module``; None if it was not compiled."""
     return getattr(module, "_orig_mod", None)
 
 
 def version_of(tensor: Any) -> int:
-    """How often torch has seen ``tensor`` written to."""
+    """The version counter of ``tensor``, which every in-place operation increments."""
     return tensor._version
 
 
@@ -30,5 +30,5 @@ def edge_slices(batch: Any) -> Any:
 
 
 def trial_id(trial: Any) -> int:
-    """The number that Optuna's storage knows ``trial`` by."""
+    """The id of ``trial`` in Optuna's storage."""
     return trial._trial_id

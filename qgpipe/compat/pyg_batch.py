@@ -10,7 +10,7 @@ from torch_geometric.data import Batch, Data
 
 
 class RuledData(Data):
-    """A graph some of whose attributes are joined by other rules than PyG's usual ones."""
+    """A graph with its own rules for batching some of its attributes."""
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         rule = self._rule(key)
@@ -27,7 +27,7 @@ class RuledData(Data):
 
 
 class _BatchType(type(Batch), type(Data)):  # type: ignore[misc]
-    """What PyG makes anew for every class of batches."""
+    """The metaclass that PyG creates for each class of batches."""
 
 
 class EdgeFormatBatch(Batch, RuledData, metaclass=_BatchType):
@@ -66,7 +66,7 @@ class EdgeFormatBatch(Batch, RuledData, metaclass=_BatchType):
         return super().get_example(idx)
 
     def __reduce__(self) -> Any:
-        """Copied to another process, it is a batch with ``edge_index``."""
+        """Pickled as a batch with ``edge_index``."""
         self._store["edge_index"] = self.edge_index
         return super().__reduce__()
 
@@ -102,12 +102,12 @@ def filled(like: Any, fields: dict[str, Any], facts: dict[str, Any]) -> Any:
 
 @functools.cache
 def _empty_batch(base: type[Data]) -> Batch:
-    """Made once: PyG looks for its class anew each time, which costs as much as a small batch."""
+    """Cached: PyG's lookup of the class takes as long as collating a small batch."""
     return Batch(_base_cls=base)
 
 
 def _unusual_rules(attributes: Mapping[str, Any]) -> dict[str, tuple[int | None, bool]]:
-    """Concatenation axis and increment of the attributes that PyG would join otherwise."""
+    """Concatenation axis and increment of the attributes for which PyG's defaults are wrong."""
     rules = {}
     for name, attribute in attributes.items():
         is_index = "index" in name or name == "face"

@@ -53,7 +53,7 @@ class Columns:
 
     @property
     def node(self) -> tuple[ArrayInfo, ...]:
-        """What is read and has a value, or a row, for each element, each array once."""
+        """The arrays with a value or a row per element, without duplicates."""
         features = (c for c in self.node_columns if isinstance(c, ArrayInfo))
         return tuple(dict.fromkeys((*features, *(self.target if self.node_target else ()))))
 
@@ -70,7 +70,7 @@ class Columns:
 
     @property
     def arrays(self) -> tuple[ArrayInfo, ...]:
-        """Everything but the adjacency, each array once."""
+        """All arrays except the adjacency, without duplicates."""
         size = (self.size,) if self.size else ()
         return tuple(dict.fromkeys((*size, *self.node, *self.of_graphs)))
 
@@ -82,7 +82,7 @@ class Columns:
 
     @property
     def of_graphs(self) -> tuple[ArrayInfo, ...]:
-        """What has a value, or a row, for each causal set, each array once."""
+        """The arrays with a value or a row per causal set, without duplicates."""
         target = () if self.node_target else self.target
         return tuple(dict.fromkeys((*self.graph, *target, *self.kept)))
 

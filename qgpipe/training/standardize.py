@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,30 +26,12 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
     """
     if not kinds:
         return
-    names = {kind: INPUTS.get(kind, "y") for kind in kinds}
-    moments = {name: _Moments() for name in names.values()}
-    forms = getattr(loader.dataset, "attributes", None) or {}
-    of_nodes = forms.get("y", {}).get("kind") == "node"
-    for batch in _in_order(loader):
-        for kind, name in names.items():
-            values = values_of(batch, kind)
-            if kind == "target":
-                values = values.reshape(len(values) if of_nodes else batch.num_graphs, -1)
-            moments[name].add(values)
-    statistics = {}
-    for kind, name in names.items():
-        found = moments[name]
-        constant = (found.std <= 1e-12 * found.mean.abs()).nonzero().flatten().tolist()
-        if constant:
-            known = getattr(loader.dataset, kind, None) if kind in INPUTS else None
-            column = f"'{known[constant[0]]}'" if known else f"column {constant[0]}"
-            raise _refusal(
-                kind,
-                f"{column} of the {kind.replace('_', ' ')} is {found.mean[constant[0]]:g} in the "
-                "whole training set",
-                "leave this feature out of the reader's kwargs" if kind in INPUTS else None,
-            )
-        statistics[kind] = (found.mean.to(found.dtype), found.std.to(found.dtype))
+    moments = training_moments(loader, kinds)
+    require_varying(moments, loader.dataset)
+    statistics = {
+        kind: (found.mean.to(found.dtype), found.std.to(found.dtype))
+        for kind, found in moments.items()
+    }
     standardizer = Standardizer(statistics)
     attached = getattr(model, NAME, None)
     if isinstance(attached, Standardizer):  # by an earlier call
@@ -57,6 +39,37 @@ def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:
         return
     standardizer.attach(model)
     standardizer.to(next(iter(model.parameters()), torch.empty(0)).device)
+
+
+def training_moments(loader: Any, kinds: Sequence[str]) -> dict[str, Moments]:
+    """Mean and deviation of each column of ``kinds``, over all graphs of ``loader``."""
+    moments = {kind: Moments() for kind in kinds}
+    forms = getattr(loader.dataset, "attributes", None) or {}
+    of_nodes = forms.get("y", {}).get("kind") == "node"
+    for batch in _in_order(loader):
+        for kind, found in moments.items():
+            values = values_of(batch, kind)
+            if kind == "target":
+                values = values.reshape(len(values) if of_nodes else batch.num_graphs, -1)
+            found.add(values)
+    return moments
+
+
+def require_varying(
+    moments: Mapping[str, Moments], dataset: Any, where: str = "the whole training set"
+) -> None:
+    """Raise ``ConfigError`` if a column is constant. ``where``: the graphs, for the message."""
+    for kind, found in moments.items():
+        constant = (found.std <= 1e-12 * found.mean.abs()).nonzero().flatten().tolist()
+        if constant:
+            known = getattr(dataset, kind, None) if kind in INPUTS else None
+            column = f"'{known[constant[0]]}'" if known else f"column {constant[0]}"
+            raise _refusal(
+                kind,
+                f"{column} of the {kind.replace('_', ' ')} is "
+                f"{found.mean[constant[0]]:g} in {where}",
+                "leave this feature out of the reader's kwargs" if kind in INPUTS else None,
+            )
 
 
 def values_of(batch: Any, kind: str) -> Tensor:
@@ -69,7 +82,7 @@ def values_of(batch: Any, kind: str) -> Tensor:
     return values
 
 
-class _Moments:
+class Moments:
     """Mean and standard deviation of columns, block by block (Chan, Golub and LeVeque 1979)."""
 
     def __init__(self) -> None:

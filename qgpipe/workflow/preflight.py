@@ -46,7 +46,7 @@ from qgpipe.training.evaluation.evaluator import replaced_text
 from qgpipe.training.loaders import data_names, transform_of
 from qgpipe.training.optimizer import rehearse
 from qgpipe.training.preflight import check_fit
-from qgpipe.training.standardize import values_of
+from qgpipe.training.standardize import require_varying, training_moments
 from qgpipe.training.steps.criterion import batch_loss, require_gradient
 from qgpipe.training.trainer import Trainer
 from qgpipe.tuning.check import check_study
@@ -126,8 +126,7 @@ def _check(config: Config, samples: _Samples) -> str:
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
     lines += _evaluation_lines(config, dataset, samples.folder)
-    for kind in config["data"]["standardize"]:
-        values_of(dataset.batch(np.arange(len(dataset))), kind)
+    lines += _standardize_lines(config, parts, dataset, samples)
     lines += _model_lines(trainer, dataset, _known_classes(config, parts))
     _check_ablations(trainer, dataset)
     _check_calibration(trainer, dataset)
@@ -146,8 +145,10 @@ def _identity(config: Config) -> str:
     return json.dumps(to_plain([shaped_by, reading]), sort_keys=True)
 
 
-def _read_sample(config: Config, part: PartPlan, folder: Path) -> PackedDataset:
-    store, stop = part.path, min(part.stop, part.start + SAMPLE)
+def _read_sample(
+    config: Config, part: PartPlan, folder: Path, whole: bool = False
+) -> PackedDataset:
+    store, stop = part.path, part.stop if whole else min(part.stop, part.start + SAMPLE)
     if part.generated:
         store = folder / "sample.zarr"
         generate_store({**config["generate"], "num_samples": SAMPLE}, part.store, store)
@@ -190,6 +191,30 @@ def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -
         f"          y: {target if isinstance(target, str) else ', '.join(target)}"
         f"{', classes ' + ', '.join(classes) if classes else ''}"
     )
+
+
+def _standardize_lines(
+    config: Config, parts: Sequence[PartPlan], dataset: PackedDataset, samples: _Samples
+) -> Iterator[str]:
+    """A line about a feature that may be constant, which cannot be standardised.
+
+    Raises ``ConfigError`` if it is constant in all of the data, as far as that is one part.
+    """
+    kinds = config["data"]["standardize"]
+    if not kinds:
+        return
+    moments = training_moments(GraphLoader(dataset, batch_size=SAMPLE), kinds)
+    try:
+        require_varying(moments, dataset, f"all {len(dataset)} samples looked at")
+    except ConfigError as error:
+        if len(parts) == 1 and not parts[0].generated:
+            whole = _read_sample(config, parts[0], samples.folder / "whole", whole=True)
+            whole.transform = dataset.transform
+            moments = training_moments(GraphLoader(whole, batch_size=SAMPLE), kinds)
+            require_varying(moments, whole, f"all {len(whole)} samples")
+        else:
+            yield f"standardize {error.problem}; if that is so"
+            yield "          in the whole training set, it cannot be standardised"
 
 
 def _runs_backwards(dataset: PackedDataset) -> bool:

@@ -46,6 +46,25 @@ def test_it_says_what_will_happen_and_leaves_nothing(config, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["data.zarr"]
 
 
+def test_a_feature_that_is_constant_cannot_be_standardised(config):
+    config["data"]["standardize"] = ["node_features"]
+    with pytest.raises(ConfigError, match="'in_degree' of the node features is 1 in all 40 samp"):
+        check(resolve_config(config))
+    config["data"]["chunksize"] = 30  # several parts, of which not all are read
+    said = check(resolve_config(config))
+    assert "standardize 'in_degree' of the node features is 1 in all 16 samples looked at" in said
+
+
+def test_a_feature_that_is_constant_in_the_first_samples_can_be(config, tmp_path):
+    group = zarr.open_group(tmp_path / "data.zarr")
+    for name in ("in_degree", "out_degree"):
+        values = group[name][:]
+        values[-1] = 2
+        group[name][:] = values
+    config["data"]["standardize"] = ["node_features"]
+    assert "standardize" not in check(resolve_config(config))
+
+
 def test_the_transform_is_applied_to_the_sample(config):
     config["data"]["transform"] = ["torch_geometric.transforms.Constant", [1.0]]
     config["model"]["encoder_args"] = [3, 4]

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # The stage that is shown as an example is not there; tests/workflow/test_new_stage.py adds it.
 TEXT = re.sub(r"^```.*?^```$", "", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.M | re.S)
-EXAMPLE = "calibrat"
+EXAMPLE = "confidence"
 # A path in backticks or plain: with a folder, or a file of the root.
 PATHS = set(
     re.findall(r"(?<![\w./])(?:[\w.-]+/)+(?:[\w.-]+\w)?|\bSnakefile\b|pyproject\.toml", TEXT)

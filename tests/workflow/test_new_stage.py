@@ -78,27 +78,27 @@ def snakemake(root, project, *arguments):
 
 def test_contributing_shows_a_piece_for_each_file(pieces):
     assert {*pieces} == {
-        "qgpipe/stages/registry.py", "qgpipe/paths.py", "rules/calibrate.smk",
-        "scripts/calibrate_run.py", "qgpipe/report/tables/calibration.py",
+        "qgpipe/stages/registry.py", "qgpipe/paths.py", "rules/confidence.smk",
+        "scripts/confidence_run.py", "qgpipe/report/tables/confidence.py",
     }  # fmt: skip
 
 
 @pytest.mark.slow
 def test_the_workflow_records_display_trace_and_clean_know_it(copy, project):
     said = snakemake(copy, project)
-    assert re.search(r"to do: calibrate 1$", said, re.M), said
-    assert re.search(r"calibrate: done", said)
+    assert re.search(r"to do: confidence 1$", said, re.M), said
+    assert re.search(r"confidence: done", said)
     folder = project.folder / "results/runs/tiny"
-    calibration = json.loads((folder / "test/calibration.json").read_text())
+    confidence = json.loads((folder / "test/confidence.json").read_text())
     metrics = json.loads((folder / "test/metrics.json").read_text())
-    assert calibration["accuracy"] == metrics["metrics"]["accuracy"]
-    assert 1 / 3 <= calibration["confidence"] <= 1
-    record = json.loads((folder / "test/calibration.json.provenance.json").read_text())
-    assert record["stage"] == "calibrate"
-    assert (folder / "logs/calibrate.log").exists()
-    assert "calibrate_run" not in snakemake(copy, project, "--dry-run")
-    traced = run(copy, project, "qgpipe.cli", "trace", "results/runs/tiny/test/calibration.json")
+    assert confidence["accuracy"] == metrics["metrics"]["accuracy"]
+    assert 1 / 3 <= confidence["confidence"] <= 1
+    record = json.loads((folder / "test/confidence.json.provenance.json").read_text())
+    assert record["stage"] == "confidence"
+    assert (folder / "logs/confidence.log").exists()
+    assert "confidence_run" not in snakemake(copy, project, "--dry-run")
+    traced = run(copy, project, "qgpipe.cli", "trace", "results/runs/tiny/test/confidence.json")
     assert traced.returncode == 0, traced.stdout + traced.stderr
-    assert re.search(r"^ +calibrate: ", traced.stdout, re.M), traced.stdout
+    assert re.search(r"^ +confidence: ", traced.stdout, re.M), traced.stdout
     cleaned = run(copy, project, "qgpipe.cli", "clean", "run.yaml")
-    assert cleaned.returncode == 0 and "calibration" not in cleaned.stdout, cleaned.stdout
+    assert cleaned.returncode == 0 and "confidence" not in cleaned.stdout, cleaned.stdout

@@ -48,6 +48,7 @@ _STAGES = (
         "make raw causal sets",
         "generate_store",
         "generate",
+        format=2,
         settings=settings.generate,
         artifact=paths.raw_store,
         pattern=r"([^/]+/)?raw/[^/]+\.zarr",

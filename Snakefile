@@ -4,7 +4,7 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 from qgpipe import paths
-from qgpipe.report.figures.run_figures import FIGURES
+from qgpipe.report.figures.run_figures import figures
 from qgpipe.stages.registry import TARGETS
 from qgpipe.workflow import resources
 from qgpipe.workflow.plan import plan_workflow

@@ -2,7 +2,11 @@ rule report:
     """Draw the figures and write the report."""
     input:
         plan.files(paths.report),
-        [paths.figure(settings, run, name) for run in plan.runs for name in FIGURES],
+        [
+            paths.figure(settings, run, name)
+            for run in plan.runs
+            for name in figures(settings["report"]["sensitivity"])
+        ],
     localrule: True
 
 
@@ -22,7 +26,7 @@ rule plot_run:
                 category=figure.category,
                 labels={"run": "{run}", **figure.labels},
             )
-            for name, figure in FIGURES.items()
+            for name, figure in figures(settings["report"]["sensitivity"]).items()
         ],
     log:
         paths.run_log(settings, "{run}", "plot"),

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from qgpipe.workflow.job import job
 
-with job(snakemake, "plot"):
+with job(snakemake, "plot") as config:
     from qgpipe.report.figures.run_figures import plot_run
 
     plot_run(
@@ -10,4 +10,5 @@ with job(snakemake, "plot"):
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.output[0]).parent,
+        config["report"]["sensitivity"],
     )

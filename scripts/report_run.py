@@ -2,7 +2,7 @@ from pathlib import Path
 
 from qgpipe.workflow.job import job
 
-with job(snakemake, "report"):
+with job(snakemake, "report") as config:
     from qgpipe.report.page.page import write_page
 
     write_page(
@@ -11,4 +11,5 @@ with job(snakemake, "report"):
         Path(snakemake.input.split),
         Path(snakemake.output[0]),
         [Path(file) for file in snakemake.input.evaluations],
+        config["report"]["sensitivity"],
     )

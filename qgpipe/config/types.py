@@ -83,6 +83,7 @@ class DataSection(TypedDict):
     split: list[float]
     split_method: Literal["random", "stratified", "group", "hash"]
     group_by: str | None
+    stratify_by: str | None
     folds: int | None
     fold: int | None
     variant: Variant | None
@@ -169,6 +170,12 @@ class TestingSection(LoaderSection):
     """The section ``testing``."""
 
     tester: EvaluatorSection
+
+
+class ReportSection(TypedDict):
+    """The section ``report``."""
+
+    sensitivity: list[str]
 
 
 class BaselineSection(TypedDict):
@@ -315,6 +322,7 @@ class Config(TypedDict):
     testing: TestingSection
     evaluate: NotRequired[EvaluateSection]
     baseline: BaselineSection | bool
+    report: ReportSection
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]
     parallel: NotRequired[ParallelSection]

@@ -131,7 +131,7 @@ _STAGES = (
         "plot_run",
         "report",
         format=2,
-        settings=settings.nothing,
+        settings=settings.report,
         earlier_name="report",
     ),
     Stage(
@@ -139,7 +139,7 @@ _STAGES = (
         "write the page of a run",
         "report_run",
         "report",
-        settings=settings.nothing,
+        settings=settings.report,
         earlier_name="page",
     ),
     Stage("sweep", "compare the runs of a sweep", "sweep_table", "sweep"),

@@ -24,7 +24,7 @@ from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
 from qgpipe.data.splits.split import no_strata
-from qgpipe.data.splits.split_file import check_groups
+from qgpipe.data.splits.split_file import check_kept
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.evaluation.evaluate import set_store
 from qgpipe.evaluation.plan import plan_evaluations
@@ -114,9 +114,10 @@ def _check(config: Config, samples: _Samples) -> str:
     check_sets(config, parts)
     trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
-    check_groups(config, dataset.description["attributes"])
-    is_split = "all" in dict(data_sources(config))
-    if is_split and config["data"]["split_method"] == "stratified" and not _has_classes(dataset):
+    check_kept(config, dataset.description["attributes"])
+    is_split, data = "all" in dict(data_sources(config)), config["data"]
+    by_class = data["split_method"] == "stratified" and data["stratify_by"] is None
+    if is_split and by_class and not _has_classes(dataset):
         raise no_strata()
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
@@ -148,8 +149,8 @@ def _read_sample(config: Config, part: PartPlan, folder: Path) -> PackedDataset:
     store, stop = part.path, min(part.stop, part.start + SAMPLE)
     if part.generated:
         store = folder / "sample.zarr"
-        generate_store({**config["generate"], "num_samples": SAMPLE}, part.store, store)
-        stop = SAMPLE
+        stop = max(SAMPLE, len(config["generate"]["classes"]))  # one of each
+        generate_store({**config["generate"], "num_samples": stop}, part.store, store)
     output = folder / "sample.safetensors"
     kept = preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
     if kept["num_graphs"] == 0 and not part.generated:  # the filter may keep later samples

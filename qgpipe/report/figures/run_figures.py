@@ -7,7 +7,7 @@ this module to declare its outputs.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,22 +57,37 @@ FIGURES: dict[str, FigureDescription] = {
 }
 
 
+SENSITIVITY = FigureDescription("Sensitivity", "Test", "sensitivity.sensitivity")
+
+
+def figures(sensitivity: Sequence[str]) -> dict[str, FigureDescription]:
+    """The figures of a run by name; ``sensitivity``: that of the configuration's ``report``."""
+    return FIGURES | ({"sensitivity": SENSITIVITY} if sensitivity else {})
+
+
 def draw(name: str, results: RunResults) -> bytes:
     """The figure ``name`` of a run as SVG; equal results give equal bytes.
 
-    Raises ``ConfigError`` for a name that is not in ``FIGURES``, and ``DataError`` for a
+    Raises ``ConfigError`` for a name that is not among its figures, and ``DataError`` for a
     result file that is missing, damaged or lacks what the figure shows.
     """
-    if name not in FIGURES:
-        raise ConfigError(f"no figure '{name}'", remedy=f"there are {', '.join(FIGURES)}")
+    known = figures(results.sensitivity)
+    if name not in known:
+        raise ConfigError(f"no figure '{name}'", remedy=f"there are {', '.join(known)}")
     from qgpipe.report.figures import style
 
     with style.applied():
-        return style.to_svg(FIGURES[name].function(results), FIGURES[name].title)
+        return style.to_svg(known[name].function(results), known[name].title)
 
 
-def plot_run(run_folder: Path, dataset_json: Path, split_json: Path, output_folder: Path) -> None:
-    """Draw every figure of a run into ``output_folder``, as ``<name>.svg`` for each of ``FIGURES``.
+def plot_run(
+    run_folder: Path,
+    dataset_json: Path,
+    split_json: Path,
+    output_folder: Path,
+    sensitivity: Sequence[str] = (),
+) -> None:
+    """Draw every figure of a run into ``output_folder``, as ``<name>.svg`` for each of them.
 
     ``run_folder`` holds ``history.csv``, ``summary.json``, ``test/metrics.json`` and
     ``test/predictions.csv``. All figures are drawn before the first is written. Raises
@@ -80,7 +95,7 @@ def plot_run(run_folder: Path, dataset_json: Path, split_json: Path, output_fold
     """
     from qgpipe.report.tables.results import RunResults
 
-    results = RunResults(run_folder, dataset_json, split_json)
-    drawn = {name: draw(name, results) for name in FIGURES}
+    results = RunResults(run_folder, dataset_json, split_json, sensitivity)
+    drawn = {name: draw(name, results) for name in figures(sensitivity)}
     for name, svg in drawn.items():
         write_bytes(output_folder / f"{name}.svg", svg)

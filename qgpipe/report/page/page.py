@@ -16,13 +16,14 @@ from markupsafe import Markup
 import qgpipe
 from qgpipe.report.figures import style
 from qgpipe.report.figures.prediction import MOST_CLASSES
-from qgpipe.report.figures.run_figures import FIGURES
+from qgpipe.report.figures.run_figures import figures
 from qgpipe.report.page.inline import inline_svg
 from qgpipe.report.page.provenance_summary import provenance_summary
 from qgpipe.report.page.target_summary import summarize_targets
 from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
 from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
 from qgpipe.report.tables.results import RunResults
+from qgpipe.report.tables.sensitivity import sensitivities
 from qgpipe.system.files import write_text
 from qgpipe.workflow_folder import workflow_folder
 
@@ -46,10 +47,12 @@ def write_page(
     split_json: Path,
     output: Path,
     evaluations: Sequence[Path] = (),
+    sensitivity: Sequence[str] = (),
 ) -> None:
     """Write the report of a run to the file ``output``, atomically.
 
     ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown.
+    ``sensitivity``: attributes of the graphs by which scores are shown.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
     and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines; the parts that
@@ -57,7 +60,7 @@ def write_page(
     Where they came from is told by the records beside them, if there are any. Raises ``DataError``
     for a file that is missing, damaged or lacks what the report shows.
     """
-    results = RunResults(run_folder, dataset_json, split_json)
+    results = RunResults(run_folder, dataset_json, split_json, sensitivity)
     write_text(output, render(results, [read_evaluation(path) for path in evaluations]))
 
 
@@ -86,6 +89,7 @@ def render(results: RunResults, evaluations: Sequence[dict[str, Any]] = ()) -> s
         metric_by_best=metric_by_best,
         other_metrics=other_metrics,
         target_summaries=summarize_targets(results),
+        sensitivities=sensitivities(results),
         figures=_figures(results, run, environment),
         provenance_summary=found,
         config=results.config_text,
@@ -115,7 +119,7 @@ def _figures(results: RunResults, run: str, environment: jinja2.Environment) -> 
         known["task"] = results.test["task"]
     shown = {}
     with style.applied():
-        for name, figure in FIGURES.items():
+        for name, figure in figures(results.sensitivity).items():
             caption = environment.from_string((captions / f"{name}.rst").read_text()).render(known)
             svg = inline_svg(figure.function(results), name, f"{figure.title} of run {run}")
             shown[name] = _Shown(svg, Markup(caption))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qgpipe.causets.causal_set import CausalSet, Values
-from qgpipe.causets.generators.classes import resolve_classes
+from qgpipe.causets.generators.classes import CausalSetClass, resolve_class
 from qgpipe.causets.generators.layered import layered
 from qgpipe.causets.generators.parameters import IntegerParameter, RealParameter, draw_real
 from qgpipe.causets.generators.sprinklings import (
@@ -123,18 +123,8 @@ def inserted(
     of the elements of the host in their natural labelling: 0 is before all of them, 1 after.
     ``link_probability`` is that of :func:`merged`.
     """
-    made_of, into = resolve_classes([insertion], "insertion"), resolve_classes([host], "host")
-    size = _block_size(rng, n, share)
-    first = round((n - size) * draw_real(rng, place, "place", 0.0, 1.0))
-    probability = draw_real(rng, link_probability, "link_probability", 0.0, 1.0)
-    return _insert(
-        rng,
-        n,
-        slice(first, first + size),
-        probability,
-        lambda size: made_of[0].generate(rng, size),
-        lambda size: into[0].generate(rng, size),
-    )
+    around, block = resolve_class(host, "host"), resolve_class(insertion, "insertion")
+    return _inserted(rng, n, around, block, share, place, link_probability)
 
 
 def joined(
@@ -150,7 +140,30 @@ def joined(
     ``share`` of the n elements (at least one) are those of the second. Each pair of an element of
     the first and one of the second is related with ``link_probability``.
     """
-    return inserted(rng, n, first, second, share, 1.0, link_probability)
+    earlier, later = resolve_class(first, "first"), resolve_class(second, "second")
+    return _inserted(rng, n, earlier, later, share, 1.0, link_probability)
+
+
+def _inserted(
+    rng: np.random.Generator,
+    n: int,
+    host: CausalSetClass,
+    insertion: CausalSetClass,
+    share: RealParameter,
+    place: RealParameter,
+    link_probability: RealParameter,
+) -> CausalSet:
+    size = _block_size(rng, n, share)
+    first = round((n - size) * draw_real(rng, place, "place", 0.0, 1.0))
+    probability = draw_real(rng, link_probability, "link_probability", 0.0, 1.0)
+    return _insert(
+        rng,
+        n,
+        slice(first, first + size),
+        probability,
+        lambda size: insertion.generate(rng, size),
+        lambda size: host.generate(rng, size),
+    )
 
 
 def _block_size(rng: np.random.Generator, n: int, share: RealParameter) -> int:

@@ -236,9 +236,10 @@ def _check_generated(section: GenerateSection, kept: Mapping[str, str]) -> None:
     """Raise ``ConfigError`` if generated stores have not all arrays that are ``kept``."""
     from qgpipe.causets.writers.samples import GRAPH_ARRAYS, SampleSource  # imports numpy
 
-    made_of = SampleSource(section, section["stores"][0]).description().made_of
-    single = [name for name, array in made_of.items() if array.width is None]
-    arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_ARRAYS, *single]
+    arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_ARRAYS]
+    if not set(kept) <= set(arrays):  # a causal set of each class has to be made
+        made_of = SampleSource(section, section["stores"][0]).description().made_of
+        arrays += [name for name, array in made_of.items() if array.width is None]
     _check_kept(kept, "generated stores", arrays)
 
 

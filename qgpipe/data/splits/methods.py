@@ -125,8 +125,9 @@ def strata(values: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     """
     if values.dtype.kind == "f":
         known = np.isfinite(values)
-        cuts = np.quantile(values[known], np.arange(1, VALUE_STRATA) / VALUE_STRATA, method="lower")
-        values = np.where(known, np.searchsorted(cuts, values), -1) if known.any() else 0 * known
+        some = values[known] if known.any() else np.zeros(1)
+        cuts = np.quantile(some, np.arange(1, VALUE_STRATA) / VALUE_STRATA)
+        values = np.where(known, np.searchsorted(cuts, values), -1)
     _, found = np.unique(values, return_inverse=True)
     if labels is not None:
         pairs = np.column_stack([labels, found])

@@ -57,7 +57,7 @@ FIGURES: dict[str, FigureDescription] = {
 }
 
 
-SENSITIVITY = FigureDescription("Sensitivity", "Test", "sensitivity.sensitivity")
+SENSITIVITY = FigureDescription("Sensitivity", "Test", "sensitivity_figures.sensitivity")
 
 
 def figures(sensitivity: Sequence[str]) -> dict[str, FigureDescription]:

@@ -93,8 +93,8 @@ def equal_volumes(points: NDArray[np.float64], factor: ConformalFactor) -> NDArr
     """Move points of [-1, 1]² so that regions of equal area have equal volume ∫ f², (n, 2).
 
     The first coordinate goes to where the marginal distribution of f² has the value that the
-    uniform one had, then the second to where the conditional one has (Rosenblatt, Ann. Math. Stat.
-    23, 470, 1952). Distributions are tabulated, with errors below 1e-3.
+    uniform one had, then the second to where the conditional one has (Rosenblatt, Remarks on a
+    Multivariate Transformation, 1952). Distributions are tabulated, with errors below 1e-3.
     """
     nodes = np.linspace(-1, 1, _NODES)
     pairs = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)

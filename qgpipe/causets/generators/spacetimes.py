@@ -2,8 +2,8 @@
 
 All three are conformal to a part of the Einstein cylinder ds² = -dt² + dω², dω² being the metric of
 the unit sphere S^(d-1): de Sitter space as sec²t (-dt² + dω²) with |t| < π/2; anti-de Sitter space
-as sec²χ (-dt² + dω²) on the half sphere χ < π/2, χ being the angle from a pole (Hawking and Ellis,
-The Large Scale Structure of Space-Time, 1973, section 5.2). So an element precedes another iff the
+as sec²χ (-dt² + dω²) on the half sphere χ < π/2, χ being the angle from a pole (the global
+conformal cylinder: Podolský and Hruška, arXiv:1703.01367). So an element precedes another iff the
 time between them is at least the angle between them. In units of the radius of curvature, R is
 d (d - 1) and -d (d - 1), and (d - 1) (d - 2) on the cylinder of radius 1.
 """

@@ -79,8 +79,8 @@ def number_of_holes(cuts: NDArray[np.float64], upward: int) -> int:
     """Holes of the square without the slits ``cuts`` (m, 2, 2), the first ``upward`` to its edge.
 
     This is the rank of the first homology, or the number of independent closed curves that cannot
-    be contracted: the number of connected pieces of the union of slits that do not reach the edge,
-    by Alexander's duality (Hatcher, Algebraic Topology, 2002, section 3.3).
+    be contracted: by Alexander duality the number of connected pieces of the union of slits that do
+    not reach the edge.
     """
     starts, ends = cuts[:, None, 0], cuts[:, None, 1]
     touching = _crosses(starts, ends, cuts[:, 0], cuts[:, 1])

@@ -104,6 +104,14 @@ def test_the_ricci_scalar_of_a_space_of_constant_curvature_is_constant(
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-3)
 
 
+@pytest.mark.parametrize(("axis", "curvature"), [(0, 2), (1, -2)])
+def test_the_ricci_scalar_of_de_sitter_and_anti_de_sitter_space_is_two(axis, curvature, rng):
+    # ds² = sec² (-dt² + dx²), of t in de Sitter, of x in anti-de Sitter space.
+    coefficients = interpolated(lambda points: 1 / np.cos(points[:, axis]), 2, 40)
+    found = ConformalFactor(coefficients).ricci_scalar(rng.uniform(-1, 1, (10, 2)))
+    np.testing.assert_allclose(found, curvature, atol=1e-6)
+
+
 def test_the_ricci_scalar_of_an_exponential_stretch_vanishes(rng):
     # f = exp(t) is flat spacetime in other coordinates: ln f is linear.
     coefficients = interpolated(lambda points: np.exp(points[:, 0]), 2, 19)

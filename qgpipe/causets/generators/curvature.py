@@ -190,7 +190,8 @@ def _series(coefficients: Reals, polynomials: Sequence[Reals]) -> Reals:
 
 def _polynomials(points: Reals, count: int) -> list[Reals]:
     """T_0 … T_(count-1) of each coordinate of the points (m, d), float64 (count, m) each."""
-    return [np.asarray(chebvander(one, count - 1).T, np.float64) for one in points.T]
+    values = chebvander(points.T, count - 1)  # of all coordinates at once, (d, m, count)
+    return [np.ascontiguousarray(one.T) for one in values]
 
 
 def _derived(coefficients: Reals, axis: int) -> Reals:

@@ -185,21 +185,27 @@ class SampleSource:
         """The arrays ``kept``, with what is ``given`` of the causal set ``index``."""
         if unknown := sorted(set(given) - set(kept)):
             self._refuse(index, f"did not keep '{unknown[0]}' for its first causal set, but does")
-        fitted = {name: one.empty(*shape) for name, one in kept.items()}
-        for name, numbers in given.items():
-            values = np.asarray(numbers)
-            if values.shape[: len(shape)] != shape or not kept[name].holds(values, len(shape)):
-                wanted = f"{kept[name].dtype} of shape {(*shape, *kept[name].shape)}"
-                self._refuse(
-                    index,
-                    f"keeps '{name}' as {values.dtype} of shape {values.shape}, not {wanted},",
-                )
-            if kept[name].width is None:
-                fitted[name][...] = values
-            else:
-                columns = np.atleast_1d(values) if not shape else values.reshape(*shape, -1)
-                fitted[name][..., : columns.shape[-1]] = columns
-        return fitted
+        return {
+            name: self._padded(index, name, one, np.asarray(given[name]), shape)
+            if name in given
+            else one.empty(*shape)
+            for name, one in kept.items()
+        }
+
+    def _padded(
+        self, index: int, name: str, kept: Kept, values: Values, shape: tuple[int, ...]
+    ) -> Values:
+        """``values``, of an array of the given name, in its type and width."""
+        wanted, numbers = (*shape, *kept.shape), "biu" if kept.dtype.kind == "i" else "biuf"
+        if values.shape == wanted and values.dtype.kind in numbers:
+            return values.astype(kept.dtype)
+        columns = values.reshape(*shape, -1) if values.shape[: len(shape)] == shape else None
+        if columns is None or not kept.holds(values, len(shape)):
+            found = f"{values.dtype} of shape {values.shape}"
+            self._refuse(index, f"keeps '{name}' as {found}, not {kept.dtype} of shape {wanted},")
+        padded = kept.empty(*shape)
+        padded[..., : columns.shape[-1]] = columns
+        return padded
 
     def _refuse(self, index: int, problem: str) -> NoReturn:
         made_by = self.classes[index % len(self.classes)]

@@ -85,25 +85,23 @@ def points_in_square(half: float, window: float, shift: Reals, rapidity: float =
     """
     cut = lorentzian_slice()
     forward = np.array([np.exp(rapidity), np.exp(-rapidity)])[:, None] * cut.null
-    # Every coordinate of k is a sum of u, v and the two across: this bounds it.
+    # Every coordinate of k is a sum of u, v and the two across, which bounds it. Two coordinates
+    # are listed; the others are near the place where the projection across vanishes.
     inverse = np.linalg.inv(np.concatenate([forward, cut.across]))
-    largest = np.abs(inverse) @ np.array([half, half, window, window])
+    bounds = np.abs(inverse[2:]) @ np.array([half, half, window, window])
     axes = [
-        np.arange(np.ceil(-reach - start), np.floor(reach - start) + 1) + start
-        for reach, start in zip(largest, shift, strict=True)
+        np.arange(np.ceil(-bound - offset), np.floor(bound - offset) + 1) + offset
+        for bound, offset in zip(bounds, shift[2:], strict=True)
     ]
-    # Three coordinates are listed; the fourth is between bounds that follow from |u| ≤ half.
-    first = np.stack(np.meshgrid(*axes[1:], indexing="ij"), axis=-1).reshape(-1, 3)
-    rest = first @ forward[:, 1:].T
-    ends = np.sort(
-        np.stack([(-half - rest) / forward[:, 0], (half - rest) / forward[:, 0]]), axis=0
-    )
-    low, high = ends[0].max(axis=1), ends[1].min(axis=1)
-    start = np.ceil(low - shift[0]) + shift[0]
-    count = np.maximum(np.floor(high - start) + 1, 0).astype(np.int64)
-    rows = np.repeat(np.arange(len(first)), count)
-    steps = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
-    lattice = np.column_stack([start[rows] + steps, first[rows]])
+    last = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    solve = np.linalg.inv(cut.across[:, :2])
+    centre = -last @ cut.across[:, 2:].T @ solve.T
+    reach = window * np.linalg.norm(solve, axis=1)
+    start = np.ceil(centre - reach - shift[:2]) + shift[:2]
+    steps = np.indices((np.floor(2 * reach) + 1).astype(int)).reshape(2, -1).T
+    first = start[:, None] + steps
+    lattice = np.concatenate([first, np.broadcast_to(last[:, None], first.shape)], axis=2)
+    lattice = lattice.reshape(-1, 4)
     inside = np.square(lattice @ cut.across.T).sum(axis=1) <= window**2
     points = lattice[inside] @ forward.T
     return points[(np.abs(points) <= half).all(axis=1)]

@@ -189,6 +189,9 @@ def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -
         f"          y: {target if isinstance(target, str) else ', '.join(target)}"
         f"{', classes ' + ', '.join(classes) if classes else ''}"
     )
+    if "curvature" in ([target] if isinstance(target, str) else target):
+        yield "          'curvature' depends on the scale of the metric, which no order tells;"
+        yield "          'scaled_curvature', in generated stores, does not"
 
 
 def _runs_backwards(dataset: PackedDataset) -> bool:

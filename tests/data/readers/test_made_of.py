@@ -62,9 +62,7 @@ def test_numbers_of_causal_sets_are_targets_features_and_kept(made):
         keep=["cuts", "vertical_cuts"],
     )
     assert attributes["y"].values.tolist() == [one.made_of["genus"] for one in sets]
-    expected = [
-        [one.made_of["factor_decay"], one.made_of["mean_scaled_curvature"]] for one in sets
-    ]
+    expected = [[one.made_of["factor_decay"], one.made_of["mean_scaled_curvature"]] for one in sets]
     np.testing.assert_allclose(attributes["graph_features"].values, expected, rtol=1e-6)
     assert attributes["cuts"].values.shape == (12, 40)
     assert np.isnan(attributes["cuts"].values).any()  # not all have ten slits

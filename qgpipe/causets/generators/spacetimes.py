@@ -150,7 +150,7 @@ def _sprinkled(
 
 
 def _ball(angle: Reals, dimension: int) -> Reals:
-    """∫ sin^(d-2) from 0 to ``angle``; powers series where the difference would cancel."""
+    """∫ sin^(d-2) from 0 to ``angle``; a power series where the difference would cancel."""
     match dimension:
         case 2:
             return angle

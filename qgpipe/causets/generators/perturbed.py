@@ -1,6 +1,6 @@
 """Causal sets that are perturbed: pairs flipped, or another order inserted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -189,10 +189,13 @@ def _insert(
     relations = np.triu(crossing, 1)
     block = block_of(n - len(outside))
     relations[place, place] = block.relations
-    host = CausalSet(np.zeros((0, 0), bool))
+    # Without a host one of a single element says under which names nothing is kept.
+    host = host_of(max(1, outside.size))
+    described_by = host.made_of
     if outside.size:
-        host = host_of(outside.size)
         relations[np.ix_(outside, outside)] = host.relations
+    else:
+        described_by = {name: _unknown(value) for name, value in host.made_of.items()}
     # An element of the block has no place in the spacetime of the host, and no curvature.
     elements = {
         **_spread(block.of_elements, np.flatnonzero(inside), n),
@@ -200,7 +203,7 @@ def _insert(
         "inserted": inside.astype(np.int64),
     }
     elements.pop("scaled_curvature", None)
-    kept = {**block.made_of, **host.made_of}
+    kept = {**block.made_of, **described_by}
     kept.pop("mean_scaled_curvature", None)
     return CausalSet(
         transitive_closure(relations),
@@ -214,12 +217,19 @@ def _insert(
     )
 
 
-def _spread(arrays: Any, places: NDArray[np.int64], n: int) -> dict[str, Values]:
+def _spread(arrays: Mapping[str, Values], places: NDArray[np.int64], n: int) -> dict[str, Values]:
     """Arrays of some elements as arrays of n, with -1 or NaN for the others."""
     spread = {}
     for name, values in arrays.items():
-        fill = -1 if values.dtype.kind in "biu" else np.nan
-        kind = np.int64 if values.dtype.kind in "biu" else np.float64
-        spread[name] = np.full((n, *values.shape[1:]), fill, kind)
-        spread[name][places] = values
+        unknown = _unknown(values[0])
+        spread[name] = np.full((n, *values.shape[1:]), unknown, np.asarray(unknown).dtype)
+        spread[name][places] = values[: len(places)]
     return spread
+
+
+def _unknown(value: Any) -> Any:
+    """What stands for a number, or an array of numbers, that is not known: -1, or NaN."""
+    values = np.asarray(value)
+    if values.dtype.kind in "biu":
+        return np.full(values.shape, -1, np.int64)
+    return np.full(values.shape, np.nan)

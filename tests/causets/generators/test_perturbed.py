@@ -30,6 +30,18 @@ def test_size_and_place_of_an_insertion_are_kept(rng):
     np.testing.assert_array_equal(in_block, made.of_elements["layer"] >= 0)
 
 
+def test_a_block_without_a_host_has_nothing_to_keep_of_one_under_the_same_names(rng):
+    for function in (merged, inserted, joined):
+        whole, part = (function(rng, 20, share=share) for share in (1.0, 0.5))
+        assert set(whole.made_of) == set(part.made_of)
+        assert set(whole.of_elements) == set(part.of_elements)
+        assert whole.made_of["insertion_size"] == 20
+        assert whole.made_of["dimension"] == -1
+        assert np.isnan(whole.made_of["factor_decay"])
+        assert np.isnan(whole.of_elements["coordinates"]).all()
+        assert whole.of_elements["coordinates"].shape == (20, 2)
+
+
 @pytest.mark.parametrize(("place", "start"), [(0.0, 0), (0.5, 15), (1.0, 30)])
 def test_a_block_is_inserted_where_it_is_wanted(place, start, rng):
     made = inserted(rng, 40, share=0.25, place=place, link_probability=1.0)

@@ -53,6 +53,13 @@ def test_what_sets_were_made_of_is_in_the_store(layout, section, tmp_path):
         assert (stored("insertion_size") >= 1) == (i % 4 == 2)
 
 
+@pytest.mark.parametrize("name", GENERATORS)
+def test_what_a_class_keeps_is_the_same_for_any_size(name, section, tmp_path):
+    for sizes in ([1, 1], [1, 9]):
+        config = section(classes=[name], num_samples=60, size=sizes)
+        generate_store(config, "a", tmp_path / "a.zarr")
+
+
 def test_arrays_that_no_class_has_are_absent(section, tmp_path):
     generate_store(section(classes=["kr"]), "a", tmp_path / "a.zarr")
     root = zarr.open_group(tmp_path / "a.zarr", mode="r")

@@ -5,7 +5,7 @@ import pytest
 
 from qgpipe.report.figures import sensitivity_figures as figure_module
 from qgpipe.report.figures import style
-from qgpipe.report.figures.run_figures import FIGURES, draw, figures
+from qgpipe.report.figures.run_figures import FIGURES, draw, figures_asked_for
 from qgpipe.report.page.page import render
 from qgpipe.report.tables.results import RunResults
 from qgpipe.report.tables.sensitivity import Curve, Sensitivity
@@ -59,8 +59,8 @@ def test_an_error_has_no_legend(drawn):
 
 
 def test_a_run_without_sensitivity_has_no_such_figure(results):
-    assert figures([]) == FIGURES
-    assert [*figures(["genus"])] == [*FIGURES, "sensitivity"]
+    assert figures_asked_for({"sensitivity": []}) == FIGURES
+    assert [*figures_asked_for({"sensitivity": ["genus"]})] == [*FIGURES, "sensitivity"]
     assert "figure-sensitivity" not in render(results())
 
 

@@ -1,7 +1,7 @@
 """What models reach beside baselines, on causal sets like those of training and on others.
 
     python benchmarks/science.py --output benchmarks/results/science.md
-    python benchmarks/science.py --preset config/models/two_way.yaml benchmarks/uncertainty/*.yaml
+    python benchmarks/science.py --preset config/models/two_way.yaml
 
 The default run, and each preset laid over it, is trained by the workflow itself with several seeds
 on one split, and evaluated on further sets. Baselines are fitted to the same training set and
@@ -38,17 +38,17 @@ from qgpipe.system.files import read_json, write_json
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("torch", "torch-geometric", "scikit-learn", "numpy")
 CLASSES = ["polynomial", "destroyed", "merged"]
-MEASURES = ("accuracy", "nll", "calibration_error", "confidence", "outliers")
+MEASURES = ("accuracy", "nll", "calibration_error", "confidence")
 
 
 def sets(quick: bool) -> dict[str, Any]:
-    """The further sets: like those of training, of other sizes, and of no class of the model."""
+    """What is generated of the further sets: like the training set, of other sizes and classes."""
 
     def generated(num_samples: int, size: Sequence[int], classes: Sequence[Any]) -> dict[str, Any]:
         size = [s // 8 for s in size] if quick else list(size)
         samples = 9 if quick else num_samples
-        made = {"seed": 77, "num_samples": samples, "size": size, "classes": list(classes)}
-        return {"generate": made}
+        section = {"seed": 77, "num_samples": samples, "size": size, "classes": list(classes)}
+        return {**section, "layout": "stacked", "stores": ["set"]}
 
     found = {
         "fresh": generated(3000, (64, 128), CLASSES),
@@ -63,12 +63,21 @@ def sets(quick: bool) -> dict[str, Any]:
     return {name: found[name] for name in ("larger", "flat3d")} if quick else found
 
 
-def write_run(folder: Path, seeds: int, quick: bool) -> Path:
+def write_sets(folder: Path, quick: bool) -> dict[str, Path]:
+    """The stores of the further sets, generated into ``folder``."""
+    stores = {name: folder / f"{name}.zarr" for name in sets(quick)}
+    for name, section in sets(quick).items():
+        generate_store(section, name, stores[name], 2)
+    return stores
+
+
+def write_run(folder: Path, stores: Mapping[str, Path], seeds: int, quick: bool) -> Path:
     """What is laid over the default configuration: several seeds, and the further sets."""
-    raw: dict[str, Any] = {"evaluate": {"sets": sets(quick)}}
+    of_file = {name: {"file": str(store), "generate": None} for name, store in stores.items()}
+    raw: dict[str, Any] = {"evaluate": {"sets": of_file}}
     if quick:
         raw["generate"] = {"num_samples": 90, "size": [8, 16]}
-    values = ", ".join(map(str, range(0, 100 * seeds, 100)))  # members of ensembles lie between
+    values = ", ".join(map(str, range(seeds)))
     training = f"training:\n  seed: !sweep {{values: [{values}]}}\n"
     training += "  num_epochs: 1\n" if quick else ""
     path = folder / "seeds.yaml"
@@ -98,16 +107,16 @@ def of_model(runs: Sequence[Path]) -> dict[str, dict[str, list[float]]]:
         for file in sorted((run / "evaluate").glob("*.json")):
             if file.name.endswith("provenance.json"):
                 continue
-            content = read_json(file)
-            (scores,) = content["tasks"]
-            scores["outliers"] = content["outlier_share"]
+            (scores,) = read_json(file)["tasks"]
             for measure in MEASURES:
                 if scores[measure] is not None:
                     found.setdefault(file.stem, {}).setdefault(measure, []).append(scores[measure])
     return found
 
 
-def of_baselines(folder: Path, config: Config, quick: bool) -> dict[str, dict[str, float]]:
+def of_baselines(
+    folder: Path, config: Config, stores_of_sets: Mapping[str, Path], quick: bool
+) -> dict[str, dict[str, float]]:
     """The accuracy of each baseline by set: fitted to the training set of the runs."""
     data = folder / config["data"]["output"]
     known = read_dataset(data / "dataset.json")
@@ -118,11 +127,9 @@ def of_baselines(folder: Path, config: Config, quick: bool) -> dict[str, dict[st
         own = dict(split)
         all_parts, stores = list(parts), list(known["stores"])
         if section is not None:
-            generate = {**section["generate"], "layout": "stacked", "stores": [name]}
-            if not set(map(str, generate["classes"])) <= set(CLASSES):
+            if not set(map(str, section["classes"])) <= set(CLASSES):
                 continue
-            store = folder / f"{name}.zarr"
-            generate_store(generate, name, store)
+            store = stores_of_sets[name]
             samples = open_store(store).num_samples
             part = folder / f"{name}.safetensors"
             preprocess_part(config, store, name, 0, samples, part)
@@ -184,10 +191,8 @@ def written(
         texts += [
             f"## {name}: how sure, and how rightly so",
             "The classes of `flat3d` and `kr` are none of the model's: there only the mean "
-            "confidence and the share of outliers have a meaning.",
-            table(
-                ["", "accuracy", "-ln p", "calibration error", "mean confidence", "outliers"], inner
-            ),
+            "confidence has a meaning.",
+            table(["", "accuracy", "-ln p", "calibration error", "mean confidence"], inner),
         ]
     return "\n\n".join(texts) + "\n"
 
@@ -204,7 +209,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         base = ROOT / "config/run.yaml"
-        seeds = write_run(folder, arguments.seeds, arguments.quick)
+        stores = write_sets(folder, arguments.quick)
+        seeds = write_run(folder, stores, arguments.seeds, arguments.quick)
         models = {}
         for preset in (None, *arguments.preset):
             name = "default" if preset is None else preset.stem
@@ -212,7 +218,7 @@ def main() -> None:
             models[name] = of_model(train(folder, files, name, arguments.cores))
         run = next((folder / "results/runs").glob("default-seed=*"))
         config = resolve_config(load_config(run / "config.yaml"))
-        baselines = of_baselines(folder, config, arguments.quick)
+        baselines = of_baselines(folder, config, stores, arguments.quick)
         text = written(models, baselines, arguments.seeds)
     keep(text, arguments.output)
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from qgpipe.workflow.job import job
 
-with job(snakemake, "plot"):
+with job(snakemake, "plot") as config:
     from qgpipe.report.figures.run_figures import plot_run
 
     plot_run(
@@ -11,4 +11,5 @@ with job(snakemake, "plot"):
         Path(snakemake.input.split),
         Path(snakemake.output[0]).parent,
         [Path(file).stem for file in snakemake.output],
+        config["report"]["sensitivity"],
     )

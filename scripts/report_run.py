@@ -2,7 +2,7 @@ from pathlib import Path
 
 from qgpipe.workflow.job import job
 
-with job(snakemake, "report"):
+with job(snakemake, "report") as config:
     from qgpipe.report.page.page import write_page
 
     calibration = snakemake.input.get("calibration")
@@ -15,4 +15,5 @@ with job(snakemake, "report"):
         Path(calibration) if calibration else None,
         explained=bool(snakemake.input.explanations),
         ablated=bool(snakemake.input.ablations),
+        sensitivity=config["report"]["sensitivity"],
     )

@@ -64,7 +64,8 @@ def data_sources(config: Config) -> list[tuple[str, DataSection]]:
         own = config.get(stage, {}).get("data")
         if own:
             given = {key: value for key, value in own.items() if value is not None}
-            merged = {**top, "group_by": None, **given, "output": top["output"]}
+            undivided = {"group_by": None, "stratify_by": None}
+            merged = {**top, **undivided, **given, "output": top["output"]}
             sources.append((role, cast(DataSection, merged)))
     return sources
 
@@ -73,6 +74,20 @@ def data_source(config: Config, role: str) -> DataSection:
     """The data section that the set ``train``, ``validation`` or ``test`` is taken from."""
     sources = dict(data_sources(config))
     return sources.get(role) or sources["all"]
+
+
+def kept_arrays(config: Config, source: DataSection) -> dict[str, str]:
+    """Arrays of the stores that graphs have as attributes, and the key that names each.
+
+    ``source``: the data section that is read.
+    """
+    report = config.get("report") or {}
+    names = dict.fromkeys(report.get("sensitivity", ()), "report.sensitivity")
+    if (strata := source.get("stratify_by")) is not None:
+        names[strata] = "data.stratify_by"
+    if (groups := source.get("group_by")) is not None:
+        names[groups] = "data.group_by"
+    return names
 
 
 def generated_stores(config: Config) -> list[str]:
@@ -197,6 +212,12 @@ def _check_groups(data: DataSection) -> None:
             "nothing says what the groups are",
             key="data.group_by",
             remedy="name an array of the stores, or an attribute that your reader sets",
+        )
+    if data["split_method"] != "stratified" and data["stratify_by"] is not None:
+        raise ConfigError(
+            f"split_method is '{data['split_method']}'",
+            key="data.stratify_by",
+            remedy="give data.split_method: stratified, or leave this out",
         )
 
 

@@ -88,6 +88,7 @@ class DataSection(TypedDict):
     split: list[float]
     split_method: Literal["random", "stratified", "group", "hash"]
     group_by: str | None
+    stratify_by: str | None
     folds: int | None
     fold: int | None
     variant: Variant | None
@@ -214,6 +215,7 @@ class ReportSection(TypedDict):
 
     explain: bool
     ablations: list[Literal["no_edges", "no_node_features", "no_graph_features", "reversed_edges"]]
+    sensitivity: list[str]
 
 
 class StoppingTaskSection(TypedDict):
@@ -321,9 +323,9 @@ class Config(TypedDict):
     validation: NotRequired[ValidationSection]
     testing: TestingSection
     evaluate: NotRequired[EvaluateSection]
-    report: ReportSection
     ensemble: int | None
     baseline: BaselineSection | bool
+    report: ReportSection
     predict: NotRequired[PredictSection]
     early_stopping: NotRequired[EarlyStoppingSection]
     parallel: NotRequired[ParallelSection]

@@ -72,9 +72,11 @@ def _reading(config: Config, path: Path, reader: Any) -> Config:
         for stage in ROLES
         if stage in config
     }
-    own = {"files": [str(path)], "reader": reader, "group_by": None, "compress": False}
-    data = {**data_source(config, "test"), **own}
-    return cast(Config, {**config, **stages, "generate": None, "data": data})
+    own = {"files": [str(path)], "reader": reader, "compress": False}
+    kept = {"group_by": None, "stratify_by": None}
+    data = {**data_source(config, "test"), **own, **kept}
+    nothing: dict[str, Any] = {"generate": None, "report": {"sensitivity": []}}
+    return cast(Config, {**config, **stages, **nothing, "data": data})
 
 
 def _compare_classes(path: Path, trained: Mapping[str, Any], found: Mapping[str, Any]) -> None:

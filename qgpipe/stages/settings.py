@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from qgpipe.config.dump import to_plain
 from qgpipe.config.objects import dotted_name, is_tagged
-from qgpipe.config.resolve import ROLES, data_source
+from qgpipe.config.resolve import ROLES, data_source, kept_arrays
 from qgpipe.config.types import Config, DataSection, SourceSection
 
 HOW_NOT_WHAT = {
@@ -23,7 +23,7 @@ HOW_NOT_WHAT = {
 
 _SplitKey = Literal["split", "split_method", "shuffle", "subset"]
 _SPLIT_KEYS: tuple[_SplitKey, ...] = get_args(_SplitKey)
-_MoreSplitKey = Literal["group_by", "folds", "fold"]  # null means the same as a missing key
+_MoreSplitKey = Literal["group_by", "stratify_by", "folds", "fold"]  # null means a missing key
 _MORE_SPLIT_KEYS: tuple[_MoreSplitKey, ...] = get_args(_MoreSplitKey)
 _ReadKey = Literal[
     "reader", "pre_transform", "pre_filter", "validate_data", "validate_order", "on_bad_sample",
@@ -37,10 +37,12 @@ def generate(config: Config, _: DataSection) -> dict[str, Any]:
     return {"generate": _without("stores", config.get("generate"))}
 
 
-def preprocess(_: Config, source: DataSection) -> dict[str, Any]:
-    """How samples are read."""
+def preprocess(config: Config, source: DataSection) -> dict[str, Any]:
+    """How samples are read, and what is kept of them."""
     kept = {"group_by": source["group_by"]} if source["group_by"] else {}
-    return {"data": {**{k: source[k] for k in _READ_KEYS}, **kept}}
+    others = sorted(set(kept_arrays(config, source)) - {source["group_by"]})
+    more = {"kept": others} if others else {}  # nothing has always been the same as absent
+    return {"data": {**{k: source[k] for k in _READ_KEYS}, **kept, **more}}
 
 
 def split(config: Config, _: DataSection) -> dict[str, Any]:
@@ -159,6 +161,12 @@ def study(config: Config, _: DataSection) -> dict[str, Any]:
 def export(config: Config, _: DataSection) -> dict[str, Any]:
     """How the model is called."""
     return {"apply_model": config["apply_model"]}
+
+
+def report(config: Config, _: DataSection) -> dict[str, Any]:
+    """The attributes by which scores are shown, if there are any."""
+    shown = config["report"]["sensitivity"]
+    return {"report": {"sensitivity": shown}} if shown else {}
 
 
 def nothing(_config: Config, _: DataSection) -> dict[str, Any]:

@@ -60,5 +60,6 @@ def require_short(name: str) -> None:
 def _derived(config: Config, name: str, **changed: Any) -> Config:
     require_short(name)
     kept = {key: value for key, value in config.items() if key not in _OF_THE_WHOLE_RUN}
-    own = {"name": name, "baseline": False, "report": {"explain": False, "ablations": []}}
+    report = {**config["report"], "explain": False, "ablations": []}
+    own = {"name": name, "baseline": False, "report": report}
     return cast(Config, {**kept, **own, **changed})

@@ -26,7 +26,7 @@ from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
 from qgpipe.data.splits.split import no_strata
-from qgpipe.data.splits.split_file import check_groups
+from qgpipe.data.splits.split_file import check_kept
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
 from qgpipe.evaluation.evaluate import set_store
 from qgpipe.evaluation.plan import plan_evaluations
@@ -118,10 +118,10 @@ def _check(config: Config, samples: _Samples) -> str:
     check_sets(config, parts)
     trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
-    check_groups(config, dataset.description["attributes"])
-    is_stratified = config["data"]["split_method"] == "stratified"
-    has_classes = dataset.description["class_counts"] is not None  # one integer for each graph
-    if "all" in dict(data_sources(config)) and is_stratified and not has_classes:
+    check_kept(config, dataset.description["attributes"])
+    data, has_classes = config["data"], dataset.description["class_counts"] is not None
+    by_class = data["split_method"] == "stratified" and data["stratify_by"] is None
+    if "all" in dict(data_sources(config)) and by_class and not has_classes:
         raise no_strata()
     dataset.transform = transform_of(config, parts[0].role)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
@@ -151,8 +151,8 @@ def _read_sample(
     store, stop = part.path, part.stop if whole else min(part.stop, part.start + SAMPLE)
     if part.generated:
         store = folder / "sample.zarr"
-        generate_store({**config["generate"], "num_samples": SAMPLE}, part.store, store)
-        stop = SAMPLE
+        stop = max(SAMPLE, len(config["generate"]["classes"]))  # one of each
+        generate_store({**config["generate"], "num_samples": stop}, part.store, store)
     output = folder / "sample.safetensors"
     kept = preprocess_part(config, store, part.store, part.start, stop, output, role=part.role)
     if kept["num_graphs"] == 0 and not part.generated:  # the filter may keep later samples
@@ -191,6 +191,9 @@ def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -
         f"          y: {target if isinstance(target, str) else ', '.join(target)}"
         f"{', classes ' + ', '.join(classes) if classes else ''}"
     )
+    if "curvature" in ([target] if isinstance(target, str) else target):
+        yield "          'curvature' depends on the scale of the metric, which no order tells;"
+        yield "          'scaled_curvature', in generated stores, does not"
 
 
 def _standardize_lines(

@@ -85,7 +85,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
         each = [group for _, group in root.groups()] or [root]
         for group in each:  # a real target, which generated stores lack
             count = STORE["num_samples"] if group is root else 1
-            group.create_array("dimension", data=np.linspace(2, 4, count))
+            group.create_array("dimension", data=np.linspace(2, 4, count), overwrite=True)
     return folder
 
 

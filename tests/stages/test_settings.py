@@ -5,7 +5,7 @@ import pytest
 from qgpipe.config import resolve_config
 from qgpipe.stages.registry import stage_section
 
-STAGES = ("preprocess", "split", "train", "test")
+STAGES = ("preprocess", "split", "train", "test", "plot", "report")
 
 
 def changed_stages(config, path, value):
@@ -29,6 +29,7 @@ def changed_stages(config, path, value):
         ("data.compress", True, {"preprocess"}),
         ("data.split", [0.6, 0.2, 0.2], {"split"}),
         ("data.subset", 0.5, {"split"}),
+        ("report.sensitivity", ["flip_share"], {"preprocess", "plot", "report"}),
         ("data.transform", "mymodule.t", {"train", "test"}),
         ("training.seed", 9, {"split", "train"}),
         ("training.num_epochs", 9, {"train"}),
@@ -59,6 +60,11 @@ def changed_stages(config, path, value):
 )
 def test_a_key_is_in_the_sections_of_the_stages_that_it_shapes(minimal, path, value, stages):
     assert changed_stages(minimal, path, value) == stages
+
+
+def test_what_a_split_is_stratified_by_is_kept(minimal):
+    minimal["data"]["split_method"] = "stratified"
+    assert changed_stages(minimal, "data.stratify_by", "flip_share") == {"preprocess", "split"}
 
 
 @pytest.mark.parametrize(("key", "value"), [("subset", 0.5), ("shuffle", True)])

@@ -32,7 +32,7 @@ def test_a_run_for_each_kind_that_is_only_trained_and_tested(raw):
     for kind, config in zip(KINDS, found["ablation"], strict=True):
         assert config["name"] == f"base-{kind}"
         assert config["training"] == {**before["training"], "ablation": kind}
-        assert config["report"] == {"explain": False, "ablations": []}
+        assert config["report"] == {"explain": False, "ablations": [], "sensitivity": []}
         assert config["baseline"] is False
         assert not {"evaluate", "predict", "tune"} & set(config)
         assert derived_configs(config) == {}

@@ -101,6 +101,17 @@ def test_relations_that_run_backwards_are_pointed_out(config, is_transposed):
     assert ("relations run from higher to lower elements" in text) == is_transposed
 
 
+def test_a_curvature_that_depends_on_the_scale_of_the_metric_is_pointed_out(config, tmp_path):
+    group = zarr.open_group(tmp_path / "data.zarr")
+    config["model"] |= {"pooling_layers": None, "downstream_tasks": [["torch.nn.Linear", [4, 1]]]}
+    config["criterion"] = "qgpipe.training.losses.mean_squared_error"
+    for name, noted in (("curvature", True), ("scaled_curvature", False)):
+        group.create_array(name, data=np.ones((40, 4), "f4"))
+        reader = {"node_features": ["in_degree", "out_degree"], "target": name}
+        config["data"]["reader"] = {"type": "qgpipe.CausalSetReader", "kwargs": reader}
+        assert ("the scale of the metric" in check(resolve_config(config))) is noted
+
+
 def test_generated_data_is_tried_on_a_few_sets(config, tmp_path):
     classes = ["minkowski", "random"]
     config["generate"] = {"num_samples": 1000, "size": [5, 8], "classes": classes}

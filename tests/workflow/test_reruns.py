@@ -406,6 +406,10 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         configure("data.split", [0.2, 0.6, 0.2]),
         Plan((), FROM_SPLIT),
     ),
+    "`report.sensitivity`": (
+        configure("report.sensitivity", ["cset_size"]),
+        Plan(ALL_PARTS, FROM_GATHER),
+    ),
     "`data.split_method`": (configure("data.split_method", "stratified"), Plan((), FROM_SPLIT)),
     "`data.subset`, `data.shuffle`": (shuffle_and_draw, Plan((), FROM_SPLIT)),
     "`data.output`": (configure("data.output", "elsewhere"), EVERYTHING),

@@ -33,8 +33,7 @@ class CausalSetClass:
             result = self.function(rng, n, **self.kwargs)
             made = result if isinstance(result, CausalSet) else CausalSet(np.asarray(result) != 0)
         except ConfigError as error:
-            if error.key is None:
-                error.key = f"{self.key}.kwargs"
+            error.key = f"{self.key}.kwargs" + (f".{error.key}" if error.key else "")
             raise
         except Exception as error:
             raise ConfigError(
@@ -68,7 +67,7 @@ def resolve_classes(classes: Sequence[Any], key: str = "generate.classes") -> li
     """
     resolved: dict[str, CausalSetClass] = {}
     for i, entry in enumerate(classes):
-        found = _resolve(entry, f"{key}[{i}]")
+        found = resolve_class(entry, f"{key}[{i}]")
         if found.name in resolved:
             raise ConfigError(
                 f"two classes are called '{found.name}'",
@@ -79,7 +78,8 @@ def resolve_classes(classes: Sequence[Any], key: str = "generate.classes") -> li
     return list(resolved.values())
 
 
-def _resolve(entry: Any, key: str) -> CausalSetClass:
+def resolve_class(entry: Any, key: str) -> CausalSetClass:
+    """The class that ``entry`` stands for, as in :func:`resolve_classes`, at ``key``."""
     mapping = entry if isinstance(entry, Mapping) else {"type": entry}
     function = import_generator(mapping["type"], key)
     name = mapping.get("name") or _generator_name(mapping["type"])

@@ -9,6 +9,7 @@ from qgpipe.causets.generators.parameters import (
     RealParameter,
     draw_integer,
     draw_real,
+    require_choice,
 )
 from qgpipe.causets.order import transitive_closure
 
@@ -38,23 +39,40 @@ def layered(
     cuts = np.maximum.accumulate(np.maximum(cuts, steps) - steps) + steps
     cuts = np.minimum(cuts, n - count + steps)
     sizes = np.diff(cuts, prepend=0, append=n).astype(np.int64)
-    return CausalSet(_relate_layers(rng, sizes, probability))
+    return _relate_layers(rng, sizes, probability)
 
 
-def kr(rng: np.random.Generator, n: int, connectivity: RealParameter = 0.5) -> CausalSet:
-    """A Kleitman–Rothschild order: three layers with ¼, ½ and ¼ of n elements.
+def kr(
+    rng: np.random.Generator,
+    n: int,
+    connectivity: RealParameter = 0.5,
+    layer_sizes: str = "fixed",
+) -> CausalSet:
+    """A Kleitman-Rothschild order: three layers with ¼, ½ and ¼ of n elements.
 
     Elements of adjacent layers are related with probability ``connectivity``. Almost all finite
-    orders are of this kind (Kleitman and Rothschild, Trans. AMS 205, 205, 1975).
+    orders are of this kind (Kleitman and Rothschild, Trans. AMS 205, 205, 1975). ``layer_sizes``:
+    ``fixed``, or ``random``: each element is in a layer with probability ¼, ½, ¼, so that layers
+    vary as √n, and may be empty for few elements. Raises ``ConfigError`` for anything else.
     """
+    require_choice(layer_sizes, "layer_sizes", ("fixed", "random"))
     probability = draw_real(rng, connectivity, "connectivity", 0.0, 1.0)
-    outer = round(n / 4)
-    return CausalSet(_relate_layers(rng, np.array([outer, n - 2 * outer, outer]), probability))
+    if layer_sizes == "random":
+        sizes = rng.multinomial(n, [0.25, 0.5, 0.25])
+    else:
+        outer = round(n / 4)
+        sizes = np.array([outer, n - 2 * outer, outer])
+    return _relate_layers(rng, sizes, probability)
 
 
 def _relate_layers(
     rng: np.random.Generator, sizes: NDArray[np.int64], probability: float
-) -> NDArray[np.bool_]:
+) -> CausalSet:
     layer = np.repeat(np.arange(len(sizes)), sizes)
     adjacent = layer[:, None] + 1 == layer
-    return transitive_closure(adjacent & (rng.random(adjacent.shape) < probability))
+    relations = transitive_closure(adjacent & (rng.random(adjacent.shape) < probability))
+    return CausalSet(
+        relations,
+        of_elements={"layer": layer},
+        made_of={"layers": len(sizes), "connectivity": probability},
+    )

@@ -34,6 +34,21 @@ def draw_integer(
     return int(low) if low == high else int(rng.integers(int(low), int(high) + 1))
 
 
+def highest(value: IntegerParameter) -> int:
+    """The largest number that a parameter, which has been drawn from, can be."""
+    return int(value[1] if isinstance(value, Sequence) else value)
+
+
+def require_choice(value: Any, name: str, choices: Sequence[Any]) -> None:
+    """Raise ``ConfigError`` if the parameter ``name`` has a value that is none of ``choices``."""
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        words = [str(choice).lower() if isinstance(choice, bool) else choice for choice in choices]
+        *others, last = ["null" if word is None else str(word) for word in words]
+        raise ConfigError(
+            f"'{name}' is {shown(value)}", remedy=f"give {', '.join(others)} or {last}"
+        )
+
+
 def _range(
     value: RealParameter, name: str, lowest: float, highest: float, kind: type
 ) -> tuple[float, float]:

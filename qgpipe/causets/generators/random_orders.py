@@ -33,8 +33,24 @@ def random_order(
             relations = transitive_closure(relations)
             reached = np.count_nonzero(relations) / max(1, pairs)
             if pairs == 0 or abs(reached - goal) <= tolerance:
-                return CausalSet(relations)
+                return CausalSet(relations, made_of={"connectivity": goal})
             if reached < goal:
                 fewest = len(chosen) + 1
             else:
                 most = len(chosen) - 1
+
+
+def percolation(
+    rng: np.random.Generator, n: int, probability: RealParameter = (0.01, 0.1)
+) -> CausalSet:
+    """Transitive percolation: each pair i < j is joined with ``probability``, and the whole closed.
+
+    The simplest classical sequential growth: each new element chooses every earlier one with
+    probability p, and with it all that precedes that (Rideout and Sorkin, Phys. Rev. D 61, 024002,
+    2000, arXiv:gr-qc/9904062). With q = 1 - p and a(m) the number of those among m successive
+    elements, the first included, that follow from it or are it, the element after them is related
+    to the first with probability ⟨1 - q^a⟩, and linked to it with ⟨p q^(a - 1)⟩.
+    """
+    chance = draw_real(rng, probability, "probability", 0.0, 1.0)
+    joined = np.triu(rng.random((n, n)) < chance, 1)
+    return CausalSet(transitive_closure(joined), made_of={"edge_probability": chance})

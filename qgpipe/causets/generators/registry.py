@@ -22,6 +22,15 @@ GENERATORS = {
     "merged": "qgpipe.causets.generators.perturbed.merged",
     "grid": "qgpipe.causets.generators.lattices.grid",
     "complex_topology": "qgpipe.causets.generators.topology.complex_topology",
+    "de_sitter": "qgpipe.causets.generators.spacetimes.de_sitter",
+    "anti_de_sitter": "qgpipe.causets.generators.spacetimes.anti_de_sitter",
+    "cylinder": "qgpipe.causets.generators.spacetimes.cylinder",
+    "quasicrystal": "qgpipe.causets.generators.quasicrystals.quasicrystal",
+    "percolation": "qgpipe.causets.generators.random_orders.percolation",
+    "inserted": "qgpipe.causets.generators.perturbed.inserted",
+    "joined": "qgpipe.causets.generators.perturbed.joined",
+    "destroyed_ambiguous": "qgpipe.causets.generators.perturbed.destroyed_ambiguous",
+    "merged_ambiguous": "qgpipe.causets.generators.perturbed.merged_ambiguous",
 }
 
 

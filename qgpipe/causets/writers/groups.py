@@ -27,7 +27,7 @@ class GroupStore:
     def __init__(self, folder: Path, source: SampleSource):
         self._folder = folder
         self._source = source
-        self._with_curvature = source.gives_curvature()
+        self._description = source.description()
 
     def create(self, attributes: Mapping[str, Any]) -> None:
         """Make the store without its samples."""
@@ -39,7 +39,7 @@ class GroupStore:
         step = max(1, _BLOCK_ENTRIES // self._source.largest**2)
         for first in range(start, stop, step):
             last = min(first + step, stop)
-            self._write(first, self._source.samples(first, last, self._with_curvature))
+            self._write(first, self._source.samples(first, last, self._description))
 
     def _write(self, first: int, samples: Sequence[Sample]) -> None:
         for index, sample in enumerate(samples, first + 1):

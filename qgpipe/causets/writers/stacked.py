@@ -34,7 +34,7 @@ class StackedStore:
     def __init__(self, folder: Path, source: SampleSource):
         self._folder = folder
         self._source = source
-        self._with_curvature = source.gives_curvature()
+        self._description = source.description()
         samples, nodes = source.num_samples, source.largest
         side = min(nodes, _LARGEST_SIDE)
         self._matrix_samples = max(1, min(samples, _CHUNK_BYTES // side**2))
@@ -70,7 +70,7 @@ class StackedStore:
         """Write the matrices of one chunk of samples; fill in the rows of ``arrays``."""
         side = self._source.largest
         adjacency, links = np.zeros((2, last - first, side, side), np.uint8)
-        samples = self._source.samples(first, last, self._with_curvature)
+        samples = self._source.samples(first, last, self._description)
         for index, sample in enumerate(samples):
             n = len(sample.links)
             adjacency[index, :n, :n] = sample.causal_set.relations.T
@@ -89,12 +89,21 @@ class StackedStore:
 
     def _empty(self, samples: int) -> dict[str, NDArray[Any]]:
         """All arrays except the matrices, filled with zeros, for ``samples`` samples."""
-        nodes = [*NODE_ARRAYS, *(["curvature"] if self._with_curvature else [])]
+        described, largest = self._description, self._source.largest
+        nodes = [*NODE_ARRAYS, *(["curvature"] if described.curvature else [])]
         return {
             "cset_size": np.zeros(samples, np.int64),
             "cset_type": np.zeros(samples, np.int64),
             "manifold_like": np.zeros(samples, np.bool_),
-            **{name: np.zeros((samples, self._source.largest), np.float32) for name in nodes},
+            **{name: np.zeros((samples, largest), np.float32) for name in nodes},
             **{name: np.zeros(samples, np.float32) for name in GRAPH_ARRAYS},
             ABUNDANCES: np.zeros((samples, COLUMNS[ABUNDANCES]), np.float32),
+            **{
+                name: np.zeros((samples, largest, *one.shape), one.dtype)
+                for name, one in described.of_elements.items()
+            },
+            **{
+                name: np.zeros((samples, *one.shape), one.dtype)
+                for name, one in described.made_of.items()
+            },
         }

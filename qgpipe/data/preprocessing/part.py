@@ -1,10 +1,11 @@
 """The jobs of the preprocess stage: a part of a store, and the list of all parts."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qgpipe.config.resolve import data_sources
+from qgpipe.config.resolve import data_sources, kept_arrays
 from qgpipe.config.spec import build_object
 from qgpipe.config.types import Config, DataSection
 from qgpipe.data.graphs.packed import Packed
@@ -54,7 +55,8 @@ def preprocess_part(
     stop = min(stop, count_samples(store))
     start = min(start, stop)
     bad = BadSamples(store, source["on_bad_sample"] == "skip")
-    packed, num_filtered, names = _read(source, bad, start, stop, processes)
+    kept = kept_arrays(config, source)
+    packed, num_filtered, names = _read(source, bad, start, stop, processes, kept)
     info = {
         "store": store_name,
         "start": start,
@@ -77,7 +79,12 @@ def preprocess_part(
 
 
 def _read(
-    source: DataSection, bad: BadSamples, start: int, stop: int, processes: int
+    source: DataSection,
+    bad: BadSamples,
+    start: int,
+    stop: int,
+    processes: int,
+    kept: Iterable[str],
 ) -> tuple[Packed, int, dict[str, Any]]:
     """Packed graphs, number of graphs filtered out, and names of features and classes."""
     store = bad.store
@@ -88,7 +95,7 @@ def _read(
 
         packed, filtered = with_reader(reader, source, bad).read(start, stop, processes)
         return packed, filtered, _names()
-    reader = reader.keeping(source.get("group_by"))
+    reader = reader.keeping(*kept)
     packed = reader.read(
         store,
         start,

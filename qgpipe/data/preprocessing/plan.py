@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from qgpipe import paths
 from qgpipe.config.objects import dotted_name
-from qgpipe.config.resolve import data_sources
+from qgpipe.config.resolve import data_sources, kept_arrays
 from qgpipe.config.spec import check_keywords
-from qgpipe.config.types import Config, DataSection
+from qgpipe.config.types import Config, DataSection, GenerateSection
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.columns import Columns, check_names, choose_columns
 from qgpipe.data.raw.fingerprint import identity, is_state, observe
@@ -93,8 +93,9 @@ def store_identity(source: str) -> str:
 
 def _generated(config: Config, chunksize: int, taken: set[str]) -> list[PartPlan]:
     section = config["generate"]
-    if (group_by := config["data"].get("group_by")) is not None:
-        _check_generated(group_by)
+    kept = kept_arrays(config, config["data"])
+    if kept:
+        _check_generated(section, kept)
     total = section["num_samples"]
     sample_bytes = 2 * max(section["size"]) ** 2  # two matrices; other arrays are small
     parts = []
@@ -123,9 +124,8 @@ def _existing(
     config: Config, file: Path, role: str, source: DataSection, taken: set[str]
 ) -> Iterator[PartPlan]:
     store = open_store(file)
-    built_in, group_by = columns_of(store, source["reader"]) is not None, source.get("group_by")
-    if built_in and group_by is not None and group_by not in store.arrays:
-        _refuse_group(group_by, str(store.path), store.arrays)
+    if columns_of(store, source["reader"]) is not None:
+        _check_kept(kept_arrays(config, source), str(store.path), store.arrays)
     name = unique_name(file.name, taken)
     ranges = _ranges(store.num_samples, source["chunksize"], str(store.path))
     files = [paths.part(config, f"{name}-{start:09d}") for start, _ in ranges]
@@ -227,18 +227,23 @@ def built_in_arguments(reader: Any) -> dict[str, Any] | None:
     return arguments
 
 
-def _check_generated(group_by: str) -> None:
-    """Raise ``ConfigError`` if generated stores have no array ``group_by``."""
-    from qgpipe.causets.writers.samples import GRAPH_ARRAYS  # imports numpy
+def _check_generated(section: GenerateSection, kept: Mapping[str, str]) -> None:
+    """Raise ``ConfigError`` if generated stores have not all arrays that are ``kept``."""
+    from qgpipe.causets.writers.samples import GRAPH_ARRAYS, SampleSource  # imports numpy
 
     arrays = ["cset_size", "cset_type", "manifold_like", *GRAPH_ARRAYS]
-    if group_by not in arrays:
-        _refuse_group(group_by, "generated stores", arrays)
+    if not set(kept) <= set(arrays):  # a causal set of each class has to be made
+        made_of = SampleSource(section, section["stores"][0]).description().made_of
+        arrays += [name for name, array in made_of.items() if array.width is None]
+    _check_kept(kept, "generated stores", arrays)
 
 
-def _refuse_group(group_by: str, where: str, arrays: Iterable[str]) -> NoReturn:
-    raise ConfigError(
-        f"there is no array '{group_by}' in {where}",
-        key="data.group_by",
-        remedy=did_you_mean(group_by, arrays),
-    )
+def _check_kept(kept: Mapping[str, str], where: str, arrays: Iterable[str]) -> None:
+    """Raise ``ConfigError`` with its key for an array that is to be kept and is not there."""
+    for name, key in kept.items():
+        if name not in arrays:
+            raise ConfigError(
+                f"there is no array '{name}' in {where}",
+                key=key,
+                remedy=did_you_mean(name, arrays),
+            )

@@ -89,7 +89,7 @@ class Checks:
         """Report values that are not finite (also after conversion to ``reals``), and unnamed
         classes.
 
-        Path lengths may hold NaN, which is read as 0.
+        Path lengths may hold NaN, which is read as 0, and so may what is kept: not known.
         """
         if not self.values:
             return
@@ -99,9 +99,15 @@ class Checks:
             if array.name.startswith(naming.PATH_LENGTH_PREFIX) and values.dtype.kind == "f":
                 values = np.where(np.isnan(values), 0, values)
             self._finite(array.name, values, samples.index, ends, reals)
+        used = {*self.columns.graph, *self.columns.target}
         for array in self.columns.of_graphs:
-            becomes = None if array in self.columns.kept else reals
-            self._finite(array.name, samples.graph[array.name], samples.index, None, becomes)
+            values, becomes = samples.graph[array.name], reals
+            if array not in used:
+                becomes = None
+                values = (
+                    np.where(np.isnan(values), 0, values) if values.dtype.kind == "f" else values
+                )
+            self._finite(array.name, values, samples.index, None, becomes)
         if self.columns.class_names:
             self._classes(samples)
 

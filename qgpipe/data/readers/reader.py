@@ -60,11 +60,9 @@ class CausalSetReader:
         check_names(self.names)
         self.names["keep"] = [keep] if isinstance(keep, str) else [*(keep or ())]
 
-    def keeping(self, name: str | None) -> CausalSetReader:
-        """A reader that also keeps the array ``name``; this one if ``name`` is None."""
-        if name is None:
-            return self
-        return CausalSetReader(**{**self.names, "keep": [*self.names["keep"], name]})
+    def keeping(self, *names: str) -> CausalSetReader:
+        """A reader that also keeps the arrays ``names``."""
+        return CausalSetReader(**{**self.names, "keep": [*self.names["keep"], *names]})
 
     def columns(self, store: StoreInfo) -> Columns:
         """The arrays of ``store`` that are read. Raises ``DataError`` if there is no such array."""

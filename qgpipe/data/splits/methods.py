@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+VALUE_STRATA = 10  # of real numbers
+
 _GAMMA = 0x9E3779B97F4A7C15
 
 
@@ -113,6 +115,24 @@ def stratified_folds(
     order = generator.permutation(len(graphs))
     order = order[np.argsort(graphs.labels[order], kind="stable")]
     return [order[first::folds] for first in range(folds)]
+
+
+def strata(values: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """Classes of graphs with equal ``labels`` and about equal ``values``, int64 [N].
+
+    ``values``: numbers [N]. Integers are taken as they are, real numbers in ten classes of about
+    equal size, and NaN in one of its own. ``labels``: integers [N]; None if there are none.
+    """
+    if values.dtype.kind == "f":
+        known = np.isfinite(values)
+        some = values[known] if known.any() else np.zeros(1)
+        cuts = np.quantile(some, np.arange(1, VALUE_STRATA) / VALUE_STRATA)
+        values = np.where(known, np.searchsorted(cuts, values), -1)
+    _, found = np.unique(values, return_inverse=True)
+    if labels is not None:
+        pairs = np.column_stack([labels, found])
+        _, found = np.unique(pairs, axis=0, return_inverse=True)
+    return found.reshape(-1).astype(np.int64)
 
 
 def sample_keys(store: str, index: np.ndarray) -> np.ndarray:

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from qgpipe.config.resolve import data_sources
+from qgpipe.config.resolve import data_sources, kept_arrays
 from qgpipe.config.types import Config
-from qgpipe.data.splits.methods import sample_keys
+from qgpipe.data.splits.methods import sample_keys, strata
 from qgpipe.data.splits.sizes import KEY, STAGES
 from qgpipe.data.splits.split import draw, make_split
 from qgpipe.data.storage.manifest import read_dataset, recorded_part
@@ -37,7 +37,7 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
     Raises ``ConfigError`` as :func:`make_split`, and if a stage gets no graphs.
     """
     description = read_dataset(dataset)
-    check_groups(config, description["attributes"])
+    check_kept(config, description["attributes"])
     parts = [part for part in description["parts"] if part["num_graphs"]]
     folder = Path(dataset).parent
     for part in parts:
@@ -45,6 +45,7 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
     labels = _of_graphs(parts, lambda part: read_targets(folder / part["file"]))
     data, seed = config["data"], split_seed(config)
     group_by = data["group_by"] if data["split_method"] == "group" else None
+    stratify_by = data["stratify_by"]
     roles = np.repeat([part["role"] for part in parts], [part["num_graphs"] for part in parts])
     result: dict[str, np.ndarray] = {}
     for role, section in data_sources(config):
@@ -56,10 +57,10 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
                 data["split"],
                 seed,
                 data["split_method"],
-                None if labels is None else labels[positions],
+                _strata(folder, own, None if labels is None else labels[positions], stratify_by),
                 data["shuffle"],
                 data["subset"],
-                groups=_groups(folder, own, group_by) if group_by else None,
+                groups=_values(folder, own, group_by) if group_by else None,
                 keys=_keys(folder, own) if data["split_method"] == "hash" else None,
                 folds=data["folds"],
                 fold=data["fold"],
@@ -79,6 +80,7 @@ def write_split(config: Config, dataset: str | Path, output: str | Path) -> None
             "seed": seed,
             "fractions": None if given else list(data["split"]),
             "group_by": group_by,
+            **({"stratify_by": stratify_by} if stratify_by else {}),
             "folds": data["folds"],
             "fold": data["fold"],
             "num_graphs": len(roles),
@@ -131,23 +133,22 @@ def _refuse(path: str | Path, problem: str) -> NoReturn:
     raise DataError(f"{path} is damaged: {problem}", remedy="delete it and run the pipeline again")
 
 
-def check_groups(config: Config, attributes: Mapping[str, Any]) -> None:
-    """Raise ``ConfigError`` if ``data.group_by`` is not among ``attributes`` (of ``dataset.json``).
+def check_kept(config: Config, attributes: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` if what the graphs are to keep is not among their ``attributes``.
 
-    Only checked if the split is by group.
+    ``attributes``: of ``dataset.json``. Groups are only checked if the split is by group.
     """
     data = config["data"]
-    if data["split_method"] != "group":
-        return
-    name = data["group_by"]
-    assert name is not None, "resolve_config sees to it"
-    entry = attributes.get(name, {"kind": "none"})
-    if entry["kind"] != "graph" or prod(entry["shape"]) != 1:
-        raise ConfigError(
-            f"the graphs have no attribute '{name}' of one number each",
-            key="data.group_by",
-            remedy="let data.reader or data.pre_transform set it, or name another",
-        )
+    for name, key in kept_arrays(config, data).items():
+        if key == "data.group_by" and data["split_method"] != "group":
+            continue
+        entry = attributes.get(name, {"kind": "none"})
+        if entry["kind"] != "graph" or prod(entry["shape"]) != 1:
+            raise ConfigError(
+                f"the graphs have no attribute '{name}' of one number each",
+                key=key,
+                remedy="let data.reader or data.pre_transform set it, or name another",
+            )
 
 
 def _of_graphs(
@@ -159,11 +160,20 @@ def _of_graphs(
     return np.concatenate(known) if known and len(known) == len(values) else None
 
 
-def _groups(folder: Path, parts: Parts, name: str) -> np.ndarray:
-    """The group of each graph, [N]."""
-    groups = _of_graphs(parts, lambda part: read_graph_attribute(folder / part["file"], name))
-    assert groups is not None  # by ``check_groups``
-    return groups.reshape(-1)
+def _values(folder: Path, parts: Parts, name: str) -> np.ndarray:
+    """The attribute ``name`` of each graph, [N]."""
+    values = _of_graphs(parts, lambda part: read_graph_attribute(folder / part["file"], name))
+    assert values is not None  # by ``check_kept``
+    return values.reshape(-1)
+
+
+def _strata(
+    folder: Path, parts: Parts, labels: np.ndarray | None, stratify_by: str | None
+) -> np.ndarray | None:
+    """What a stratified split keeps the shares of, int64 [N]: classes, and values of an array."""
+    if stratify_by is None:
+        return labels
+    return strata(_values(folder, parts, stratify_by), labels)
 
 
 def _keys(folder: Path, parts: Parts) -> np.ndarray:

@@ -7,7 +7,7 @@ imported when a figure is drawn.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,9 @@ ASKED_FOR: dict[str, dict[str, FigureDescription]] = {
     "ablations": {
         "ablations": FigureDescription("Ablations", "Explanation", "explanation_figures.ablations"),
     },
+    "sensitivity": {
+        "sensitivity": FigureDescription("Sensitivity", "Test", "sensitivity_figures.sensitivity"),
+    },
 }
 """The figures that a key of ``report`` asks for."""
 
@@ -106,8 +109,11 @@ def plot_run(
     split_json: Path,
     output_folder: Path,
     names: Iterable[str] = FIGURES,
+    sensitivity: Sequence[str] = (),
 ) -> None:
     """Draw figures of a run into ``output_folder``, as ``<name>.svg`` for each of ``names``.
+
+    ``sensitivity``: attributes of the graphs by which scores are shown.
 
     ``run_folder`` holds ``history.csv``, ``summary.json``, ``test/metrics.json`` and
     ``test/predictions.csv``, and what was asked for beside them. All figures are drawn before the
@@ -115,7 +121,7 @@ def plot_run(
     """
     from qgpipe.report.tables.results import RunResults
 
-    results = RunResults(run_folder, dataset_json, split_json)
+    results = RunResults(run_folder, dataset_json, split_json, sensitivity)
     drawn = {name: draw(name, results) for name in names}
     for name, svg in drawn.items():
         write_bytes(output_folder / f"{name}.svg", svg)

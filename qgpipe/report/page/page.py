@@ -26,6 +26,7 @@ from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked
 from qgpipe.report.tables.calibration import read_calibration
 from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
 from qgpipe.report.tables.results import RunResults
+from qgpipe.report.tables.sensitivity import sensitivities
 from qgpipe.system.files import write_text
 from qgpipe.workflow_folder import workflow_folder
 
@@ -52,12 +53,14 @@ def write_page(
     calibration: Path | None = None,
     explained: bool = False,
     ablated: bool = False,
+    sensitivity: Sequence[str] = (),
 ) -> None:
     """Write the report of a run to the file ``output``, atomically.
 
     ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown;
     ``calibration``: that of the stage ``calibrate``, if the run has one; ``explained``,
-    ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an ``ablations.json``.
+    ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an ``ablations.json``;
+    ``sensitivity``: attributes of the graphs by which scores are shown.
 
     ``run_folder`` holds ``config.yaml``, ``history.csv``, ``summary.json``, ``test/metrics.json``
     and ``test/predictions.csv``, and ``test/baselines.json`` if there are baselines. Tested graphs
@@ -65,7 +68,7 @@ def write_page(
     the files, if there are any. Raises ``DataError`` for a file that is missing, damaged or lacks
     values.
     """
-    results = RunResults(run_folder, dataset_json, split_json)
+    results = RunResults(run_folder, dataset_json, split_json, sensitivity)
     fitted = read_calibration(calibration) if calibration else None
     read = [read_evaluation(path) for path in evaluations]
     write_text(output, render(results, read, fitted, explained, ablated))
@@ -81,6 +84,7 @@ def render(
     """The report of a run as HTML. Raises the exceptions of ``write_page``."""
     environment = _environment()
     run = str(results.test["run"])
+    asked = {"explain": explained, "ablations": ablated, "sensitivity": bool(results.sensitivity)}
     found = provenance_summary(results.run_folder / "test" / "metrics.json")
     return environment.get_template("page.html.jinja").render(
         run=run,
@@ -103,11 +107,12 @@ def render(
         metric_by_best=metric_by_best,
         other_metrics=other_metrics,
         target_summaries=summarize_targets(results),
+        sensitivities=sensitivities(results),
         explanation=results.explanation if explained else None,
         explanations=explanations,
         ablations=results.ablations if ablated else None,
         ablation_titles=ABLATION_TITLES,
-        figures=_figures(results, run, environment, {"explain": explained, "ablations": ablated}),
+        figures=_figures(results, run, environment, asked),
         provenance_summary=found,
         config=results.config_text,
         most=SimpleNamespace(classes=MOST_CLASSES, skipped=_SKIPPED, stores=_STORES, names=_NAMES),

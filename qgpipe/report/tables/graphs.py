@@ -12,6 +12,7 @@ from qgpipe.data.graphs.packed import Packed
 from qgpipe.data.graphs.select import select
 from qgpipe.data.storage.part_file import open_part, read_part_info
 from qgpipe.errors import DataError
+from qgpipe.report.tables.result_files import rerun
 from qgpipe.report.tables.results import RunResults
 
 
@@ -33,6 +34,30 @@ def graph_sizes(results: RunResults, ids: Sequence[str]) -> NDArray[np.int64]:
     for part, rows, places in _located(results, ids):
         sizes[rows] = part.sizes[places]
     return sizes
+
+
+def graph_values(results: RunResults, ids: Sequence[str], name: str) -> NDArray[np.float64]:
+    """The attribute ``name`` of the graphs ``ids``, float64 [len(ids)]; NaN where it is not known.
+
+    An integer that is not known is -1. Raises ``DataError`` if a graph is in no part, or if it has
+    no such attribute of one number.
+    """
+    values = np.full(len(ids), np.nan)
+    for part, rows, places in _located(results, ids):
+        attribute = part.attributes.get(name)
+        if (
+            attribute is None
+            or attribute.kind != "graph"
+            or attribute.values.size != part.num_graphs
+        ):
+            raise DataError(
+                f"the graphs of {results.dataset_json} have no '{name}' of one number each",
+                remedy=rerun("preprocess"),
+            )
+        found = attribute.values.reshape(-1)[places]
+        unknown = (found == -1) & (found.dtype.kind in "iu")
+        values[rows] = np.where(unknown, np.nan, found.astype(float))
+    return values
 
 
 def graphs(results: RunResults, ids: Sequence[str]) -> list[Graph]:

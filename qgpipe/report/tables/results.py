@@ -1,5 +1,6 @@
 """The result files of a run, read on first access."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -31,11 +32,20 @@ _VALIDATION = ("val_loss_avg", "val_loss_min", "val_loss_max")
 class RunResults:
     """The results of training and test in ``run_folder``, and their data.
 
+    ``sensitivity``: attributes of the graphs by which scores are shown.
+
     Every property raises ``DataError``, which names the file, if the file is missing, damaged or
     lacks a required column or key.
     """
 
-    def __init__(self, run_folder: str | Path, dataset_json: str | Path, split_json: str | Path):
+    def __init__(
+        self,
+        run_folder: str | Path,
+        dataset_json: str | Path,
+        split_json: str | Path,
+        sensitivity: Sequence[str] = (),
+    ):
+        self.sensitivity = sensitivity
         self.run_folder = Path(run_folder)
         self.dataset_json = Path(dataset_json)
         self.split_json = Path(split_json)

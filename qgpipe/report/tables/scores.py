@@ -117,11 +117,23 @@ def size_scores(answers: Answers, sizes: NDArray[np.int64]) -> SizeScores:
         low, high = wilson_interval(correct, count)
         return SizeScores(smallest, largest, count, correct / count, low, high)
     mean = np.bincount(place, answers.error, bins) / count
-    spread = np.bincount(place, (answers.error - mean[place]) ** 2, bins)
+    low, high = mean_interval(answers.error, place, mean, count)
+    return SizeScores(smallest, largest, count, mean, low, high)
+
+
+def mean_interval(
+    errors: NDArray[np.float64],
+    place: NDArray[np.int64],
+    mean: NDArray[np.float64],
+    count: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """95 % interval of the ``mean`` of ``errors`` [M] in each bin, [B], by its standard error.
+
+    ``place``: the bin of each error; ``count`` of them in each. The lower end is at least 0.
+    """
+    spread = np.bincount(place, (errors - mean[place]) ** 2, len(mean))
     deviation = _Z * np.sqrt(spread / np.maximum(count - 1, 1) / count)
-    return SizeScores(
-        smallest, largest, count, mean, np.maximum(mean - deviation, 0), mean + deviation
-    )
+    return np.maximum(mean - deviation, 0), mean + deviation
 
 
 def wilson_interval(successes: Any, trials: Any) -> tuple[Any, Any]:

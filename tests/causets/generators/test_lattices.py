@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from qgpipe.causets.generators.lattices import LATTICES, grid, lattice_points
+from qgpipe.causets.generators.curvature import random_conformal_factor
+from qgpipe.causets.generators.lattices import LATTICES, equal_volumes, grid, lattice_points
+from qgpipe.causets.graph_observables import ordering_fraction
+from qgpipe.causets.order import order_violation
+from qgpipe.causets.orders import Orders
 from qgpipe.errors import ConfigError
 
 COORDINATION = {"quadratic": 4, "triangular": 6, "hexagonal": 3}
@@ -57,3 +61,61 @@ def test_a_narrow_rhombic_lattice_is_the_product_of_two_chains(rng):
 def test_an_unknown_lattice_is_an_error_that_names_the_known_ones(rng):
     with pytest.raises(ConfigError, match="'lattice' is 'cubic'; give one of quadratic, "):
         grid(rng, 10, "cubic")
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+@pytest.mark.parametrize("region", ["box", "diamond"])
+@pytest.mark.parametrize("curved", [False, True])
+@pytest.mark.parametrize("n", [1, 5, 90])
+def test_a_lattice_fills_its_region_with_n_points(lattice, region, curved, n, rng):
+    causal_set = grid(rng, n, lattice, region=region, curved=curved)
+    points = causal_set.of_elements["coordinates"]
+    assert points.shape == (n, 2)
+    reach = np.abs(points).max(axis=1) if region == "box" else np.abs(points).sum(axis=1)
+    assert reach.max() <= 1
+    assert n < 90 or reach.max() > 0.85
+    assert order_violation(causal_set.relations) is None
+    assert not causal_set.manifold_like
+
+
+@pytest.mark.parametrize("region", ["box", "diamond"])
+def test_the_points_of_a_region_are_as_dense_as_the_lattice(region, rng):
+    for _ in range(10):
+        made = grid(rng, 400, "triangular", region=region)
+        points = made.of_elements["coordinates"]
+        distances = cdist(points, points)
+        np.fill_diagonal(distances, np.inf)
+        # u, v of a diamond are those of the lattice: distances are √2 smaller in t, x.
+        edge = distances.min() if region == "box" else distances.min() * np.sqrt(2)
+        assert 4 / (np.sqrt(0.75) * edge**2) == pytest.approx(400, abs=4 * 400**0.5)
+
+
+def test_about_half_of_the_pairs_of_a_turned_lattice_in_a_region_are_related(rng):
+    for region in ("box", "diamond"):
+        made = [grid(rng, 150, region=region, curved=curved) for curved in (False, True) * 20]
+        fractions = [ordering_fraction(Orders.of(one.relations)).item() for one in made]
+        assert np.mean(fractions) == pytest.approx(0.5, abs=0.02)
+
+
+def test_moved_points_have_equal_volumes(rng):
+    factor = random_conformal_factor(rng, 4, 2.0, positive=True)
+    axis = (np.arange(100) + 0.5) / 50 - 1
+    even = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    moved = equal_volumes(even, factor)
+    weights = factor.density(even)
+    for power in ([1, 0], [0, 1], [2, 0], [1, 1], [0, 2]):
+        expected = np.average(np.prod(even**power, axis=1), weights=weights)
+        assert np.mean(np.prod(moved**power, axis=1)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_flat_factor_moves_nothing(rng):
+    points = rng.uniform(-1, 1, (50, 2))
+    factor = random_conformal_factor(rng, 0, 2.0, positive=True)
+    np.testing.assert_allclose(equal_volumes(points, factor), points, atol=1e-12)
+
+
+def test_a_lattice_without_a_region_cannot_be_curved(rng):
+    with pytest.raises(ConfigError, match="'curved' needs a region; give 'region': box or diamond"):
+        grid(rng, 10, curved=True)
+    with pytest.raises(ConfigError, match="'region' is 'disc'; give null, box or diamond"):
+        grid(rng, 10, region="disc")

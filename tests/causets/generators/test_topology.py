@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from qgpipe.causets.generators.flat_order import flat_order
-from qgpipe.causets.generators.topology import complex_topology, slit_order
+from qgpipe.causets.generators.topology import complex_topology, number_of_holes, slit_order
 from qgpipe.causets.order import order_violation
 
 UPWARD_CUT = np.array([[[0.0, 0.0], [4.0, 0.0]]])
@@ -109,3 +109,41 @@ def test_without_cuts_complex_topology_is_a_polynomial_sprinkling(rng):
     causal_set = complex_topology(rng, 40, vertical_cuts=0, finite_cuts=0)
     assert causal_set.manifold_like
     assert causal_set.curvature.shape == (40,)
+
+
+def test_holes_are_pieces_of_slits_that_do_not_reach_the_edge():
+    upward = [[0.0, 0.0], [4.0, 0.0]]
+    free = [[-0.5, -0.5], [-0.5, 0.5]]
+    through_free = [[-0.8, 0.1], [-0.2, 0.1]]
+    through_upward = [[0.5, -0.5], [0.5, 0.5]]
+    other = [[0.9, 0.6], [0.95, 0.9]]
+    for cuts, vertical, holes in [
+        ([], 0, 0),
+        ([upward], 1, 0),
+        ([free], 0, 1),
+        ([free, other], 0, 2),
+        ([free, through_free], 0, 1),
+        ([upward, through_upward], 1, 0),
+        ([upward, through_upward, free, through_free, other], 1, 2),
+    ]:
+        assert number_of_holes(np.array(cuts).reshape(-1, 2, 2), vertical) == holes
+
+
+@pytest.mark.parametrize("genus", [0, 1, 3, 12])
+def test_a_wanted_genus_is_reached(genus, rng):
+    for _ in range(5):
+        made = complex_topology(rng, 30, vertical_cuts=(0, 3), genus=genus)
+        assert made.made_of["genus"] == genus == made.made_of["finite_cuts"]
+
+
+def test_what_was_cut_is_kept(rng):
+    made = complex_topology(rng, 30, vertical_cuts=(1, 2), finite_cuts=3)
+    cuts = made.made_of["cuts"].reshape(5, 4)
+    count = made.made_of["vertical_cuts"] + 3
+    assert np.isfinite(cuts[:count]).all()
+    assert np.isnan(cuts[count:]).all()
+    assert np.all(cuts[: count - 3, 2] == 1)  # up to the end of time
+    points = made.of_elements["coordinates"]
+    labels, relations = slit_order(points, cuts[:count].reshape(-1, 2, 2))
+    np.testing.assert_array_equal(labels, np.arange(30))
+    np.testing.assert_array_equal(relations, made.relations)

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 from torch_geometric.data import Data
 
+from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.resolve import resolve_config
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import plan_parts
-from qgpipe.data.splits.methods import sample_keys, uniform
+from qgpipe.data.splits.methods import sample_keys, strata, uniform
 from qgpipe.data.splits.sizes import STAGES
 from qgpipe.data.splits.split import make_split
 from qgpipe.data.splits.split_file import write_split
+from qgpipe.data.storage.part_file import read_graph_attribute
 from qgpipe.errors import ConfigError
 
 SHARES = [0.6, 0.2, 0.2]
@@ -291,8 +293,11 @@ def test_a_store_without_the_array_is_found_while_parts_are_planned(
 def test_generated_stores_have_arrays_to_group_by() -> None:
     config = configuration(["a.zarr"], split_method="group", group_by="manifold_like")
     config["data"]["files"] = []
-    config["generate"] = {"num_samples": 5, "size": [3, 4], "stores": ["a"], "layout": "stacked"}
-    assert [part.name for part in plan_parts(config)] == ["a-000000000"]
+    made = {"num_samples": 5, "size": [3, 4], "stores": ["a"], "layout": "stacked"}
+    config["generate"] = {**made, "seed": 0, "classes": ["complex_topology", "kr"]}
+    for name in ("manifold_like", "genus", "layers"):
+        config["data"]["group_by"] = name
+        assert [part.name for part in plan_parts(config)] == ["a-000000000"]
     config["data"]["group_by"] = "manifoldlike"
     with pytest.raises(
         ConfigError, match=r"data.group_by: there is no array 'manifoldlike' in gen"
@@ -328,3 +333,51 @@ def test_folds_of_data_with_a_test_set_of_its_own_are_a_config_error() -> None:
     config = configuration(["a.zarr"], split=[0.8, 0.2], folds=3, fold=1)
     with pytest.raises(ConfigError, match=r"data.folds: the samples that are tested on are named"):
         resolve_config({**config, "testing": {"data": {"files": ["t.zarr"]}}})
+
+
+def test_strata_are_classes_and_values() -> None:
+    labels, values = np.array([0, 0, 1, 1, 1, 0]), np.array([3, 5, 3, 5, 5, 3])
+    assert strata(values, None).tolist() == [0, 1, 0, 1, 1, 0]
+    assert strata(values, labels).tolist() == [0, 1, 2, 3, 3, 0]
+
+
+@given(seeds)
+def test_strata_of_real_numbers_are_ten_of_equal_size_and_one_for_nan(seed: int) -> None:
+    values = np.random.default_rng(seed).random(250)
+    values[200:] = np.nan
+    found = strata(values, None)
+    assert np.bincount(found).tolist() == [50, *[20] * 10]
+    order = np.argsort(values[:200])
+    assert (np.diff(found[:200][order]) >= 0).all()
+
+
+def test_strata_of_unknown_values_alone_are_one() -> None:
+    assert strata(np.full(5, np.nan), None).tolist() == [0] * 5
+
+
+def test_a_split_by_what_generated_sets_were_made_of_keeps_its_shares(tmp_path: Path) -> None:
+    made = {"seed": 1, "layout": "stacked", "stores": ["a"], "num_samples": 160, "size": [8, 12]}
+    options = {
+        "split": [0.5, 0.25, 0.25],
+        "split_method": "stratified",
+        "stratify_by": "flip_share",
+    }
+    config = configuration(["a.zarr"], **options)
+    config["generate"] = {**made, "classes": ["destroyed", "kr"]}
+    config["data"] |= {"files": [], "output": str(tmp_path / "data")}
+    store, part = tmp_path / "a.zarr", tmp_path / "data" / "a.safetensors"
+    generate_store(config["generate"], "a", store)
+    part.parent.mkdir()
+    preprocess_part(config, store, "a", 0, 160, part)
+    facts = {"name": "a", "path": str(store), "layout": "stacked", "role": "all"}
+    write_dataset([part], [{**facts, "num_samples": 160}], part.parent / "dataset.json")
+    write_split(config, part.parent / "dataset.json", tmp_path / "split.json")
+    split = json.loads((tmp_path / "split.json").read_text())
+    shares = read_graph_attribute(part, "flip_share")
+    known = np.flatnonzero(np.isfinite(shares))
+    assert known.tolist() == list(range(0, 160, 2))
+    tenth = np.argsort(np.argsort(shares[known])) // 8
+    for stage, wanted in (("train", 4), ("validation", 2), ("test", 2)):
+        counts = np.bincount(tenth[np.isin(known, split[stage])], minlength=10)
+        assert np.abs(counts - wanted).max() <= 1
+    assert split["stratify_by"] == "flip_share"

@@ -16,6 +16,6 @@ def test_models_and_the_ensemble_are_in_one_table(tmp_path):
     done = subprocess.run([*command, "--output", output], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     text = output.read_text()
-    for name in ("one model", "one model, temperature, energy", "ensemble, temperature, distance"):
+    for name in ("one model", "one model, temperature, energy", "few sets: ensemble"):
         assert f"| {name} " in text
     assert "Share of outliers" in text

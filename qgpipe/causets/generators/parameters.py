@@ -41,7 +41,8 @@ def highest(value: IntegerParameter) -> int:
 
 def require_choice(value: Any, name: str, choices: Sequence[Any]) -> None:
     """Raise ``ConfigError`` if the parameter ``name`` has a value that is none of ``choices``."""
-    if not any(value == choice and type(value) is type(choice) for choice in choices):
+    kind = int if isinstance(value, Integral) and not isinstance(value, bool) else type(value)
+    if not any(value == choice and kind is type(choice) for choice in choices):
         words = [str(choice).lower() if isinstance(choice, bool) else choice for choice in choices]
         *others, last = ["null" if word is None else str(word) for word in words]
         raise ConfigError(

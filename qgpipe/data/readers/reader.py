@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,8 +62,12 @@ class CausalSetReader:
         self.names["keep"] = [keep] if isinstance(keep, str) else [*(keep or ())]
 
     def keeping(self, *names: str) -> CausalSetReader:
-        """A reader that also keeps the arrays ``names``."""
-        return CausalSetReader(**{**self.names, "keep": [*self.names["keep"], *names]})
+        """A reader of the same class that also keeps the arrays ``names``; this one if none."""
+        if not names:
+            return self
+        reader = copy.copy(self)
+        reader.names = {**self.names, "keep": [*self.names["keep"], *names]}
+        return reader
 
     def columns(self, store: StoreInfo) -> Columns:
         """The arrays of ``store`` that are read. Raises ``DataError`` if there is no such array."""

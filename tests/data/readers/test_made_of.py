@@ -77,3 +77,16 @@ def test_what_is_only_kept_may_be_unknown(made):
     attributes, _ = made(["destroyed", "kr"], target="cset_type", keep="flip_share")
     unknown = np.isnan(attributes["flip_share"].values)
     assert unknown.tolist() == [False, True] * 6
+
+
+class Own(CausalSetReader):
+    """A reader of a user's, whose methods have to be called."""
+
+
+def test_a_reader_of_ones_own_stays_one_whatever_it_keeps():
+    reader = Own(keep="genus")
+    assert reader.keeping() is reader
+    more = reader.keeping("cuts", "dimension")
+    assert type(more) is Own
+    assert more.names["keep"] == ["genus", "cuts", "dimension"]
+    assert reader.names["keep"] == ["genus"]

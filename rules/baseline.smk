@@ -47,6 +47,7 @@ rule compare_run:
         paths.run_log(settings, "{run}", "compare"),
     benchmark:
         paths.run_benchmark(settings, "{run}", "compare")
+    priority: 1  # the report waits for it
     conda:
         "../envs/train.yaml"
     threads: 1

@@ -79,7 +79,7 @@ def require_fit(config: Config, trained: Mapping[str, Any], collected: Collected
 
     ``collected``: what it gives for some graphs; ``trained``: the facts in its file.
     """
-    testing, answers = config["testing"], answers_of(collected, dict(trained))
+    testing, answers = config["testing"], answers_of(collected, trained)
     if testing["calibrate"] is not None and not {"softmax", "sigmoid"} & {*answers.values()}:
         raise ConfigError(
             "the model has no logits of classes to divide by a temperature",
@@ -112,7 +112,7 @@ def _temperatures(
     fitted: dict[str, Any] = {"temperature": None}
     if method is not None:
         tasks = []
-        for task, answer in answers_of(collected, dict(trained)).items():
+        for task, answer in answers_of(collected, trained).items():
             if answer == "mean":
                 continue
             output, target = collected.pair(task)
@@ -137,7 +137,7 @@ def _outliers(
     if train is None:
         return with_threshold(energy_buffers(temperature), logits / temperature[task], None, share)
     classes = None
-    if answers_of(train.collected, dict(trained))[task] == "softmax":
+    if answers_of(train.collected, trained)[task] == "softmax":
         classes = train.collected.pair(task)[1]
     assert train.embeddings is not None
     if not train.embeddings.isfinite().all():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def _answers(
     model_path: Path,
     dataset_json: Path,
     split_json: Path,
-    trained: dict[str, Any],
+    trained: Mapping[str, Any],
 ) -> dict[int, Answer]:
     """What the outputs of each task are, by those for a batch of the validation set."""
     device = resolve_device("cpu")
@@ -76,7 +77,7 @@ def _answers(
     return answers_of(collected, trained)
 
 
-def answers_of(collected: Collected, trained: dict[str, Any]) -> dict[int, Answer]:
+def answers_of(collected: Collected, trained: Mapping[str, Any]) -> dict[int, Answer]:
     """What the outputs of each task are: logits of classes, logits of yes or no, or other numbers.
 
     ``trained``: the facts in the file of the model about the data that it was trained on.
@@ -84,13 +85,10 @@ def answers_of(collected: Collected, trained: dict[str, Any]) -> dict[int, Answe
     targets = placeholder_targets(trained, collected.num_rows)
     if targets is None:
         return dict.fromkeys(collected.heads, "mean")
-    told = Collected(
-        collected.num_graphs, collected.losses, collected.heads, collected.num_tasks, targets,
-        sizes=collected.sizes,
-    )  # fmt: skip
+    answered = replace(collected, targets=targets)
     found: dict[int, Answer] = {}
-    for task in told.heads:
-        output, target = told.pair(task)
+    for task in answered.heads:
+        output, target = answered.pair(task)
         found[task] = "mean"
         if kind_of_task(output, target) == "classification":
             found[task] = "sigmoid" if output.shape == target.shape else "softmax"

@@ -147,7 +147,7 @@ def permutation_importances(
 
 
 def scores_of(collected: Collected) -> list[Score]:
-    """The heads that classes or values can be told of, with what they are judged by."""
+    """The heads with classes or values as targets, with the scores that are computed of them."""
     found = []
     for task in collected.heads:
         try:

@@ -275,10 +275,10 @@ class Trainer:
             self.model.compile(dynamic=True)  # in place: names of weights stay as they are
 
 
-def _train(config: Config, folder: Path, *told: Any) -> None:
+def _train(config: Config, folder: Path, *arguments: Any) -> None:
     """The function that each rank started by ``run_training`` runs."""
     trainer = Trainer(config, folder)
-    for loader in told:
+    for loader in arguments:
         if isinstance(loader, GraphLoader):
             loader.dataset.device = trainer.device
-    trainer.run_training(*told)
+    trainer.run_training(*arguments)

@@ -20,10 +20,10 @@ def describe(*packages: str) -> str:
             continue
     memory = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0))
-    return f"{_processor()}, {cores} cores, {memory:.0f} GB; {', '.join(versions)}."
+    return f"{processor()}, {cores} cores, {memory:.0f} GB; {', '.join(versions)}."
 
 
-def _processor() -> str:
+def processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -43,6 +43,7 @@ _SHAPE = {
     "device": str,
     "started": str,
     "seconds": float,
+    "core_seconds?": float,
 }
 
 
@@ -126,7 +127,7 @@ def recorded(job: Job) -> Iterator[None]:
     Raises ``DataError`` if the store that is read is not the planned one before the block, or has
     changed after it; then the outputs are removed.
     """
-    started, clock = datetime.now(UTC), time.perf_counter()
+    started, clock, computed = datetime.now(UTC), time.perf_counter(), _core_seconds()
     inputs = _inputs(job)
     state = None
     if job.store is not None and job.store[0] not in job.outputs:
@@ -154,10 +155,16 @@ def recorded(job: Job) -> Iterator[None]:
         "device": environment.device(job.device),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
+        "core_seconds": round(_core_seconds() - computed, 3),
     }
     write_json(job.record_file, signed(content, folder))
     if (earlier := STAGES[job.stage].earlier_name) and len(job.outputs) > 1:
         paths.stage_provenance(folder, earlier).unlink(missing_ok=True)
+
+
+def _core_seconds() -> float:
+    """Seconds that this process has computed on all cores, and those of its finished children."""
+    return sum(os.times()[:4])
 
 
 def read_record(file: Path) -> Record | None:

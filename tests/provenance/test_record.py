@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,20 @@ def test_a_record_names_versions_machine_and_time(chain):
     assert content["device"] == "cpu"
     assert content["seconds"] >= 0
     assert content["started"].endswith("+00:00")
+
+
+def test_core_seconds_count_what_a_job_and_its_processes_compute(tmp_path):
+    output = tmp_path / "a"
+    compute = "import time\nwhile time.process_time() < 0.3: pass"
+    with recorded(Job("train", [output], [], {})):
+        time.sleep(0.3)
+        begun = time.process_time()
+        while time.process_time() < begun + 0.2:
+            pass
+        subprocess.run([sys.executable, "-c", compute], check=True)
+        output.touch()
+    content = find_record(output).content
+    assert 0.45 <= content["core_seconds"] < content["seconds"] - 0.25
 
 
 def test_versions_of_the_packages_that_a_section_names_are_in_the_record(tmp_path):

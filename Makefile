@@ -53,7 +53,7 @@ slurm-down:
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules benchmarks/leaderboard/Snakefile
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 	$(BIN)/mypy scripts --disable-error-code name-defined --cache-dir .mypy_cache/scripts
@@ -61,7 +61,7 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile rules benchmarks/leaderboard/Snakefile
 
 clean: $(INSTALLED)
 	$(BIN)/qgpipe clean --yes $(CONFIG)

@@ -5,7 +5,8 @@
 Runs in the working directory of the pipeline; the configuration files are those of its runs, each
 laid over the one before. ``OUTPUT`` is all that the page is written from:
 
-- ``task``, ``model``, ``versions``, ``processor``;
+- ``task``, ``model``, ``versions``, ``processor``, ``instructions`` (those that torch uses: with
+  others the last bits differ);
 - ``measure``: the score that is shown, ``accuracy`` of classes or ``r2`` of values;
 - ``num_graphs``: by set: ``test``, and those of ``evaluate.sets``;
 - ``runs``: of each seed the scores by set, the 95 % interval of that on the test set, the best
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from machine import processor
@@ -56,6 +58,7 @@ def gather(task: str, model: str, configs: Sequence[Config]) -> dict[str, Any]:
         "measure": measure,
         "versions": first.summary["versions"],
         "processor": processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "num_graphs": {
             TEST: first.test["num_graphs"],
             **{name: one["num_graphs"] for name, one in evaluations[0].items()},

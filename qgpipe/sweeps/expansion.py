@@ -135,11 +135,18 @@ def _refuse_tuning(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> None:
 
 def _refuse_several_baselines(configs: Sequence[Config]) -> None:
     """Runs that share data and split share the answers of the baselines."""
-    if any(config["baseline"] != configs[0]["baseline"] for config in configs):
+    first = configs[0]
+    if any(config["baseline"] != first["baseline"] for config in configs):
         raise ConfigError(
             "the runs of a sweep share their baselines",
             key="baseline",
             remedy="write values out instead of referring to what is swept",
+        )
+    if first["baseline"] and any(c.get("evaluate") != first.get("evaluate") for c in configs):
+        raise ConfigError(
+            "the runs of a sweep share what their baselines answer on further sets",
+            key="evaluate",
+            remedy="give each value a set of its own, or set baseline: false",
         )
 
 

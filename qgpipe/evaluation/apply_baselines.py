@@ -127,7 +127,11 @@ def _scores(
         return value_scores(answers[:, None], truth[:, None])
     more = map(str, range(len(class_names or ()), target.num_classes))
     names = [*(class_names or ()), *more]
+    found = {}
+    if class_names is None and truth is not None:  # a model may predict them as values
+        means = answers @ np.arange(target.num_classes)
+        found["as_value"] = value_scores(means[:, None], truth[:, None])
     classes = np.full(len(answers), UNKNOWN, np.int64)
     if truth is not None:
         classes = known_classes(truth, names, class_names, set_classes)
-    return class_scores(answers, classes, names)
+    return class_scores(answers, classes, names) | found

@@ -64,8 +64,7 @@ def _evaluations(config: Config) -> list[str]:
     names = evaluated_sets(config)
     files = (paths.evaluated(config, None, name) for name in names)
     found = [read_evaluation(file) for file in files if file.exists()]
-    asked = names if config["baseline"] else []
-    shared = (paths.baseline_scores(config, name) for name in asked)
+    shared = (paths.baseline_scores(config, name) for name in names if config["baseline"])
     baselines = [read_baseline_scores(file) for file in shared if file.exists()]
     lines = evaluation_lines(found, baselines)
     return ["  on further sets", *(f"  {line}" for line in lines)] if lines else []

@@ -42,7 +42,7 @@ rule evaluate_set:
 rule apply_baselines:
     """Scores of the baselines on a set of `evaluate.sets`."""
     input:
-        paths.training_set(settings),
+        training_set=paths.training_set(settings),
     output:
         paths.baseline_scores(settings, "{evaluated}"),
     log:

@@ -7,7 +7,7 @@ with job(snakemake, "apply") as config:
 
     apply_baselines(
         config,
-        Path(snakemake.input[0]),
+        Path(snakemake.input.training_set),
         snakemake.wildcards.evaluated,
         Path(snakemake.output[0]),
         snakemake.threads,

@@ -108,7 +108,7 @@ def _fitted(
         )
         for one, (_, values, _) in zip(training.targets, targets, strict=True)
     ]
-    columns = training.feature_names
+    columns = training.feature_names(of_test)
     return training, BaselineAnswers(ids, len(train), len(fitted_to), columns, found, {})
 
 

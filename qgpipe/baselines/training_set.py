@@ -88,10 +88,10 @@ class TrainingSet:
     class_names: list[str] | None = None
     left_out: str | None = None
 
-    @property
-    def feature_names(self) -> list[str]:
-        """The names of the features that ``linear`` and ``boosting`` are fitted to."""
-        computed = [] if self.features.missing else column_names(self.invariants)
+    def feature_names(self, graphs: GraphFeatures) -> list[str]:
+        """The names of the features by which ``linear`` and ``boosting`` answer for ``graphs``."""
+        missing = self.features.missing or graphs.missing
+        computed = [] if missing else column_names(self.invariants)
         return computed + [f"graph feature {name}" for name in self.features.own_names]
 
     @property

@@ -70,7 +70,7 @@ def apply_baselines(
             "num_graphs": len(graphs.own),
             "num_train": training.num_train,
             "fitted_to": len(training.fitted_to),
-            "features": training.feature_names,
+            "features": training.feature_names(graphs),
             "targets": targets,
             "left_out": {} if training.left_out is None else methods,
         },

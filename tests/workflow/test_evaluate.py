@@ -122,9 +122,12 @@ def test_the_baselines_have_scores_on_every_set(evaluated):
         assert len({*scores["predicted"].values()} - {0.0}) == 1
         counts = [sum(row) for row in scores["confusion_matrix"]]
         assert name != "larger" or counts == [4, 4, 4]
-        assert ("linear" in target["baselines"]) == (name != "single")
-        if name == "single":
-            assert target["left_out"]["linear"] == "the graphs have no edges: no invariants"
+        assert "linear" in target["baselines"]
+        assert ("linear+two_order" in target["baselines"]) == (name != "single")
+        if name == "single":  # what is left are its own features
+            why = "the graphs have no edges: no invariants"
+            assert target["left_out"]["boosting+two_order"] == why
+            assert len(content["features"]) == 4
 
 
 def test_baselines_and_model_are_shown_together(evaluated, tmp_path, capsys, monkeypatch):
@@ -135,8 +138,8 @@ def test_baselines_and_model_are_shown_together(evaluated, tmp_path, capsys, mon
     page = (there.folder / RUN / "report.html").read_text()
     section = page[page.index('<section id="further"') :].split("</section>")[0]
     assert section.count(">constant</th>") == 4
-    assert "linear, boosting, two_order" in section
-    assert "(the graphs have no edges: no invariants) on single" in section
+    names = "two_order, linear+two_order, boosting+two_order"
+    assert f"{names} (the graphs have no edges: no invariants) on single" in section
     monkeypatch.chdir(there.folder)
     assert main(["show", "run.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -4,8 +4,8 @@
     python benchmarks/science.py --preset config/models/two_way.yaml
 
 The default run, and each preset laid over it, is trained by the workflow itself with several seeds
-on one split, and evaluated on further sets. Baselines are fitted to the same training set and
-measured on the same sets. ``--quick`` does all of it with a few small causal sets; its figures say
+on one split, and evaluated on further sets, with the baselines that are fitted to the same training
+set. ``--quick`` does all of it with a few small causal sets; its figures say
 nothing.
 """
 
@@ -24,16 +24,10 @@ import yaml
 from machine import describe
 from measure import keep, table
 
-from qgpipe.baselines.answers import read_answers
-from qgpipe.baselines.fit import fit_baselines
+from qgpipe import paths
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config import load_config, resolve_config
-from qgpipe.config.types import Config
-from qgpipe.data.layouts.registry import open_store
-from qgpipe.data.preprocessing.part import preprocess_part
-from qgpipe.data.storage.manifest import read_dataset, write_dataset
-from qgpipe.evaluation.scores import class_scores
-from qgpipe.system.files import read_json, write_json
+from qgpipe.system.files import read_json
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("torch", "torch-geometric", "scikit-learn", "numpy")
@@ -90,7 +84,7 @@ def train(folder: Path, files: Sequence[Path], name: str, cores: int) -> list[Pa
     own = folder / f"{name}.yaml"
     own.write_text(f"name: {name}\n")
     command = [
-        sys.executable, "-m", "snakemake", "evaluate", "test", "--snakefile",
+        sys.executable, "-m", "snakemake", "evaluate", "baseline", "--snakefile",
         str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", str(cores), "--configfile",
         *map(str, (*files, own)),
     ]  # fmt: skip
@@ -114,38 +108,16 @@ def of_model(runs: Sequence[Path]) -> dict[str, dict[str, list[float]]]:
     return found
 
 
-def of_baselines(
-    folder: Path, config: Config, stores_of_sets: Mapping[str, Path], quick: bool
-) -> dict[str, dict[str, float]]:
-    """The accuracy of each baseline by set: fitted to the training set of the runs."""
-    data = folder / config["data"]["output"]
-    known = read_dataset(data / "dataset.json")
-    split = read_json(data / "split.json")
-    parts = [data / part["file"] for part in known["parts"]]
-    found: dict[str, dict[str, float]] = {}
-    for name, section in {"test": None, **sets(quick)}.items():
-        own = dict(split)
-        all_parts, stores = list(parts), list(known["stores"])
-        if section is not None:
-            if not set(map(str, section["classes"])) <= set(CLASSES):
-                continue
-            store = stores_of_sets[name]
-            samples = open_store(store).num_samples
-            part = folder / f"{name}.safetensors"
-            preprocess_part(config, store, name, 0, samples, part)
-            all_parts.append(part)
-            facts = {"name": name, "path": str(store), "layout": "stacked", "role": "all"}
-            stores.append({**facts, "num_samples": samples})
-            own["test"] = list(range(known["num_graphs"], known["num_graphs"] + samples))
-            own["num_graphs"] = known["num_graphs"] + samples
-        write_dataset(all_parts, stores, folder / "set.json")
-        write_json(folder / "set.split.json", own)
-        output = folder / "answers.safetensors"
-        fit_baselines(config, folder / "set.json", folder / "set.split.json", output, 2)
-        (target,) = read_answers(output).targets
-        for method, answers in target.outputs.items():
-            scores = class_scores(answers, target.target.astype(np.int64), CLASSES)
-            found.setdefault(method, {})[name] = scores["accuracy"]
+def of_baselines(folder: Path, run: Path) -> dict[str, dict[str, float]]:
+    """The accuracy of each baseline by set, as the workflow has measured it beside the ``run``."""
+    config = resolve_config(load_config(run / "config.yaml"))
+    (test,) = read_json(run / "test/baselines.json")["targets"]
+    found = {method: {"test": score["value"]} for method, score in test["baselines"].items()}
+    for name in config["evaluate"]["sets"]:
+        (target,) = read_json(folder / paths.baseline_scores(config, name))["targets"]
+        for method, scores in target["baselines"].items():
+            if scores["accuracy"] is not None:
+                found.setdefault(method, {})[name] = scores["accuracy"]
     return found
 
 
@@ -217,9 +189,7 @@ def main() -> None:
             files = [base, *([preset.resolve()] if preset else []), seeds]
             models[name] = of_model(train(folder, files, name, arguments.cores))
         run = next((folder / "results/runs").glob("default-seed=*"))
-        config = resolve_config(load_config(run / "config.yaml"))
-        baselines = of_baselines(folder, config, stores, arguments.quick)
-        text = written(models, baselines, arguments.seeds)
+        text = written(models, of_baselines(folder, run), arguments.seeds)
     keep(text, arguments.output)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qgpipe.config.types import Config
 
 STORE_ATTRIBUTES = ".zattrs"
+TRAINING_SET = ".training_set"  # added to the name of the answers of baselines
 
 
 def data_folder(config: Config) -> Path:
@@ -72,8 +73,20 @@ def baseline_answers(config: Config) -> Path:
     return folder / f"{name}.safetensors"
 
 
+def training_set(config: Config) -> Path:
+    """What the baselines are fitted to; made with their answers, if there are further sets."""
+    answers = baseline_answers(config)
+    return answers.with_name(answers.name + TRAINING_SET)
+
+
+def baseline_scores(config: Config, name: str) -> Path:
+    """Scores of the baselines on the set ``name`` of ``evaluate.sets``, shared likewise."""
+    folder, variant = _folder(config, "parts"), _variant(config, "split")
+    return folder / "evaluate" / (variant or "") / f"{name}.json"
+
+
 def provenance(artifact: Path) -> Path:
-    """Where an artifact came from, if a job makes only this one."""
+    """Where an artifact came from, if a job makes only this one, or this one first."""
     return artifact.with_name(f"{artifact.name}.provenance.json")
 
 
@@ -96,6 +109,8 @@ def _beside_data(config: Config, kind: str, stage: str, name: str | None, suffix
     folder = _folder(config, "raw" if stage == "generate" else "parts") / kind
     if stage in ("split", "baseline"):
         name = _variant(config, "split")
+    elif stage == "apply":
+        name = "/".join(filter(None, (_variant(config, "split"), name)))
     return folder / stage / f"{name}{suffix}" if name else folder / f"{stage}{suffix}"
 
 

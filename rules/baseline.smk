@@ -11,6 +11,7 @@ rule baseline_answers:
         unpack(plan.prepared),
     output:
         answers=paths.baseline_answers(settings),
+        training_set=plan.training_set(),
     log:
         paths.data_log(settings, "baseline"),
     benchmark:

@@ -1,7 +1,8 @@
 rule evaluate:
-    """Evaluate the best model on further sets; nothing without `evaluate:`."""
+    """Evaluate models and baselines on further sets; nothing without `evaluate:`."""
     input:
         plan.evaluated(),
+        plan.baseline_scores(),
     localrule: True
 
 
@@ -36,3 +37,34 @@ rule evaluate_set:
         "evaluate {wildcards.run} on {wildcards.evaluated}"
     script:
         "../scripts/evaluate_set.py"
+
+
+rule apply_baselines:
+    """Scores of the baselines on a set of `evaluate.sets`."""
+    input:
+        training_set=paths.training_set(settings),
+    output:
+        paths.baseline_scores(settings, "{evaluated}"),
+    log:
+        paths.data_log(settings, "apply", "{evaluated}"),
+    benchmark:
+        paths.data_benchmark(settings, "apply", "{evaluated}")
+    conda:
+        "../envs/train.yaml"
+    threads: lambda wildcards: 1 if plan.evaluated_set(wildcards).generated else 4
+    resources:
+        shell_exec=resources.SCRIPT_SHELL,
+        mem_mb=lambda wildcards, attempt: resources.prediction_megabytes(
+            plan.evaluated_set(wildcards), settings["data"]["chunksize"], attempt
+        ),
+        runtime=lambda wildcards, attempt: resources.prediction_minutes(
+            plan.evaluated_set(wildcards), attempt
+        ),
+    params:
+        section=plan.baseline_scores_section,
+        context=plan.context,
+        store=plan.evaluated_store,
+    message:
+        "apply the baselines to {wildcards.evaluated}"
+    script:
+        "../scripts/apply_baselines.py"

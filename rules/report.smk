@@ -62,6 +62,7 @@ rule report_run:
         metrics=paths.metrics(settings, "{run}"),
         predictions=paths.predictions(settings, "{run}"),
         evaluations=lambda wildcards: plan.evaluated(wildcards.run),
+        baseline_scores=lambda wildcards: plan.baseline_scores(wildcards.run),
         explanations=lambda wildcards: plan.explained(wildcards.run),
         ablations=lambda wildcards: plan.ablated(wildcards.run),
     output:

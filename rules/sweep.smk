@@ -11,6 +11,7 @@ rule sweep_table:
         summaries=plan.files(paths.summary),
         metrics=plan.files(paths.metrics),
         evaluations=plan.evaluated(),
+        baseline_scores=plan.baseline_scores(),
         baselines=plan.baselines(paths.baselines),
     output:
         table=report(
@@ -51,6 +52,7 @@ rule folds_table:
         summaries=plan.files(paths.summary),
         metrics=plan.files(paths.metrics),
         evaluations=plan.evaluated(),
+        baseline_scores=plan.baseline_scores(),
         baselines=plan.baselines(paths.baselines),
     output:
         table=report(

@@ -11,4 +11,5 @@ with job(snakemake, "baseline") as config:
         Path(snakemake.input.split),
         Path(snakemake.output.answers),
         snakemake.threads,
+        *map(Path, snakemake.output.training_set),
     )

@@ -12,6 +12,7 @@ with job(snakemake, "report") as config:
         Path(snakemake.input.split),
         Path(snakemake.output[0]),
         [Path(file) for file in snakemake.input.evaluations],
+        [Path(file) for file in snakemake.input.baseline_scores],
         Path(calibration) if calibration else None,
         explained=bool(snakemake.input.explanations),
         ablated=bool(snakemake.input.ablations),

@@ -14,28 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qgpipe.baselines.answers import BaselineAnswers, TargetAnswers, save_answers
-from qgpipe.baselines.features import DIMENSION, INVARIANTS, TWO_ORDER
+from qgpipe.baselines.features import INVARIANTS
 from qgpipe.baselines.invariants import (
     MOST_ELEMENTS,
-    EdgeKind,
+    NO_EDGES,
     NoOrder,
-    column_names,
-    invariants,
+    order_invariants,
+    own_features,
+    own_names,
 )
-from qgpipe.baselines.methods import (
-    CONSTANT,
-    METHODS,
-    SEED,
-    Features,
-    NotApplicable,
-    Sets,
-    Target,
-    asked,
-    constant,
-    named_dimensions,
-    one_thread_of_blas,
+from qgpipe.baselines.methods import SEED, NotApplicable, Target, asked, named_dimensions
+from qgpipe.baselines.training_set import (
+    GraphFeatures,
+    TrainingSet,
+    computed_names,
+    save_training_set,
 )
-from qgpipe.causets import observables
 from qgpipe.config.types import BaselineSection, Config
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.splits.split_file import read_split
@@ -48,65 +42,74 @@ _MOST_TARGETS = 20
 logger = logging.getLogger(__name__)
 
 Positions = NDArray[np.int64]
+_Kind = tuple[int | None, NDArray[np.float64] | None]  # of a ``Target``
 
 
 def fit_baselines(
-    config: Config, dataset_json: Path, split_json: Path, output: Path, threads: int = 1
+    config: Config,
+    dataset_json: Path,
+    split_json: Path,
+    output: Path,
+    threads: int = 1,
+    training_set: Path | None = None,
 ) -> None:
     """Fit the baselines of ``config`` and write their predictions for the test set to ``output``.
 
-    ``threads``: number of threads for invariants and trees. Raises ``DataError`` if the data is
-    missing or damaged.
+    ``threads``: number of threads for invariants and trees. ``training_set``: where to write what
+    they are fitted to, if they are to be applied to further sets. Raises ``DataError`` if the data
+    is missing or damaged.
     """
     section = config["baseline"]
     assert not isinstance(section, bool)
     dataset = PackedDataset(dataset_json, residency="memory")
     split = read_split(split_json, dataset.len())
     test = _drawn(split["test"], section["max_graphs"])
-    save_answers(_answers(section, dataset, split["train"], test, threads), output)
+    training, answers = _fitted(section, dataset, split["train"], test, threads)
+    if training_set is not None:
+        save_training_set(training, training_set)
+    save_answers(answers, output)
 
 
-def _answers(
+def _fitted(
     section: BaselineSection,
     dataset: PackedDataset,
     train: Positions,
     test: Positions,
     threads: int,
-) -> BaselineAnswers:
-    fitted_to = _drawn(train, section["max_graphs"])
-    names = asked(section["methods"])
+) -> tuple[TrainingSet, BaselineAnswers]:
+    fitted_to = _drawn(np.arange(len(train)), section["max_graphs"])
+    methods, invariant = asked(section["methods"]), list(section["features"] or INVARIANTS)
     ids = dataset.sample_ids(test)
     try:
         if not len(train) or not len(test):
             raise NotApplicable("the training or the test set is empty")
         targets = _targets(dataset)
     except NotApplicable as reason:
-        left_out = dict.fromkeys(names, str(reason))
-        return BaselineAnswers(ids, len(train), len(fitted_to), [], [], left_out)
-    invariant = list(section["features"] or INVARIANTS)
-    sets = _read(dataset, fitted_to, test, invariant, {*names}, threads)
-    found = []
-    with one_thread_of_blas(threads):
-        for name, values, num_classes, dimensions in targets:
-            one = TargetAnswers(name, num_classes, values[test])
-            for method in names:
-                begun = time.monotonic()
-                try:
-                    if method == CONSTANT:
-                        same = constant(Target(name, values[train], num_classes))
-                        answer = np.broadcast_to(same, (len(test), *same.shape))
-                    else:
-                        target = Target(name, values[fitted_to], num_classes, dimensions)
-                        answer = METHODS[method][1](target, sets)
-                    one.outputs[method] = answer
-                    logger.info("%s of %s: %.1f s", method, name, time.monotonic() - begun)
-                except NotApplicable as reason:
-                    one.left_out[method] = str(reason)
-                    logger.info("%s of %s left out: %s", method, name, reason)
-            found.append(one)
-    columns = [] if sets.features.missing else column_names(invariant)
-    own = [f"graph feature {name}" for name in _own_names(dataset)]
-    return BaselineAnswers(ids, len(train), len(fitted_to), columns + own, found, {})
+        left_out = dict.fromkeys(methods, str(reason))
+        empty = GraphFeatures(np.zeros((0, 0), np.float32), np.zeros((0, 0)), [])
+        return (
+            TrainingSet(methods, invariant, empty, fitted_to, len(train), [], None, str(reason)),
+            BaselineAnswers(ids, len(train), len(fitted_to), [], [], left_out),
+        )
+    names = computed_names(methods, invariant)
+    features, of_test = _read(dataset, train[fitted_to], test, names, threads)
+    training = TrainingSet(
+        methods,
+        invariant,
+        features,
+        fitted_to,
+        len(train),
+        [Target(name, values[train], *kind) for name, values, kind in targets],
+        dataset.class_names if len(targets) == 1 else None,
+    )
+    found = [
+        TargetAnswers(
+            one.name, one.num_classes, values[test], *training.answers(one, of_test, threads)
+        )
+        for one, (_, values, _) in zip(training.targets, targets, strict=True)
+    ]
+    columns = training.feature_names(of_test)
+    return training, BaselineAnswers(ids, len(train), len(fitted_to), columns, found, {})
 
 
 def _drawn(positions: Positions, most: int) -> Positions:
@@ -119,8 +122,8 @@ def _drawn(positions: Positions, most: int) -> Positions:
 
 def _targets(
     dataset: PackedDataset,
-) -> list[tuple[str, NDArray[Any], int | None, NDArray[np.float64] | None]]:
-    """For each target: name, values of all graphs, number of classes, and their dimensions."""
+) -> list[tuple[str, NDArray[Any], _Kind]]:
+    """For each target: name, values of all graphs, and number of classes with their dimensions."""
     try:
         table = dataset.all_targets
     except DataError:
@@ -144,7 +147,7 @@ def _targets(
 
 def _judged(
     name: str, values: NDArray[Any], class_names: list[str] | None
-) -> tuple[NDArray[Any], int | None, NDArray[np.float64] | None]:
+) -> tuple[NDArray[Any], _Kind]:
     """``values`` as int64 with the number of classes, or as float64; and ``Target.dimensions``.
 
     Classes are a small number of non-negative integers; -100 stands for none, as in torch.
@@ -158,47 +161,29 @@ def _judged(
             said = named_dimensions(class_names) if class_names else None
             if said is None and is_dimension:
                 said = np.arange(count, dtype=np.float64)
-            return classes, count, said
-    return values.astype(np.float64), None, np.zeros(0) if is_dimension else None
+            return classes, (count, said)
+    return values.astype(np.float64), (None, np.zeros(0) if is_dimension else None)
 
 
 def _read(
-    dataset: PackedDataset,
-    train: Positions,
-    test: Positions,
-    invariant: list[str],
-    names: set[str],
-    threads: int,
-) -> Sets:
+    dataset: PackedDataset, train: Positions, test: Positions, names: list[str], threads: int
+) -> tuple[GraphFeatures, GraphFeatures]:
     """The features of both sets, computed in one pass over their graphs."""
-    has_test = observables.find(TWO_ORDER) is not None
-    more = [DIMENSION, *([TWO_ORDER] if has_test and TWO_ORDER in names else [])]
-    wanted = list(dict.fromkeys([*invariant, *more]))
     both = np.concatenate([train, test])
     begun = time.monotonic()
-    own = _own_features(dataset, both)
+    own, called = _own_features(dataset, both), _own_names(dataset)
     missing: str | None = None
     values = np.zeros((len(both), 0), np.float32)
-    if names - {CONSTANT}:
+    if names:
         try:
-            values = dataset_invariants(dataset, both, wanted, threads)
+            values = dataset_invariants(dataset, both, names, threads)
         except NoOrder as reason:
             missing = str(reason)
     logger.info("features of %d graphs: %.1f s", len(both), time.monotonic() - begun)
-    ends = np.cumsum([len(column_names([name])) for name in wanted])
-    columns = dict(zip(wanted, np.split(values, ends[:-1], axis=1), strict=True))
-
-    def features(parts: list[NDArray[Any]], why: str | None = missing) -> Features:
-        train_rows, test_rows = np.split(np.concatenate(parts, axis=1), [len(train)])
-        return Features(train_rows, test_rows, why)
-
-    no_two_order = missing or "there is no observable 'two_order'"
-    return Sets(
-        features([*(columns[name] for name in invariant), own]),
-        features([columns[DIMENSION]]),
-        features([columns[TWO_ORDER]])
-        if TWO_ORDER in more
-        else features([values[:, :0]], no_two_order),
+    cut = len(train)
+    return (
+        GraphFeatures(values[:cut], own[:cut], called, missing),
+        GraphFeatures(values[cut:], own[cut:], called, missing),
     )
 
 
@@ -211,39 +196,22 @@ def dataset_invariants(
     """
     density = dataset.density
     if not density.edges:
-        raise NoOrder("the graphs have no edges: no invariants")
+        raise NoOrder(NO_EDGES)
     if density.largest > MOST_ELEMENTS:
         raise NoOrder(f"graphs of more than {MOST_ELEMENTS:,} elements: invariants take too long")
-    kinds: tuple[EdgeKind, ...] = ("relations", "links")
-    for kind in kinds:
-        try:
-            chunks = [
-                invariants(dataset.packed(positions[k : k + _AT_ONCE]), names, threads, kind)
-                for k in range(0, len(positions), _AT_ONCE)
-            ]
-            return np.concatenate(chunks)
-        except NoOrder as error:
-            reason = error
-    raise reason
+    return order_invariants(_chunks(positions), dataset.packed, names, threads)
 
 
 def _own_features(dataset: PackedDataset, positions: Positions) -> NDArray[np.float64]:
     """The graph features of the data, NaN where they are not finite, float64 [N, k]."""
-    found = dataset.attributes.get("graph_features")
-    if found is None or found["kind"] != "graph":
+    if not _own_names(dataset):
         return np.zeros((len(positions), 0))
-    chunks = [
-        dataset.packed(positions[k : k + _AT_ONCE]).attributes["graph_features"].values
-        for k in range(0, len(positions), _AT_ONCE)
-    ]
-    values = np.concatenate(chunks).reshape(len(positions), -1).astype(np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.concatenate([own_features(dataset.packed(chunk)) for chunk in _chunks(positions)])
+
+
+def _chunks(positions: Positions) -> list[Positions]:
+    return [positions[k : k + _AT_ONCE] for k in range(0, len(positions), _AT_ONCE)]
 
 
 def _own_names(dataset: PackedDataset) -> list[str]:
-    found = dataset.attributes.get("graph_features")
-    if found is None or found["kind"] != "graph":
-        return []
-    width = int(np.prod(found["shape"] or [1]))
-    names = dataset.graph_features or []
-    return names if len(names) == width else [str(k) for k in range(width)]
+    return own_names(dataset.attributes, dataset.graph_features)

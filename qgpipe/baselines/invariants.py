@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ from qgpipe.data.graphs.packed import BitAdjacency, EdgePairs, Packed, offsets
 from qgpipe.data.readers.computed_features import relation_block, similar_blocks
 
 MOST_ELEMENTS = 4096  # the time grows with their third power
+NO_EDGES = "the graphs have no edges: no invariants"
 
+T = TypeVar("T")
 Values = NDArray[np.float32]
 EdgeKind = Literal["relations", "links"]
 
@@ -59,6 +61,40 @@ def invariants(
         for _ in pool.map(fill, similar_blocks(sizes)):
             pass
     return np.nan_to_num(result, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def order_invariants(
+    chunks: Sequence[T], read: Callable[[T], Packed], names: Sequence[str], threads: int = 1
+) -> Values:
+    """:func:`invariants` of the graphs that ``read`` gives for each of ``chunks``.
+
+    Their edges may be relations or links. Raises ``NoOrder`` if they are neither.
+    """
+    kinds: tuple[EdgeKind, ...] = ("relations", "links")
+    for kind in kinds:
+        try:
+            return np.concatenate([invariants(read(some), names, threads, kind) for some in chunks])
+        except NoOrder as error:
+            reason = error
+    raise reason
+
+
+def own_names(attributes: Mapping[str, Any], names: Sequence[str] | None) -> list[str]:
+    """Names of the graph features in ``attributes`` (of a description); numbers if not known."""
+    found = attributes.get("graph_features")
+    if found is None or found["kind"] != "graph":
+        return []
+    width = int(np.prod(found["shape"] or [1]))
+    return list(names) if names and len(names) == width else [str(k) for k in range(width)]
+
+
+def own_features(graphs: Packed) -> NDArray[np.float64]:
+    """The graph features of the data, NaN where they are not finite, float64 [N, g]."""
+    found = graphs.attributes.get("graph_features")
+    if found is None or found.kind != "graph":
+        return np.zeros((graphs.num_graphs, 0))
+    values = found.values.reshape(graphs.num_graphs, -1).astype(np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def column_names(names: Sequence[str]) -> list[str]:

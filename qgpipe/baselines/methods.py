@@ -168,6 +168,7 @@ def with_two_order(
 ) -> Reals:
     """``method`` with the 2-order test as one more feature."""
     _require_classes(target, sets)
+    _require(sets.features)
     return method(target, sets.features.beside(sets.two_order))
 
 
@@ -219,6 +220,8 @@ def named_dimensions(names: Sequence[str]) -> Reals | None:
 
 def one_thread_of_blas(threads: int) -> Any:
     """A block with ``threads`` for trees, and one for BLAS, so that sums have a fixed order."""
+    import sklearn.ensemble  # noqa: F401  limits are those of libraries that are loaded
+
     return threadpool_limits({"blas": 1, "openmp": threads})
 
 

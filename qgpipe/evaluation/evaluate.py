@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from qgpipe.causets.generators.classes import resolve_classes
-from qgpipe.causets.writers.generate import generate_store
-from qgpipe.config.types import Config, EvaluationSetSection, GenerateSection, PredictSection
+from qgpipe.config.types import Config, PredictSection
 from qgpipe.evaluation.scores import table_scores
+from qgpipe.evaluation.set_store import set_class_names, set_store
 from qgpipe.prediction.chunks import read_chunks
 from qgpipe.prediction.predict import Predictor
 from qgpipe.prediction_columns import OUTLIER
@@ -38,7 +36,7 @@ def evaluate_set(
     device = resolve_device(config["training"]["device"])
     predictor = Predictor(config, model_path, device)
     tables, sizes = [], []
-    set_classes: list[str] | None = None
+    read_classes: list[str] | None = None
     with (
         scratch_folder(output) as folder,
         deterministic_algorithms(config["training"]["deterministic"]),
@@ -49,9 +47,8 @@ def evaluate_set(
         ):
             tables.append(predictor.rows(dataset))
             sizes.append(dataset.sizes())
-            set_classes = dataset.description["class_names"]
-    if own["generate"] is not None:
-        set_classes = [made.name for made in resolve_classes(own["generate"]["classes"])]
+            read_classes = dataset.description["class_names"]
+    set_classes = set_class_names(own, read_classes)
     table, all_sizes = pd.concat(tables, ignore_index=True), np.concatenate(sizes)
     model_classes = predictor.trained.get("class_names")
     write_json(
@@ -72,17 +69,3 @@ def evaluate_set(
             "tasks": table_scores(table, model_classes, set_classes),
         },
     )
-
-
-def set_store(
-    own: EvaluationSetSection, name: str, folder: Path, processes: int, samples: int | None = None
-) -> Path:
-    """The store of a set; a generated one is in ``folder``, with at most ``samples`` samples."""
-    if own["generate"] is None:
-        return Path(cast(str, own["file"]))
-    path = folder / "set.zarr"
-    section: Mapping[str, Any] = {**own["generate"], "layout": "stacked", "stores": [name]}
-    if samples is not None:
-        section = {**section, "num_samples": min(samples, own["generate"]["num_samples"])}
-    generate_store(cast(GenerateSection, section), name, path, processes)
-    return path

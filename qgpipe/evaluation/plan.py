@@ -36,11 +36,12 @@ def plan_evaluations(config: Config) -> dict[str, PredictedStore]:
 
 
 def evaluation_section(
-    config: Config, store: PredictedStore, folders: Iterable[Path] = ()
+    config: Config, store: PredictedStore, folders: Iterable[Path] = (), stage: str = "evaluate"
 ) -> dict[str, Any]:
-    """The section of the result on the set ``store``: what it depends on besides the model."""
+    """The section of the result on the set ``store``: what it depends on besides the model.
+
+    ``stage``: ``evaluate``, or ``apply``, whose result depends on the baselines.
+    """
     own = config["evaluate"]["sets"][store.name]
-    section = stage_section(
-        {**config, "evaluate": {"sets": {store.name: own}}}, "evaluate", folders
-    )
+    section = stage_section({**config, "evaluate": {"sets": {store.name: own}}}, stage, folders)
     return section if store.generated else {**section, "store": store.contents}

@@ -119,20 +119,26 @@ def _head_scores(
         names = list(model_classes or map(str, range(probabilities.shape[1])))
         truth = np.full(len(table), UNKNOWN, np.int64)
         if targets.shape[1]:
-            truth = _known(targets.to_numpy(np.float64)[:, 0], names, model_classes, set_classes)
+            truth = known_classes(
+                targets.to_numpy(np.float64)[:, 0], names, model_classes, set_classes
+            )
         return scores | class_scores(probabilities[finite], truth[finite], names)
     if targets.shape[1] == outputs.shape[1]:
         return scores | value_scores(outputs[finite], targets.to_numpy(np.float64)[finite])
     return scores | {"kind": "other", "num_known": 0}
 
 
-def _known(
+def known_classes(
     codes: Reals,
     names: Sequence[str],
     model_classes: Sequence[str] | None,
     set_classes: Sequence[str] | None,
 ) -> NDArray[np.int64]:
-    """The class of the model for each class index ``codes`` of the set."""
+    """The class of the model for each class index ``codes`` of the set, int64 [N].
+
+    ``names``: of the classes of the model by index, also if ``model_classes`` are not known;
+    ``UNKNOWN`` stands for a class that is none of them.
+    """
     whole = np.where(np.isfinite(codes), codes, UNKNOWN).astype(np.int64)
     if model_classes is None or set_classes is None:
         return np.where((whole >= 0) & (whole < len(names)), whole, UNKNOWN)

@@ -115,7 +115,7 @@ class Record:
 
 def record_file(stage: str, outputs: Sequence[Path]) -> Path:
     """The path of the record of a job of ``stage``."""
-    if len(outputs) == 1:
+    if len(outputs) == 1 or STAGES[stage].artifact is not None:  # that is the first one
         return paths.provenance(outputs[0])
     return paths.stage_provenance(outputs[0].parent, stage)
 
@@ -256,7 +256,8 @@ def _record_files(artifact: Path) -> list[Path]:
     if not artifact.name:
         return []
     shared = (paths.stage_provenance(artifact.parent, stage) for stage in STAGES)
-    return [paths.provenance(artifact), *shared]
+    first = artifact.with_suffix("")  # as of ``paths.training_set``
+    return [paths.provenance(artifact), paths.provenance(first), *shared]
 
 
 def _inputs(job: Job) -> dict[Path, str]:

@@ -90,6 +90,15 @@ _STAGES = (
         artifact=lambda config, _: paths.baseline_answers(config),
         pattern=r"([^/]+/)?(baseline|baselines/[^/]+)\.safetensors",
     ),
+    Stage(
+        "apply",
+        "apply the baselines to a further set",
+        "apply_baselines",
+        "evaluate",
+        settings=settings.apply,
+        artifact=paths.baseline_scores,
+        pattern=r"([^/]+/)?evaluate/([^/]+/)?[^/]+\.json",
+    ),
     Stage("train", "train", "train_run", "train", settings=settings.train, uses_device=True),
     Stage(
         "ensemble",

@@ -127,6 +127,12 @@ def evaluate(config: Config, _: DataSection) -> dict[str, Any]:
     }
 
 
+def apply(config: Config, source: DataSection) -> dict[str, Any]:
+    """The section ``baseline``, and as for ``evaluate``; the model has no effect."""
+    of_sets = evaluate(config, source)
+    return {**baseline(config, source), "data": of_sets["data"], "sets": of_sets["sets"]}
+
+
 def explain(config: Config, _: DataSection) -> dict[str, Any]:
     """How outputs are judged, the invariants, and the seed of what is permuted and drawn."""
     baseline = config["baseline"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from qgpipe import paths
 from qgpipe.config.dump import to_plain
 from qgpipe.config.key_path import Path, format_key
 from qgpipe.config.resolve import data_sources, evaluated_sets, generated_stores, resolve_config
@@ -48,9 +49,15 @@ class Run:
 
     @property
     def place(self) -> dict[str, Any]:
-        """The place of the run in its sweep; ``sets``: its evaluation sets, if it has any."""
+        """The place of the run in its sweep.
+
+        ``sets``: its evaluation sets, if it has any, with the files of the baselines or None.
+        """
         names = ("base", "point", "along", "fold", "label")
-        sets = evaluated_sets(self.config)
+        sets = {
+            name: str(paths.baseline_scores(self.config, name)) if self.config["baseline"] else None
+            for name in evaluated_sets(self.config)
+        }
         return {name: getattr(self, name) for name in names} | ({"sets": sets} if sets else {})
 
 
@@ -135,11 +142,18 @@ def _refuse_tuning(raw: Mapping[str, Any], swept: Sequence[Dimension]) -> None:
 
 def _refuse_several_baselines(configs: Sequence[Config]) -> None:
     """Runs that share data and split share the answers of the baselines."""
-    if any(config["baseline"] != configs[0]["baseline"] for config in configs):
+    first = configs[0]
+    if any(config["baseline"] != first["baseline"] for config in configs):
         raise ConfigError(
             "the runs of a sweep share their baselines",
             key="baseline",
             remedy="write values out instead of referring to what is swept",
+        )
+    if first["baseline"] and any(c.get("evaluate") != first.get("evaluate") for c in configs):
+        raise ConfigError(
+            "the runs of a sweep share what their baselines answer on further sets",
+            key="evaluate",
+            remedy="give each value a set of its own, or set baseline: false",
         )
 
 

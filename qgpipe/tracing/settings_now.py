@@ -10,6 +10,7 @@ from qgpipe.config.load import files_text, load_config
 from qgpipe.config.types import Config, PredictSection
 from qgpipe.data.preprocessing.data_plan import DataPlan, plan_data
 from qgpipe.errors import QgpipeError
+from qgpipe.evaluation.plan import evaluation_section, plan_evaluations
 from qgpipe.prediction.plan import plan_predictions, prediction_section
 from qgpipe.prediction.run_folder import code_folders
 from qgpipe.provenance.differences import Difference, differences
@@ -85,6 +86,11 @@ class _ConfigFile:
             return self._data[run].section()
         if record.stage == "predict":
             return self._prediction(runs[run], record, output.stem)
+        if record.stage in ("evaluate", "apply"):
+            planned = plan_evaluations(runs[run]).get(output.stem)
+            if planned is None:
+                return None
+            return evaluation_section(runs[run], planned, self.folders, record.stage)
         return stage_section(runs[run], record.stage, self.folders)
 
     def _prediction(self, config: Config, record: Record, store: str) -> dict[str, Any] | None:

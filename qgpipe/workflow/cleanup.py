@@ -175,6 +175,8 @@ def _unused_data(configs: Sequence[Config]) -> Iterator[tuple[Path, str]]:
             if artifact.resolve() not in used:
                 yield artifact, "data of no run"
                 yield record.file, "data of no run"
+                if (beside := artifact.with_name(artifact.name + paths.TRAINING_SET)).is_file():
+                    yield beside, "data of no run"
 
 
 def _checkpoints(config: Config) -> Iterator[tuple[Path, str]]:

@@ -7,7 +7,7 @@ from typing import cast
 
 from qgpipe import paths
 from qgpipe.config.load import load_config
-from qgpipe.config.resolve import data_sources, generated_stores
+from qgpipe.config.resolve import data_sources, evaluated_sets, generated_stores
 from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.plan import plan_parts, unique_name
 from qgpipe.errors import DataError, QgpipeError
@@ -35,7 +35,9 @@ def data_artifacts(config: Config) -> Iterator[tuple[Path, Record]]:
     """As ``recorded_artifacts``, for the data folder of ``config`` and folders of sweeps in it."""
     top = paths.data_folder(config)
     below = _folders(top)
-    for folder in (top, *below, *(deeper for one in below for deeper in _folders(one))):
+    deeper = [folder for one in below for folder in _folders(one)]
+    of_sets = [folder for one in below for folder in _folders(one / "evaluate")]
+    for folder in dict.fromkeys((top, *below, *deeper, *of_sets)):
         yield from recorded_artifacts(folder)
 
 
@@ -85,7 +87,9 @@ def used_data(config: Config) -> Iterator[Path]:
     """The files in its data folder that ``config`` uses, with records, logs and benchmarks."""
     yield paths.dataset(config)
     yield paths.split(config)
-    yield paths.baseline_answers(config)
+    yield from (paths.baseline_answers(config), paths.training_set(config))
+    for name in evaluated_sets(config):
+        yield paths.baseline_scores(config, name)
     for name in generated_stores(config):
         yield paths.raw_store(config, name)
     for name in _parts(config):

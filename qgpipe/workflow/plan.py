@@ -115,6 +115,20 @@ class Plan:
             if run in (None, name)
         ]
 
+    def training_set(self) -> list[Path]:
+        """What is kept of the fitted baselines, if there are further sets to apply them to."""
+        return [paths.training_set(self.settings)] if self.baseline_scores() else []
+
+    def baseline_scores(self, run: str | None = None) -> list[Path]:
+        """The scores of the baselines on further sets, of all runs or of one, each file once."""
+        found = [
+            paths.baseline_scores(self.runs[name].config, chosen)
+            for name, sets in self.evaluations.items()
+            for chosen in sets
+            if self._first.config["baseline"] and run in (None, name)
+        ]
+        return list(dict.fromkeys(found))
+
     def explained(self, run: str | None = None) -> list[Path]:
         """What is found of the models of all runs, or of one; none if that is not asked for."""
         return [
@@ -239,6 +253,11 @@ class Plan:
         """What shapes the result on a set, beside the model."""
         config = self._run(wildcards).config
         return evaluation_section(config, self.evaluated_set(wildcards), self.folders)
+
+    def baseline_scores_section(self, wildcards: Any) -> dict[str, Any]:
+        """What shapes the scores of the baselines on a set, beside the training set."""
+        config, chosen = self._run(wildcards).config, self.evaluated_set(wildcards)
+        return evaluation_section(config, chosen, self.folders, "apply")
 
     def evaluated_store(self, wildcards: Any, output: Any) -> Path | None:
         """Where the store of a set lies; None for one that is generated."""

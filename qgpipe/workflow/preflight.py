@@ -28,8 +28,8 @@ from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
 from qgpipe.data.splits.split import no_strata
 from qgpipe.data.splits.split_file import check_kept
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
-from qgpipe.evaluation.evaluate import set_store
 from qgpipe.evaluation.plan import plan_evaluations
+from qgpipe.evaluation.set_store import set_store
 from qgpipe.models.build import call_model
 from qgpipe.models.construct.ablation import INPUTS, ablate
 from qgpipe.models.message_direction import passes_forward_only

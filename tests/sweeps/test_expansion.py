@@ -437,6 +437,15 @@ def test_mistakes_are_named_with_file_and_key(expand, text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_runs_share_the_sets_that_baselines_are_applied_to(minimal):
+    made = {"num_samples": {"!sweep": {"values": [3, 4]}}, "classes": ["kr"], "size": [5, 9]}
+    minimal["evaluate"] = {"sets": {"other": {"generate": made}}}
+    with pytest.raises(ConfigError, match=r"^evaluate: the runs .* or set baseline: false"):
+        expand_runs(minimal)
+    first, second = expand_runs({**minimal, "baseline": False})
+    assert first.place["sets"] == second.place["sets"] == {"other": None}
+
+
 def test_runs_share_their_baselines(minimal):
     minimal["training"]["seed"] = {"!sweep": {"values": [1, 2]}}
     assert all(run.config["baseline"]["max_graphs"] == 20_000 for run in expand_runs(minimal))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -16,6 +17,8 @@ from qgpipe.config.resolve import resolve_config
 from qgpipe.evaluation.scores import class_scores, table_scores
 from qgpipe.provenance.record import find_record
 
+from .conftest import job_counts
+
 pytestmark = pytest.mark.slow
 
 RUN = "results/runs/tiny"
@@ -23,7 +26,15 @@ SETS = {
     "larger": {"generate": {"seed": 3, "num_samples": 12, "size": [30, 40], "classes": []}},
     "foreign": {"generate": {"num_samples": 6, "size": [20, 30], "classes": ["kr"]}},
     "stored": {"file": "fresh.zarr"},
+    "single": {
+        "generate": {
+            "num_samples": 5,
+            "size": [8, 16],
+            "classes": [{"type": "percolation", "kwargs": {"probability": 0.0}}],
+        }
+    },
 }
+DATA = "results/data"
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +47,11 @@ def evaluated(finished, tmp_path_factory):
     SETS["larger"]["generate"]["classes"] = list(reversed(made.config["generate"]["classes"]))
     made.config = {**made.config, "evaluate": {"sets": SETS}}
     made.save()
+    before = {name: (folder / name).read_bytes() for name in (f"{DATA}/baseline.safetensors",)}
     result = made.snakemake("evaluate")
     assert result.returncode == 0, result.stdout + result.stderr
+    assert not re.search(r"^ *(train|test|evaluate)_run ", result.stdout + result.stderr, re.M)
+    assert {name: (folder / name).read_bytes() for name in before} == before
     return made
 
 
@@ -86,8 +100,84 @@ def test_nothing_is_to_be_done_after_it_and_a_change_makes_one_set_again(evaluat
     changed.save("changed.yaml")
     planned = changed.snakemake("evaluate", "-n", config="changed.yaml")
     said = planned.stdout + planned.stderr
-    assert re.search(r"evaluate_set +1\b", said), said
+    assert job_counts(said) == {"evaluate_set": 1, "apply_baselines": 1}
+    changed.config["baseline"] = False
+    changed.save("changed.yaml")
+    assert changed.rules_to_run("evaluate", config="changed.yaml") == {"evaluate_set": 1}
     (evaluated.folder / "changed.yaml").unlink()
+
+
+def test_the_baselines_have_scores_on_every_set(evaluated):
+    for name, num_graphs in (("larger", 12), ("foreign", 6), ("stored", 20), ("single", 5)):
+        path = evaluated.folder / DATA / "evaluate" / f"{name}.json"
+        content = json.loads(path.read_text())
+        assert content["num_graphs"] == num_graphs
+        record = find_record(path)
+        assert record.stage == "apply"
+        (made_from,) = (file for file, sum in record.inputs.items() if not sum.startswith("store:"))
+        assert find_record(made_from).stage == "baseline"
+        (target,) = content["targets"]
+        scores = target["baselines"]["constant"]
+        assert scores["num_known"] == (num_graphs if name in ("larger", "stored") else 0)
+        assert len({*scores["predicted"].values()} - {0.0}) == 1
+        counts = [sum(row) for row in scores["confusion_matrix"]]
+        assert name != "larger" or counts == [4, 4, 4]
+        assert "linear" in target["baselines"]
+        assert ("linear+two_order" in target["baselines"]) == (name != "single")
+        if name == "single":  # what is left are its own features
+            why = "the graphs have no edges: no invariants"
+            assert target["left_out"]["boosting+two_order"] == why
+            assert len(content["features"]) == 4
+
+
+def test_baselines_and_model_are_shown_together(evaluated, tmp_path, capsys, monkeypatch):
+    there = replace(evaluated, folder=shutil.copytree(evaluated.folder, tmp_path / "copy"))
+    assert there.rules_to_run("report") == {"report_run": 1}
+    done = there.snakemake("report")
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (there.folder / RUN / "report.html").read_text()
+    section = page[page.index('<section id="further"') :].split("</section>")[0]
+    assert section.count(">constant</th>") == 4
+    names = "two_order, linear+two_order, boosting+two_order"
+    assert f"{names} (the graphs have no edges: no invariants) on single" in section
+    monkeypatch.chdir(there.folder)
+    assert main(["show", "run.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    places = [k for k, line in enumerate(lines) if "larger: 12 graphs" in line]
+    assert [lines[k + 1].split()[:2] for k in places] == [["baselines:", "accuracy"]]
+    assert "constant 0.3333" in lines[places[0] + 1]
+    assert main(["trace", f"{DATA}/evaluate/single.json"]) == 0
+    assert main(["trace", f"{RUN}/evaluate/single.json"]) == 0
+    assert "CHANGED" not in capsys.readouterr().out
+
+
+def test_runs_that_share_data_and_split_share_the_baselines(evaluated, tmp_path):
+    fresh = replace(evaluated, folder=tmp_path, config=copy.deepcopy(evaluated.config))
+    del fresh.config["evaluate"]["sets"]["stored"]
+    fresh.config["training"]["seed"] = {"!sweep": {"values": [1, 2]}}
+    fresh.save()
+    planned = fresh.rules_to_run("evaluate")
+    assert (planned["baseline_answers"], planned["apply_baselines"]) == (2, 6)  # two splits
+    fresh.config["data"]["seed"] = 3
+    fresh.save()
+    planned = fresh.rules_to_run("evaluate")
+    assert (planned["baseline_answers"], planned["apply_baselines"]) == (1, 3)
+    assert (planned["train_run"], planned["evaluate_set"]) == (2, 6)
+
+
+def test_what_baselines_answered_on_sets_goes_when_nothing_asks_for_it(
+    evaluated, tmp_path, capsys, monkeypatch
+):
+    there = replace(evaluated, folder=shutil.copytree(evaluated.folder, tmp_path / "copy"))
+    monkeypatch.chdir(there.folder)
+    there.config = {**there.config, "evaluate": {"sets": {"larger": SETS["larger"]}}}
+    there.save()
+    assert main(["clean", "run.yaml"]) == 0
+    said = capsys.readouterr().out
+    for name in ("foreign", "stored", "single"):
+        assert f"{DATA}/evaluate/{name}.json: data of no run" in said
+    assert "larger.json" not in said
+    assert "training_set" not in said
 
 
 def test_nothing_of_what_was_generated_is_left(evaluated):

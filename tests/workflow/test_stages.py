@@ -149,6 +149,7 @@ def test_each_rule_describes_itself_in_a_sentence(finished):
         "folds_table",
         "predict_store",
         "evaluate_set",
+        "apply_baselines",
         "ensemble_run",
         "calibrate_run",
         "explain_run",

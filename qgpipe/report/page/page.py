@@ -24,7 +24,14 @@ from qgpipe.report.tables import explanation as explanations
 from qgpipe.report.tables.ablations import TITLES as ABLATION_TITLES
 from qgpipe.report.tables.baselines import metric_by_best, other_metrics, ranked, reasons
 from qgpipe.report.tables.calibration import read_calibration
-from qgpipe.report.tables.evaluations import MEASURES, evaluated_tasks, read_evaluation
+from qgpipe.report.tables.evaluations import (
+    MEASURES,
+    EvaluatedTask,
+    evaluated_tasks,
+    left_out_texts,
+    read_baseline_scores,
+    read_evaluation,
+)
 from qgpipe.report.tables.results import RunResults
 from qgpipe.report.tables.sensitivity import sensitivities
 from qgpipe.system.files import write_text
@@ -50,6 +57,7 @@ def write_page(
     split_json: Path,
     output: Path,
     evaluations: Sequence[Path] = (),
+    baseline_scores: Sequence[Path] = (),
     calibration: Path | None = None,
     explained: bool = False,
     ablated: bool = False,
@@ -58,6 +66,7 @@ def write_page(
     """Write the report of a run to the file ``output``, atomically.
 
     ``evaluations``: files of the stage ``evaluate``, in the order in which they are shown;
+    ``baseline_scores``: of the stage ``apply``, if there are baselines;
     ``calibration``: that of the stage ``calibrate``, if the run has one; ``explained``,
     ``ablated``: whether ``run_folder`` has an ``explanation.json``, and an ``ablations.json``;
     ``sensitivity``: attributes of the graphs by which scores are shown.
@@ -71,12 +80,13 @@ def write_page(
     results = RunResults(run_folder, dataset_json, split_json, sensitivity)
     fitted = read_calibration(calibration) if calibration else None
     read = [read_evaluation(path) for path in evaluations]
-    write_text(output, render(results, read, fitted, explained, ablated))
+    evaluated = evaluated_tasks(read, map(read_baseline_scores, baseline_scores))
+    write_text(output, render(results, evaluated, fitted, explained, ablated))
 
 
 def render(
     results: RunResults,
-    evaluations: Sequence[dict[str, Any]] = (),
+    evaluated: Sequence[EvaluatedTask] = (),
     calibration: dict[str, Any] | None = None,
     explained: bool = False,
     ablated: bool = False,
@@ -98,7 +108,8 @@ def render(
         sets={name: len(results.split[name] or []) for name in style.SETS},
         set_names=style.SET_NAMES,
         class_name=results.class_name,
-        evaluated=evaluated_tasks(evaluations),
+        evaluated=evaluated,
+        baselines_left_out=left_out_texts(evaluated),
         measures=MEASURES,
         calibration=calibration,
         baselines=results.baselines,

@@ -10,7 +10,11 @@ from qgpipe import paths
 from qgpipe.config.load import load_config
 from qgpipe.config.types import Config
 from qgpipe.report.tables.baselines import best_scores, read_baselines
-from qgpipe.report.tables.evaluations import evaluation_columns, read_evaluation
+from qgpipe.report.tables.evaluations import (
+    evaluation_columns,
+    read_baseline_scores,
+    read_evaluation,
+)
 from qgpipe.report.tables.result_files import read_metrics, read_summary
 from qgpipe.sweeps.run_names import value_name
 
@@ -25,8 +29,8 @@ def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | Non
 
     Columns: ``run``, ``label``, ``fold``, then results: ``best_epoch``, ``epochs``, the validation
     score under its name, ``test_loss_avg``, ``test_<metric>`` …, the accuracy or mean absolute
-    error of the best baseline as ``baseline_<measure>``, and that of the model on each further set
-    as ``evaluate_<set>_<measure>``.
+    error of the best baseline as ``baseline_<measure>``, and on each further set that of the model
+    as ``evaluate_<set>_<measure>``, of the best baseline as ``evaluate_<set>_baseline_<measure>``.
 
     The second result is the column of the validation score; None if it differs between runs. Raises
     ``DataError`` if a result file is missing or damaged.
@@ -36,6 +40,7 @@ def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | Non
         config = cast(Config, {"training": {"path": str(folder)}})  # all that paths need
         summaries[name] = read_summary(paths.summary(config, name))
         metrics = read_metrics(paths.metrics(config, name))
+        sets: Mapping[str, str | None] = places[name].get("sets", {})
         rows.append(
             {
                 "run": name,
@@ -50,10 +55,8 @@ def results_table(folder: Path, places: Places) -> tuple[pd.DataFrame, str | Non
                     read_baselines(paths.baselines(config, name), paths.predictions(config, name))
                 ),
                 **evaluation_columns(
-                    [
-                        read_evaluation(paths.evaluated(config, name, chosen))
-                        for chosen in places[name].get("sets", ())
-                    ]
+                    [read_evaluation(paths.evaluated(config, name, chosen)) for chosen in sets],
+                    [read_baseline_scores(Path(file)) for file in sets.values() if file],
                 ),
             }
         )

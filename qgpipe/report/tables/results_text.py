@@ -15,7 +15,11 @@ from qgpipe.report.tables.ablations import ablation_rows, read_ablations
 from qgpipe.report.tables.baselines import ranked, read_baselines, verdicts
 from qgpipe.report.tables.calibration import calibration_lines, read_calibration
 from qgpipe.report.tables.comparison import DEVIATION, MEAN
-from qgpipe.report.tables.evaluations import evaluation_lines, read_evaluation
+from qgpipe.report.tables.evaluations import (
+    evaluation_lines,
+    read_baseline_scores,
+    read_evaluation,
+)
 from qgpipe.report.tables.explanation import explanation_rows, invariant_lines, read_explanation
 from qgpipe.report.tables.result_files import Kind, read_metrics, read_summary, read_table, rerun
 from qgpipe.sweeps.expansion import Run
@@ -56,12 +60,14 @@ def results_text(config: Config) -> str:
 
 
 def _evaluations(config: Config) -> list[str]:
-    """The scores of the model on the further sets that have been evaluated."""
-    files = (paths.evaluated(config, None, name) for name in evaluated_sets(config))
+    """The scores on further sets of the model, where it was evaluated, and of the baselines."""
+    names = evaluated_sets(config)
+    files = (paths.evaluated(config, None, name) for name in names)
     found = [read_evaluation(file) for file in files if file.exists()]
-    return (
-        ["  on further sets", *(f"  {line}" for line in evaluation_lines(found))] if found else []
-    )
+    shared = (paths.baseline_scores(config, name) for name in names if config["baseline"])
+    baselines = [read_baseline_scores(file) for file in shared if file.exists()]
+    lines = evaluation_lines(found, baselines)
+    return ["  on further sets", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _explanation(config: Config) -> list[str]:

@@ -32,7 +32,7 @@ from qgpipe import paths
 from qgpipe.config import expand_runs, load_config
 from qgpipe.config.types import Config
 from qgpipe.provenance.record import find_record
-from qgpipe.report.tables.evaluations import read_evaluation
+from qgpipe.report.tables.evaluations import read_baseline_scores, read_evaluation
 from qgpipe.report.tables.results import RunResults
 from qgpipe.report.tables.sensitivity import sensitivities
 from qgpipe.system.files import write_json
@@ -67,7 +67,7 @@ def gather(task: str, model: str, configs: Sequence[Config]) -> dict[str, Any]:
             _run(config, one, found, measure)
             for config, one, found in zip(configs, results, evaluations, strict=True)
         ],
-        **_baselines(first, measure),
+        **_baselines(configs[0], first, measure),
         "curves": _curves(results),
     }
 
@@ -109,28 +109,27 @@ def _core_seconds(artifact: Path) -> float:
     return record.content["core_seconds"]
 
 
-def _baselines(results: RunResults, measure: str) -> dict[str, Any]:
+def _baselines(config: Config, results: RunResults, measure: str) -> dict[str, Any]:
     """Scores of the baselines; for targets of elements there is the constant answer alone."""
     compared = results.baselines
-    if not compared or measure not in compared["metrics"]:
-        constant = results.test["baseline"]
-        scores = {TEST: constant["metrics"][measure]}
-        reasons = {
-            one["baseline"]: one["reason"] for one in (compared or {"left_out": []})["left_out"]
-        }
-        reasons.pop("constant", None)
+    assert compared is not None
+    left_out = {one["baseline"]: one["reason"] for one in compared["left_out"]}
+    if measure not in compared["metrics"]:
+        constant = results.test["baseline"]["metrics"][measure]
+        left_out.pop("constant", None)
         return {
-            "baselines": {"constant": {"scores": scores, "interval": None}},
-            "left_out": reasons,
+            "baselines": {"constant": {"scores": {TEST: constant}, "interval": None}},
+            "left_out": left_out,
         }
     found = {
         name: {"scores": {TEST: score["value"]}, "interval": [score["low"], score["high"]]}
         for name, score in compared["metrics"][measure]["baselines"].items()
     }
-    return {
-        "baselines": found,
-        "left_out": {one["baseline"]: one["reason"] for one in compared["left_out"]},
-    }
+    for name in config["evaluate"]["sets"]:
+        (target,) = read_baseline_scores(paths.baseline_scores(config, name))["targets"]
+        for method, scores in target["baselines"].items():
+            found[method]["scores"][name] = scores.get(measure)
+    return {"baselines": found, "left_out": left_out}
 
 
 def _curves(results: Sequence[RunResults]) -> list[dict[str, Any]]:

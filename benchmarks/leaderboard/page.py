@@ -67,7 +67,10 @@ def section(task: Task) -> str:
         f"{sets} Causal sets: {counts}. The score is {task.measure}.",
         table(header, [row(task, method) for method in task.methods]),
     ]
-    lines += [f"Left out: {name}: {reason}." for name, reason in task.left_out.items()]
+    reasons = dict.fromkeys(task.left_out.values())
+    for reason in reasons:
+        names = [name for name, why in task.left_out.items() if why == reason]
+        lines.append(f"Left out: {', '.join(names)} ({reason}).")
     if task.curves:
         lines.append(f"![Scores by what was done](images/leaderboard-{task.name}.svg)")
     return "\n\n".join(lines)

@@ -57,7 +57,7 @@ def evaluate_set(
             "format": FORMAT,
             "run": config["name"],
             "set": name,
-            "num_graphs": len(table),
+            "num_graphs": len(all_sizes),
             "sizes": {
                 "min": int(all_sizes.min()),
                 "max": int(all_sizes.max()),

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qgpipe.causets.causal_set import CausalSet
+from qgpipe.causets.generators.pairs import draw_pairs
 from qgpipe.causets.generators.parameters import (
     IntegerParameter,
     RealParameter,
@@ -70,7 +71,7 @@ def _relate_layers(
 ) -> CausalSet:
     layer = np.repeat(np.arange(len(sizes)), sizes)
     adjacent = layer[:, None] + 1 == layer
-    relations = transitive_closure(adjacent & (rng.random(adjacent.shape) < probability))
+    relations = transitive_closure(adjacent & draw_pairs(rng, len(layer), probability))
     return CausalSet(
         relations,
         of_elements={"layer": layer},

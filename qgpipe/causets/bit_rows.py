@@ -1,9 +1,17 @@
-"""Relations with rows of bits, 64 elements a word: closure by tables of unions of rows."""
+"""Relations with rows of bits, 64 elements a word: closure, counts, transposes."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 WORD = 64  # elements of a block: bits of a word
+LARGEST_BYTE = 255  # entries of 0 or 1 whose sum a byte holds
+
+_TRANSPOSED_AS_BYTES = 256  # elements
+_SWAPS = [
+    (np.uint64(7), np.uint64(0x00AA00AA00AA00AA)),
+    (np.uint64(14), np.uint64(0x0000CCCC0000CCCC)),
+    (np.uint64(28), np.uint64(0x00000000F0F0F0F0)),
+]  # of squares of 1, 2 and 4 bits
 
 Words = NDArray[np.uint64]
 
@@ -21,8 +29,9 @@ def close(relations: NDArray[np.bool_], blocks: NDArray[np.bool_]) -> NDArray[np
     n³/1024 operations on words.
     """
     n, count = len(relations), len(blocks)
-    words = _packed(relations, count)
-    within = _unions(_packed((blocks | np.eye(WORD, dtype=bool)).reshape(-1, WORD), 1))
+    words = np.zeros((count * WORD, count), np.uint64)
+    words[:n] = packed(relations)
+    within = _unions(packed((blocks | np.eye(WORD, dtype=bool)).reshape(-1, WORD)))
     for block in reversed(range(count)):
         end, later = (block + 1) * WORD, slice(block + 1, None)
         tables = slice(8 * block, 8 * block + 8)
@@ -34,12 +43,48 @@ def close(relations: NDArray[np.bool_], blocks: NDArray[np.bool_]) -> NDArray[np
     return closed.view(np.bool_)
 
 
-def _packed(matrix: NDArray[np.bool_], count: int) -> Words:
-    """Rows as ``count`` words each, [64 ⌈rows/64⌉, count], padded with zeros."""
-    bits = np.packbits(matrix, axis=1, bitorder="little")
-    packed = np.zeros((-(-len(bits) // WORD) * WORD, 8 * count), np.uint8)
-    packed[: len(bits), : bits.shape[1]] = bits
-    return packed.view(np.uint64)
+def packed(matrices: NDArray[np.bool_]) -> Words:
+    """Rows of bool [..., n, m] as words, [..., n, ⌈m/64⌉], padded with zeros."""
+    bits = np.packbits(matrices, axis=-1, bitorder="little")
+    if padding := -bits.shape[-1] % 8:
+        bits = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, padding)])
+    return bits.view(np.uint64)
+
+
+def row_counts(matrices: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Numbers of true entries in each row of bool [..., n, m], int64 [..., n]."""
+    return np.bitwise_count(packed(matrices)).sum(axis=-1, dtype=np.int64)
+
+
+def column_counts(matrices: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Numbers of true entries in each column of bool [..., n, m], int64 [..., m]."""
+    ones = matrices.view(np.uint8)
+    parts = range(
+        0, ones.shape[-2], LARGEST_BYTE
+    )  # sums of bytes are ten times as fast as of integers
+    sums = (ones[..., s : s + LARGEST_BYTE, :].sum(axis=-2, dtype=np.uint8) for s in parts)
+    return sum(sums, np.zeros((*ones.shape[:-2], ones.shape[-1]), np.int64))
+
+
+def transposed(matrix: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A contiguous transpose of the bool matrix (n, n).
+
+    Of a large one, squares of 8 by 8 bits are transposed, by swapping bits in a word (Warren,
+    Hacker's Delight, 2013, section 7-3), and then places of squares: ten times as fast as bytes.
+    """
+    n = len(matrix)
+    if n <= _TRANSPOSED_AS_BYTES:
+        return np.ascontiguousarray(matrix.T)
+    side = -(-n // 8)
+    rows = np.zeros((side * 8, side), np.uint8)
+    rows[:n] = np.packbits(matrix, axis=1, bitorder="little")
+    squares = np.ascontiguousarray(rows.reshape(side, 8, side).swapaxes(1, 2)).view("<u8")
+    for shift, mask in _SWAPS:
+        different = (squares ^ (squares >> shift)) & mask
+        squares ^= different ^ (different << shift)
+    columns = np.ascontiguousarray(squares[:, :, 0].T).view(np.uint8).reshape(side, side, 8)
+    bits = np.ascontiguousarray(columns.swapaxes(1, 2)).reshape(side * 8, side)
+    return np.unpackbits(bits[:n], axis=1, count=n, bitorder="little").view(np.bool_)
 
 
 def _unions(rows: Words) -> Words:

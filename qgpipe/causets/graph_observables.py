@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from qgpipe.causets.bit_rows import row_counts
 from qgpipe.causets.observables import COLUMNS, GRAPH
-from qgpipe.causets.order import row_counts
 from qgpipe.causets.orders import Orders
 
 MAX_DIMENSION = 10.0

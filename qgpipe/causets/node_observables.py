@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from qgpipe.causets.bit_rows import column_counts, row_counts
 from qgpipe.causets.graph_observables import dimension_of
 from qgpipe.causets.observables import NODE
-from qgpipe.causets.order import column_counts, row_counts
 from qgpipe.causets.orders import Orders, Values
 
 

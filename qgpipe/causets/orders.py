@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qgpipe.causets.order import column_counts, interval_sizes, longest_chains, row_counts
+from qgpipe.causets.bit_rows import column_counts, row_counts
+from qgpipe.causets.order import interval_sizes, longest_chains
 
 Values = NDArray[np.float32]
 

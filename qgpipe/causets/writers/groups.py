@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qgpipe.causets.order import transposed
+from qgpipe.causets.bit_rows import transposed
 from qgpipe.causets.writers.samples import Sample, SampleSource
 from qgpipe.causets.writers.zarr_v2 import create_group, write_array
 

@@ -149,11 +149,9 @@ class SampleSource:
         for relations, causal_set, n in zip(block, causal_sets, sizes, strict=True):
             relations[:n, :n] = causal_set.relations
         orders = Orders(block, sizes)
-        suspects = (
-            range(len(sizes)) if not is_natural(block) else np.flatnonzero(~orders.transitive)
-        )
-        for k in suspects:
-            self._class(first + k).require_order(causal_sets[k].relations)
+        if not (is_natural(block) and orders.transitive.all()):
+            for index, causal_set in enumerate(causal_sets, first):
+                self._class(index).require_order(causal_set.relations)
         nodes = {name: compute(name, orders) for name in NODE_ARRAYS}
         graphs = {name: compute(name, orders) for name in (*GRAPH_ARRAYS, ABUNDANCES)}
         return [

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qgpipe.causets.bit_rows import transposed
 from qgpipe.causets.observables import COLUMNS
-from qgpipe.causets.order import transposed
 from qgpipe.causets.writers.samples import ABUNDANCES, GRAPH_ARRAYS, NODE_ARRAYS, SampleSource
 from qgpipe.causets.writers.zarr_v2 import create_array, create_group, write_array, write_chunks
 

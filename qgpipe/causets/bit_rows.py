@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORD = 64  # elements of a block: bits of a word
-LARGEST_BYTE = 255  # entries of 0 or 1 whose sum a byte holds
+LARGEST_BYTE = 255  # so many zeros and ones can be added up in a byte
 
 _TRANSPOSED_AS_BYTES = 256  # elements
 _SWAPS = [
@@ -59,11 +59,10 @@ def row_counts(matrices: NDArray[np.bool_]) -> NDArray[np.int64]:
 def column_counts(matrices: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Numbers of true entries in each column of bool [..., n, m], int64 [..., m]."""
     ones = matrices.view(np.uint8)
-    parts = range(
-        0, ones.shape[-2], LARGEST_BYTE
-    )  # sums of bytes are ten times as fast as of integers
-    sums = (ones[..., s : s + LARGEST_BYTE, :].sum(axis=-2, dtype=np.uint8) for s in parts)
-    return sum(sums, np.zeros((*ones.shape[:-2], ones.shape[-1]), np.int64))
+    counts = np.zeros((*ones.shape[:-2], ones.shape[-1]), np.int64)
+    for start in range(0, ones.shape[-2], LARGEST_BYTE):  # bytes add up faster than integers
+        counts += ones[..., start : start + LARGEST_BYTE, :].sum(axis=-2, dtype=np.uint8)
+    return counts
 
 
 def transposed(matrix: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -59,7 +59,8 @@ def interval_sizes(relations: NDArray[np.bool_]) -> NDArray[np.float32]:
         return as_float @ as_float
     natural = is_natural(relations)
     smallest, largest = _SQUARES
-    side = -(-n // max(1, round(n / min(max(smallest, n // 8), largest))))
+    side = min(max(smallest, n // 8), largest)
+    side = -(-n // round(n / side))  # of nearly equal blocks
     squared = np.zeros_like(as_float)
     for i in range(0, n, side):
         rows, results = as_float[..., i : i + side, :], squared[..., i : i + side, :]
@@ -99,24 +100,17 @@ def is_natural(relations: NDArray[np.bool_]) -> bool:
 
 def order_violation(relations: NDArray[np.bool_]) -> str | None:
     """Why ``relations`` (bool (n, n)) is no partial order in a natural labelling, or ``None``."""
-    if backward := backward_relation(relations):
-        return backward
+    if not is_natural(relations):
+        i, j = np.argwhere(np.tril(relations))[0]
+        if i == j:
+            return f"element {i} precedes itself"
+        return f"element {i} precedes element {j}, which has the smaller label"
     missing = np.argwhere((interval_sizes(relations) > 0) & ~relations)
     if len(missing):
         i, j = missing[0]
         k = np.flatnonzero(relations[i] & relations[:, j])[0]
         return f"it is not transitive: {i} ≺ {k} ≺ {j}, but not {i} ≺ {j}"
     return None
-
-
-def backward_relation(relations: NDArray[np.bool_]) -> str | None:
-    """Which of ``relations`` (bool (n, n)) is against the natural labelling, or ``None``."""
-    if is_natural(relations):
-        return None
-    i, j = np.argwhere(np.tril(relations))[0]
-    if i == j:
-        return f"element {i} precedes itself"
-    return f"element {i} precedes element {j}, which has the smaller label"
 
 
 def longest_chains(
@@ -128,9 +122,9 @@ def longest_chains(
     any labelling. ``in_degree``: numbers of elements in the past of each, [B, n], if known. Both
     results are float32 [n] or [B, n]: 0 for minimal (maximal) elements.
 
-    Elements of few are visited in a natural labelling, the same element of all causal sets at
-    once: h(j) = max over i ≺ j of h(i) + 1. Of many, all minimal (maximal) ones are taken away
-    again and again.
+    Few elements are visited in a natural labelling, the same element of all causal sets at once:
+    h(j) = max over i ≺ j of h(i) + 1. Of many elements all minimal (maximal) ones are taken away
+    at once, as often as there are any left.
     """
     block = relations if relations.ndim == 3 else relations[None]
     if not is_natural(block):
@@ -212,10 +206,8 @@ def _peeled(relations: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[
         rows = rows * (part[:, None] == part)
         before -= starts[part]
         after -= (n - starts - sizes)[part]
-    past, future = (
-        _levels(rows, before),
-        _levels(transposed(rows.view(np.bool_)).view(np.uint8), after),
-    )
+    past = _levels(rows, before)
+    future = _levels(transposed(rows.view(np.bool_)).view(np.uint8), after)
     levels = np.maximum.reduceat(past, starts) + 1
     lower = np.cumsum(levels) - levels
     return past + lower[part], future + (levels.sum() - lower - levels)[part]

@@ -11,7 +11,7 @@ from qgpipe.causets.bit_rows import LARGEST_BYTE, WORD, close, column_counts, ro
 
 _SMALLEST_BLOCK = 16
 _CLOSED_BY_BLAS = 448  # elements; larger relations are closed as rows of bits
-_UNDIVIDED = 112  # elements; smaller matrices are squared as a whole
+_UNDIVIDED = 128  # elements; smaller matrices are squared as a whole
 _SQUARES = 64, 192  # sides of the blocks of larger ones: these fit into the cache
 _PACKED = 2**12  # a float32 holds two numbers below, one of them multiplied by this
 _LARGEST_TOGETHER = 256  # elements; larger causal sets are handled one by one

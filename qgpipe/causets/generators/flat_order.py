@@ -6,7 +6,7 @@ In two dimensions it is that of every spacetime in conformally flat coordinates.
 import numpy as np
 from numpy.typing import NDArray
 
-from qgpipe.causets.generators.pairs import relate_pairs
+from qgpipe.causets.pairs import relate_pairs
 
 
 def flat_order(

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qgpipe.causets.causal_set import CausalSet
-from qgpipe.causets.generators.pairs import draw_pairs
 from qgpipe.causets.generators.parameters import (
     IntegerParameter,
     RealParameter,
@@ -13,6 +12,7 @@ from qgpipe.causets.generators.parameters import (
     require_choice,
 )
 from qgpipe.causets.order import transitive_closure
+from qgpipe.causets.pairs import draw_pairs
 
 
 def layered(

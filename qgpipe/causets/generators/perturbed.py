@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from qgpipe.causets.causal_set import CausalSet, Values
 from qgpipe.causets.generators.classes import CausalSetClass, resolve_class
 from qgpipe.causets.generators.layered import layered
-from qgpipe.causets.generators.pairs import draw_pairs
 from qgpipe.causets.generators.parameters import IntegerParameter, RealParameter, draw_real
 from qgpipe.causets.generators.sprinklings import (
     DEFAULT_DECAY,
@@ -18,6 +17,7 @@ from qgpipe.causets.generators.sprinklings import (
     sprinkle_polynomial,
 )
 from qgpipe.causets.order import transitive_closure
+from qgpipe.causets.pairs import draw_pairs
 
 ClassEntry = Any  # a generator's name, a function, or {type, kwargs}, as in generate.classes
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from qgpipe.causets.causal_set import CausalSet
-from qgpipe.causets.generators.pairs import draw_pairs
 from qgpipe.causets.generators.parameters import RealParameter, draw_real
 from qgpipe.causets.order import transitive_closure
+from qgpipe.causets.pairs import draw_pairs
 
 TOLERANCE = 0.01
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qgpipe.causets.causal_set import CausalSet
-from qgpipe.causets.generators.pairs import relate_pairs
 from qgpipe.causets.generators.parameters import RealParameter, draw_real, require_choice
 from qgpipe.causets.generators.sprinklings import DIMENSIONS
+from qgpipe.causets.pairs import relate_pairs
 
 LARGEST_EXTENT = 1.5  # below π/2, where volumes diverge
 

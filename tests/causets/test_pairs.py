@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qgpipe.causets.generators.pairs import draw_pairs, relate_pairs
+from qgpipe.causets.pairs import draw_pairs, relate_pairs
 
 SIZES = [1, 127, 128, 129, 300]
 

@@ -13,6 +13,7 @@ _SMALLEST_BLOCK = 16
 _CLOSED_BY_BLAS = 448  # elements; larger relations are closed as rows of bits
 _UNDIVIDED = 128  # elements; smaller matrices are squared as a whole
 _SQUARES = 64, 192  # sides of the blocks of larger ones: these fit into the cache
+_AT_ONCE = 2**18  # entries of the largest matrices of a block of causal sets
 _PACKED = 2**12  # a float32 holds two numbers below, one of them multiplied by this
 _LARGEST_TOGETHER = 256  # elements; larger causal sets are handled one by one
 _LOWER = np.tri(128, dtype=bool)
@@ -53,30 +54,15 @@ def interval_sizes(relations: NDArray[np.bool_]) -> NDArray[np.float32]:
     Of at most 4096 elements, rows r and s are multiplied at once, as r + 4096 s: a number of
     elements from r and one from s both fit into the 24 bits of a float32.
     """
-    as_float = relations.astype(np.float32)
     n = relations.shape[-1]
     if n <= _UNDIVIDED:
+        as_float = relations.astype(np.float32)
         return as_float @ as_float
-    natural = is_natural(relations)
-    smallest, largest = _SQUARES
-    side = min(max(smallest, n // 8), largest)
-    side = -(-n // round(n / side))  # of nearly equal blocks
-    squared = np.zeros_like(as_float)
-    for i in range(0, n, side):
-        rows, results = as_float[..., i : i + side, :], squared[..., i : i + side, :]
-        count = rows.shape[-2]
-        half = -(-count // 2) if n - natural < _PACKED else count
-        both = rows[..., :half, :].copy()
-        both[..., : count - half, :] += _PACKED * rows[..., half:, :]
-        for j in range(i if natural else 0, n, side):
-            columns = slice(j, j + side)
-            between = slice(i, j + side) if natural else slice(None)
-            product = both[..., between] @ as_float[..., between, columns]
-            if half < count:
-                upper = np.floor(product * (1 / _PACKED))
-                results[..., half:, columns] = upper[..., : count - half, :]
-                product -= _PACKED * upper
-            results[..., :half, columns] = product
+    squared = np.zeros(relations.shape, np.float32)
+    step = max(1, _AT_ONCE // n**2)
+    for start in range(0, relations.size // n**2, step):
+        few = slice(start, start + step)
+        _square(relations.reshape(-1, n, n)[few], squared.reshape(-1, n, n)[few])
     return squared
 
 
@@ -146,6 +132,31 @@ def longest_chains(
             for heights in (past, future)
         )
     return (past, future) if relations.ndim == 3 else (past[0], future[0])
+
+
+def _square(relations: NDArray[np.bool_], squared: NDArray[np.float32]) -> None:
+    """Write the squares of ``relations`` [b, n, n] to ``squared``, which holds zeros."""
+    n = relations.shape[-1]
+    natural = is_natural(relations)
+    smallest, largest = _SQUARES
+    side = min(max(smallest, n // 8), largest)
+    side = -(-n // round(n / side))  # of nearly equal blocks
+    as_float = relations.astype(np.float32)
+    for i in range(0, n, side):
+        rows, results = as_float[:, i : i + side], squared[:, i : i + side]
+        count = rows.shape[1]
+        half = -(-count // 2) if n - natural < _PACKED else count
+        both = rows[:, :half].copy()
+        both[:, : count - half] += _PACKED * rows[:, half:]
+        for j in range(i if natural else 0, n, side):
+            columns = slice(j, j + side)
+            between = slice(i, j + side) if natural else slice(None)
+            product = both[:, :, between] @ as_float[:, between, columns]
+            if half < count:
+                upper = np.floor(product * (1 / _PACKED))
+                results[:, half:, columns] = upper[:, : count - half]
+                product -= _PACKED * upper
+            results[:, :half, columns] = product
 
 
 def _close(matrices: NDArray[np.float32], size: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from qgpipe.causets.bit_rows import row_counts
 from qgpipe.causets.observables import COLUMNS, GRAPH
 from qgpipe.causets.orders import Orders
 
@@ -37,7 +38,7 @@ def myrheim_meyer_dimension(orders: Orders) -> Reals:
 
 def link_fraction(orders: Orders) -> Reals:
     """Links over relations, Σ_ij L_ij / Σ_ij A_ij; 0 without relations."""
-    return np.count_nonzero(orders.links, axis=(1, 2)) / np.maximum(1, orders.num_relations)
+    return row_counts(orders.links).sum(axis=1) / np.maximum(1, orders.num_relations)
 
 
 def longest_chain_fraction(orders: Orders) -> Reals:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from qgpipe.causets.bit_rows import column_counts, row_counts
 from qgpipe.causets.graph_observables import dimension_of
 from qgpipe.causets.observables import NODE
 from qgpipe.causets.orders import Orders, Values
@@ -35,12 +36,12 @@ def out_degree(orders: Orders) -> Values:
 
 def in_degrees_link(orders: Orders) -> Values:
     """Links from the past: Σ_j L_ji."""
-    return np.count_nonzero(orders.links, axis=1).astype(np.float32)
+    return column_counts(orders.links).astype(np.float32)
 
 
 def out_degrees_link(orders: Orders) -> Values:
     """Links to the future: Σ_j L_ij."""
-    return np.count_nonzero(orders.links, axis=2).astype(np.float32)
+    return row_counts(orders.links).astype(np.float32)
 
 
 def two_chain_density_past(orders: Orders) -> Values:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qgpipe.causets.bit_rows import column_counts, row_counts
 from qgpipe.causets.order import interval_sizes, longest_chains
 
 Values = NDArray[np.float32]
@@ -59,12 +60,12 @@ class Orders:
     @cached_property
     def in_degree(self) -> Values:
         """|past(i)| = Σ_j A_ji, float32 [B, m]."""
-        return np.count_nonzero(self.relations, axis=1).astype(np.float32)
+        return column_counts(self.relations).astype(np.float32)
 
     @cached_property
     def out_degree(self) -> Values:
         """|future(i)| = Σ_j A_ij, float32 [B, m]."""
-        return np.count_nonzero(self.relations, axis=2).astype(np.float32)
+        return row_counts(self.relations).astype(np.float32)
 
     @cached_property
     def two_chains_past(self) -> Values:
@@ -79,7 +80,7 @@ class Orders:
     @cached_property
     def num_relations(self) -> NDArray[np.int64]:
         """Related pairs, Σ_ij A_ij, int64 [B]."""
-        return np.count_nonzero(self.relations, axis=(1, 2))
+        return row_counts(self.relations).sum(axis=1)
 
     def first_gap(self, index: int) -> tuple[int, int, int] | None:
         """i ≺ k ≺ j without i ≺ j in the causal set ``index``; None if it is transitive."""

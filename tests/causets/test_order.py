@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -7,8 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from qgpipe.causets import order
+from qgpipe.causets.generators.layered import layered
+from qgpipe.causets.generators.perturbed import destroyed
+from qgpipe.causets.generators.sprinklings import minkowski
 from qgpipe.causets.order import (
     interval_sizes,
+    is_natural,
     longest_chains,
     order_violation,
     transitive_closure,
@@ -81,12 +88,33 @@ def test_interval_sizes_are_the_square_of_the_relations_in_any_labelling(n, rng)
         np.testing.assert_array_equal(interval_sizes(relations), expected)
 
 
+@pytest.mark.parametrize("n", [127, 128, 129, 130, 150])
+def test_interval_sizes_are_exact_up_to_the_largest_number_that_fits_twice(n):
+    total, all_related = np.triu(np.ones((n, n), bool), 1), np.ones((n, n), bool)
+    with patch.multiple(order, _PACKED=128, _UNDIVIDED=64):
+        for relations in (total, total[::-1, ::-1], all_related):
+            expected = relations.astype(int) @ relations.astype(int)
+            np.testing.assert_array_equal(interval_sizes(relations), expected)
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 300])
+def test_a_labelling_is_natural_without_entries_on_or_below_the_diagonal(n, rng):
+    relations = np.triu(np.ones((2, n, n), bool), 1)
+    assert is_natural(relations)
+    i = int(rng.integers(n))
+    relations[1, i, rng.integers(i + 1)] = True
+    assert not is_natural(relations)
+    assert is_natural(relations[0])
+
+
+@pytest.mark.parametrize("together", [0, 256])
 @PROPERTY
 @given(acyclic_graphs())
-def test_longest_chains_agree_with_networkx(relations):
+def test_longest_chains_agree_with_networkx(together, relations):
     relations = transitive_closure(relations)
     graph = graph_of(relations)
-    past, future = longest_chains(relations)
+    with patch.object(order, "_LARGEST_TOGETHER", together):
+        past, future = longest_chains(relations)
     assert past.max() == future.max() == nx.dag_longest_path_length(graph, weight=None)
     for i in graph:
         below = graph.subgraph([*nx.ancestors(graph, i), i])
@@ -102,6 +130,31 @@ def test_longest_chains_of_large_orders_agree_with_those_of_their_past(rng):
     _, last_future = longest_chains(relations[200:, 200:])
     np.testing.assert_array_equal(past[:200], first_past)
     np.testing.assert_array_equal(future[200:], last_future)
+
+
+def heights(relations: np.ndarray) -> np.ndarray:
+    found = np.zeros(len(relations))
+    for j in range(1, len(relations)):
+        found[j] = (relations[:j, j] * (found[:j] + 1)).max()
+    return found
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        minkowski,
+        lambda rng, n: layered(rng, n, 2),  # more minimal elements than a byte counts
+        lambda rng, n: destroyed(rng, n, 0.001),
+        lambda rng, n: destroyed(rng, n, 0.5),  # nearly total
+    ],
+)
+@pytest.mark.parametrize("natural", [True, False])
+def test_longest_chains_of_many_elements_are_those_of_the_definition(make, natural, rng):
+    relations = make(rng, 600).relations
+    labels = np.arange(600) if natural else rng.permutation(600)
+    past, future = longest_chains(relations[np.ix_(labels, labels)])
+    np.testing.assert_array_equal(past, heights(relations)[labels])
+    np.testing.assert_array_equal(future, heights(relations.T[::-1, ::-1])[::-1][labels])
 
 
 def test_a_partial_order_has_no_violation():

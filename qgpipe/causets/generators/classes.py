@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qgpipe.causets.causal_set import CausalSet
 from qgpipe.causets.generators.registry import import_generator
@@ -29,6 +30,12 @@ class CausalSetClass:
         Raises ``ConfigError`` with the key of the class if the function fails, or does not return
         such a causal set or its relation matrix (n, n).
         """
+        made = self.generate_unchecked(rng, n)
+        self.require_order(made.relations)
+        return made
+
+    def generate_unchecked(self, rng: np.random.Generator, n: int) -> CausalSet:
+        """:meth:`generate` without the check of the relations, for which they are squared."""
         try:
             result = self.function(rng, n, **self.kwargs)
             made = result if isinstance(result, CausalSet) else CausalSet(np.asarray(result) != 0)
@@ -46,15 +53,17 @@ class CausalSetClass:
                 key=self.key,
                 remedy="return the relation matrix, bool of shape (n, n)",
             )
-        violation = order_violation(made.relations)
-        if violation:
+        return made
+
+    def require_order(self, relations: NDArray[np.bool_]) -> None:
+        """Raise ``ConfigError`` if ``relations`` are no partial order in a natural labelling."""
+        if violation := order_violation(relations):
             raise ConfigError(
-                f"'{self.name}' returned no partial order for n = {n}: {violation}",
+                f"'{self.name}' returned no partial order for n = {len(relations)}: {violation}",
                 key=self.key,
                 remedy="number elements from past to future, and close the matrix with "
                 "qgpipe.causets.order.transitive_closure",
             )
-        return made
 
 
 def resolve_classes(classes: Sequence[Any], key: str = "generate.classes") -> list[CausalSetClass]:

@@ -6,6 +6,8 @@ In two dimensions it is that of every spacetime in conformally flat coordinates.
 import numpy as np
 from numpy.typing import NDArray
 
+from qgpipe.causets.pairs import relate_pairs
+
 
 def flat_order(
     t: NDArray[np.float64], x: NDArray[np.float64]
@@ -23,10 +25,16 @@ def flat_order(
         u, v = t + x[:, 0], t - x[:, 0]
         labels = np.lexsort((v, u, u + v))
         u, v = u[labels], v[labels]
-        causal = (u[:, None] <= u) & (v[:, None] <= v)
+
+        def causal(i: slice, j: slice) -> NDArray[np.bool_]:
+            return (u[i, None] <= u[j]) & (v[i, None] <= v[j])
+
     else:
         labels = np.argsort(t, kind="stable")
         t, x = t[labels], x[labels]
-        squared_distance = np.square(x[:, None] - x).sum(axis=2)
-        causal = np.square(t[:, None] - t) >= squared_distance
-    return labels, np.triu(causal, 1)
+
+        def causal(i: slice, j: slice) -> NDArray[np.bool_]:
+            squared_distance = np.square(x[i, None] - x[j]).sum(axis=2)
+            return np.square(t[i, None] - t[j]) >= squared_distance
+
+    return labels, relate_pairs(len(t), causal)

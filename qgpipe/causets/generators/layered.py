@@ -12,6 +12,7 @@ from qgpipe.causets.generators.parameters import (
     require_choice,
 )
 from qgpipe.causets.order import transitive_closure
+from qgpipe.causets.pairs import draw_pairs
 
 
 def layered(
@@ -70,7 +71,7 @@ def _relate_layers(
 ) -> CausalSet:
     layer = np.repeat(np.arange(len(sizes)), sizes)
     adjacent = layer[:, None] + 1 == layer
-    relations = transitive_closure(adjacent & (rng.random(adjacent.shape) < probability))
+    relations = transitive_closure(adjacent & draw_pairs(rng, len(layer), probability))
     return CausalSet(
         relations,
         of_elements={"layer": layer},

@@ -17,6 +17,7 @@ from qgpipe.causets.generators.sprinklings import (
     sprinkle_polynomial,
 )
 from qgpipe.causets.order import transitive_closure
+from qgpipe.causets.pairs import draw_pairs
 
 ClassEntry = Any  # a generator's name, a function, or {type, kwargs}, as in generate.classes
 
@@ -34,14 +35,15 @@ def destroyed(
     those of :func:`~qgpipe.causets.generators.sprinklings.polynomial`.
     """
     relations, points, factor = sprinkle_polynomial(rng, n, order, decay)
-    past, future = np.triu_indices(n, 1)
     share = draw_real(rng, flips, "flips", 0.0, 1.0)
-    flipped = rng.permutation(len(past))[: round(share * len(past))]
-    relations[past[flipped], future[flipped]] ^= True
+    flipped = np.zeros(n * (n - 1) // 2, bool)  # of each pair, row by row
+    count = round(share * len(flipped))
+    flipped[rng.permutation(len(flipped))[:count]] = True
+    relations[~np.tri(n, dtype=bool)] ^= flipped
     return CausalSet(
         transitive_closure(relations),
         of_elements={"coordinates": points},
-        made_of={**described(factor), "flip_share": len(flipped) / max(1, len(past))},
+        made_of={**described(factor), "flip_share": count / max(1, len(flipped))},
     )
 
 
@@ -185,7 +187,7 @@ def _insert(
     inside = np.zeros(n, bool)
     inside[place] = True
     outside = np.flatnonzero(~inside)
-    crossing = (inside[:, None] != inside) & (rng.random((n, n)) < probability)
+    crossing = (inside[:, None] != inside) & draw_pairs(rng, n, probability)
     relations = np.triu(crossing, 1)
     block = block_of(n - len(outside))
     relations[place, place] = block.relations
@@ -193,7 +195,11 @@ def _insert(
     host = host_of(max(1, outside.size))
     described_by = host.made_of
     if outside.size:
-        relations[np.ix_(outside, outside)] = host.relations
+        before, after = slice(place.start), slice(place.stop, n)
+        last = slice(place.start, None)  # elements of the host that come after the block
+        relations[before, before] = host.relations[before, before]
+        relations[before, after] = host.relations[before, last]
+        relations[after, after] = host.relations[last, last]
     else:
         described_by = {name: _unknown(value) for name, value in host.made_of.items()}
     # An element of the block has no place in the spacetime of the host, and no curvature.

@@ -5,6 +5,7 @@ import numpy as np
 from qgpipe.causets.causal_set import CausalSet
 from qgpipe.causets.generators.parameters import RealParameter, draw_real
 from qgpipe.causets.order import transitive_closure
+from qgpipe.causets.pairs import draw_pairs
 
 TOLERANCE = 0.01
 
@@ -52,5 +53,5 @@ def percolation(
     to the first with probability ⟨1 - q^a⟩, and linked to it with ⟨p q^(a - 1)⟩.
     """
     chance = draw_real(rng, probability, "probability", 0.0, 1.0)
-    joined = np.triu(rng.random((n, n)) < chance, 1)
+    joined = np.triu(draw_pairs(rng, n, chance), 1)
     return CausalSet(transitive_closure(joined), made_of={"edge_probability": chance})

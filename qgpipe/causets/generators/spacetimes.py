@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from qgpipe.causets.causal_set import CausalSet
 from qgpipe.causets.generators.parameters import RealParameter, draw_real, require_choice
 from qgpipe.causets.generators.sprinklings import DIMENSIONS
+from qgpipe.causets.pairs import relate_pairs
 
 LARGEST_EXTENT = 1.5  # below π/2, where volumes diverge
 
@@ -89,10 +90,13 @@ def spherical_order(t: Reals, place: Reals) -> tuple[NDArray[np.intp], NDArray[n
     """
     labels = np.argsort(t, kind="stable")
     t, place = t[labels], place[labels]
-    # The angle by the chord, 2 arcsin(|x - y| / 2), is accurate for small angles also.
-    squared = np.square(place[:, None] - place).sum(axis=2)
-    angle = 2 * np.arcsin(np.sqrt(np.minimum(squared / 4, 1)))
-    return labels, np.triu(t - t[:, None] >= angle, 1)
+
+    def causal(i: slice, j: slice) -> NDArray[np.bool_]:
+        # The angle by the chord, 2 arcsin(|x - y| / 2), is accurate for small angles also.
+        squared = np.square(place[i, None] - place[j]).sum(axis=2)
+        return t[j] - t[i, None] >= 2 * np.arcsin(np.sqrt(np.minimum(squared / 4, 1)))
+
+    return labels, relate_pairs(len(t), causal)
 
 
 def _diamond(

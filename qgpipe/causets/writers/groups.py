@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qgpipe.causets.bit_rows import transposed
 from qgpipe.causets.writers.samples import Sample, SampleSource
 from qgpipe.causets.writers.zarr_v2 import create_group, write_array
 
@@ -52,8 +53,8 @@ class GroupStore:
 def _arrays(sample: Sample) -> dict[str, NDArray[Any]]:
     """The arrays of a causal set's group."""
     return {
-        "adj": sample.causal_set.relations.T.astype(np.uint8),
-        "linkmat": sample.links.T.astype(np.uint8),
+        "adj": transposed(sample.causal_set.relations).view(np.uint8),
+        "linkmat": transposed(sample.links).view(np.uint8),
         "manifold_like": np.array([sample.causal_set.manifold_like]),
         "cset_type": np.array([sample.class_code], np.int64),
         **sample.node_arrays,

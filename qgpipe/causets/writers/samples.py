@@ -12,6 +12,7 @@ from qgpipe.causets.causal_set import CausalSet, Values
 from qgpipe.causets.features import compute
 from qgpipe.causets.generators.classes import CausalSetClass, resolve_classes
 from qgpipe.causets.observables import GRAPH, NODE
+from qgpipe.causets.order import is_natural
 from qgpipe.causets.orders import Orders
 from qgpipe.config.types import GenerateSection
 from qgpipe.errors import ConfigError
@@ -113,9 +114,9 @@ class SampleSource:
 
     def causal_set(self, index: int) -> CausalSet:
         """Sample ``index`` without its observables."""
-        rng = self.rng(index)
-        n = int(rng.integers(self.smallest, self.largest + 1))
-        return self.classes[index % len(self.classes)].generate(rng, n)
+        causal_set = self._unchecked(index)
+        self._class(index).require_order(causal_set.relations)
+        return causal_set
 
     def description(self) -> Description:
         """The arrays that the first sample of every class has.
@@ -127,7 +128,7 @@ class SampleSource:
         made_of: dict[str, Kept] = {}
         curved = True
         for index in range(min(len(self.classes), self.num_samples)):
-            made = self.causal_set(index)
+            made = self._unchecked(index)
             curved &= made.curvature is not None
             for axes, kept, given in (1, of_elements, made.of_elements), (0, made_of, made.made_of):
                 for name, values in given.items():
@@ -139,14 +140,18 @@ class SampleSource:
     def samples(self, first: int, last: int, description: Description) -> list[Sample]:
         """Samples ``first:last`` with all observables, and what ``description`` says.
 
-        All of them are in memory at once, as a block of matrices.
+        All of them are in memory at once, as a block of matrices. Whether they are partial orders
+        is seen from the same products as the observables.
         """
-        causal_sets = [self.causal_set(index) for index in range(first, last)]
+        causal_sets = [self._unchecked(index) for index in range(first, last)]
         sizes = np.array([len(causal_set.relations) for causal_set in causal_sets], np.int64)
         block = np.zeros((len(sizes), sizes.max(), sizes.max()), bool)
         for relations, causal_set, n in zip(block, causal_sets, sizes, strict=True):
             relations[:n, :n] = causal_set.relations
         orders = Orders(block, sizes)
+        if not (is_natural(block) and orders.transitive.all()):
+            for index, causal_set in enumerate(causal_sets, first):
+                self._class(index).require_order(causal_set.relations)
         nodes = {name: compute(name, orders) for name in NODE_ARRAYS}
         graphs = {name: compute(name, orders) for name in (*GRAPH_ARRAYS, ABUNDANCES)}
         return [
@@ -169,6 +174,14 @@ class SampleSource:
             )
             for k, (causal_set, n) in enumerate(zip(causal_sets, sizes, strict=True))
         ]
+
+    def _class(self, index: int) -> CausalSetClass:
+        return self.classes[index % len(self.classes)]
+
+    def _unchecked(self, index: int) -> CausalSet:
+        rng = self.rng(index)
+        n = int(rng.integers(self.smallest, self.largest + 1))
+        return self._class(index).generate_unchecked(rng, n)
 
     def _curvature(self, index: int, causal_set: CausalSet) -> dict[str, Values]:
         if causal_set.curvature is None:
@@ -208,7 +221,7 @@ class SampleSource:
         return padded
 
     def _refuse(self, index: int, problem: str) -> NoReturn:
-        made_by = self.classes[index % len(self.classes)]
+        made_by = self._class(index)
         raise ConfigError(f"'{made_by.name}' {problem} for sample {index}", key=made_by.key)
 
 

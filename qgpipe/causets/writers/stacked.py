@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qgpipe.causets.bit_rows import transposed
 from qgpipe.causets.observables import COLUMNS
 from qgpipe.causets.writers.samples import ABUNDANCES, GRAPH_ARRAYS, NODE_ARRAYS, SampleSource
 from qgpipe.causets.writers.zarr_v2 import create_array, create_group, write_array, write_chunks
@@ -73,8 +74,8 @@ class StackedStore:
         samples = self._source.samples(first, last, self._description)
         for index, sample in enumerate(samples):
             n = len(sample.links)
-            adjacency[index, :n, :n] = sample.causal_set.relations.T
-            links[index, :n, :n] = sample.links.T
+            adjacency[index, :n, :n] = transposed(sample.causal_set.relations)
+            links[index, :n, :n] = transposed(sample.links)
             row = first - start + index
             arrays["cset_size"][row] = n
             arrays["cset_type"][row] = sample.class_code

@@ -11,13 +11,25 @@ from qgpipe.causets.generators.perturbed import (
     merged,
     merged_ambiguous,
 )
-from qgpipe.causets.order import longest_chains
+from qgpipe.causets.generators.sprinklings import sprinkle_polynomial
+from qgpipe.causets.order import longest_chains, transitive_closure
 from qgpipe.errors import ConfigError
 
 
 def test_the_share_of_flips_is_kept(rng):
     assert destroyed(rng, 30, flips=0.25).made_of["flip_share"] == pytest.approx(0.25, abs=0.002)
     assert destroyed(rng, 1).made_of["flip_share"] == 0
+
+
+def test_the_pairs_that_are_flipped_are_the_first_of_a_permutation():
+    """Stores of earlier versions have these relations."""
+    made = destroyed(np.random.default_rng(5), 20, flips=0.02, order=5, decay=3.0)
+    rng = np.random.default_rng(5)
+    relations, *_ = sprinkle_polynomial(rng, 20, 5, 3.0)
+    for pair in rng.permutation(190)[:4]:
+        i, j = (labels[pair] for labels in np.triu_indices(20, 1))
+        relations[i, j] = not relations[i, j]
+    np.testing.assert_array_equal(made.relations, transitive_closure(relations))
 
 
 def test_size_and_place_of_an_insertion_are_kept(rng):

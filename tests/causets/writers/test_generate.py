@@ -117,8 +117,9 @@ def test_sizes_cover_their_range_ends_included(section):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_one_and_three_workers_write_the_same_bytes(layout, section, tmp_path):
-    config = section(layout=layout, num_samples=150, size=[80, 200])
+@pytest.mark.parametrize(("num_samples", "size"), [(150, [80, 200]), (18, [400, 600])])
+def test_one_and_three_workers_write_the_same_bytes(layout, num_samples, size, section, tmp_path):
+    config = section(layout=layout, num_samples=num_samples, size=size)
     for workers in (1, 3):
         generate_store(config, "a", tmp_path / str(workers), workers)
     assert files_of(tmp_path / "1") == files_of(tmp_path / "3")
@@ -183,6 +184,30 @@ def test_a_class_that_is_curved_only_at_first_is_an_error(section, tmp_path):
     curved = {"type": curved_for_one_size, "kwargs": {"size": first}}
     with pytest.raises(ConfigError, match=r"classes\[0\]: 'curved_for_one_size' gave a curvature"):
         generate_store(section(classes=[curved]), "a", tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize(
+    ("function", "violation"),
+    [
+        ("path", "it is not transitive: 0 ≺ 1 ≺ 2, but not 0 ≺ 2"),
+        ("backward", "element 1 precedes element 0, which has the smaller label"),
+    ],
+)
+def test_relations_that_are_no_partial_order_are_an_error(
+    function, violation, section, tmp_path, user_folder
+):
+    (user_folder / "no_orders.py").write_text(
+        "import numpy as np\n"
+        "def path(rng, n): return np.eye(n, k=1, dtype=bool)\n"
+        "def backward(rng, n): return np.eye(n, k=-1, dtype=bool)\n"
+    )
+    config = section(classes=["kr", f"no_orders.{function}"])
+    with pytest.raises(
+        ConfigError,
+        match=rf"^generate\.classes\[1\]: '{function}' returned no partial order .*{violation}",
+    ):
+        generate_store(config, "a", tmp_path / "a.zarr")
+    assert list(tmp_path.glob("*.zarr")) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -81,13 +81,16 @@ def graph_targets(dataset: Any, of_all_sets: bool = False) -> torch.Tensor | Non
         return None
 
 
-def data_names(dataset: Any) -> dict[str, Any]:
+def data_names(dataset: Any, kept: Iterable[str] = ()) -> dict[str, Any]:
     """Facts about the ``dataset`` that are stored with a model: names, and kinds of targets.
 
-    For another type of dataset, those of them that it has as attributes.
+    For another type of dataset, those of them that it has as attributes. ``kept``: attributes of
+    the graphs that are there for the split or the report; a model is not said to need them.
     """
     targets = graph_targets(dataset)
     names = {name: getattr(dataset, name, None) for name in NAMES}
+    if names["attributes"]:
+        names["attributes"] = {k: v for k, v in names["attributes"].items() if k not in kept}
     return {
         **names,
         "binary_target": None if targets is None else is_binary(targets).tolist(),

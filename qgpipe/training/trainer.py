@@ -13,7 +13,7 @@ from qgpipe import paths
 from qgpipe.config.dump import to_plain
 from qgpipe.config.load import load_config
 from qgpipe.config.objects import add_search_path, import_object
-from qgpipe.config.resolve import resolve_config
+from qgpipe.config.resolve import data_source, kept_arrays, resolve_config
 from qgpipe.config.schema import schema as config_schema
 from qgpipe.config.types import Config
 from qgpipe.data.loading.loader import GraphLoader
@@ -268,7 +268,8 @@ class Trainer:
     def _complete(self, dataset: Any) -> None:
         """Build what depends on the sizes of lazy layers, which are now known."""
         training = self.config["training"]
-        self.names = data_names(dataset)
+        kept = kept_arrays(self.config, data_source(self.config, "train"))
+        self.names = data_names(dataset, kept)
         if training["ema_decay"] is not None:
             self.average = WeightAverage(self.model, training["ema_decay"])
         if training["compile"]:

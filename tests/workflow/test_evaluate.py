@@ -183,3 +183,15 @@ def test_what_baselines_answered_on_sets_goes_when_nothing_asks_for_it(
 def test_nothing_of_what_was_generated_is_left(evaluated):
     left = [p.name for p in (evaluated.folder / RUN / "evaluate").iterdir()]
     assert not [name for name in left if "json" not in name]
+
+
+def test_sets_need_not_have_what_the_report_and_the_split_of_the_run_use(project):
+    project.config["report"] = {"sensitivity": ["flip_share"]}
+    project.config["data"] |= {"split_method": "stratified", "stratify_by": "flip_share"}
+    undamaged = {"num_samples": 6, "size": [8, 12], "classes": ["polynomial"]}
+    project.config["evaluate"] = {"sets": {"undamaged": {"generate": undamaged}}}
+    project.save()
+    result = project.snakemake("evaluate")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (scores,) = results(project, "undamaged")["tasks"]
+    assert scores["num_known"] == 6

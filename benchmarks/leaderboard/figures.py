@@ -50,7 +50,7 @@ def _panel(axes: Axes, task: Task) -> None:
             axes.plot([max(0.0, end) for end in method.interval], [place, place], color=style.GREY)
     axes.set_yticks(places, [method.name for method in task.methods])
     axes.set(title=task.name, xlabel=task.measure, xlim=(-0.03, 1.03))
-    axes.legend(fontsize=7, loc="lower left")
+    axes.legend(fontsize=7, loc="best")
 
 
 def _curves(task: Task) -> Figure:

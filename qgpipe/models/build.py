@@ -17,7 +17,7 @@ from qgpipe.config.trust import imports_for
 from qgpipe.errors import ConfigError
 from qgpipe.message_passing.adjacency import Adjacency
 from qgpipe.models.construct.bind_arguments import KNOWN, forward_parameters, is_required
-from qgpipe.models.construct.build_module import construct, under
+from qgpipe.models.construct.build_module import construct, joined_key, under
 from qgpipe.models.construct.function import Function
 from qgpipe.models.construct.model_file import (
     attach_parts,
@@ -25,6 +25,7 @@ from qgpipe.models.construct.model_file import (
     load_weights,
     read_model_file,
 )
+from qgpipe.models.construct.standardizer import KEY as STANDARDIZE
 from qgpipe.models.ensemble import Ensemble
 from qgpipe.models.gnn_model import GNNModel
 
@@ -130,8 +131,12 @@ def call_model(
                 key="model",
                 remedy=f"put '{name}' on the reader's Data, or set apply_model",
             )
-    with under("model"):
+    try:
         return model(**named)
+    except ConfigError as error:
+        if error.key != STANDARDIZE:  # which is no key of the model
+            error.key = joined_key("model", error.key)
+        raise
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import ConfigError
-from qgpipe.models.construct.standardizer import INPUTS, NAME, Standardizer
+from qgpipe.models.construct.standardizer import INPUTS, KEY, NAME, Standardizer
 from qgpipe.training.steps.outputs import is_class_target
 
 GRAPHS_AT_ONCE = 256
-KEY = "data.standardize"
 
 
 def standardize(model: nn.Module, loader: Any, kinds: Sequence[str]) -> None:

@@ -191,7 +191,7 @@ def test_any_loader_will_do(make_config, data):
 def test_what_cannot_be_standardised_is_an_error(make_config, data, changes, said):
     config = make_config(**changes)
     loaders = open_loaders(config, *data)
-    with pytest.raises(ConfigError, match=rf"data\.standardize: {said}"):
+    with pytest.raises(ConfigError, match=rf"^data\.standardize: {said}"):
         Trainer(config).run_training(loaders.train, loaders.validation)
 
 

@@ -12,6 +12,7 @@ from qgpipe.errors import ConfigError
 from qgpipe.models.construct.bind_arguments import forward_parameters
 
 NAME = "standardizer"  # of the submodule, and prefix of its weights in a model file
+KEY = "data.standardize"
 INPUTS = {"node_features": "x", "graph_features": "graph_features"}
 KINDS = (*INPUTS, "target")
 
@@ -40,7 +41,7 @@ class Standardizer(nn.Module):
         if hasattr(model, NAME):
             raise ConfigError(
                 f"the model has an attribute '{NAME}' of its own",
-                key="data.standardize",
+                key=KEY,
                 remedy="rename it, or leave data.standardize out",
             )
         self._names = [parameter.name for parameter in forward_parameters(model) or ()]
@@ -96,7 +97,7 @@ class Standardizer(nn.Module):
         if all(a is b for a, b in zip(before, after, strict=True)):
             raise ConfigError(
                 f"the model is called without '{name}'",
-                key="data.standardize",
+                key=KEY,
                 remedy=f"leave out {kind}, or let forward take '{name}' or the batch",
             )
         return new_args, new_kwargs
@@ -120,7 +121,7 @@ class Standardizer(nn.Module):
         if not found:
             raise ConfigError(
                 "no head has one output for each target",
-                key="data.standardize",
+                key=KEY,
                 remedy="leave out 'target', or give the head as many outputs as there are targets",
             )
         if is_single:

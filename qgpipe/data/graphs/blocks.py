@@ -13,7 +13,8 @@ from qgpipe.data.graphs.packed import Packed, offsets, ranges
 from qgpipe.data.graphs.row_axis import rebuild, row_ptr, table
 from qgpipe.data.graphs.select import concatenate, follows, harmonised, join_offsets, select, take
 
-RELEASE_AFTER = 4096  # graphs; each maps up to about 64 KB per array
+RELEASE_AFTER = 1 << 28  # bytes
+MAPPED_AT_LEAST = 1 << 16  # bytes for each graph: the system maps several pages at once
 
 
 class Blocks:

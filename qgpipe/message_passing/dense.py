@@ -89,7 +89,9 @@ class DenseAdjacency(Adjacency):
     def transposed(self) -> "DenseAdjacency":
         """``Aᵀ``, with views of the same blocks."""
         groups = [
-            group._replace(blocks=tuple(Block(v.mT, column, row) for v, row, column in group.blocks))
+            group._replace(
+                blocks=tuple(Block(v.mT, column, row) for v, row, column in group.blocks)
+            )
             for group in self._groups
         ]
         return DenseAdjacency(groups, self._slot, self._filler, lambda: self.edge_index.flip(0))
@@ -98,7 +100,9 @@ class DenseAdjacency(Adjacency):
         """``Aᵀ x``, computed in the dtype of the blocks, or in float64 if ``x`` is float64."""
         dtype = precise(x, self._groups[0].blocks[0].values.dtype)
         groups = tuple(
-            group._replace(blocks=tuple(b._replace(values=b.values.to(dtype)) for b in group.blocks))
+            group._replace(
+                blocks=tuple(b._replace(values=b.values.to(dtype)) for b in group.blocks)
+            )
             for group in self._groups
         )
         return _Product.apply(x.to(dtype), True, self._slot, self._filler, groups).to(x.dtype)

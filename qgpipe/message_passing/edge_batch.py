@@ -16,8 +16,7 @@ from qgpipe.message_passing.csr import CsrAdjacency
 from qgpipe.message_passing.dense import Block, DenseAdjacency, Group
 from qgpipe.message_passing.grouping import Grouping
 
-STRIP = 256  # columns of a matrix that are multiplied at once
-SPLIT_FROM = 512  # nodes; smaller matrices are multiplied as a whole
+STRIP = 256  # columns; larger matrices are cut into strips, smaller ones stay whole
 
 
 class NeighborListBatch(NamedTuple):
@@ -127,12 +126,11 @@ EdgeBatch = NeighborListBatch | BitEdgeBatch
 
 def _blocks(bits: Tensor, dtype: torch.dtype) -> tuple[Block, ...]:
     """The parts of matrices of bits, uint8 ``[graphs, n, n / 8]``, that have ones, unpacked."""
-    graphs, size, _ = bits.shape
     table = _bytes_as_numbers(dtype, bits.device)
     blocks = []
     for first, last, left, right in _occupied(bits):
         some = bits[:, first:last, left // 8 : right // 8].reshape(-1).int()
-        values = table.index_select(0, some).view(graphs, last - first, right - left)
+        values = table.index_select(0, some).view(len(bits), last - first, right - left)
         blocks.append(Block(values, first, left))
     return tuple(blocks)
 
@@ -140,12 +138,11 @@ def _blocks(bits: Tensor, dtype: torch.dtype) -> tuple[Block, ...]:
 def _occupied(bits: Tensor) -> list[tuple[int, int, int, int]]:
     """First and last row, and first and last column, of strips that have all ones of ``bits``.
 
-    Strips are ``STRIP`` columns wide. In a natural labelling, in which relations run from lower to
-    higher indices, they cover the upper triangle. Small matrices stay whole; so do those on a
-    GPU, which would have to wait for the answer.
+    In a natural labelling, in which relations run from lower to higher indices, strips cover the
+    upper triangle. On a GPU matrices stay whole: the host would have to wait for the answer.
     """
     size = bits.shape[1]
-    if size < SPLIT_FROM or bits.device.type != "cpu":
+    if size <= STRIP or bits.device.type != "cpu":
         return [(0, size, 0, size)]
     edges = np.arange(0, size, STRIP)
     of_rows = np.bitwise_or.reduceat(np.bitwise_or.reduce(bits.numpy(), axis=0), edges, axis=0)

@@ -9,7 +9,7 @@ from torch_geometric.data import Batch, Data
 from qgpipe.message_passing.adjacency import Adjacency
 from qgpipe.message_passing.csr import CsrAdjacency
 from qgpipe.message_passing.dense import DenseAdjacency
-from qgpipe.message_passing.edge_batch import SPLIT_FROM, STRIP
+from qgpipe.message_passing.edge_batch import STRIP
 
 Make = Callable[..., Batch]
 Of = Callable[..., Adjacency]
@@ -88,13 +88,15 @@ def test_large_graphs_are_summed_in_any_labelling(
     labelling: str, make_adjacency: Of, edge_format: str
 ) -> None:
     graphs = []
-    for n in (SPLIT_FROM - 5, SPLIT_FROM, SPLIT_FROM + 3, 3 * STRIP + 40):
+    for n in (STRIP - 5, STRIP, STRIP + 3, 3 * STRIP + 40):
         labels = LABELLINGS[labelling](n)
         relations = torch.rand(n, n).lt(0.3).triu(1)
         relations[n - 1, n - 1] = True
         edges = relations[labels][:, labels].nonzero().T
         graphs.append(Data(x=torch.randn(n, 3, dtype=torch.float64), edge_index=edges))
-    batch = Batch.from_data_list([*graphs, Data(x=torch.ones(1, 3).double(), edge_index=edges[:, :0])])
+    batch = Batch.from_data_list(
+        [*graphs, Data(x=torch.ones(1, 3).double(), edge_index=edges[:, :0])]
+    )
     for adjacency, edge_index in (
         (make_adjacency(batch, edge_format), batch.edge_index),
         (make_adjacency(batch, edge_format).transposed(), batch.edge_index.flip(0)),

@@ -40,6 +40,12 @@ class Group(NamedTuple):
     size: int
     blocks: tuple[Block, ...]
 
+    def to(self, dtype: torch.dtype) -> "Group":
+        """The same matrices in another dtype."""
+        return self._replace(
+            blocks=tuple(block._replace(values=block.values.to(dtype)) for block in self.blocks)
+        )
+
 
 class DenseAdjacency(Adjacency):
     """The graphs of a batch in groups, with matrices padded to the largest of each group.
@@ -64,24 +70,10 @@ class DenseAdjacency(Adjacency):
         self._filler = filler
 
     def _count_incoming(self) -> Tensor:
-        counts = self._zeros()
-        for count, group in zip(counts, self._groups, strict=True):
-            for block in group.blocks:
-                count[:, block.columns] += block.values.sum(dim=1, dtype=torch.float32)
-        return self._of_nodes(counts)
+        return self._of_nodes([_column_sums(group) for group in self._groups])
 
     def _count_loops(self) -> Tensor:
-        counts = self._zeros()
-        for count, group in zip(counts, self._groups, strict=True):
-            for values, row, column in group.blocks:
-                loops = values.diagonal(row - column, dim1=1, dim2=2)
-                first = max(row, column)
-                count[:, first : first + loops.shape[1]] += loops
-        return self._of_nodes(counts)
-
-    def _zeros(self) -> list[Tensor]:
-        device = self._slot.device
-        return [torch.zeros(group.graphs, group.size, device=device) for group in self._groups]
+        return self._of_nodes([_diagonals(group) for group in self._groups])
 
     def _of_nodes(self, values: Sequence[Tensor]) -> Tensor:
         return torch.cat([value.reshape(-1) for value in values]).index_select(0, self._slot)
@@ -98,13 +90,11 @@ class DenseAdjacency(Adjacency):
 
     def sum(self, x: Tensor) -> Tensor:
         """``Aᵀ x``, computed in the dtype of the blocks, or in float64 if ``x`` is float64."""
-        dtype = precise(x, self._groups[0].blocks[0].values.dtype)
-        groups = tuple(
-            group._replace(
-                blocks=tuple(b._replace(values=b.values.to(dtype)) for b in group.blocks)
-            )
-            for group in self._groups
-        )
+        stored = self._groups[0].blocks[0].values.dtype
+        dtype = precise(x, stored)
+        groups = self._groups
+        if dtype != stored:
+            groups = tuple(group.to(dtype) for group in groups)
         return _Product.apply(x.to(dtype), True, self._slot, self._filler, groups).to(x.dtype)
 
 
@@ -142,6 +132,26 @@ class _Product(torch.autograd.Function):
         slot, filler = ctx.saved_tensors
         result = _Product.apply(gradient, not ctx.transposed, slot, filler, ctx.groups)
         return result, None, None, None, None
+
+
+def _column_sums(group: Group) -> Tensor:
+    """Sums over the columns of each matrix, float32 ``[graphs, size]``."""
+    if len(group.blocks) == 1:
+        return group.blocks[0].values.sum(dim=1, dtype=torch.float32)
+    sums = group.blocks[0].values.new_zeros(group.graphs, group.size, dtype=torch.float32)
+    for block in group.blocks:
+        sums[:, block.columns] += block.values.sum(dim=1, dtype=torch.float32)
+    return sums
+
+
+def _diagonals(group: Group) -> Tensor:
+    """The diagonal of each matrix, float32 ``[graphs, size]``."""
+    diagonals = group.blocks[0].values.new_zeros(group.graphs, group.size, dtype=torch.float32)
+    for values, row, column in group.blocks:
+        part = values.diagonal(row - column, dim1=1, dim2=2)
+        first = max(row, column)
+        diagonals[:, first : first + part.shape[1]] += part
+    return diagonals
 
 
 def _multiply(blocks: tuple[Block, ...], x: Tensor, transposed: bool) -> Tensor:

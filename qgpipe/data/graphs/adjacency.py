@@ -94,7 +94,9 @@ def as_bit_rows(edges: BitAdjacency | EdgePairs, sizes: np.ndarray, largest: int
     """
     bits = np.zeros((int(sizes.sum()), -(-largest // 8)), np.uint8)
     start = 0
-    for some, of_some in in_runs(edges, sizes):
+    # Graph by graph if they are large, which takes less memory and time.
+    runs = in_runs(edges, sizes) if largest**2 >= LIMIT else [(edges, sizes)]
+    for some, of_some in runs:
         packed = pairs_to_bits(some, of_some) if isinstance(some, EdgePairs) else some
         rows = bits[start : start + int(of_some.sum())]
         _fill_rows(rows, packed, of_some)

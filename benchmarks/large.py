@@ -56,7 +56,7 @@ from qgpipe.training.trainer import Trainer
 BATCH_SIZE = 8
 HIDDEN = 64  # features of the default model between its two layers
 FEATURES = 12  # and before the first
-FEW = 24  # causal sets at most that PyG trains on, and whose observables are computed again
+FEW = 16  # causal sets at most that PyG trains on
 CPU = torch.device("cpu")
 
 
@@ -68,7 +68,7 @@ class Scale:
     epochs: int
 
 
-FULL = Scale({512: 240, 1024: 120, 2048: 120, 4096: 24}, 2)
+FULL = Scale({512: 96, 1024: 64, 2048: 120, 4096: 16}, 2)
 QUICK = Scale({300: 24}, 1)
 
 
@@ -180,7 +180,7 @@ def generate(folder: Path, size: int, scale: Scale) -> dict[str, Any]:
     generate_store(config["generate"], name, paths.raw_store(config, name))
     ms = per_set(start, scale.sets[size])
     peak = _peak_bytes() / 1e6
-    few = min(FEW // 4, scale.sets[size])
+    few = min(4, scale.sets[size])
     return {"ms": ms, "peak": peak, "observables": observables(config, name, few)}
 
 

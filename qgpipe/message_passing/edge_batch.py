@@ -13,8 +13,10 @@ from torch import Tensor
 
 from qgpipe.message_passing.adjacency import Adjacency
 from qgpipe.message_passing.csr import CsrAdjacency
-from qgpipe.message_passing.dense import DenseAdjacency
+from qgpipe.message_passing.dense import Block, DenseAdjacency, Group
 from qgpipe.message_passing.grouping import Grouping
+
+STRIP = 256  # columns; larger matrices are cut into strips, smaller ones stay whole
 
 
 class NeighborListBatch(NamedTuple):
@@ -102,12 +104,11 @@ class BitEdgeBatch(NamedTuple):
         make = self.edge_index if edge_index is None else lambda: edge_index
         groups = Grouping(self.sizes, self.ptr)
         bytes_of_slot = self.bits.index_select(0, groups.filler) * groups.taken.unsqueeze(1)
-        table = _bytes_as_numbers(dtype, self.bits.device)
-        blocks = []
+        made = []
         for start, graphs, size in groups.extents:
-            part = bytes_of_slot[start : start + graphs * size, : size // 8]
-            blocks.append(table.index_select(0, part.reshape(-1).int()).view(graphs, size, size))
-        return DenseAdjacency(blocks, groups.slot, groups.filler, make)
+            rows = bytes_of_slot[start : start + graphs * size, : size // 8]
+            made.append(Group(graphs, size, _blocks(rows.view(graphs, size, size // 8), dtype)))
+        return DenseAdjacency(made, groups.slot, groups.filler, make)
 
     def edge_index(self) -> Tensor:
         """The edges as int64 ``[2, E]``."""
@@ -121,6 +122,37 @@ class BitEdgeBatch(NamedTuple):
 
 
 EdgeBatch = NeighborListBatch | BitEdgeBatch
+
+
+def _blocks(bits: Tensor, dtype: torch.dtype) -> tuple[Block, ...]:
+    """The parts of matrices of bits, uint8 ``[graphs, n, n / 8]``, that have ones, unpacked."""
+    table = _bytes_as_numbers(dtype, bits.device)
+    blocks = []
+    for first, last, left, right in _occupied(bits):
+        some = bits[:, first:last, left // 8 : right // 8].reshape(-1).int()
+        values = table.index_select(0, some).view(len(bits), last - first, right - left)
+        blocks.append(Block(values, first, left))
+    return tuple(blocks)
+
+
+def _occupied(bits: Tensor) -> list[tuple[int, int, int, int]]:
+    """First and last row, and first and last column, of strips that have all ones of ``bits``.
+
+    In a natural labelling, in which relations run from lower to higher indices, strips cover the
+    upper triangle. On a GPU matrices stay whole: the host would have to wait for the answer.
+    """
+    size = bits.shape[1]
+    if size <= STRIP or bits.device.type != "cpu":
+        return [(0, size, 0, size)]
+    edges = np.arange(0, size, STRIP)
+    of_rows = np.bitwise_or.reduceat(np.bitwise_or.reduce(bits.numpy(), axis=0), edges, axis=0)
+    tiles = np.bitwise_or.reduceat(of_rows, edges // 8, axis=1) != 0
+    strips = []
+    for left, column in zip(edges.tolist(), tiles.T, strict=True):
+        filled = np.flatnonzero(column).tolist() or [0]
+        first, last = filled[0] * STRIP, min((filled[-1] + 1) * STRIP, size)
+        strips.append((first, last, left, min(left + STRIP, size)))
+    return strips
 
 
 def _repeated(counts: Tensor, total: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Checks on one batch, before training, whether the model fits the data."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,15 +83,29 @@ def check_model(
     Raises ``ConfigError`` with the config key (below ``key``) of the layer that fails; if sizes do
     not match, it names both.
     """
-    trace = CallTrace()
-    with _evaluation(model), trace.recorded(model):
+    with _evaluation(model):
         try:
             return call_model(model, batch, apply_model)
         except (QgpipeError, torch.OutOfMemoryError):
             raise
         except Exception as error:
+            trace = _trace_of_failure(model, batch, apply_model)
             facts = _Facts(batch, node_features, graph_features)
             raise _explain(error, trace, model, facts, key) from error
+
+
+def _trace_of_failure(
+    model: nn.Module, batch: Any, apply_model: Callable[[nn.Module, Any], Any] | None
+) -> CallTrace:
+    """The calls in progress when the same call fails again.
+
+    They are only recorded now, because layers with hooks get ``edge_index``, which takes many times
+    the memory of training.
+    """
+    trace = CallTrace()
+    with trace.recorded(model), suppress(Exception):
+        call_model(model, batch, apply_model)
+    return trace
 
 
 def example_batch(num_node_features: int, num_graph_features: int | None = None) -> Batch:

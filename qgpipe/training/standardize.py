@@ -115,9 +115,14 @@ class Moments:
 
 
 def _in_order(loader: Any) -> Iterable[Any]:
-    """All batches of the training set, in order, without affecting the order of epochs."""
+    """All batches of the training set, in order, without affecting the order of epochs.
+
+    They have no edges, unless a transform of the user's needs them.
+    """
     if not isinstance(loader, GraphLoader):
         return loader
+    if loader.dataset.transform is None:
+        return loader.dataset.batches_without_edges(GRAPHS_AT_ONCE)
     in_order = GraphLoader(loader.dataset, GRAPHS_AT_ONCE, seed=loader.seed)
     in_order.edge_format = loader.edge_format
     return in_order

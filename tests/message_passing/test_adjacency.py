@@ -4,11 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
 from qgpipe.message_passing.adjacency import Adjacency
 from qgpipe.message_passing.csr import CsrAdjacency
 from qgpipe.message_passing.dense import DenseAdjacency
+from qgpipe.message_passing.edge_batch import STRIP
 
 Make = Callable[..., Batch]
 Of = Callable[..., Adjacency]
@@ -73,6 +74,58 @@ def test_degrees_count_the_edges(
     counted = torch.bincount(batch.edge_index[1], minlength=batch.num_nodes)
     assert adjacency.in_degree.tolist() == counted.tolist()
     assert adjacency.self_loops.sum() == 0
+
+
+LABELLINGS = {
+    "natural": lambda n: torch.arange(n),
+    "reversed": lambda n: torch.arange(n).flip(0),
+    "any": lambda n: torch.randperm(n, generator=torch.Generator().manual_seed(n)),
+}
+
+
+@pytest.mark.parametrize("labelling", LABELLINGS)
+def test_large_graphs_are_summed_in_any_labelling(
+    labelling: str, make_adjacency: Of, edge_format: str
+) -> None:
+    graphs = []
+    for n in (STRIP - 5, STRIP, STRIP + 3, 3 * STRIP + 40):
+        labels = LABELLINGS[labelling](n)
+        relations = torch.rand(n, n).lt(0.3).triu(1)
+        relations[n - 1, n - 1] = True
+        edges = relations[labels][:, labels].nonzero().T
+        graphs.append(Data(x=torch.randn(n, 3, dtype=torch.float64), edge_index=edges))
+    batch = Batch.from_data_list(
+        [*graphs, Data(x=torch.ones(1, 3).double(), edge_index=edges[:, :0])]
+    )
+    for adjacency, edge_index in (
+        (make_adjacency(batch, edge_format), batch.edge_index),
+        (make_adjacency(batch, edge_format).transposed(), batch.edge_index.flip(0)),
+    ):
+        source, target = edge_index
+        x = batch.x.clone().requires_grad_()
+        weights = torch.randn_like(batch.x)
+        expected = torch.zeros_like(batch.x).index_add(0, target, x[source])
+        found = adjacency.sum(x)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(
+            torch.autograd.grad((found * weights).sum(), x)[0],
+            torch.autograd.grad((expected * weights).sum(), x)[0],
+        )
+        counted = torch.bincount(target, minlength=batch.num_nodes)
+        assert torch.equal(adjacency.in_degree, counted.float())
+        assert adjacency.self_loops.sum() == len(graphs)
+        assert adjacency.self_loops[source[source == target]].tolist() == [1] * len(graphs)
+
+
+def test_only_the_triangle_of_a_natural_labelling_is_multiplied(make_adjacency: Of) -> None:
+    n = 4 * STRIP
+    edges = torch.ones(n, n).triu(1).nonzero().T
+    batch = Batch.from_data_list([Data(x=torch.ones(n, 1), edge_index=edges)])
+    adjacency = make_adjacency(batch, "dense")
+    assert isinstance(adjacency, DenseAdjacency)
+    (group,) = adjacency._groups
+    sizes = [tuple(block.values.shape) for block in group.blocks]
+    assert sizes == [(1, (k + 1) * STRIP, STRIP) for k in range(4)]
 
 
 def test_a_second_derivative_can_be_taken(

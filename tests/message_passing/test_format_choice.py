@@ -10,6 +10,8 @@ from qgpipe.message_passing.format_choice import DENSE_ELSEWHERE, DENSE_ON_CPU, 
 LINKS = Density(graphs=10, edges=3_000, pairs=10 * 256**2, largest=256)
 SMALL = Density(graphs=10, edges=10 * 45, pairs=10 * 10**2, largest=10)
 CHAINS = Density(graphs=10, edges=10 * 256 * 255 // 2, pairs=10 * 256**2, largest=256)
+SPRINKLED = Density(graphs=10, edges=10 * 256**2 // 4, pairs=10 * 256**2, largest=256)
+LARGE = Density(graphs=10, edges=10 * 2048**2 // 4, pairs=10 * 2048**2, largest=2048)
 
 
 def test_the_share_of_edges_is_that_of_all_pairs() -> None:
@@ -24,6 +26,8 @@ def test_the_share_of_edges_is_that_of_all_pairs() -> None:
         (SMALL, "cpu", "edges"),
         (LINKS, "cpu", "csr"),
         (CHAINS, "cpu", "dense"),
+        (LARGE, "cpu", "dense"),
+        (SPRINKLED, "cpu", "csr"),
         (LINKS, "cuda", "csr"),
         (CHAINS, "cuda", "dense"),
     ],

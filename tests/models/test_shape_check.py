@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 import torch
 import torch_geometric.nn as pyg
 from torch import nn
 
+from qgpipe.data.graphs.batch import edge_batch
+from qgpipe.data.graphs.packed import EdgePairs
 from qgpipe.errors import ConfigError
 from qgpipe.models import (
     GNNBlock,
@@ -182,6 +185,24 @@ def test_checking_leaves_mode_weights_statistics_and_random_state_alone(causal_b
     assert not model.encoder.normalizer.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_model_that_fits_is_called_as_in_training(causal_batch, monkeypatch):
+    def propagate(*_, **__):
+        raise AssertionError("edge_index is not needed")
+
+    monkeypatch.setattr(pyg.SAGEConv, "propagate", propagate)
+    batch = causal_batch(12)
+    edges = EdgePairs(batch.edge_index.numpy(), np.array([0, batch.num_edges]))
+    sizes = np.array([batch.num_nodes])
+    batch.edge_batch = edge_batch(edges, sizes, "dense")
+    section = {"encoder_type": "qgpipe.models.Sequential"}
+    layer = ["torch_geometric.nn.SAGEConv", [12, 4], {}, "x, edge_index"]
+    section["encoder_kwargs"] = {"layers": [layer], "forward_signature": "x, edge_index"}
+    section["downstream_tasks"] = [["torch.nn.Linear", [4, 2]]]
+    section["pooling_layers"] = [["torch_geometric.nn.global_mean_pool"]]
+
+    assert check_model(build_model(section), batch)[0].shape == (3, 2)
 
 
 def test_layers_without_a_size_get_it_from_the_batch(causal_batch):

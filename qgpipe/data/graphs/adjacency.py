@@ -92,14 +92,28 @@ def as_bit_rows(edges: BitAdjacency | EdgePairs, sizes: np.ndarray, largest: int
 
     They must be sorted and without duplicates.
     """
-    packed = pairs_to_bits(edges, sizes) if isinstance(edges, EdgePairs) else edges
+    bits = np.zeros((int(sizes.sum()), -(-largest // 8)), np.uint8)
+    start = 0
+    # Graph by graph if they are large, which takes less memory and time.
+    runs = in_runs(edges, sizes) if largest**2 >= LIMIT else [(edges, sizes)]
+    for some, of_some in runs:
+        packed = pairs_to_bits(some, of_some) if isinstance(some, EdgePairs) else some
+        rows = bits[start : start + int(of_some.sum())]
+        _fill_rows(rows, packed, of_some)
+        start += len(rows)
+    return BitRows(bits, edge_counts(edges))
+
+
+def _fill_rows(rows: np.ndarray, packed: BitAdjacency, sizes: np.ndarray) -> None:
+    """Write the bits of graphs into ``rows``, uint8 [V, W], which are zero."""
     widths = row_bytes(sizes)
     filled = sizes * widths
+    if len(sizes) == 1:
+        rows[:, : widths[0]] = packed.bits[: filled[0]].reshape(len(rows), widths[0])
+        return
     runs = np.stack([filled, np.diff(packed.ptr) - filled], axis=1).ravel()
     in_rows = np.repeat(np.arange(len(runs)) % 2 == 0, runs)
-    bits = np.zeros((int(sizes.sum()), -(-largest // 8)), np.uint8)
-    bits[np.arange(bits.shape[1]) < np.repeat(widths, sizes)[:, None]] = packed.bits[in_rows]
-    return BitRows(bits, packed.num_edges)
+    rows[np.arange(rows.shape[1]) < np.repeat(widths, sizes)[:, None]] = packed.bits[in_rows]
 
 
 def sorted_by_source(pairs: EdgePairs) -> bool:

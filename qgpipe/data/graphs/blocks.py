@@ -5,15 +5,17 @@ A block is a part file mapped from disk, or all parts joined in memory.
 
 import mmap
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from qgpipe.data.graphs.packed import Packed, offsets, ranges
+from qgpipe.data.graphs.packed import EdgePairs, Packed, offsets, ranges
 from qgpipe.data.graphs.row_axis import rebuild, row_ptr, table
 from qgpipe.data.graphs.select import concatenate, follows, harmonised, join_offsets, select, take
 
-RELEASE_AFTER = 4096  # graphs; each maps up to about 64 KB per array
+RELEASE_AFTER = 1 << 28  # bytes
+MAPPED_AT_LEAST = 1 << 16  # bytes for each graph: the system maps several pages at once
 
 
 class Blocks:
@@ -39,12 +41,12 @@ class Blocks:
         """The graphs at ``positions`` (int64 [M]), in that order, copied into memory."""
         if len(self.blocks) == 1:
             gathered = take(self.blocks[0], self._tables[0], self._ptrs, positions)
-            self._release(len(positions))
+            self._release(gathered)
             return gathered
         block = np.searchsorted(self._first, positions, side="right") - 1
         order = np.argsort(block, kind="stable")
         gathered = self._gather(positions[order], block[order])
-        self._release(len(positions))
+        self._release(gathered)
         if (order[1:] > order[:-1]).all():
             return gathered
         return select(gathered, np.argsort(order))
@@ -78,16 +80,27 @@ class Blocks:
             values[name] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         return rebuild(self.blocks[0], values, ptrs)
 
-    def _release(self, num_graphs: int) -> None:
+    def without_edges(self) -> "Blocks":
+        """The same graphs without edges and their attributes."""
+        return Blocks([_without_edges(block) for block in self.blocks])
+
+    def _release(self, gathered: Packed) -> None:
         """Release the mapped pages from the memory of this process, once in a while.
 
         They stay in the system's page cache. Otherwise the whole data set would count as memory of
         a process that has read it once.
         """
-        self._since_release += num_graphs
+        size = sum(values.nbytes for values, _ in table(gathered).values())
+        self._since_release += max(size, MAPPED_AT_LEAST * gathered.num_graphs)
         if self._since_release < RELEASE_AFTER:
             return
         self._since_release = 0
         for block in self.blocks:
             if block.mapping is not None:
                 block.mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _without_edges(packed: Packed) -> Packed:
+    none = EdgePairs(np.zeros((2, 0), np.uint16), np.zeros(packed.num_graphs + 1, np.int64))
+    attributes = {name: a for name, a in packed.attributes.items() if a.kind != "edge"}
+    return replace(packed, edges=none, attributes=attributes, constants={})

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +69,12 @@ class PackedDataset(Dataset):
         if indices is not None:
             self._indices = np.arange(self.len())[np.asarray(indices, np.int64)]
 
+    def __copy__(self) -> Self:
+        """Shares the arrays, which ``__getstate__`` leaves out for another process."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
     def __getstate__(self) -> dict[str, Any]:
         left_out = ("_stored", "_held")
         return {key: value for key, value in self.__dict__.items() if key not in left_out}
@@ -125,6 +131,13 @@ class PackedDataset(Dataset):
             to_batch(select(gathered, place), row, edge_format)
             for place, row in zip(places, positions, strict=True)
         ]
+
+    def batches_without_edges(self, batch_size: int) -> Iterator[Batch]:
+        """The graphs of this view in order, not transformed, with no edges read or converted."""
+        graphs = self._stored.without_edges()
+        for start in range(0, len(self), batch_size):
+            positions = self.positions[start : start + batch_size]
+            yield to_batch(graphs.gather(positions), positions)
 
     def worth_at_once(self, batch_size: int, edge_format: EdgeFormat) -> int:
         """The number of batches to gather together: more is faster, but takes more memory."""

@@ -79,3 +79,18 @@ def test_releasing_mapped_pages_changes_no_data(
     order = np.array([1, 0])
     first = blocks.gather(order).attributes["x"].values
     assert np.array_equal(blocks.gather(order).attributes["x"].values, first)
+
+
+def test_mapped_pages_are_released_after_so_many_bytes(
+    make_graphs: MakeGraphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAPPED_AT_LEAST", 0)
+    write_part(tmp_path / "a.safetensors", pack(make_graphs([30, 40])), INFO)
+    blocks = Blocks([open_part(tmp_path / "a.safetensors")])
+    blocks.gather(np.array([0]))
+    size = blocks._since_release
+    assert size > 30 * 30 / 8
+    monkeypatch.setattr(module, "RELEASE_AFTER", 3 * size)
+    for since in (2 * size, 0, size):
+        blocks.gather(np.array([0]))
+        assert blocks._since_release == since

@@ -12,6 +12,7 @@ from torch_geometric.data import Batch, Data
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.storage.manifest import FORMAT
 from qgpipe.errors import ConfigError, DataError
+from qgpipe.message_passing.edge_format import EdgeFormat
 
 Write = Callable[..., Path]
 MakeGraphs = Callable[..., list[Data]]
@@ -82,6 +83,25 @@ def test_a_view_of_a_view_counts_in_the_first_view(path: Path, graphs: list[Data
     assert view.positions.tolist() == [2, 0]
     assert same(view[1], graphs[0])
     assert same(view[-2], graphs[2])
+
+
+@pytest.mark.parametrize("edge_format", ["edges", "csr", "dense"])
+def test_views_hold_the_same_graphs_in_memory(path: Path, edge_format: EdgeFormat) -> None:
+    dataset = PackedDataset(path, residency="memory")
+    views = dataset[:2], dataset[[4, 3]]
+    for view in views:
+        view.prepare(edge_format)
+    assert dataset._held[edge_format] is views[0]._held[edge_format] is views[1]._held[edge_format]
+
+
+def test_batches_without_edges_have_all_the_rest(path: Path, graphs: list[Data]) -> None:
+    batches = list(PackedDataset(path)[[4, 0, 2]].batches_without_edges(2))
+    expected = [Batch.from_data_list([graphs[i] for i in some]) for some in ([4, 0], [2])]
+    for found, wanted in zip(batches, expected, strict=True):
+        assert found.num_edges == 0
+        assert torch.equal(found.x, wanted.x)
+        assert torch.equal(found.y, wanted.y)
+        assert torch.equal(found.batch, wanted.batch)
 
 
 def test_a_position_that_does_not_exist_is_an_index_error(path: Path) -> None:

@@ -43,9 +43,8 @@ def test_jobs_of_the_pipeline_run_on_slurm(tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False
     )
     log = tmp_path / "results/leaderboard/small/logs/detection_threshold/seed.log"
-    assert done.returncode == 0, (
-        done.stdout + done.stderr + (log.read_text() if log.exists() else "")
-    )
+    said = log.read_text() if log.exists() else done.stdout
+    assert done.returncode == 0, done.stderr + said
     assert said.count("submitted with SLURM jobid") >= 3  # train, test, evaluate
     kept = json.loads((tmp_path / "kept/small/detection_threshold/seed.json").read_text())
     assert {"test", "larger", "flat"} == kept["num_graphs"].keys()

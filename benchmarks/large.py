@@ -104,8 +104,9 @@ def report(folder: Path, scale: Scale) -> Iterator[str]:
         f"{scale.epochs} epochs after a first one, in which all had the same loss up to rounding. "
         "The dense products are those of the two layers, forward and backward, by `torch.bmm` with "
         "adjacency matrices that are there as float32, timed after training in the same process. "
-        f"PyG trains for an epoch on the first {FEW}. Preprocessing computes no observables, they "
-        "are in the store. The training job is an epoch of the stage, with checks and validation."
+        f"PyG trains for an epoch on the first {FEW}. Preprocessing computes the normalised "
+        "observables from the relations. The training job is an epoch of the stage, with checks "
+        "and validation."
     )
     yield "## Processor time"
     rows: list[list[object]] = []

@@ -69,12 +69,13 @@ FOLLOWS = {
 def documented() -> set[str]:
     """Commands of Snakemake in the console blocks of README and docs, comments left out.
 
-    Those for a cluster are tried on one, in tests/slurm; that of the wheel in test_wheel.py.
+    Those for a cluster are tried on one, in tests/slurm; that of the wheel in test_wheel.py; those
+    of tasks in tests/benchmarks.
     """
     texts = [file.read_text() for file in (ROOT / "README.md", *ROOT.glob("docs/*.md"))]
     blocks = [block for text in texts for block in re.findall(r"```console\n(.*?)```", text, re.S)]
     lines = [line.partition("#")[0].split() for block in blocks for line in block.splitlines()]
-    elsewhere = {"profiles/slurm", "--snakefile"}
+    elsewhere = {"profiles/slurm", "--snakefile", "benchmarks/tasks/common.yaml"}
     here = (words for words in lines if not elsewhere & set(words))
     return {" ".join(words) for words in here if words[:1] == ["snakemake"]}
 

@@ -50,7 +50,7 @@ rule apply_baselines:
     benchmark:
         paths.data_benchmark(settings, "apply", "{evaluated}")
     conda:
-        "../envs/train.yaml"
+        "../envs/predict.yaml"
     threads: lambda wildcards: 1 if plan.evaluated_set(wildcards).generated else 4
     resources:
         shell_exec=resources.SCRIPT_SHELL,

@@ -35,6 +35,9 @@ NAMES = {
 NOT_HERE = {
     "snakemake --workflow-profile profiles/slurm": "needs a cluster; tests/slurm has one",
     "snakemake --snakefile $(qgpipe snakefile)": "needs the wheel; test_wheel.py installs one",
+    "snakemake --snakefile benchmarks/leaderboard/Snakefile": "takes an hour; tests/benchmarks "
+    "runs it for one task",
+    "snakemake --cores 2 --configfile benchmarks/tasks/common.yaml": "tests/benchmarks checks it",
     "srun ": "needs a cluster; tests/training/test_group.py sets the environment of its tasks",
     "tensorboard ": "serves pages until it is stopped; tests/training/loggers reads "
     "the same files with its library",

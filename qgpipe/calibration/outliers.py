@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from qgpipe.models.construct.calibrator import Calibrator
@@ -17,6 +16,8 @@ def mahalanobis_buffers(embeddings: Tensor, classes: Tensor | None) -> dict[str,
     that within classes, shrunk towards a multiple of the unit matrix, without which it has no
     inverse where units are never active (Ledoit and Wolf, J. Multivariate Anal. 88, 365, 2004).
     """
+    from sklearn.covariance import LedoitWolf
+
     values = embeddings.double().numpy()
     numbers = np.zeros(len(values), np.int64) if classes is None else classes.numpy()
     found, place = np.unique(numbers, return_inverse=True)

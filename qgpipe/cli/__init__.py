@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import qgpipe
+from qgpipe.compat.late_imports import import_late
 from qgpipe.errors import QgpipeError
 from qgpipe.system.files import os_error_of_user
 
@@ -36,6 +37,7 @@ def command_line() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 1 for errors that the user can fix."""
+    import_late()
     try:
         return _run(arguments)
     except KeyboardInterrupt:

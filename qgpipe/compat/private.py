@@ -19,6 +19,13 @@ def compiled_from(module: Any) -> Any:
     return getattr(module, "_orig_mod", None)
 
 
+def not_compiled(function: Any) -> Any:
+    """``function`` under ``torch.compiler.disable``, which loads ``torch._dynamo`` at once."""
+    import torch
+
+    return torch._disable_dynamo(function)
+
+
 def version_of(tensor: Any) -> int:
     """The version counter of ``tensor``, which every in-place operation increments."""
     return tensor._version

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from qgpipe.compat.late_imports import import_late
 from qgpipe.config.objects import search_path
 from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.data_plan import generated_identity
@@ -28,6 +29,7 @@ def job(snakemake: Any, name: str) -> Iterator[Config]:
     shapes the outputs, and ``context``: the configuration with the names of its files. The block
     sees only the GPUs that it may use.
     """
+    import_late()
     context, section = snakemake.params.context, dict(snakemake.params.section)
     config: Config = context["config"]
     with stage(snakemake.log[0], config["log_level"], _title(name, Path(snakemake.log[0]).stem)):

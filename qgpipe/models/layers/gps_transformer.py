@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GINConv, GPSConv, global_add_pool
 from torch_geometric.nn.attention import PerformerAttention
 
+from qgpipe.compat.private import not_compiled
 from qgpipe.config.spec import Spec
 from qgpipe.errors import ConfigError
 from qgpipe.message_passing.adjacency import Adjacency
@@ -157,7 +158,7 @@ class _Redraw(nn.Module):
         self.interval = interval
         self.steps = 0
 
-    @torch.compiler.disable
+    @not_compiled
     def forward(self, layers: nn.Module) -> None:
         """Count one training step; at the end of each interval redraw all random features."""
         self.steps += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qgpipe.errors import DataError
 from qgpipe.report.tables.result_files import rerun
-from qgpipe.system.files import atomic_path
-from qgpipe.system.json_shapes import misfit
+from qgpipe.system.array_files import Arrays, open_arrays, save_arrays
 
-FORMAT = 1
 _ENTRY = "baselines"  # key of the metadata
 _INFO = {
-    "format": int,
+    "format": 1,
     "num_train": int,
     "fitted_to": int,
     "features": [str],
@@ -64,15 +60,13 @@ class BaselineAnswers:
 
 def save_answers(answers: BaselineAnswers, path: Path) -> None:
     """Write ``answers`` to ``path``, atomically."""
-    from safetensors.numpy import save_file
-
     text = "\n".join(answers.ids).encode()
     arrays: dict[str, NDArray[Any]] = {"ids": np.frombuffer(text, np.uint8)}
     for t, one in enumerate(answers.targets):
         arrays[f"target.{t}"] = one.target
         arrays |= {f"outputs.{t}.{name}": values for name, values in one.outputs.items()}
     info = {
-        "format": FORMAT,
+        "format": _INFO["format"],
         "num_train": answers.num_train,
         "fitted_to": answers.fitted_to,
         "features": answers.features,
@@ -87,31 +81,17 @@ def save_answers(answers: BaselineAnswers, path: Path) -> None:
         ],
         "left_out": answers.left_out,
     }
-    whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-    with atomic_path(path) as temporary:  # one entry: the order of several is not fixed
-        save_file(whole, temporary, {_ENTRY: json.dumps(info)})
+    save_arrays(path, arrays, _ENTRY, info)
 
 
 def read_answers(path: Path) -> BaselineAnswers:
     """The predictions in ``path``. Raises ``DataError`` if it is missing or damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as file:
-            info = json.loads((file.metadata() or {})[_ENTRY])
-            if problem := misfit(info, _INFO):
-                raise ValueError(problem)
-            if info["format"] != FORMAT:
-                raise ValueError(f"this version reads format {FORMAT}, not {info['format']}")
-            text = file.get_tensor("ids").tobytes().decode()
-            ids = text.split("\n") if text else []
-            targets = [_target(file, t, one) for t, one in enumerate(info["targets"])]
-            for one in targets:
-                _require_rows(one, len(ids))
-    except FileNotFoundError:
-        raise DataError(f"no such file: {path}", remedy=rerun("baseline")) from None
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is damaged: {error}", remedy=rerun("baseline")) from None
+    with open_arrays(path, _ENTRY, _INFO, rerun("baseline")) as (info, array):
+        text = array("ids").tobytes().decode()
+        ids = text.split("\n") if text else []
+        targets = [_target(array, t, one) for t, one in enumerate(info["targets"])]
+        for one in targets:
+            _require_rows(one, len(ids))
     facts = {name: info[name] for name in ("num_train", "fitted_to", "features", "left_out")}
     return BaselineAnswers(ids=ids, targets=targets, **facts)
 
@@ -125,7 +105,7 @@ def _require_rows(one: TargetAnswers, count: int) -> None:
             raise ValueError(f"'{name}' of '{one.name}' has the shape {shape}")
 
 
-def _target(file: Any, t: int, info: dict[str, Any]) -> TargetAnswers:
-    outputs = {name: file.get_tensor(f"outputs.{t}.{name}") for name in info["methods"]}
-    target = file.get_tensor(f"target.{t}")
+def _target(array: Arrays, t: int, info: dict[str, Any]) -> TargetAnswers:
+    outputs = {name: array(f"outputs.{t}.{name}") for name in info["methods"]}
+    target = array(f"target.{t}")
     return TargetAnswers(info["name"], info["num_classes"], target, outputs, info["left_out"])

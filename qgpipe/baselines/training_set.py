@@ -6,7 +6,6 @@ each further set. Does not import torch.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -29,15 +28,12 @@ from qgpipe.baselines.methods import (
     constant,
     one_thread_of_blas,
 )
-from qgpipe.errors import DataError
 from qgpipe.report.tables.result_files import rerun
-from qgpipe.system.files import atomic_path
-from qgpipe.system.json_shapes import misfit
+from qgpipe.system.array_files import open_arrays, save_arrays
 
-FORMAT = 1
 _ENTRY = "training_set"  # key of the metadata
 _INFO = {
-    "format": int,
+    "format": 1,
     "methods": [str],
     "invariants": [str],
     "own": [str],
@@ -157,8 +153,6 @@ def _sets(training: TrainingSet, graphs: GraphFeatures) -> Sets:
 
 def save_training_set(training: TrainingSet, path: Path) -> None:
     """Write ``training`` to ``path``, atomically."""
-    from safetensors.numpy import save_file
-
     features = training.features
     arrays: dict[str, NDArray[Any]] = {
         "computed": features.computed,
@@ -167,7 +161,7 @@ def save_training_set(training: TrainingSet, path: Path) -> None:
         **{f"target.{t}": one.train for t, one in enumerate(training.targets)},
     }
     info = {
-        "format": FORMAT,
+        "format": _INFO["format"],
         "methods": training.methods,
         "invariants": training.invariants,
         "own": features.own_names,
@@ -184,37 +178,22 @@ def save_training_set(training: TrainingSet, path: Path) -> None:
         ],
         "left_out": training.left_out,
     }
-    whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-    with atomic_path(path) as temporary:
-        save_file(whole, temporary, {_ENTRY: json.dumps(info)})
+    save_arrays(path, arrays, _ENTRY, info)
 
 
 def read_training_set(path: Path) -> TrainingSet:
     """The training set in ``path``. Raises ``DataError`` if it is missing or damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as file:
-            info = json.loads((file.metadata() or {})[_ENTRY])
-            if problem := misfit(info, _INFO):
-                raise ValueError(problem)
-            if info["format"] != FORMAT:
-                raise ValueError(f"this version reads format {FORMAT}, not {info['format']}")
-            targets = [
-                Target(
-                    one["name"],
-                    file.get_tensor(f"target.{t}"),
-                    one["num_classes"],
-                    None if one["dimensions"] is None else np.array(one["dimensions"], np.float64),
-                )
-                for t, one in enumerate(info["targets"])
-            ]
-            computed, own = file.get_tensor("computed"), file.get_tensor("own")
-            fitted_to = file.get_tensor("fitted_to")
-    except FileNotFoundError:
-        raise DataError(f"no such file: {path}", remedy=rerun("baseline")) from None
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is damaged: {error}", remedy=rerun("baseline")) from None
+    with open_arrays(path, _ENTRY, _INFO, rerun("baseline")) as (info, array):
+        targets = [
+            Target(
+                one["name"],
+                array(f"target.{t}"),
+                one["num_classes"],
+                None if one["dimensions"] is None else np.array(one["dimensions"], np.float64),
+            )
+            for t, one in enumerate(info["targets"])
+        ]
+        computed, own, fitted_to = array("computed"), array("own"), array("fitted_to")
     features = GraphFeatures(computed, own, info["own"], info["missing"])
     return TrainingSet(
         info["methods"], info["invariants"], features, fitted_to, info["num_train"], targets,

@@ -44,6 +44,7 @@ from qgpipe.sweeps.expansion import Run
 from qgpipe.system.files import scratch_folder
 from qgpipe.training.evaluation.evaluator import replaced_text
 from qgpipe.training.loaders import data_names, transform_of
+from qgpipe.training.model_sizes import with_sizes
 from qgpipe.training.optimizer import rehearse
 from qgpipe.training.preflight import check_fit
 from qgpipe.training.standardize import require_varying, training_moments
@@ -116,7 +117,6 @@ def _check(config: Config, samples: _Samples) -> str:
     require_known_features(config)
     parts = plan_parts(config)
     check_sets(config, parts)
-    trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
     check_kept(config, dataset.description["attributes"])
     data, has_classes = config["data"], dataset.description["class_counts"] is not None
@@ -124,10 +124,12 @@ def _check(config: Config, samples: _Samples) -> str:
     if "all" in dict(data_sources(config)) and by_class and not has_classes:
         raise no_strata()
     dataset.transform = transform_of(config, parts[0].role)
+    known_classes = _known_classes(config, parts)
+    trainer = Trainer(with_sizes(config, dataset, known_classes), samples.folder)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
     lines += _evaluation_lines(config, dataset, samples.folder)
     lines += _standardize_lines(config, parts, dataset, samples)
-    lines += _model_lines(trainer, dataset, _known_classes(config, parts))
+    lines += _model_lines(trainer, dataset, known_classes)
     _check_ablations(trainer, dataset)
     _check_calibration(trainer, dataset)
     lines += [*_run_lines(config, trainer), *_code_lines(config)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -30,7 +31,8 @@ def with_sizes(
         dataset = PackedDataset(dataset, residency="mmap")
         dataset.transform = transform_of(config, "train")
     targets = graph_targets(dataset, of_all_sets=True)
-    heads = len(config["model"].get("downstream_tasks", [None]))
+    model = cast(dict[str, Any], config["model"])
+    heads = len(model.get("downstream_tasks", [None]))
     batch = next(iter(GraphLoader(dataset, batch_size=min(2, len(dataset)))))
 
     def outputs(head: int) -> int:
@@ -50,14 +52,14 @@ def with_sizes(
         return count
 
     section = fill_sizes(
-        config["model"],
+        model,
         batch,
         outputs,
         import_object(config["apply_model"], "apply_model"),
         node_features=dataset.node_features,
         graph_features=dataset.graph_features,
     )
-    return {**config, "model": section}
+    return cast(Config, {**config, "model": section})
 
 
 def num_outputs(

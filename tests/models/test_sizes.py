@@ -87,7 +87,9 @@ class Numbers(torch.nn.Module):
 
 
 def test_a_model_of_ones_own_has_sizes_of_the_usual_names():
-    found = filled({"type": Sized, "args": [], "kwargs": {"in_features": None, "num_classes": None}})
+    found = filled(
+        {"type": Sized, "args": [], "kwargs": {"in_features": None, "num_classes": None}}
+    )
     assert found["kwargs"] == {"in_features": 5, "num_classes": 3}
 
 

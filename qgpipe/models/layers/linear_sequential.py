@@ -16,8 +16,9 @@ from qgpipe.models.construct.open_sizes import OpenSize, Probe
 class LinearSequential(Configurable):
     """Linear layers, each followed by its activation.
 
-    ``dims``: ``[in, out]`` of each layer, where null leaves a size to the data; ``activations``: a spec for each, ``torch.nn.Identity``
-    for none; ``linear_kwargs`` and ``activation_kwargs``: optional keyword arguments for each.
+    ``dims``: ``[in, out]`` of each layer, where null leaves a size to the data; ``activations``: a
+    spec for each, ``torch.nn.Identity`` for none; ``linear_kwargs`` and ``activation_kwargs``:
+    optional keyword arguments for each.
     Raises ``ConfigError`` if the lists differ in length, or the sizes of consecutive layers do not
     match.
     """

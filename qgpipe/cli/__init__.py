@@ -13,6 +13,7 @@ from qgpipe.system.files import os_error_of_user
 
 COMMANDS = (
     "new", "check", "show", "predict", "export", "trace", "diff", "clean", "reference", "snakefile",
+    "completion",
 )  # fmt: skip
 
 DESCRIPTION = (

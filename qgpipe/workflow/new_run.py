@@ -1,5 +1,6 @@
 """``qgpipe new``: a configuration for raw stores, from what is found in them."""
 
+import os
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from qgpipe.config.dump import ConfigDumper
 from qgpipe.config.load import load_config
 from qgpipe.config.objects import is_tagged
+from qgpipe.config.schema import EDITOR_SCHEMA
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.arrays import count_samples
@@ -67,6 +69,7 @@ def new_configuration(
             facts=facts if with_graph_features else replace(facts, graph_features=[]),
             num_samples=f"{sum(map(count_samples, opened)):,}",
             says=_says(facts),
+            schema=_schema_for(output),
             file=output or "run.yaml",
             name=name,
             files=_flow([str(path) for path in stores]),
@@ -117,6 +120,14 @@ def model_section(preset: Mapping[str, Any], facts: Facts, name: str) -> dict[st
 def uses_graph_features(facts: Facts) -> bool:
     """Whether the model gets graph features: there are some, and an answer for each graph."""
     return bool(facts.graph_features) and not facts.of_elements
+
+
+def _schema_for(output: Path | None) -> str:
+    """The path of the schema for editors: within a clone relative to the folder of the file."""
+    clone, folder = workflow_folder(), (output or Path("run.yaml")).resolve().parent
+    if folder.is_relative_to(clone) and EDITOR_SCHEMA.is_relative_to(clone):
+        return Path(os.path.relpath(EDITOR_SCHEMA, folder)).as_posix()
+    return str(EDITOR_SCHEMA)
 
 
 def _says(facts: Facts) -> str:

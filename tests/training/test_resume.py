@@ -60,7 +60,7 @@ def start(make_config, open_data):
     """A training with ``criterion``; returns the trainer, before it runs, and how to run it."""
 
     def begin(criterion, name="run", **training):
-        training["lr_scheduler_kwargs"] = {"mode": STOPPING["tasks"][0]["mode"]}
+        training.setdefault("lr_scheduler_kwargs", {"mode": STOPPING["tasks"][0]["mode"]})
         config = batch_normalised(
             make_config(name=name, criterion=criterion, early_stopping=STOPPING, training=training)
         )
@@ -132,7 +132,24 @@ OPTIONS = {
     "workers": {"num_workers": 3},
     "deterministic": {"deterministic": True},
 }
+WARM_UP = {
+    "type": "torch.optim.lr_scheduler.LinearLR",
+    "kwargs": {"start_factor": 0.1, "total_iters": 2},
+}
+DECAY = {"type": "torch.optim.lr_scheduler.ExponentialLR", "args": [0.5]}
+NO_PLATEAU = {"patience": None, "factor": None}  # are taken away
+IN_TURN = {
+    "lr_scheduler_type": "torch.optim.lr_scheduler.SequentialLR",
+    "lr_scheduler_kwargs": {**NO_PLATEAU, "schedulers": [WARM_UP, DECAY], "milestones": [2]},
+}
+AT_ONCE = {
+    "lr_scheduler_type": "torch.optim.lr_scheduler.ChainedScheduler",
+    "lr_scheduler_kwargs": {**NO_PLATEAU, "schedulers": [WARM_UP, DECAY]},
+}
 OPTIONS["all"] = {key: value for option in OPTIONS.values() for key, value in option.items()}
+
+
+OPTIONS |= {"schedules in turn": IN_TURN, "schedules at once": AT_ONCE}
 
 
 @pytest.mark.parametrize("option", OPTIONS)

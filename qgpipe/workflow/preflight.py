@@ -23,6 +23,7 @@ from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.data.loading.samplers import build_sampler
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
@@ -132,6 +133,7 @@ def _check(config: Config, samples: _Samples) -> str:
     lines += _evaluation_lines(config, dataset, samples.folder)
     lines += _standardize_lines(config, parts, dataset, samples)
     lines += _model_lines(trainer, dataset, known_classes)
+    build_sampler(config["training"]["sampler"], dataset, "training.sampler")
     lines += _monitor_lines(trainer, dataset)
     _check_ablations(trainer, dataset)
     _check_calibration(trainer, dataset)

@@ -149,6 +149,7 @@ AT_ONCE = {
 OPTIONS["all"] = {key: value for option in OPTIONS.values() for key, value in option.items()}
 
 
+OPTIONS["weighted"] = {"sampler": "weighted"}
 OPTIONS |= {"schedules in turn": IN_TURN, "schedules at once": AT_ONCE}
 
 
@@ -168,7 +169,9 @@ def test_killed_and_stopped_it_ends_in_the_same_bytes_with_every_option(start, t
     assert results(trainer, tmp_path) == expected
 
 
-@pytest.mark.parametrize("option", ["bf16", "fp16", "clipped", "accumulated", "averaged", "all"])
+@pytest.mark.parametrize(
+    "option", ["bf16", "fp16", "clipped", "accumulated", "averaged", "weighted", "all"]
+)
 def test_these_options_make_another_run(start, tmp_path, undisturbed, option):
     trainer, run = start(Loss(), **OPTIONS[option])
     run()

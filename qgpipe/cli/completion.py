@@ -3,6 +3,8 @@
 import argparse
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 HELP = "print what makes a shell complete the commands and options of qgpipe"
 SHELLS = ("bash", "zsh", "fish")
@@ -39,29 +41,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
-    from qgpipe.cli import command_line
+    from qgpipe.cli import COMMANDS
 
-    (commands,) = (
-        action
-        for action in command_line()._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    helps = {action.dest: action.help or "" for action in commands._choices_actions}
+    commands, helps = {}, {}
+    for name in COMMANDS:
+        module = import_module(f"qgpipe.cli.{name}")
+        recorder = _Recorder()
+        module.add_arguments(recorder)
+        commands[name], helps[name] = recorder.actions, module.HELP
     write = _fish if arguments.shell == "fish" else _bash
-    print(write(arguments.shell, commands.choices, helps), end="")
+    print(write(arguments.shell, commands, helps), end="")
     return 0
 
 
-def _bash(shell: str, commands: dict[str, argparse.ArgumentParser], _helps: dict[str, str]) -> str:
+class _Recorder(argparse.ArgumentParser):
+    """Keeps its ``actions``, those of groups too."""
+
+    def __init__(self) -> None:
+        self.actions: list[argparse.Action] = []
+        super().__init__()
+
+    def _add_action(self, action: Any) -> Any:
+        self.actions.append(action)
+        return super()._add_action(action)
+
+
+Commands = dict[str, list[argparse.Action]]
+
+
+def _bash(shell: str, commands: Commands, _helps: dict[str, str]) -> str:
     """A function of bash, which zsh takes, too; where it offers nothing, files are offered."""
     choices, options = [], []
-    for name, parser in commands.items():
-        for action in parser._actions:
+    for name, actions in commands.items():
+        for action in actions:
             for option in action.option_strings if action.choices else ():
                 words = " ".join(map(str, action.choices or ()))
                 choices.append(f'            "{name} {option}") words="{words}" ;;')
-        positional = [str(c) for a in _positional(parser) for c in a.choices or ()]
-        given = " ".join([*positional, *(o for a in parser._actions for o in a.option_strings)])
+        positional = [str(c) for a in _positional(actions) for c in a.choices or ()]
+        given = " ".join([*positional, *(o for a in actions for o in a.option_strings)])
         values = "yes" if positional else ""
         options.append(f'                    {name}) words="{given}" values={values} ;;')
     return _BASH.format(
@@ -75,7 +92,7 @@ def _bash(shell: str, commands: dict[str, argparse.ArgumentParser], _helps: dict
     )
 
 
-def _fish(_shell: str, commands: dict[str, argparse.ArgumentParser], helps: dict[str, str]) -> str:
+def _fish(_shell: str, commands: Commands, helps: dict[str, str]) -> str:
     """Calls of fish's ``complete``, with the help of each command and option."""
     lines = ["# Completion of qgpipe for fish: qgpipe completion fish | source"]
     for name, text in helps.items():
@@ -85,8 +102,8 @@ def _fish(_shell: str, commands: dict[str, argparse.ArgumentParser], helps: dict
     return "\n".join(lines) + "\n"
 
 
-def _fish_options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
+def _fish_options(actions: list[argparse.Action]) -> Iterator[str]:
+    for action in actions:
         words = f" -x -a {_quoted(' '.join(map(str, action.choices)))}" if action.choices else ""
         names = [
             f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
@@ -97,8 +114,8 @@ def _fish_options(parser: argparse.ArgumentParser) -> Iterator[str]:
             yield f"{' '.join(names)}{words}{takes} -d {_quoted(action.help or '')}".strip()
 
 
-def _positional(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    return [action for action in parser._actions if not action.option_strings]
+def _positional(actions: list[argparse.Action]) -> list[argparse.Action]:
+    return [action for action in actions if not action.option_strings]
 
 
 def _quoted(text: str) -> str:

@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the configuration with a comment and default for each key, the page, or the schema."""
-    from qgpipe.cli.reference_config import reference
-    from qgpipe.cli.reference_page import reference_page
-    from qgpipe.cli.reference_schema import editor_schema
+    from qgpipe.cli.keys.reference_config import reference
+    from qgpipe.cli.keys.reference_page import reference_page
+    from qgpipe.cli.keys.reference_schema import editor_schema
 
     if arguments.schema:
         text = editor_schema()

@@ -14,7 +14,7 @@ import pytest
 
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.cli import main
-from qgpipe.cli.reference_schema import editor_schema
+from qgpipe.cli.keys.reference_schema import editor_schema
 from qgpipe.config import load_config, resolve_config
 from qgpipe.config.schema import EDITOR_SCHEMA
 from qgpipe.config.tags import _KEYS, TAG

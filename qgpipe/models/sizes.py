@@ -4,24 +4,33 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import torch
 from torch import nn
 
 from qgpipe.config.key_path import Path, format_key, leaves, parse_key
 from qgpipe.config.objects import PARTIAL, is_partial
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, QgpipeError
 from qgpipe.models.build import build_model
 from qgpipe.models.construct.open_sizes import Found, OpenSize, Probe
 from qgpipe.models.shape_check import check_model
+from qgpipe.system.rng import random_numbers_kept
 
 _ARGUMENTS = {"args": 1, "kwargs": 2}  # their places in a spec that is a list
 _HEADS = "downstream_tasks"
 
 
-def may_have_open_sizes(section: Mapping[str, Any]) -> bool:
-    """Whether a ``null`` in the ``model`` section may stand for a size."""
+def has_open_sizes(section: Mapping[str, Any]) -> bool:
+    """Whether a ``null`` in the ``model`` section stands for a size."""
     nested = (key for key, value in leaves(section) if value is None)
-    return any("[" in key or "." in key for key in nested)
+    if not any("[" in key or "." in key for key in nested):
+        return False
+    try:
+        with random_numbers_kept():
+            build_model(section, trust=True)
+    except OpenSize:
+        return True
+    except QgpipeError:  # raised again when it is built
+        pass
+    return False
 
 
 def fill_sizes(
@@ -43,7 +52,7 @@ def fill_sizes(
     active = filled.pop("active_tasks", None)  # heads that are off have sizes, too
     while True:
         try:
-            with torch.random.fork_rng([]):
+            with random_numbers_kept():
                 model = build_model(filled, trust=True)
         except OpenSize as size:
             place = _place(filled, size.key or "")

@@ -11,7 +11,7 @@ from qgpipe.config.types import Config
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import ConfigError
-from qgpipe.models.sizes import fill_sizes, may_have_open_sizes
+from qgpipe.models.sizes import fill_sizes, has_open_sizes
 from qgpipe.training.loaders import graph_targets, transform_of
 from qgpipe.training.steps.outputs import IGNORED_TARGET, is_class_target, largest_class
 
@@ -25,7 +25,7 @@ def with_sizes(
     expect. The same object comes back if no size is ``null``. Raises ``ConfigError`` with the key
     of a size that the data does not tell.
     """
-    if not may_have_open_sizes(config["model"]):
+    if not has_open_sizes(config["model"]):
         return config
     if not isinstance(dataset, PackedDataset):
         dataset = PackedDataset(dataset, residency="mmap")

@@ -20,7 +20,7 @@ from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import TrainingError
 from qgpipe.models import build_model, save_model
 from qgpipe.models.construct.ablation import ablate
-from qgpipe.models.sizes import may_have_open_sizes
+from qgpipe.models.sizes import has_open_sizes
 from qgpipe.system.device import resolve_device
 from qgpipe.system.lock import writing
 from qgpipe.system.logs import NOTES
@@ -87,7 +87,7 @@ class Trainer:
         self.config = config
         self.folder = Path(folder) if folder is not None else paths.run_folder(config)
         self.processes = join_process_group(config)
-        if may_have_open_sizes(config["model"]):
+        if has_open_sizes(config["model"]):
             self.config = with_sizes(config, self._prepare_data()[0])
         self.checkpoints: CheckpointFolder | None = None
         self._build()

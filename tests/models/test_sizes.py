@@ -3,7 +3,7 @@ import torch
 
 from qgpipe.errors import ConfigError
 from qgpipe.models import build_model, call_model, example_batch
-from qgpipe.models.sizes import fill_sizes, may_have_open_sizes
+from qgpipe.models.sizes import fill_sizes, has_open_sizes
 
 SAGE, LINEAR = "!pyobject torch_geometric.nn.SAGEConv", "!pyobject torch.nn.Linear"
 MEAN = "!pyobject torch_geometric.nn.global_mean_pool"
@@ -98,7 +98,16 @@ def test_a_default_of_null_is_no_size():
     given = {**section(), "encoder_type": "!pyobject torch_geometric.nn.GraphSAGE",
              "encoder_kwargs": encoder, "downstream_tasks": [[LINEAR, [16, 2]]]}  # fmt: skip
     assert filled(given) == given
-    assert not may_have_open_sizes({"pooling_layers": None, "encoder_kwargs": {"layers": [1]}})
+    assert not has_open_sizes(given)
+
+
+def test_a_null_for_no_arguments_is_no_size():
+    layer = {"type": SAGE, "args": [5, 8], "kwargs": None, "signature": None}
+    head = [LINEAR, [16, 2], None]
+    assert not has_open_sizes(section(layer, downstream_tasks=[head]))
+    assert has_open_sizes(section(layer, downstream_tasks=[[LINEAR, [16, None], None]]))
+    unknown = ["!pyobject torch.nn.NoSuchLayer", None]
+    assert not has_open_sizes(section(unknown))  # the build says what is wrong
 
 
 @pytest.mark.parametrize(

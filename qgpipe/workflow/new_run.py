@@ -62,6 +62,7 @@ def new_configuration(
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
+    environment.filters["yaml"] = _flow
     is_real = facts.kind == "values" and facts.found.dtype.kind == "f"
     return (
         environment.from_string(template)
@@ -72,14 +73,14 @@ def new_configuration(
             schema=_schema_for(output),
             file=output or "run.yaml",
             name=name,
-            files=_flow([str(path) for path in stores]),
-            output=_flow(f"results/{name}"),
+            files=[str(path) for path in stores],
+            output=f"results/{name}",
             others=_wrapped(facts.others),
             usual_adjacency=facts.adjacency in naming.ADJACENCY,
             chunksize=_chunksize(opened[0], facts.adjacency),
-            split=_flow(_split(sum(map(count_samples, opened)))),
+            split=_split(sum(map(count_samples, opened))),
             stratified=stratified,
-            standardize=_flow([*kinds, *(["target"] if is_real else [])]),
+            standardize=[*kinds, *(["target"] if is_real else [])],
             preset=preset,
             model=textwrap.indent(
                 _yaml(model_section(model["model"], facts, preset)).rstrip(), "  "

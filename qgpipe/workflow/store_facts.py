@@ -15,7 +15,6 @@ from qgpipe.data.raw.columns import is_integer
 from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.data.readers.reader import CausalSetReader
-from qgpipe.errors import DataError
 
 LOOKED_AT = 32  # samples at the beginning, in the middle and at the end of a store
 MOST_CLASSES = 100  # integers beyond are values, such as counts
@@ -206,12 +205,6 @@ def _constant(packed: Sequence[Packed], attribute: str, names: Sequence[str]) ->
 
 
 def _kind(array: ArrayInfo, found: np.ndarray) -> Kind:
-    if not np.isfinite(found).all():
-        raise DataError(
-            "it holds values that are no finite numbers",
-            array=array.name,
-            remedy="choose another with --target, or leave such samples out with data.pre_filter",
-        )
     if is_integer(array):
         return "classes" if found.min() >= 0 and found.max() < MOST_CLASSES else "values"
     return "binary" if np.isin(found, (0, 1)).all() and len(found) == 2 else "values"

@@ -174,6 +174,17 @@ def test_the_only_candidate_is_the_target_and_features_fit_the_relations(
     assert main(["check", "run.yaml"]) == 0, capsys.readouterr().err
 
 
+def test_names_that_yaml_reads_otherwise_are_quoted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    relations = np.stack([chain(4, links=False)] * 30)
+    numbers = {"on": np.random.default_rng(0).random(30)}
+    store_of("2024.zarr", adjacency_matrix=relations, in_degree=np.zeros((30, 4)), **numbers)
+    assert main(["new", "2024.zarr", "-o", "run.yaml"]) == 0
+    config = load_config("run.yaml")
+    assert config["name"] == "2024"
+    assert config["data"]["reader"]["kwargs"]["target"] == "on"
+
+
 def test_a_file_is_never_replaced(here, capsys):
     Path("run.yaml").write_text("mine")
     assert main(["new", "stacked.zarr", "--target", "cset_type", "-o", "run.yaml"]) == 1

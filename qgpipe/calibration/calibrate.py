@@ -56,6 +56,7 @@ def calibrate_run(
         )
         train = None
         if of_embeddings is not None:
+            loaders.train.sampler = None  # every graph, once
             train = collect_outputs(
                 model, loaders.train, device, apply_model, embeddings_for=of_embeddings
             )

@@ -21,6 +21,7 @@ from qgpipe.system.device import resolve_device
 from qgpipe.system.files import read_json, write_json, write_text
 from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.loaders import open_loaders, select_edge_format
+from qgpipe.training.model_sizes import with_sizes
 from qgpipe.training.steps.outputs import kind_of_task
 
 _PLAIN = ("epoch", "lr")  # columns of a history that are no scores
@@ -36,6 +37,7 @@ def combine_members(
     epochs that all have trained, ``summary.json`` what each has reached. Raises ``DataError`` for a
     file that is missing or damaged.
     """
+    config = with_sizes(config, dataset_json)
     contents = [read_model_file(member / "model.pt") for member in members]
     first = contents[0]
     weights = {

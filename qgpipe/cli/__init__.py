@@ -13,7 +13,8 @@ from qgpipe.errors import QgpipeError
 from qgpipe.system.files import os_error_of_user
 
 COMMANDS = (
-    "check", "show", "predict", "export", "trace", "diff", "clean", "reference", "snakefile",
+    "new", "check", "show", "predict", "export", "trace", "diff", "clean", "reference", "snakefile",
+    "completion",
 )  # fmt: skip
 
 DESCRIPTION = (

@@ -27,6 +27,7 @@ _WALKED = {
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HALVES = re.compile("[\ud800-\udfff]")  # surrogates, which UTF-8 cannot encode
+EDITOR_SCHEMA = Path(__file__).resolve().with_name("editor_schema.json")
 _LARGEST = 2**63 - 1
 _LONGEST_PATH = 1000  # characters; the system allows about 4,000 bytes
 # Values of ``x-numbers``: which numbers a key accepts besides finite ones.

@@ -128,6 +128,7 @@ class TrainingSection(LoaderSection):
     lr_scheduler_type: Importable
     lr_scheduler_args: list[Any]
     lr_scheduler_kwargs: dict[str, Any]
+    sampler: AnySpec
     accumulate_steps: int
     gradient_clip: float | None
     precision: Literal["fp32", "bf16", "fp16"]

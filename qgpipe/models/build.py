@@ -76,11 +76,21 @@ def load_model(
     ``UntrustedName``, and ``ConfigError`` if the class cannot be imported or built.
     """
     content = read_model_file(path)
-    is_own = section is not None and content["model"] == to_plain(section)
+    is_own = section is not None and _is_built_from(to_plain(section), content["model"])
     with nullcontext() if is_own else imports_of(path, content["model"], trust):
         model = _build_model_of(content, str(path))
     load_weights(model, content["state_dict"], path)
     return model.to(device)
+
+
+def _is_built_from(section: Any, built: Any) -> bool:
+    """Whether the section ``built`` is ``section`` with numbers for sizes left to the data."""
+    if isinstance(section, Mapping) and isinstance(built, Mapping):
+        same = section.keys() == built.keys()
+        return same and all(_is_built_from(section[key], built[key]) for key in section)
+    if isinstance(section, list) and isinstance(built, list):
+        return len(section) == len(built) and all(map(_is_built_from, section, built))
+    return section == built or (section is None and type(built) is int)
 
 
 def _build_model_of(content: Mapping[str, Any], path: str) -> nn.Module:

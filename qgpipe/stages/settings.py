@@ -79,7 +79,7 @@ def train(config: Config, _: DataSection) -> dict[str, Any]:
         "apply_model": config["apply_model"],
         "early_stopping": config.get("early_stopping"),
         "transform": _transforms(config, "train", "validation"),
-        "training": _without_none("ablation", _what(config["training"])),
+        "training": _without_none(("ablation", "sampler"), _what(config["training"])),
         "validation": _what(config.get("validation")),
     }
 
@@ -194,9 +194,9 @@ def _without(key: str, section: Mapping[str, Any] | None) -> dict[str, Any]:
     return {k: v for k, v in (section or {}).items() if k != key}
 
 
-def _without_none(key: str, section: dict[str, Any]) -> dict[str, Any]:
-    """A section without ``key`` if that is null, which has always been the same as absent."""
-    return {k: v for k, v in section.items() if k != key or v is not None}
+def _without_none(keys: tuple[str, ...], section: dict[str, Any]) -> dict[str, Any]:
+    """A section without ``keys`` that are null, which has always been the same as absent."""
+    return {k: v for k, v in section.items() if k not in keys or v is not None}
 
 
 def _what(section: Any) -> Any:

@@ -16,6 +16,7 @@ from qgpipe.config.spec import build_object
 from qgpipe.config.types import Config, LoaderSection
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.data.loading.samplers import build_sampler
 from qgpipe.data.splits.sizes import STAGES, require_batches
 from qgpipe.data.splits.split_file import read_split
 from qgpipe.errors import DataError
@@ -154,6 +155,8 @@ def _sampling(loader: Any) -> Any:
         "shuffle": loader.shuffle,
         "seed": loader.seed,
         "bucket_by_size": loader.bucket_by_size,
+        # One that draws other graphs is another setting, which the fingerprint of training has.
+        **({"sampler": type(loader.sampler).__name__} if loader.sampler else {}),
     }
 
 
@@ -172,7 +175,9 @@ def _open(
     dataset.transform = transform_of(config, role)
     options: dict[str, Any] = {key: section[key] for key in _LOADER_KEYS}
     if role == "train":
-        options["bucket_by_size"] = config["training"]["bucket_by_size"]
+        training = config["training"]
+        options["bucket_by_size"] = training["bucket_by_size"]
+        options["sampler"] = build_sampler(training["sampler"], dataset, "training.sampler")
     return GraphLoader(dataset, seed=config["training"]["seed"], **options)
 
 

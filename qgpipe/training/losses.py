@@ -12,6 +12,13 @@ def cross_entropy(outputs: Mapping[int, Tensor], data: Any) -> Tensor:
     return functional.cross_entropy(outputs[0], data.y)
 
 
+def binary_cross_entropy(outputs: Mapping[int, Tensor], data: Any) -> Tensor:
+    """Mean cross entropy of logits ``outputs[0]`` (B, 1) or (B, T) and ``data.y`` of 0 and 1."""
+    logits = outputs[0]
+    target = data.y.view_as(logits).to(logits.dtype)
+    return functional.binary_cross_entropy_with_logits(logits, target)
+
+
 def mean_squared_error(outputs: Mapping[int, Tensor], data: Any) -> Tensor:
     """Mean squared error of ``outputs[0]`` (B, targets) and ``data.y`` (B,) or (B, targets)."""
     prediction = outputs[0]

@@ -1,5 +1,6 @@
 """Optimizer and learning-rate scheduler of a configuration, and a trial run of both."""
 
+import inspect
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,10 +9,10 @@ from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, ReduceLROnPlateau
 
-from qgpipe.config.objects import import_object, import_objects
-from qgpipe.config.spec import Spec, check_keywords
+from qgpipe.config.objects import import_object, import_objects, is_tagged
+from qgpipe.config.spec import Spec, as_spec, check_keywords, is_spec_mapping
 from qgpipe.config.types import TrainingSection
 from qgpipe.errors import ConfigError
 from qgpipe.system import tensor_files
@@ -33,16 +34,55 @@ def build_optimizer(
             key="model",
             remedy="use a model with parameters, kept as attributes of the module",
         )
-    return _build("optimizer", training, trained)
+    key = "training.optimizer"
+    made = import_object(training["optimizer_type"], f"{key}_type")
+    args = import_objects(list(training["optimizer_args"]), f"{key}_args")
+    kwargs = import_objects(training["optimizer_kwargs"], f"{key}_kwargs")
+    check_keywords(made, kwargs, f"{key}_kwargs", leading=1)
+    return Spec(made, tuple(args), kwargs, key=f"{key}_type").build(trained)
 
 
 def build_scheduler(
     optimizer: torch.optim.Optimizer, training: TrainingSection
 ) -> LRScheduler | None:
-    """The learning-rate scheduler of the ``training`` section, if there is one."""
+    """The learning-rate scheduler of the ``training`` section, if there is one.
+
+    Specs of schedulers among its arguments, as ``SequentialLR`` and ``ChainedScheduler`` take them,
+    are built for ``optimizer``, too.
+    """
     if training["lr_scheduler_type"] is None:
         return None
-    return _build("lr_scheduler", training, optimizer)
+    key = "training.lr_scheduler"
+    given = (training["lr_scheduler_type"], training["lr_scheduler_args"])
+    kwargs = training["lr_scheduler_kwargs"]
+    return _scheduler(*given, kwargs, optimizer, (f"{key}_type", f"{key}_args", f"{key}_kwargs"))
+
+
+def _scheduler(
+    kind: Any, args: Any, kwargs: Any, optimizer: torch.optim.Optimizer, keys: tuple[str, str, str]
+) -> Any:
+    """``kind(optimizer, *args, **kwargs)``; ``keys``: those of the three."""
+    made = import_object(kind, keys[0])
+    args = import_objects(_with_schedulers(list(args or ()), optimizer, keys[1]), keys[1])
+    kwargs = import_objects(_with_schedulers(dict(kwargs or {}), optimizer, keys[2]), keys[2])
+    leading = [optimizer]
+    if inspect.isclass(made) and issubclass(made, ChainedScheduler):
+        leading, kwargs = [], {"optimizer": optimizer, **kwargs}  # it takes the schedulers first
+    check_keywords(made, kwargs, keys[2], leading=len(leading))
+    return Spec(made, tuple(args), kwargs, key=keys[0]).build(*leading)
+
+
+def _with_schedulers(value: Any, optimizer: torch.optim.Optimizer, key: str) -> Any:
+    """``value`` with schedulers in place of their specs, at any depth."""
+    if is_spec_mapping(value) or (isinstance(value, list) and value and is_tagged(value[0])):
+        spec = as_spec(value, key)
+        inner = (f"{key}.type", f"{key}.args", f"{key}.kwargs")
+        return _scheduler(spec.type, spec.args, spec.kwargs, optimizer, inner)
+    if isinstance(value, Mapping):
+        return {k: _with_schedulers(v, optimizer, f"{key}.{k}") for k, v in value.items()}
+    if isinstance(value, list):
+        return [_with_schedulers(v, optimizer, f"{key}[{i}]") for i, v in enumerate(value)]
+    return value
 
 
 def require_plateau_mode(scheduler: LRScheduler | None, column: str, better: str) -> None:
@@ -66,15 +106,6 @@ def step_scheduler(scheduler: LRScheduler | None, watched: float) -> None:
         scheduler.step(watched)
     elif scheduler is not None:
         scheduler.step()
-
-
-def _build(what: str, training: Mapping[str, Any], leading: Any) -> Any:
-    key = f"training.{what}"
-    made = import_object(training[f"{what}_type"], f"{key}_type")
-    args = import_objects(list(training[f"{what}_args"]), f"{key}_args")
-    kwargs = import_objects(training[f"{what}_kwargs"], f"{key}_kwargs")
-    check_keywords(made, kwargs, f"{key}_kwargs", leading=1)
-    return Spec(made, tuple(args), kwargs, key=f"{key}_type").build(leading)
 
 
 _MOST_EPOCHS = 10_000  # for which a scheduler is tried

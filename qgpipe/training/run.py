@@ -40,6 +40,7 @@ from qgpipe.training.loaders import (
     open_loaders,
     select_edge_format,
 )
+from qgpipe.training.model_sizes import with_sizes
 from qgpipe.training.steps.criterion import build_criterion, load_criterion
 from qgpipe.training.trainer import Trainer
 
@@ -52,6 +53,7 @@ def train_run(config: Config, dataset_json: Path, split_json: Path, run_folder: 
     Writes ``config.yaml``, ``model.pt``, ``history.csv`` and ``summary.json`` to ``run_folder``.
     Raises the exceptions of ``Trainer``.
     """
+    config = with_sizes(config, dataset_json)
     text = to_yaml(config)  # before training: it fails for an object without an importable name
     if is_to_launch(config):
         return launch(train_run, config, dataset_json, split_json, run_folder)

@@ -20,6 +20,7 @@ from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.errors import TrainingError
 from qgpipe.models import build_model, save_model
 from qgpipe.models.construct.ablation import ablate
+from qgpipe.models.sizes import has_open_sizes
 from qgpipe.system.device import resolve_device
 from qgpipe.system.lock import writing
 from qgpipe.system.logs import NOTES
@@ -49,6 +50,7 @@ from qgpipe.training.loaders import (
 from qgpipe.training.loggers.history import History
 from qgpipe.training.loggers.loggers import logger_specs
 from qgpipe.training.model_selection import Selection
+from qgpipe.training.model_sizes import with_sizes
 from qgpipe.training.optimizer import (
     build_optimizer,
     build_scheduler,
@@ -78,12 +80,15 @@ class Trainer:
     def __init__(self, config: Config, folder: str | Path | None = None):
         """``config``: resolved; ``folder``: of the run, by default as in the configuration.
 
-        Seeds the random number generators and builds everything except the data. Raises
-        ``ConfigError`` with the key of a part that cannot be built.
+        Seeds the random number generators and builds everything except the data, which is only
+        prepared if the sizes of layers are left to it. Raises ``ConfigError`` with the key of a
+        part that cannot be built.
         """
         self.config = config
         self.folder = Path(folder) if folder is not None else paths.run_folder(config)
         self.processes = join_process_group(config)
+        if has_open_sizes(config["model"]):
+            self.config = with_sizes(config, self._prepare_data()[0])
         self.checkpoints: CheckpointFolder | None = None
         self._build()
 
@@ -106,10 +111,13 @@ class Trainer:
         First generates, preprocesses and splits data that is missing or out of date in
         ``data.output``.
         """
+        return open_loaders(self.config, *self._prepare_data())
+
+    def _prepare_data(self) -> tuple[Path, Path]:
+        """``dataset.json`` and ``split.json``, made by rank 0 if need be."""
         from qgpipe.training.prepare import prepare_data  # reads raw stores: needs zarr
 
-        files = self.processes.run_on_rank0(lambda: prepare_data(self.config))
-        return open_loaders(self.config, *files)
+        return self.processes.run_on_rank0(lambda: prepare_data(self.config))
 
     def run_training(
         self, train_loader: Any, val_loader: Any = None, watch: Watch | None = None

@@ -57,13 +57,14 @@ def run_trials(
 def _train(study: Any, trial: Any, dataset_json: Path, split_json: Path) -> None:
     """Train ``trial``, from its last checkpoint if it has one, and write its result."""
     from qgpipe.training.loaders import open_loaders
+    from qgpipe.training.model_sizes import with_sizes
     from qgpipe.training.trainer import Trainer
     from qgpipe.tuning.study import Watch, score
 
     if trial.pruned:  # by a process that was killed before it wrote the result
         return trial.end()
     try:
-        trainer = Trainer(trial.config, trial.folder)
+        trainer = Trainer(with_sizes(trial.config, dataset_json), trial.folder)
         loaders = open_loaders(trial.config, dataset_json, split_json)
         watch = Watch(trial.handle, study.metric)
         trainer.run_training(loaders.train, loaders.validation, watch)

@@ -363,9 +363,10 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
     ``python_path``. Raises Snakemake's ``WorkflowError``, which is shown without traceback,
     for whatever a user can fix.
     """
-    file = files_text(configfiles) or None
+    files = tuple(_shortest(Path(read)) for read in configfiles)
+    file = files_text(files) or None
     try:
-        for read in configfiles:
+        for read in files:
             load_config(read)  # says what Snakemake lets pass, such as a key given twice
         runs = {run.config["name"]: run for run in expand_runs(raw, file)}
         folders = user_folders(raw, *configfiles)
@@ -386,7 +387,6 @@ def plan_workflow(raw: Mapping[str, Any], configfiles: Sequence[str | Path]) -> 
         if (user_error := os_error_of_user(error)) is None:
             raise
         raise WorkflowError(str(user_error)) from None
-    files = tuple(_shortest(Path(read)) for read in configfiles)
     first = files[0] if files else None
     return Plan(runs, data, predicted, evaluated, to_plain(raw), first, files[1:], folders)
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
+from qgpipe.data.loading.samplers import build_sampler
 from qgpipe.data.preprocessing.part import preprocess_part, write_dataset
 from qgpipe.data.preprocessing.plan import PartPlan, plan_parts
 from qgpipe.data.preprocessing.set_preflight import check_sets, class_counts
@@ -42,8 +44,10 @@ from qgpipe.stages.registry import stage_section
 from qgpipe.stages.session_code import live_folders
 from qgpipe.sweeps.expansion import Run
 from qgpipe.system.files import scratch_folder
-from qgpipe.training.evaluation.evaluator import replaced_text
+from qgpipe.training.evaluation.evaluator import Evaluator, replaced_text
+from qgpipe.training.evaluation.metrics import lacks_classes
 from qgpipe.training.loaders import data_names, transform_of
+from qgpipe.training.model_sizes import with_sizes
 from qgpipe.training.optimizer import rehearse
 from qgpipe.training.preflight import check_fit
 from qgpipe.training.standardize import require_varying, training_moments
@@ -116,7 +120,6 @@ def _check(config: Config, samples: _Samples) -> str:
     require_known_features(config)
     parts = plan_parts(config)
     check_sets(config, parts)
-    trainer = Trainer(config, samples.folder)
     dataset = samples.of(config, parts[0])
     check_kept(config, dataset.description["attributes"])
     data, has_classes = config["data"], dataset.description["class_counts"] is not None
@@ -124,10 +127,14 @@ def _check(config: Config, samples: _Samples) -> str:
     if "all" in dict(data_sources(config)) and by_class and not has_classes:
         raise no_strata()
     dataset.transform = transform_of(config, parts[0].role)
+    known_classes = _known_classes(config, parts)
+    trainer = Trainer(with_sizes(config, dataset, known_classes), samples.folder)
     lines = [*_data_lines(config, parts, dataset), *_prediction_lines(config, dataset)]
     lines += _evaluation_lines(config, dataset, samples.folder)
     lines += _standardize_lines(config, parts, dataset, samples)
-    lines += _model_lines(trainer, dataset, _known_classes(config, parts))
+    lines += _model_lines(trainer, dataset, known_classes)
+    build_sampler(config["training"]["sampler"], dataset, "training.sampler")
+    lines += _monitor_lines(trainer, dataset)
     _check_ablations(trainer, dataset)
     _check_calibration(trainer, dataset)
     lines += [*_run_lines(config, trainer), *_code_lines(config)]
@@ -182,6 +189,11 @@ def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -
             width = (dataset.description["attributes"][name]["shape"] or [1])[-1]
             listed = f": {', '.join(names)}" if names else ""
             yield f"          {name}: {width} features{listed}"
+    known = ("x", "graph_features", "y", "edge_index")
+    for name, entry in dataset.description["attributes"].items():
+        if entry["kind"] == "edge" and name not in known:
+            width = (entry["shape"] or [1])[-1]
+            yield f"          {name}: {width} of each edge, {entry['dtype']}"
     if _runs_backwards(dataset):
         yield "          relations run from higher to lower elements: if an adjacency is kept as"
         yield "          [source, target] instead of [target, source], transpose it"
@@ -292,6 +304,27 @@ def _model_lines(trainer: Trainer, dataset: PackedDataset, classes: Iterable[int
     if passes_forward_only(trainer.model, batch.edge_index):
         yield "          messages run from past to future only, no element hears of its future;"
         yield "          config/models/two_way.yaml lets them run both ways"
+
+
+def _monitor_lines(trainer: Trainer, dataset: PackedDataset) -> Iterator[str]:
+    """Lines of monitors that cannot be tried on the samples, because a class is missing there.
+
+    Raises ``TrainingError`` with the key of a monitor that fails.
+    """
+    model = copy.deepcopy(trainer.model).eval()
+    loader = GraphLoader(dataset, batch_size=SAMPLE)
+    for evaluator in (trainer.validator, trainer.tester):
+        if not isinstance(evaluator, Evaluator) or not evaluator.monitors:
+            continue
+        collected = evaluator.collect(model, loader)
+        for monitor in evaluator.monitors:
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    monitor(collected)
+            except TrainingError:
+                if monitor.sees_losses or not lacks_classes(collected, monitor.task):
+                    raise
+                yield f"          {monitor.key}: not tried, the samples lack a class"
 
 
 def _check_ablations(trainer: Trainer, dataset: PackedDataset) -> None:

@@ -99,3 +99,44 @@ def test_a_tagged_function_in_kwargs_is_imported():
         lr_scheduler_kwargs={"lr_lambda": "!pyobject math.exp"},
     )
     assert rates(optimizer, scheduler, [0.0]) == pytest.approx([2.718281828])
+
+
+SCHEDULERS = "torch.optim.lr_scheduler"
+LINEAR = {
+    "type": f"{SCHEDULERS}.LinearLR",
+    "kwargs": {"start_factor": 0.25, "end_factor": 1.0, "total_iters": 3},
+}
+
+
+@pytest.mark.parametrize("decay", [
+    {"type": f"{SCHEDULERS}.ExponentialLR", "kwargs": {"gamma": 0.5}},
+    [f"!pyobject {SCHEDULERS}.ExponentialLR", [0.5]],
+])  # fmt: skip
+def test_a_warm_up_comes_before_another_schedule(decay):
+    schedulers = {"schedulers": [LINEAR, decay], "milestones": [3]}
+    optimizer, scheduler = sgd(
+        lr_scheduler_type=f"{SCHEDULERS}.SequentialLR", lr_scheduler_kwargs=schedulers
+    )
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    # 1/4 + 3/4 · epoch/3, then a half each epoch, from the full rate on
+    assert rates(optimizer, scheduler, range(6)) == pytest.approx([0.5, 0.75, 1, 0.5, 0.25, 0.125])
+
+
+def test_schedules_may_act_at_once():
+    constant = {"type": f"{SCHEDULERS}.ConstantLR", "kwargs": {"factor": 0.1, "total_iters": 2}}
+    decay = {"type": f"{SCHEDULERS}.ExponentialLR", "args": [0.5]}
+    optimizer, scheduler = sgd(
+        lr_scheduler_type=f"{SCHEDULERS}.ChainedScheduler", lr_scheduler_args=[[constant, decay]]
+    )
+    assert rates(optimizer, scheduler, range(3)) == pytest.approx([0.05, 0.25, 0.125])
+
+
+def test_a_wrong_argument_of_an_inner_schedule_has_its_key():
+    wrong = {"type": f"{SCHEDULERS}.ExponentialLR", "kwargs": {"gama": 0.5}}
+    with pytest.raises(
+        ConfigError, match=r"lr_scheduler_kwargs\.schedulers\[1\]\.kwargs\.gama: Exp"
+    ):
+        sgd(
+            lr_scheduler_type=f"{SCHEDULERS}.SequentialLR",
+            lr_scheduler_kwargs={"schedulers": [LINEAR, wrong], "milestones": [3]},
+        )

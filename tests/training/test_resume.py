@@ -60,7 +60,7 @@ def start(make_config, open_data):
     """A training with ``criterion``; returns the trainer, before it runs, and how to run it."""
 
     def begin(criterion, name="run", **training):
-        training["lr_scheduler_kwargs"] = {"mode": STOPPING["tasks"][0]["mode"]}
+        training.setdefault("lr_scheduler_kwargs", {"mode": STOPPING["tasks"][0]["mode"]})
         config = batch_normalised(
             make_config(name=name, criterion=criterion, early_stopping=STOPPING, training=training)
         )
@@ -132,7 +132,25 @@ OPTIONS = {
     "workers": {"num_workers": 3},
     "deterministic": {"deterministic": True},
 }
+WARM_UP = {
+    "type": "torch.optim.lr_scheduler.LinearLR",
+    "kwargs": {"start_factor": 0.1, "total_iters": 2},
+}
+DECAY = {"type": "torch.optim.lr_scheduler.ExponentialLR", "args": [0.5]}
+NO_PLATEAU = {"patience": None, "factor": None}  # are taken away
+IN_TURN = {
+    "lr_scheduler_type": "torch.optim.lr_scheduler.SequentialLR",
+    "lr_scheduler_kwargs": {**NO_PLATEAU, "schedulers": [WARM_UP, DECAY], "milestones": [2]},
+}
+AT_ONCE = {
+    "lr_scheduler_type": "torch.optim.lr_scheduler.ChainedScheduler",
+    "lr_scheduler_kwargs": {**NO_PLATEAU, "schedulers": [WARM_UP, DECAY]},
+}
 OPTIONS["all"] = {key: value for option in OPTIONS.values() for key, value in option.items()}
+
+
+OPTIONS["weighted"] = {"sampler": "weighted"}
+OPTIONS |= {"schedules in turn": IN_TURN, "schedules at once": AT_ONCE}
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -151,7 +169,9 @@ def test_killed_and_stopped_it_ends_in_the_same_bytes_with_every_option(start, t
     assert results(trainer, tmp_path) == expected
 
 
-@pytest.mark.parametrize("option", ["bf16", "fp16", "clipped", "accumulated", "averaged", "all"])
+@pytest.mark.parametrize(
+    "option", ["bf16", "fp16", "clipped", "accumulated", "averaged", "weighted", "all"]
+)
 def test_these_options_make_another_run(start, tmp_path, undisturbed, option):
     trainer, run = start(Loss(), **OPTIONS[option])
     run()

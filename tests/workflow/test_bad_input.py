@@ -1,13 +1,20 @@
 """Mistakes through the command line: one or two lines, and nothing half-made."""
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import zarr
 
+from qgpipe.cli import main
+
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
 
 
 def make_store(path, samples=12, n=6):
@@ -185,3 +192,43 @@ def test_a_key_that_is_given_twice_is_told(project):
     with (project.folder / "run.yaml").open("a") as file:
         file.write("name: other\n")
     assert "key 'name' is given twice ('name: other'); remove one" in fails(project, "--dry-run")
+
+
+BROKEN = {
+    "indented too deep": "training:\n  seed: 1\n    device: cpu\n",
+    "a tab": "training:\n\tseed: 1\n",
+    "twice": "name: x\nname: y\n",
+    "no such tag": "criterion: !pyobj a.b\n",
+    "no mapping": "- 1\n- 2\n",
+    "nothing": "# nothing\n",
+    "a date": "name: 2020-01-01\n",
+    "not closed": "data:\n  files: [a.zarr\nname: x\n",
+    "a misspelt key": "trainin: {}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        *((name, ["broken.yaml"]) for name in BROKEN),
+        ("a tab", ["run.yaml", "broken.yaml"]),
+        ("twice", ["run.yaml", "broken.yaml"]),
+        ("a misspelt key", ["run.yaml", "broken.yaml"]),
+    ],
+)
+def test_snakemake_says_what_the_check_says(project, name, files, monkeypatch, capsys):
+    monkeypatch.chdir(project.folder)
+    (project.folder / "broken.yaml").write_text(BROKEN[name])
+    assert main(["check", *files]) == 1
+    checked = capsys.readouterr().err.removeprefix("qgpipe check: ").strip()
+    assert "broken.yaml" in checked
+    result = subprocess.run(
+        [
+            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
+            "--cores", "1", "--nocolor", "--dry-run", "--configfile", *files,
+        ],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    said = (result.stdout + result.stderr).splitlines()
+    assert [line for line in said if not line.startswith("Using workflow specific")] == [checked]
+    assert result.returncode == 1

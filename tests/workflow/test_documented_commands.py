@@ -42,6 +42,7 @@ NOT_HERE = {
     "tensorboard ": "serves pages until it is stopped; tests/training/loggers reads "
     "the same files with its library",
     "source .venv/bin/activate": "changes the shell that it is typed into",
+    "source <(qgpipe completion bash)": "likewise; tests/cli/test_completion.py reads the script",
 }
 
 

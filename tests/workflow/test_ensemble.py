@@ -23,6 +23,9 @@ RUN = "results/runs/tiny"
 SETS = {"far": {"generate": {"num_samples": 12, "size": [20, 30], "classes": ["kr", "random"]}}}
 
 
+LEFT_TO_THE_DATA, FILLED = [[None, 128], [128, None]], [[96, 128], [128, 3]]
+
+
 @pytest.fixture(scope="module")
 def ensemble(new_project, tmp_path_factory):
     made = new_project(tmp_path_factory.mktemp("ensemble"))
@@ -30,6 +33,7 @@ def ensemble(new_project, tmp_path_factory):
     made.config["testing"] |= {"calibrate": "temperature", "outlier_score": "mahalanobis"}
     made.config["predict"] = {"files": ["results/data/raw/causets.zarr"], "embeddings": True}
     made.config["evaluate"] = {"sets": SETS}
+    made.config["model"]["downstream_tasks"][0]["kwargs"]["dims"] = LEFT_TO_THE_DATA
     made.save()
     result = made.snakemake()
     assert result.returncode == 0, result.stdout + result.stderr
@@ -38,6 +42,13 @@ def ensemble(new_project, tmp_path_factory):
 
 def model_of(made, run):
     return read_model_file(made.folder / f"results/runs/{run}/model.pt")
+
+
+@pytest.mark.parametrize("run", ["tiny", "tiny-member=1"])
+def test_the_configurations_have_the_sizes_that_are_those_of_the_data(ensemble, run):
+    config = load_config(ensemble.folder / f"results/runs/{run}/config.yaml")
+    assert config["model"]["downstream_tasks"][0]["kwargs"]["dims"] == FILLED
+    assert config["model"] == model_of(ensemble, run)["model"]
 
 
 def test_members_have_seeds_one_after_the_other_and_the_same_data(ensemble):

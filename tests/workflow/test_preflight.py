@@ -4,7 +4,7 @@ import zarr
 
 from qgpipe.config import resolve_config
 from qgpipe.config.load import load_config
-from qgpipe.errors import ConfigError
+from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.workflow.preflight import check
 
 
@@ -151,3 +151,51 @@ def test_it_says_that_no_element_hears_of_its_future(config):
     config["model"]["encoder_type"] = "torch_geometric.nn.GraphSAGE"
     config["model"]["encoder_args"] = [2, 4, 1]
     assert said in check(resolve_config(config))
+
+
+EDGES = """
+import torch
+from torch_geometric.data import Data
+
+def read(store, idx, float_dtype, int_dtype, validate):
+    edge_index = torch.tensor([[0, 1], [1, 2]])
+    return Data(x=torch.ones(4, 2), edge_index=edge_index, y=torch.tensor(idx % 2),
+                edge_attr=torch.rand(2, 3))
+"""
+
+
+def test_attributes_of_edges_are_listed(config, tmp_path):
+    (tmp_path / "withedges.py").write_text(EDGES)
+    config["data"]["reader"] = "withedges.read"
+    assert "          edge_attr: 3 of each edge, float32" in check(resolve_config(config))
+
+
+def monitored(config, stage, evaluator, monitor):
+    tasks = [{"name": "mine", "monitor": monitor}]
+    return {**config, stage: {evaluator: {"evaluator_tasks": tasks}}}
+
+
+def of_two_kinds(y_true, y_score):
+    if len(set(y_true.tolist())) < 2:
+        raise ValueError("one kind")
+    return float(y_score.mean())
+
+
+def never(y_true, y_pred):
+    raise ValueError("never")
+
+
+@pytest.mark.parametrize(
+    ("stage", "evaluator"), [("validation", "validator"), ("testing", "tester")]
+)
+def test_monitors_are_tried(config, tmp_path, stage, evaluator):
+    given = resolve_config(monitored(config, stage, evaluator, of_two_kinds))
+    key = f"{stage}.{evaluator}.evaluator_tasks[0]"
+    # The first samples are all of one class.
+    assert f"          {key}: not tried, the samples lack a class" in check(given)
+    classes = zarr.open_group(tmp_path / "data.zarr")["cset_type"]
+    classes[:] = np.arange(40) % 2
+    assert "not tried" not in check(given)
+    wrong = resolve_config(monitored(config, stage, evaluator, never))
+    with pytest.raises(TrainingError, match=r"evaluator_tasks\[0\]: monitor 'mine' failed: .*nev"):
+        check(wrong)

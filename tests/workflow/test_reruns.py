@@ -449,6 +449,7 @@ CASES: dict[str, tuple[Callable[[Tree], None], Plan]] = {
         configure("report", {"ablations": ["no_edges"]}),
         Plan((), ("train", "test", "ablate", "plot", "report")),
     ),
+    "`training.sampler`": (configure("training.sampler", "weighted"), Plan((), FROM_TRAIN)),
     "`training.ablation`": (configure("training.ablation", "no_edges"), Plan((), FROM_TRAIN)),
     "`name`": (configure("name", "other"), Plan((), FROM_TRAIN)),
     "`tune`": (

@@ -20,6 +20,7 @@ SPLIT = {"split_samples": 1, "baseline_answers": 1, **TRAIN}
 # What a finished run does again on each command that the documents show.
 COMMANDS = {
     "snakemake --cores 8 --configfile run.yaml": {},
+    "snakemake --cores 8 --configfile own.yaml": {},
     "snakemake --cores 8 --configfile run.yaml --dry-run": {},
     "snakemake --cores 8 --configfile run.yaml config/models/two_way.yaml": TRAIN,
     "snakemake --cores 8 --configfile run.yaml --touch": {},

@@ -44,3 +44,8 @@ def test_an_installed_wheel_runs_its_own_workflow(project, tmp_path_factory):
     command = (folder / "venv" / "bin" / "qgpipe", "trace", "results/runs/tiny/model.pt")
     run(*command, "--crate", "crate", cwd=project.folder)
     assert (project.folder / "crate" / "workflow" / "Snakefile").exists()
+    # A new configuration has the presets and the schema that are installed.
+    store, target = "results/data/raw/causets.zarr", ("--target", "cset_type")
+    text = run(folder / "venv" / "bin" / "qgpipe", "new", store, *target, cwd=project.folder)
+    schema = Path(text.splitlines()[0].partition("$schema=")[2])
+    assert schema.is_relative_to(packages) and schema.is_file()

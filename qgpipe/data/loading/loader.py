@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 from torch_geometric.data import Batch
 
 from qgpipe.data.loading.dataset import PackedDataset
+from qgpipe.data.loading.samplers import Sampler
 from qgpipe.data.loading.transformed import TransformedBatches
 from qgpipe.message_passing.edge_format import EdgeFormat
 from qgpipe.system.read_ahead import map_ahead
@@ -35,6 +36,8 @@ class GraphLoader:
     ``bucket_by_size``: put graphs of similar size into a batch; batches are shuffled over the
     epoch.
 
+    ``sampler``: draws the graphs of an epoch, instead of shuffling them.
+
     ``edge_format``: as which the edges reach the model: ``edges`` (``edge_index``), ``csr`` or
     ``dense``. It is an attribute, set by code that knows the model.
     """
@@ -51,11 +54,13 @@ class GraphLoader:
         persistent_workers: bool = False,
         seed: int = 0,
         bucket_by_size: bool = False,
+        sampler: Sampler | None = None,
     ):
         if batch_size < 1 or num_workers < 0:
             raise ValueError(f"there are no {batch_size} graphs a batch or {num_workers} workers")
         self.edge_format: EdgeFormat = "edges"
         self.bucket_by_size = bucket_by_size
+        self.sampler = sampler
         self.dataset = _without_subsets(dataset)
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -95,10 +100,13 @@ class GraphLoader:
     def order(self, epoch: int) -> np.ndarray:
         """Positions in the whole data set in the order of ``epoch``, int64 [len(dataset)]."""
         positions = self.dataset.positions
-        if not self.shuffle:
+        if not self.shuffle and self.sampler is None:
             return positions
         generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.seed, epoch))))
-        order = generator.permutation(positions)
+        if self.sampler is None:
+            order = generator.permutation(positions)
+        else:
+            order = positions[self.sampler.draw(self.seed, epoch)]
         return self._in_buckets(order, generator) if self.bucket_by_size else order
 
     def _in_buckets(self, order: np.ndarray, generator: np.random.Generator) -> np.ndarray:

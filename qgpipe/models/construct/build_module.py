@@ -13,6 +13,7 @@ from qgpipe.config.spec import Spec, as_spec, is_spec_mapping
 from qgpipe.errors import ConfigError, shown
 from qgpipe.models.construct.configurable import Configurable
 from qgpipe.models.construct.function import Function
+from qgpipe.models.construct.open_sizes import answer_probes, require_sizes
 
 
 def joined_key(prefix: str | None, key: str | None) -> str | None:
@@ -82,6 +83,17 @@ def construct(
                 f"{shown(kind)} is not a torch.nn.Module type or a function",
                 remedy="name a layer such as torch_geometric.nn.SAGEConv",
             )
+    if inspect.isclass(kind):
+        require_sizes(kind, len(leading), given_args, given, (f"{begin}args", f"{begin}kwargs"))
+    module = _called(kind, leading, given_args, given, begin, own_key)
+    answer_probes(module, *leading, *given_args, *given.values())
+    return module
+
+
+def _called(
+    kind: Any, leading: Sequence[Any], given_args: list, given: dict, begin: str, own_key: str
+) -> nn.Module:
+    """``kind(*leading, *given_args, **given)``, where specs of modules are built."""
     if inspect.isclass(kind) and issubclass(kind, Configurable) and "definition" in vars(kind):
         return _configured(kind, [*leading, *given_args], given, own_key, f"{begin}kwargs")
     with under(f"{begin}args"):

@@ -10,13 +10,15 @@ from qgpipe.config.spec import as_spec
 from qgpipe.errors import ConfigError
 from qgpipe.models.construct.build_module import construct, under
 from qgpipe.models.construct.configurable import Configurable
+from qgpipe.models.construct.open_sizes import OpenSize, Probe
 
 
 class LinearSequential(Configurable):
     """Linear layers, each followed by its activation.
 
-    ``dims``: ``[in, out]`` of each layer; ``activations``: a spec for each, ``torch.nn.Identity``
-    for none; ``linear_kwargs`` and ``activation_kwargs``: optional keyword arguments for each.
+    ``dims``: ``[in, out]`` of each layer, where null leaves a size to the data; ``activations``: a
+    spec for each, ``torch.nn.Identity`` for none; ``linear_kwargs`` and ``activation_kwargs``:
+    optional keyword arguments for each.
     Raises ``ConfigError`` if the lists differ in length, or the sizes of consecutive layers do not
     match.
     """
@@ -31,6 +33,7 @@ class LinearSequential(Configurable):
         activation_kwargs: Sequence[Mapping[str, Any] | None] | None = None,
     ):
         super().__init__(locals())
+        _require_sizes(dims)
         _check_chain(dims)
         for name in ("activations", "linear_kwargs", "activation_kwargs"):
             _check_length(name, self._arguments[name], len(dims))
@@ -59,9 +62,16 @@ class LinearSequential(Configurable):
         return keys
 
 
+def _require_sizes(dims: Sequence[Sequence[int]]) -> None:
+    for i, sizes in enumerate(dims):
+        for j, size in enumerate(sizes):
+            if size is None:
+                raise OpenSize(f"dims[{i}][{j}]", is_output=bool(j))
+
+
 def _check_chain(dims: Sequence[Sequence[int]]) -> None:
     for i in range(1, len(dims)):
-        if dims[i][0] != dims[i - 1][1]:
+        if dims[i][0] != dims[i - 1][1] and not isinstance(dims[i][0], Probe):
             raise ConfigError(
                 f"takes {dims[i][0]} features, but layer {i - 1} gives {dims[i - 1][1]}",
                 key=f"dims[{i}]",

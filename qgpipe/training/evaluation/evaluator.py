@@ -120,6 +120,10 @@ class Evaluator:
         of_monitors = {monitor.name: monitor.better for monitor in self.monitors}
         return {k: v for k, v in {**known, **of_monitors}.items() if v is not None}
 
+    def collect(self, model: torch.nn.Module, data_loader: Iterable) -> Collected:
+        """Outputs, targets and losses that :meth:`evaluate` would give the monitors."""
+        return self._collect(model, data_loader)[1]
+
     @torch.no_grad()
     def _collect(self, model: torch.nn.Module, loader: Iterable) -> tuple[LossLog, Collected]:
         mine = [self._see(model, batch) for batch in shard_batches(loader, self.processes)]

@@ -29,6 +29,7 @@ from qgpipe.system.user_code import line_of_user
 from qgpipe.training.steps.outputs import (
     as_heads,
     count_tasks,
+    is_binary,
     is_class_target,
     kind_of_task,
     labels,
@@ -251,6 +252,21 @@ class Monitor:
                 remedy="use kwargs",
             )
         return dict(zip(free, args, strict=False))
+
+
+def lacks_classes(collected: Collected, task: int) -> bool:
+    """Whether targets of ``task`` are classes, of which ``collected`` does not have every one.
+
+    Some metrics are not defined then: the area under the ROC curve, for instance.
+    """
+    try:
+        prediction, target = collected.pair(task)
+    except TrainingError:
+        return False
+    classes = prediction.shape[1] if prediction.dim() > target.dim() else 2
+    binary = prediction.shape == target.shape and bool(is_binary(target).all())
+    is_classes = kind_of_task(prediction, target) == "classification" or binary
+    return is_classes and len(target.unique()) < classes
 
 
 def build_monitors(tasks: Iterable[Mapping[str, Any]] | None, key: str) -> list[Monitor]:

@@ -113,6 +113,19 @@ def test_the_model_of_a_users_class_is_loaded_if_it_is_trusted(tmp_path, user_mo
     assert loaded(torch.tensor([1.0, -1.0, 0.0])).tolist() == [0.0, 2.0, 0.0]
 
 
+def test_a_configuration_of_ones_own_is_trusted_although_it_leaves_sizes_to_the_data(
+    tmp_path, user_module
+):
+    user_module("my_sized_model", "from torch.nn import Linear\nclass Mine(Linear):\n    pass\n")
+    written = {"type": "!pyobject my_sized_model.Mine", "args": [3, 2], "kwargs": {}}
+    save_model(tmp_path / "model.pt", written, build_model(written, trust=True).state_dict())
+    for args in ([3, 2], [None, 2], [None, None]):
+        load_model(tmp_path / "model.pt", section={**written, "args": args})
+    for args in ([3, 1], [3], [3, None, None]):
+        with pytest.raises(UntrustedName):
+            load_model(tmp_path / "model.pt", section={**written, "args": args})
+
+
 def test_a_planted_pickle_is_refused_and_not_run(tmp_path):
     trap, path = tmp_path / "trap", tmp_path / "model.pt"
     torch.save({"format": 1, "model": Planted(trap), "state_dict": {}}, path)

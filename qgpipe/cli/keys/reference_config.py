@@ -11,6 +11,7 @@ from qgpipe.config.schema import resolve_part, schema
 
 _WIDTH = 96
 _HEAD = """\
+# yaml-language-server: $schema=../qgpipe/config/editor_schema.json
 # Every key, with the values of the default run: a file that runs as it is.
 # A key that is commented out is optional, and shown with its default.
 # Made from the schema by `qgpipe reference`; edit qgpipe/config/schema.json instead.

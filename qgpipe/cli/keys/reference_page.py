@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from qgpipe.cli.reference_config import flow_text
+from qgpipe.cli.keys.reference_config import flow_text
 from qgpipe.config.schema import definition, resolve_part, schema
 
 _INTRODUCTION = """\

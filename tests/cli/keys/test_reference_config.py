@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from qgpipe.cli import main
-from qgpipe.cli.reference_config import reference
-from qgpipe.cli.reference_page import reference_page
+from qgpipe.cli.keys.reference_config import reference
+from qgpipe.cli.keys.reference_page import reference_page
 from qgpipe.config import load_config, resolve_config
 from qgpipe.config.schema import schema
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def default_run() -> dict:

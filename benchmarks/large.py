@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -56,6 +57,8 @@ from qgpipe.training.trainer import Trainer
 BATCH_SIZE = 8
 HIDDEN = 64  # features of the default model between its two layers
 FEATURES = 12  # and before the first
+MORE = 4  # times the data, in the measurement of what memory grows by
+MAPPED_MORE = f"train mapped, {MORE} times the data"
 FEW = 16  # causal sets at most that PyG trains on
 CPU = torch.device("cpu")
 
@@ -126,6 +129,10 @@ def report(folder: Path, scale: Scale) -> Iterator[str]:
     peaks: list[list[object]] = [
         [step, *(cell(found[n][step], "peak") for n in scale.sets)] for step in STEPS
     ]
+    peaks += [
+        [f"{step}: its own, after a step", *(cell(found[n][step], "own") for n in scale.sets)]
+        for step in ("train mapped", MAPPED_MORE)
+    ]
     yield table(("MB", *sizes), peaks)
     reasons = [
         f"n = {n:,}: {r['PyG']['skipped']}" for n, r in found.items() if "skipped" in r["PyG"]
@@ -142,7 +149,8 @@ def measured(folder: Path, size: int, scale: Scale) -> dict[str, dict[str, Any]]
         command += ["--size", str(size), *(["--quick"] if scale is QUICK else [])]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         found[step] = json.loads(done.stdout.splitlines()[-1])
-    losses = {name: result["loss"] for name, result in found.items() if "loss" in result}
+    losses = {k: result["loss"] for k, result in found.items() if "loss" in result}
+    del losses[MAPPED_MORE]  # takes more steps
     for name, loss in losses.items():
         if abs(loss / losses["train auto"] - 1) > 1e-3:
             raise AssertionError(f"n = {size}: the loss of {name} differs: {losses}")
@@ -235,6 +243,27 @@ def train_mapped(folder: Path, size: int, scale: Scale) -> dict[str, Any]:
     return train(loader_of(folder, "mmap", None), scale)
 
 
+def train_mapped_more(folder: Path, size: int, scale: Scale) -> dict[str, Any]:
+    """The same with ``MORE`` times the data, for what memory grows by."""
+    making = multiprocessing.get_context("spawn").Process(target=_more, args=(folder, size, scale))
+    making.start()  # in a process of its own, whose memory does not count
+    making.join()
+    return train(loader_of(folder / "more", "mmap", None), scale)
+
+
+def _more(folder: Path, size: int, scale: Scale) -> None:
+    config = config_of(folder / "more", size, scale)
+    (name,) = config["generate"]["stores"]
+    count, store = scale.sets[size], paths.raw_store(config_of(folder, size, scale), name)
+    parts, stores = [], []
+    for k in range(MORE):
+        parts.append(paths.part(config, f"{name}-{k}-000000000"))
+        preprocess_part(config, store, f"{name}-{k}", 0, count, parts[-1])
+        described = {"name": f"{name}-{k}", "path": str(store), "layout": "stacked", "role": "all"}
+        stores.append({**described, "num_samples": count})
+    write_dataset(parts, stores, paths.dataset(config))
+
+
 def train_csr(folder: Path, size: int, scale: Scale) -> dict[str, Any]:
     return train(loader_of(folder, "auto", "csr"), scale)
 
@@ -257,16 +286,26 @@ def train(loader: GraphLoader, scale: Scale) -> dict[str, Any]:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     step = TrainingStep(model, cross_entropy, optimizer, Precision("fp32", CPU), CPU)
     count = len(loader.dataset)
-    milliseconds, losses = [], []
+
+    def note_memory() -> None:
+        nonlocal own
+        own = max(own, _status_bytes("RssAnon"))
+
+    milliseconds, losses, own = [], [], 0
     for _ in range(scale.epochs + 1):
         start = time.process_time()
         this = TrainingPass()
-        this.run(step, loader, 1, lambda: None)
+        this.run(step, loader, 1, note_memory)
         milliseconds.append(per_set(start, count))
         losses.append(this.losses.summary()["loss_avg"])
     density = loader.dataset.density
     peak = _peak_bytes() / 1e6  # before the matrices of the products are there
-    result = {"ms": statistics.median(milliseconds[1:]), "loss": losses[0], "peak": peak}
+    result = {
+        "ms": statistics.median(milliseconds[1:]),
+        "loss": losses[0],
+        "peak": peak,
+        "own": own / 1e6,
+    }
     facts = {"format": loader.edge_format, "share": f"{100 * density.share:.1f}"}
     return {**result, **facts, "floor": dense_products(density.largest, scale)}
 
@@ -333,8 +372,13 @@ def per_set(start: float, count: int) -> float:
 
 def _peak_bytes() -> int:
     """Peak memory of this process; getrusage would also count that of its parent."""
+    return _status_bytes("VmHWM")
+
+
+def _status_bytes(name: str) -> int:
+    """An entry of the status of this process."""
     status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(w.split()[1] for w in status.splitlines() if w.startswith("VmHWM")))
+    return 1024 * int(next(w.split()[1] for w in status.splitlines() if w.startswith(name)))
 
 
 TRAININGS = ("train auto", "train mapped", "train dense", "train csr")
@@ -346,6 +390,7 @@ STEPS: dict[str, Callable[[Path, int, Scale], dict[str, Any]]] = {
     "train mapped": train_mapped,
     "train dense": train_dense,
     "train csr": train_csr,
+    MAPPED_MORE: train_mapped_more,
     "training job": job,
     "PyG": pyg,
 }

@@ -51,7 +51,7 @@ class Groups(StoreInfo):
         count = root.arrays(but=names)[1]
         attributes = root.attributes
         first = root.path / f"cset_{numbers[0]:0{digits}d}"
-        arrays = arrays_in(first, root.zarr_format, [entry.name for entry in first.iterdir()])
+        arrays = arrays_in(first, root.zarr_format, root.children(first))
         return cls(
             root.path, root.zarr_format, arrays, attributes, len(numbers), count, numbers, digits
         )

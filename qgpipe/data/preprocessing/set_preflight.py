@@ -92,7 +92,7 @@ def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
     from qgpipe.data.raw.bad_samples import BadSamples
 
     bad = BadSamples(store, skip=True)  # read errors are reported by the job that reads the samples
-    context = decoding_context(1)
+    context = decoding_context(store, 1)
     counts: Counter[int] = Counter()
     for first, last in aligned(
         0, part.num_samples, -(-BLOCK // target.chunks[0]) * target.chunks[0]

@@ -106,7 +106,7 @@ class SampleArray:
 
     def _rows(self, first: int, last: int) -> np.ndarray:
         if self._form is not None:
-            return self._form.read_rows(str(self.info.path), first, last)
+            return self._form.read_rows(self.info.path, first, last)
         return np.asarray(self._opened()[first:last], np.dtype(self.info.dtype))
 
     def sample_of(self, chunk_key: str) -> int:

@@ -18,7 +18,7 @@ def read_stacked(checks: Checks, start: int, stop: int, threads: int) -> Samples
     cannot be opened.
     """
     columns = checks.columns
-    context = decoding_context(threads)
+    context = decoding_context(checks.store, threads)
     samples = range(start, stop)
     arrays = read_columns(columns.arrays, checks.bad, context, samples)
     largest = columns.adjacency.shape[1]

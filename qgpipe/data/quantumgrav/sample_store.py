@@ -20,11 +20,11 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from zarr.abc.store import ByteRequest
+from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore, WrapperStore
+from zarr.storage import WrapperStore
 
-from qgpipe.data.quantumgrav.sample_array import PlainFiles, SampleArray
+from qgpipe.data.quantumgrav.sample_array import SampleArray, plain_files
 from qgpipe.data.raw.stores import StoreInfo
 
 METADATA_FILES = (".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json")
@@ -60,14 +60,14 @@ class OpenGroup:
         return getattr(self._group, name)
 
 
-class SampleStore(WrapperStore[LocalStore]):
+class SampleStore(WrapperStore[Store]):
     """The raw store ``info`` for a reader of samples, read-only.
 
     ``store[name]`` is an array or a group; ``zarr.open_group(store.root)`` is the root group.
     """
 
     def __init__(self, info: StoreInfo):
-        super().__init__(PlainFiles(info.path, read_only=True))
+        super().__init__(plain_files(info.path))
         self._path = info.path
         self._metadata: dict[str, bytes | None] = {}
         self._group: OpenGroup | None = None
@@ -85,7 +85,7 @@ class SampleStore(WrapperStore[LocalStore]):
     def __getitem__(self, name: str) -> Any:
         if name in self._arrays:
             return self._arrays[name]
-        return zarr.open_group(PlainFiles(self._path, read_only=True), mode="r")[name]
+        return zarr.open_group(plain_files(self._path), mode="r")[name]
 
     def __contains__(self, name: object) -> bool:
         return (self._path / str(name)).exists()

@@ -212,7 +212,7 @@ def server_error(path: Path, said: str) -> ReadingError | None:
     if not ObjectPath(store).is_url or _OF_SERVER.search(said) is None:
         return None
     said = re.sub(r"\s*\[(?!http_response_code)[^\]]*\]", "", said)
-    said = re.sub(r"^.*?((?:CURL error )|(?:All \d+ retry attempts failed: ))", r"\1", said)
+    said = re.sub(r"^.*(attempts failed: |CURL error )", "", said)
     denied = re.search(r"PERMISSION_DENIED|UNAUTHENTICATED|http_response_code='40[13]'", said)
     if denied:
         return ReadingError("the server refuses access", store=store, remedy=_credentials(store))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -125,16 +124,18 @@ def test_an_unchanged_object_is_not_read_again(folder, object_store):
 
 
 def test_a_bucket_that_is_not_there_is_an_error_of_one_line(object_store):
-    with pytest.raises(DataError, match="s3://nowhere/a.zarr: there is no such bucket") as error:
+    with pytest.raises(
+        DataError, match=r"s3://nowhere/a\.zarr.*: there is no such bucket"
+    ) as error:
         open_store("s3://nowhere/a.zarr")
     assert "\n" not in str(error.value)
 
 
 def test_a_store_that_is_not_there_is_an_error_of_one_line(object_store, web_server, folder):
     url = object_store.upload(folder)
-    with pytest.raises(DataError, match="no such store; check data.files"):
+    with pytest.raises(DataError, match=r"no such store; check data\.files"):
         open_store(f"{url}.other")
-    with pytest.raises(DataError, match="no zarr store"):
+    with pytest.raises(DataError, match=r"no zarr store"):
         open_store(f"{web_server(folder)}.other")
 
 

@@ -79,6 +79,7 @@ def _sample_axis(root: Root, arrays: Mapping[str, ArrayInfo]) -> int:
     none of them is for a user's own reader: then the most frequent length is used.
     """
     lengths = {name: array.shape[0] for name, array in arrays.items() if array.shape}
+    lengths = {name: n for name, n in lengths.items() if "/" not in name} or lengths
     known = {name: length for name, length in lengths.items() if name in naming.KNOWN}
     if not lengths:
         raise root.error(

@@ -63,7 +63,7 @@ class Root:
         ``but``: names to leave out.
         """
         names = [name for name, is_folder in self.entries.items() if is_folder and name not in but]
-        arrays = arrays_in(self.path, self.zarr_format, names)
+        arrays = arrays_in(self.path, self.zarr_format, names, self.children)
         counts = [arrays.pop(name) for name in naming.COUNT if name in arrays]
         return arrays, next(iter(counts), None)
 

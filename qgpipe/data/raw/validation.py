@@ -96,7 +96,7 @@ class Checks:
         ends = np.cumsum(samples.sizes)
         for array in self.columns.node:
             values = samples.node[array.name]
-            if array.name.startswith(naming.PATH_LENGTH_PREFIX) and values.dtype.kind == "f":
+            if naming.is_path_length(array.name) and values.dtype.kind == "f":
                 values = np.where(np.isnan(values), 0, values)
             self._finite(array.name, values, samples.index, ends, reals)
         used = {*self.columns.graph, *self.columns.target}

@@ -174,7 +174,7 @@ def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.nd
         values = _as_columns(samples.node[feature.name])
         filled = x[:, column : column + values.shape[1]]
         filled[:] = values
-        if feature.name.startswith(naming.PATH_LENGTH_PREFIX):
+        if naming.is_path_length(feature.name):
             filled[np.isnan(filled)] = 0
         column += values.shape[1]
     return x

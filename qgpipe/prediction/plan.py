@@ -163,6 +163,7 @@ def with_target_if_there(reader: Any, store: StoreInfo, target: Any = None) -> A
     else:
         arguments["target"] = []
         arguments.pop("class_names", None)
+        arguments.pop("classes", None)
     return {"type": "qgpipe.CausalSetReader", "args": [], "kwargs": arguments}
 
 

@@ -54,7 +54,8 @@ class Stacked(StoreInfo):
                     remedy="write the store again with as many samples in each array",
                 )
         for array in columns.node:
-            if len(array.shape) not in (2, 3) or array.shape[1] != nodes:
+            axis = 2 if array.name in columns.transposed else 1
+            if len(array.shape) not in (2, 3) or array.shape[axis] != nodes:
                 problem = f"expected shape ({samples}, {nodes}) or ({samples}, {nodes}, k)"
                 refuse_array(self, array, f"{problem}, got {array.shape}", "node_features")
         size = columns.size

@@ -91,6 +91,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     if (
         problem := misfit(info, _INFO)
         or misfit(computed, [str])
+        or misfit(info.get("classes"), (None, [int]))
         or misfit(header, {str: _ENTRY})
         or _misplaced(header, info)
     ):

@@ -1,7 +1,7 @@
 """The known layouts, and the function that opens a store with the layout it has."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from qgpipe.data.raw.stores import Root, StoreInfo
 from qgpipe.errors import DataError
 
 LAYOUTS: tuple[type[StoreInfo], ...] = (Groups, Stacked)  # in this order; the last opens any
+NO_STORE = "this is not a zarr store"
+NAME_A_STORE = "name the folder that holds .zgroup or zarr.json"
 NAMES_LOOKED_AT = 20  # of a folder without metadata, to find out whether it is a store
 
 
@@ -39,19 +41,25 @@ def _open_store(path: Path, named_in: str) -> StoreInfo:
     if path.suffix.lower() == ".zip" and path.is_file():
         path = ObjectPath(path)
     listed = list_objects(path) if isinstance(path, ObjectPath) else None
-    zarr_format, node = _root(path, listed, named_in)
-    root = Root(path, zarr_format, node, listed, named_in)
+    entries = _entries(path, listed, named_in)
+    zarr_format, node = _root(path, listed, entries)
+    root = Root(path, zarr_format, node, entries, listed, named_in)
     return next(store for layout in LAYOUTS if (store := layout.open(root)) is not None)
 
 
-def _root(path: Path, listed: Sequence[str] | None, named_in: str) -> tuple[int, dict[str, Any]]:
-    """Zarr format and metadata of the root group, which need not be there."""
+def _entries(path: Path, listed: Sequence[str] | None, named_in: str) -> dict[str, bool]:
+    """The names in the root group, and whether each is a folder."""
     if not (path.exists() if listed is None else listed):
         raise DataError("no such store", store=str(path), remedy=f"check {named_in}")
-    problem, remedy = "this is not a zarr store", "name the folder that holds .zgroup or zarr.json"
     if listed is None and not path.is_dir():
-        raise DataError(f"{problem} but a file", store=str(path), remedy=remedy)
-    names = children(path, path, listed)
+        raise DataError(f"{NO_STORE} but a file", store=str(path), remedy=NAME_A_STORE)
+    return children(path, path, listed)
+
+
+def _root(
+    path: Path, listed: Sequence[str] | None, names: Mapping[str, bool]
+) -> tuple[int, dict[str, Any]]:
+    """Zarr format and metadata of the root group, which need not be there."""
     node = read_json(path / "zarr.json", {}) if "zarr.json" in names else {}
     if node.get("node_type") == "array" or ".zarray" in names:
         raise DataError(
@@ -65,7 +73,7 @@ def _root(path: Path, listed: Sequence[str] | None, named_in: str) -> tuple[int,
         return 2, {}
     found = _format_below(path, listed, path, depth=2)
     if found is None:
-        raise DataError(problem, store=str(path), remedy=remedy)
+        raise DataError(NO_STORE, store=str(path), remedy=NAME_A_STORE)
     return found, {}
 
 

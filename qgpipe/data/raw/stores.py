@@ -29,20 +29,17 @@ if TYPE_CHECKING:  # they import numpy
 class Root:
     """The root group of a store whose layout is to be found.
 
-    ``node``: its metadata, in zarr format 3. ``listed``: the keys of its objects; None for a
-    folder. ``named_in``: where the store is named (a configuration key), for messages.
+    ``node``: its metadata, in zarr format 3. ``entries``: the names in it, and whether each is a
+    folder. ``listed``: the keys of its objects; None for a folder. ``named_in``: where the store is
+    named (a configuration key), for messages.
     """
 
     path: Path
     zarr_format: int
     node: Mapping[str, Any]
+    entries: Mapping[str, bool]
     listed: Sequence[str] | None
     named_in: str
-
-    @cached_property
-    def entries(self) -> Mapping[str, bool]:
-        """The names in the root group, and whether each is a folder."""
-        return self.children(self.path)
 
     def children(self, folder: Path) -> Mapping[str, bool]:
         """The names in a ``folder`` of the store, and whether each is a folder."""

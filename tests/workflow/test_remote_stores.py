@@ -62,11 +62,17 @@ def jobs(project, *arguments):
     return set(re.findall(r"^(\w+) +\d+$", done.stdout + done.stderr, re.M))
 
 
-def check(project):
+def command(project, *arguments):
     return subprocess.run(
-        [Path(sys.executable).with_name("qgpipe"), "check", "run.yaml"],
+        [Path(sys.executable).with_name("qgpipe"), *arguments],
         cwd=project.folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def listed_run(project):
+    """The folder of the run, from the project's folder."""
+    model = next(project.folder.rglob("model.pt"))
+    return model.parent.relative_to(project.folder).as_posix()
 
 
 def test_a_run_on_an_object_store_is_exact_and_a_changed_object_is_noticed(
@@ -77,6 +83,16 @@ def test_a_run_on_an_object_store_is_exact_and_a_changed_object_is_noticed(
     listed = json.loads((remote.folder / "results/data/dataset.json").read_text())
     assert listed["stores"][0]["path"] == "s3://sets/own.zarr"
     assert jobs(remote) == set()
+    run = listed_run(remote)
+    traced = command(remote, "trace", f"{run}/model.pt")
+    assert re.search(r"holds +.*s3://sets/own\.zarr|s3://sets/own\.zarr", traced.stdout), traced
+    assert traced.returncode == 0, traced
+    crate = command(remote, "trace", f"{run}/model.pt", "--crate", "crate")
+    assert crate.returncode == 0, crate
+    assert "s3://sets/own.zarr" in (remote.folder / "crate/ro-crate-metadata.json").read_text()
+    assert "own" not in command(remote, "clean", "run.yaml").stdout
+    predicted = command(remote, "predict", run, "s3://sets/own.zarr")
+    assert predicted.returncode == 0, predicted
     object_store.upload(tmp_path / "own.zarr")  # the same content
     assert jobs(remote) == set()
     object_store.upload(write(tmp_path / "own.zarr", 1 - LABELS))
@@ -99,10 +115,10 @@ def test_a_run_goes_on_when_the_server_is_back(remote, object_store, monkeypatch
 
 
 def test_check_names_mistakes_in_two_lines(remote, object_store, monkeypatch):
-    assert check(remote).returncode == 0
+    assert command(remote, "check", "run.yaml").returncode == 0
     remote.config["data"]["files"] = ["s3://nowhere/own.zarr"]
     remote.save()
-    done = check(remote)
+    done = command(remote, "check", "run.yaml")
     assert done.returncode != 0
     assert "s3://nowhere/own.zarr: there is no such bucket" in done.stderr + done.stdout
     assert len((done.stderr + done.stdout).strip().splitlines()) <= 2

@@ -253,6 +253,8 @@ def _credentials(store: str) -> str:
 
 
 def _host(store: str) -> str:
+    if store.startswith("gs"):
+        return "Google Cloud Storage"
     endpoint = _endpoint() if store.startswith("s3") else None
     return endpoint or store.split("/")[2] if "://" in store else store
 

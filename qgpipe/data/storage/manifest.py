@@ -36,6 +36,7 @@ _SHAPE = {
     "graph_features": (None, [str]),
     "target": (None, str, [str]),
     "class_names": (None, [str]),
+    "classes?": [int],
     "class_counts": (None, {str: int}),
 }
 
@@ -53,7 +54,6 @@ def read_dataset(path: str | Path) -> dict[str, Any]:
             remedy="run the preprocess stage again",
         )
     problem = misfit(description, _SHAPE)
-    problem = problem or misfit(description.get("classes"), (None, [int]))
     if problem is None:
         counts = [part["num_graphs"] for part in description["parts"]]
         names = [(part["store"], part["start"]) for part in description["parts"]]

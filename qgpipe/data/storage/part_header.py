@@ -40,6 +40,7 @@ _INFO = {
     "graph_features": _NAMES,
     "target": (None, str, [str]),
     "class_names": _NAMES,
+    "classes?": [int],
     "attributes": {
         str: {
             "kind": KINDS,
@@ -91,7 +92,6 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     if (
         problem := misfit(info, _INFO)
         or misfit(computed, [str])
-        or misfit(info.get("classes"), (None, [int]))
         or misfit(header, {str: _ENTRY})
         or _misplaced(header, info)
     ):

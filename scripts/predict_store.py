@@ -8,7 +8,7 @@ with job(snakemake, "predict") as config:
     predict_store(
         config,
         Path(snakemake.input.model),
-        Path(snakemake.params.store),
+        snakemake.params.store,
         snakemake.wildcards.predicted,
         Path(snakemake.output[0]),
         processes=snakemake.threads,

@@ -1,12 +1,16 @@
 import atexit
 import contextlib
 import fcntl
+import functools
 import gc
+import http.server
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from qgpipe.config import objects
 
 # Workers and what they start share few cores: threads that spin while they wait double the time.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS", "1")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the key that signs records is not the user's own
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="qgpipe-")
     atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
@@ -130,3 +135,87 @@ def user_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(objects.SEARCH_PATH_VARIABLE, "")
     objects.add_search_path(tmp_path)
     return tmp_path
+
+
+class ObjectStore:
+    """An S3 server on loopback with one bucket; ``answers``: the status of each answer so far."""
+
+    def __init__(self, port=0):
+        from moto.server import ThreadedMotoServer
+        from werkzeug.serving import WSGIRequestHandler
+
+        self.answers = answers = []
+        WSGIRequestHandler.log_request = lambda handler, code="-", size="-": answers.append(
+            int(code)
+        )
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+        self._server.start()
+        self.port = self._server.get_host_and_port()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def client(self):
+        import boto3
+
+        keys = {"aws_access_key_id": "tests", "aws_secret_access_key": "tests"}
+        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **keys)
+
+    def upload(self, path):
+        """Put a folder, or a file, into the bucket ``sets``; its URL."""
+        client = self.client()
+        client.create_bucket(Bucket="sets")
+        for file in [path] if path.is_file() else path.rglob("*"):
+            if file.is_file():
+                key = file.relative_to(path.parent).as_posix()
+                client.put_object(Bucket="sets", Key=key, Body=file.read_bytes())
+        return f"s3://sets/{path.name}"
+
+    def stop(self):
+        self._server.stop()
+
+
+@pytest.fixture
+def object_store(monkeypatch):
+    """An empty ``ObjectStore``, which the environment names."""
+    pytest.importorskip("moto")
+    store = ObjectStore()
+    store.client().create_bucket(Bucket="sets")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
+    yield store
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].reset()
+    store.stop()
+
+
+@pytest.fixture
+def web_server():
+    """A function of a path: its URL on a web server on loopback."""
+    servers = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    def serve(path):
+        handler = functools.partial(Quiet, directory=path.parent)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}/{path.name}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def silent_server():
+    """The URL of a server that takes connections and says nothing."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(50)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"

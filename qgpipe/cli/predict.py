@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from qgpipe.cli.arguments import add_trust
+from qgpipe.data.raw.objects import store_path
 
 HELP = "apply the model of a finished run to zarr stores, with or without a target"
 
@@ -12,7 +13,7 @@ HELP = "apply the model of a finished run to zarr stores, with or without a targ
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A run, stores, and what to write where."""
     parser.add_argument("folder", type=Path, help="of a run, results/runs/first for instance")
-    parser.add_argument("stores", type=Path, nargs="+", metavar="store", help="zarr store")
+    parser.add_argument("stores", type=store_path, nargs="+", metavar="store", help="zarr store")
     parser.add_argument(
         "--output",
         type=Path,

@@ -11,6 +11,7 @@ from typing import Any
 
 from qgpipe import paths
 from qgpipe.config.types import Config
+from qgpipe.data.raw.objects import store_path
 from qgpipe.prediction.plan import PredictedStore, existing_store
 from qgpipe.stages.registry import stage_section
 
@@ -26,7 +27,7 @@ def plan_evaluations(config: Config) -> dict[str, PredictedStore]:
     for name, own in sets.items():
         output, key = paths.evaluated(config, None, name), f"evaluate.sets.{name}.file"
         if own["file"] is not None:
-            planned[name] = existing_store(config, name, Path(own["file"]), output, key)
+            planned[name] = existing_store(config, name, store_path(own["file"]), output, key)
         elif (generate := own["generate"]) is not None:
             sample_bytes = 2 * max(generate["size"]) ** 2
             planned[name] = PredictedStore(

@@ -9,6 +9,7 @@ from typing import Any, cast
 from qgpipe.causets.generators.classes import resolve_classes
 from qgpipe.causets.writers.generate import generate_store
 from qgpipe.config.types import EvaluationSetSection, GenerateSection
+from qgpipe.data.raw.objects import store_path
 
 
 def set_store(
@@ -16,7 +17,7 @@ def set_store(
 ) -> Path:
     """The store of a set; a generated one is in ``folder``, with at most ``samples`` samples."""
     if own["generate"] is None:
-        return Path(cast(str, own["file"]))
+        return store_path(cast(str, own["file"]))
     path = folder / "set.zarr"
     section: Mapping[str, Any] = {**own["generate"], "layout": "stacked", "stores": [name]}
     if samples is not None:

@@ -21,6 +21,7 @@ from qgpipe.data.preprocessing.plan import (
     unique_name,
 )
 from qgpipe.data.raw import naming
+from qgpipe.data.raw.objects import store_path
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError, DataError
 from qgpipe.stages.registry import stage_section
@@ -91,12 +92,15 @@ def _names(config: Config) -> dict[str, Path]:
     taken: set[str] = set()
     for role, source in data_sources(config):
         generated = _generated(config) if role == "all" else {}
-        named = [*generated.items(), *((Path(f).name, Path(f)) for f in source["files"])]
+        named = [
+            *generated.items(),
+            *((store_path(f).name, store_path(f)) for f in source["files"]),
+        ]
         for name, path in named:
             known.setdefault(path.resolve(), unique_name(name, taken))
     stores: dict[str, Path] = {}
     for file in config["predict"]["files"]:
-        path = Path(file)
+        path = store_path(file)
         name = known.get(path.resolve()) or unique_name(path.name, taken)
         known[path.resolve()] = name
         stores[name] = path
@@ -159,6 +163,7 @@ def with_target_if_there(reader: Any, store: StoreInfo, target: Any = None) -> A
     else:
         arguments["target"] = []
         arguments.pop("class_names", None)
+        arguments.pop("classes", None)
     return {"type": "qgpipe.CausalSetReader", "args": [], "kwargs": arguments}
 
 

@@ -17,6 +17,7 @@ from qgpipe import paths
 from qgpipe.config.key_path import leaves
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import continues, identity, is_state, observe
+from qgpipe.data.raw.objects import ObjectPath, store_path
 from qgpipe.errors import DataError
 from qgpipe.provenance import environment
 from qgpipe.provenance.checksums import checksum, status
@@ -110,7 +111,7 @@ class Record:
 
     def _located(self, key: str) -> dict[Path, str]:
         folder = self.file.parent
-        return {_normal(folder / name): value for name, value in self.content[key].items()}
+        return {_located(name, folder): value for name, value in self.content[key].items()}
 
 
 def record_file(stage: str, outputs: Sequence[Path]) -> Path:
@@ -299,7 +300,13 @@ def _require_planned(job: Job, store: Path, state: Mapping[str, Any]) -> None:
 
 
 def _normal(path: str | Path) -> Path:
-    return Path(os.path.normpath(path))
+    return path if isinstance(path, ObjectPath) else Path(os.path.normpath(path))
+
+
+def _located(name: str, folder: Path) -> Path:
+    """The path that is recorded as ``name`` in ``folder``; a URL is in no folder."""
+    path = store_path(name)
+    return path if isinstance(path, ObjectPath) else _normal(folder / name)
 
 
 def _relative(path: Path, folder: Path) -> str:

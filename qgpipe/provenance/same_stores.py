@@ -6,6 +6,7 @@ from typing import Any
 
 from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.fingerprint import continues, is_state, observe
+from qgpipe.data.raw.objects import store_path
 from qgpipe.data.storage.part_file import read_part_info
 from qgpipe.provenance.record import find_record, refuse_changed
 
@@ -21,7 +22,7 @@ def require_same_stores(parts: Sequence[Path], stores: Sequence[Mapping[str, Any
         of_store = first_and_last.setdefault(read_part_info(part)["store"], [])
         of_store[1:] = [part]
     for store in stores:
-        path = Path(store["path"])
+        path = store_path(store["path"])
         for part in first_and_last.get(store["name"], ()):
             record = find_record(part)
             state = None if record is None else record.content["store"]

@@ -62,6 +62,9 @@ def check_fit(
         check_targets(as_heads(outputs), count_tasks(model, outputs), targets)
 
 
+LIST_CLASSES = "list the values of the target in 'classes' of the reader's kwargs"
+
+
 def check_targets(heads: dict[int, Tensor], num_tasks: int, targets: Tensor) -> None:
     """Raise ``ConfigError`` if ``targets`` cannot be classes of the outputs of ``heads``.
 
@@ -80,14 +83,16 @@ def check_targets(heads: dict[int, Tensor], num_tasks: int, targets: Tensor) -> 
         least, most = int(given.min()), int(given.max())
         if least < 0:
             raise ConfigError(
-                f"targets go down to {least}", key=where, remedy="number the classes from 0"
+                f"targets go down to {least}",
+                key=where,
+                remedy=f"number the classes from 0, or {LIST_CLASSES}",
             )
         classes = max(2, head.shape[1:].numel())
         if most >= classes:
             raise ConfigError(
                 f"targets go up to {most} but head {task} has {classes} outputs",
                 key=where,
-                remedy=f"give the head {most + 1} outputs",
+                remedy=f"give the head {most + 1} outputs, or {LIST_CLASSES}",
             )
 
 

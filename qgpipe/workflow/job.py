@@ -11,6 +11,7 @@ from qgpipe.config.objects import search_path
 from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.data_plan import generated_identity
 from qgpipe.data.preprocessing.plan import store_identity
+from qgpipe.data.raw.objects import store_path
 from qgpipe.paths import STORE_ATTRIBUTES
 from qgpipe.provenance.record import Job, recorded
 from qgpipe.stages.module_code import find_code
@@ -74,7 +75,7 @@ def _store(snakemake: Any, section: dict[str, Any]) -> tuple[Path, str] | None:
     if path is None:
         return None
     if "store" in section:  # it is read
-        return Path(path), store_identity(section["store"])
+        return store_path(path), store_identity(section["store"])
     return Path(path), generated_identity(section)
 
 

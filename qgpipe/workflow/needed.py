@@ -10,6 +10,7 @@ from qgpipe.config.load import load_config
 from qgpipe.config.resolve import data_sources, evaluated_sets, generated_stores
 from qgpipe.config.types import Config
 from qgpipe.data.preprocessing.plan import plan_parts, unique_name
+from qgpipe.data.raw.objects import store_path
 from qgpipe.errors import DataError, QgpipeError
 from qgpipe.prediction.plan import plan_predictions
 from qgpipe.provenance.record import Record, read_record
@@ -78,9 +79,9 @@ def needed_by_others(configs: Sequence[Config], files: Sequence[Path] = ()) -> s
 def raw_stores(config: Config) -> Iterator[Path]:
     """The raw stores that ``config`` names, to train on or to predict."""
     for _, source in data_sources(config):
-        yield from map(Path, source["files"])
+        yield from map(store_path, source["files"])
     asked = config.get("predict")
-    yield from map(Path, asked["files"] if asked else [])
+    yield from map(store_path, asked["files"] if asked else [])
 
 
 def used_data(config: Config) -> Iterator[Path]:
@@ -109,7 +110,7 @@ def _parts(config: Config) -> set[str]:
             unique_name(name, taken)
         for _, source in data_sources(config):
             for store in source["files"]:
-                unique_name(Path(store).name, taken)
+                unique_name(store_path(store).name, taken)
     there = (file.stem for file in paths.part(config, "_").parent.glob("*.safetensors"))
     return {name for name in there if (m := PART.fullmatch(name)) and m["store"] in taken}
 

@@ -203,6 +203,10 @@ def _data_lines(config: Config, parts: list[PartPlan], dataset: PackedDataset) -
         f"          y: {target if isinstance(target, str) else ', '.join(target)}"
         f"{', classes ' + ', '.join(classes) if classes else ''}"
     )
+    stored = dataset.description.get("classes")
+    if stored:
+        values = ", ".join(map(str, stored))
+        yield f"          classes 0 to {len(stored) - 1} are stored as {values}"
     if "curvature" in ([target] if isinstance(target, str) else target):
         yield "          'curvature' depends on the scale of the metric, which no order tells;"
         yield "          'scaled_curvature', in generated stores, does not"

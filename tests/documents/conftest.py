@@ -74,6 +74,9 @@ def blocks() -> list[Block]:
     return BLOCKS
 
 
+LOCAL_STORE = r"(?<![\w/:.])\w[\w/]*\.zarr(?!\.zip)"  # no URL
+
+
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``stacked.zarr`` and ``groups.zarr``: a few causal sets of three classes in each layout."""
@@ -106,7 +109,7 @@ def project(tmp_path: Path, stores: Path, monkeypatch) -> Iterator[Callable[[Pat
         Path("config").mkdir()
         for copy in ("run.yaml", "config/run.yaml"):
             shutil.copy(Path(__file__).with_name("run.yaml"), copy)
-        for name in set(re.findall(r"[\w/]+\.zarr", page.read_text())) | {"data/first.zarr"}:
+        for name in set(re.findall(LOCAL_STORE, page.read_text())) | {"data/first.zarr"}:
             layout = "groups" if "group" in name else "stacked"
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(stores / f"{layout}.zarr", name)

@@ -10,7 +10,8 @@ def test_classes_beyond_the_outputs_are_named_with_both_numbers():
         check_targets({0: torch.zeros(2, 3)}, 1, torch.tensor([0, 4]))
     assert str(error.value) == (
         "model.downstream_tasks[0]: targets go up to 4 but head 0 has 3 outputs; "
-        "give the head 5 outputs"
+        "give the head 5 outputs, or list the values of the target in 'classes' of the reader's "
+        "kwargs"
     )
 
 

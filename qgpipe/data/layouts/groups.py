@@ -51,7 +51,8 @@ class Groups(StoreInfo):
         count = root.arrays(but=names)[1]
         attributes = root.attributes
         first = root.path / f"cset_{numbers[0]:0{digits}d}"
-        arrays = arrays_in(first, root.zarr_format, [entry.name for entry in first.iterdir()])
+        names_in_first = [n for n, is_folder in root.children(first).items() if is_folder]
+        arrays = arrays_in(first, root.zarr_format, names_in_first, root.children)
         return cls(
             root.path, root.zarr_format, arrays, attributes, len(numbers), count, numbers, digits
         )

@@ -54,7 +54,8 @@ class Stacked(StoreInfo):
                     remedy="write the store again with as many samples in each array",
                 )
         for array in columns.node:
-            if len(array.shape) not in (2, 3) or array.shape[1] != nodes:
+            axis = 2 if array.name in columns.transposed else 1
+            if len(array.shape) not in (2, 3) or array.shape[axis] != nodes:
                 problem = f"expected shape ({samples}, {nodes}) or ({samples}, {nodes}, k)"
                 refuse_array(self, array, f"{problem}, got {array.shape}", "node_features")
         size = columns.size
@@ -79,6 +80,7 @@ def _sample_axis(root: Root, arrays: Mapping[str, ArrayInfo]) -> int:
     none of them is for a user's own reader: then the most frequent length is used.
     """
     lengths = {name: array.shape[0] for name, array in arrays.items() if array.shape}
+    lengths = {name: n for name, n in lengths.items() if "/" not in name} or lengths
     known = {name: length for name, length in lengths.items() if name in naming.KNOWN}
     if not lengths:
         raise root.error(

@@ -115,7 +115,9 @@ def _read(
     packed, filtered = with_packed(packed, source, bad).read(start, stop, processes)
     if source.get("pre_transform"):
         # The user's function may have changed the features, so their names are unknown.
-        names = _names(class_names=reader.names["class_names"])
+        listed = {k: v for k, v in names.items() if k == "classes"}
+        known = names["class_names"] if listed else reader.names["class_names"]
+        names = {**_names(class_names=known), **listed}
     return packed, filtered, names
 
 

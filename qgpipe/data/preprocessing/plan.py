@@ -20,6 +20,7 @@ from qgpipe.data.layouts.registry import open_store
 from qgpipe.data.raw.columns import Columns, check_names, choose_columns
 from qgpipe.data.raw.fingerprint import identity, is_state, observe
 from qgpipe.data.raw.naming import did_you_mean
+from qgpipe.data.raw.objects import store_path
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError
 
@@ -78,7 +79,7 @@ def plan_parts(config: Config) -> list[PartPlan]:
         if role == "all" and config.get("generate"):
             parts += _generated(config, source["chunksize"], taken)
         for file in source["files"]:
-            parts += _existing(config, Path(file), role, source, taken)
+            parts += _existing(config, store_path(file), role, source, taken)
     if not parts:
         raise ConfigError(
             "no data", key="data.files", remedy="name zarr stores, or give a 'generate' section"
@@ -181,7 +182,8 @@ def _ranges(total: int, step: int, store: str) -> list[tuple[int, int]]:
 
 def unique_name(name: str, taken: set[str]) -> str:
     """A file name that is not in ``taken``, of letters, digits, dots, dashes and underscores."""
-    base = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".zarr")).strip(".-") or "store"
+    name = name.removesuffix(".zip").removesuffix(".zarr")
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "store"
     result, number = base, 1
     while result in taken:
         number += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from qgpipe.config.types import Config
 from qgpipe.data.layouts.registry import open_store
-from qgpipe.data.preprocessing.plan import PartPlan, columns_of
+from qgpipe.data.preprocessing.plan import PartPlan, built_in_arguments, columns_of
 from qgpipe.data.raw import naming
 from qgpipe.data.splits.sizes import (
     STAGES,
@@ -61,7 +61,15 @@ def class_counts(config: Config, parts: Sequence[PartPlan]) -> Counter[int] | No
         if found is None:
             return None
         counts.update(found)
-    return counts
+    return _numbered(counts, config["data"]["reader"])
+
+
+def _numbered(counts: Counter[int], reader: Any) -> Counter[int]:
+    """``counts`` by class number; the reader may say which value in the store is which class."""
+    classes = (built_in_arguments(reader) or {}).get("classes")
+    if classes is None:
+        return counts
+    return Counter({classes.index(v): n for v, n in counts.items() if v in classes})
 
 
 def _stores(parts: Iterable[PartPlan]) -> Iterable[PartPlan]:
@@ -92,7 +100,7 @@ def _stored(part: PartPlan, reader: Any) -> Counter[int] | None:
     from qgpipe.data.raw.bad_samples import BadSamples
 
     bad = BadSamples(store, skip=True)  # read errors are reported by the job that reads the samples
-    context = decoding_context(1)
+    context = decoding_context(store, 1)
     counts: Counter[int] = Counter()
     for first, last in aligned(
         0, part.num_samples, -(-BLOCK // target.chunks[0]) * target.chunks[0]

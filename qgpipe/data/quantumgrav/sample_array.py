@@ -1,20 +1,30 @@
 """A stacked array that is read sample by sample and decoded block by block."""
 
+import asyncio
 import json
 import math
 import operator
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
-from zarr.abc.store import ByteRequest
-from zarr.core.buffer import Buffer
+from zarr.abc.store import (
+    ByteRequest,
+    OffsetByteRequest,
+    RangeByteRequest,
+    Store,
+    SuffixByteRequest,
+)
+from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import LocalStore
 
 from qgpipe.data.raw.bad_samples import REMEDY
 from qgpipe.data.raw.chunk_files import chunk_format
 from qgpipe.data.raw.metadata import ArrayInfo
-from qgpipe.data.raw.store_files import read_file, require_plain
+from qgpipe.data.raw.objects import ObjectPath, list_objects, read_object
+from qgpipe.data.raw.store_files import children, read_file, require_plain
 from qgpipe.errors import DataError
 
 
@@ -30,6 +40,76 @@ class PlainFiles(LocalStore):
         except ValueError as error:
             raise DataError(str(error), remedy=f"the store is damaged: {REMEDY}") from None
         return await super().get(key, prototype, byte_range)
+
+
+class Objects(Store):
+    """The objects of a store on a server or in a zip file, for zarr, read-only."""
+
+    supports_writes = supports_deletes = supports_listing = True
+
+    def __init__(self, root: ObjectPath):
+        super().__init__(read_only=True)
+        self.root = root
+        self._keys = list_objects(root)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Objects) and other.root == self.root
+
+    async def get(
+        self, key: str, prototype: Any = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """The bytes of an object, or some of them."""
+        content = await asyncio.to_thread(read_object, self.root / key)
+        if content is None:
+            return None
+        buffer = (prototype or default_buffer_prototype()).buffer.from_bytes(content)
+        match byte_range:
+            case RangeByteRequest(first, last):
+                return buffer[first:last]
+            case OffsetByteRequest(first):
+                return buffer[first:]
+            case SuffixByteRequest(length):
+                return buffer[-length:]
+        return buffer
+
+    async def get_partial_values(self, prototype: Any, key_ranges: Any) -> list[Buffer | None]:
+        """Some bytes of several objects."""
+        return [await self.get(key, prototype, part) for key, part in key_ranges]
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is an object."""
+        return await self.get(key) is not None
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Raises ``ValueError``: raw stores are only read."""
+        self._check_writable()
+
+    async def delete(self, key: str) -> None:
+        """Raises ``ValueError``."""
+        self._check_writable()
+
+    async def list(self) -> AsyncIterator[str]:
+        """The keys of all objects."""
+        for key in self._keys:
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """The keys that begin with ``prefix``."""
+        for key in self._keys:
+            if key.startswith(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """The names in a folder."""
+        for name in children(self.root / prefix, self.root, self._keys):
+            yield name
+
+
+def plain_files(path: Path) -> Store:
+    """The files or objects below ``path``, for zarr."""
+    if isinstance(path, ObjectPath):
+        return Objects(path)
+    return PlainFiles(path, read_only=True)
 
 
 BLOCK_BYTES = 16 << 20  # of the decoded block, unless a chunk is larger
@@ -106,7 +186,7 @@ class SampleArray:
 
     def _rows(self, first: int, last: int) -> np.ndarray:
         if self._form is not None:
-            return self._form.read_rows(str(self.info.path), first, last)
+            return self._form.read_rows(self.info.path, first, last)
         return np.asarray(self._opened()[first:last], np.dtype(self.info.dtype))
 
     def sample_of(self, chunk_key: str) -> int:
@@ -136,5 +216,5 @@ class SampleArray:
 
     def _opened(self) -> zarr.Array:
         if self._array is None:
-            self._array = zarr.open_array(PlainFiles(self.info.path, read_only=True), mode="r")
+            self._array = zarr.open_array(plain_files(self.info.path), mode="r")
         return self._array

@@ -20,11 +20,11 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from zarr.abc.store import ByteRequest
+from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore, WrapperStore
+from zarr.storage import WrapperStore
 
-from qgpipe.data.quantumgrav.sample_array import PlainFiles, SampleArray
+from qgpipe.data.quantumgrav.sample_array import SampleArray, plain_files
 from qgpipe.data.raw.stores import StoreInfo
 
 METADATA_FILES = (".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json")
@@ -60,15 +60,17 @@ class OpenGroup:
         return getattr(self._group, name)
 
 
-class SampleStore(WrapperStore[LocalStore]):
+class SampleStore(WrapperStore[Store]):
     """The raw store ``info`` for a reader of samples, read-only.
 
     ``store[name]`` is an array or a group; ``zarr.open_group(store.root)`` is the root group.
     """
 
     def __init__(self, info: StoreInfo):
-        super().__init__(PlainFiles(info.path, read_only=True))
+        super().__init__(plain_files(info.path))
         self._path = info.path
+        self._zarr_format = info.zarr_format
+        self._group_file = info.metadata_file.name
         self._metadata: dict[str, bytes | None] = {}
         self._group: OpenGroup | None = None
         self._arrays = {
@@ -85,7 +87,8 @@ class SampleStore(WrapperStore[LocalStore]):
     def __getitem__(self, name: str) -> Any:
         if name in self._arrays:
             return self._arrays[name]
-        return zarr.open_group(PlainFiles(self._path, read_only=True), mode="r")[name]
+        is_group = (self._path / self._group_file).exists()
+        return zarr.open_group(plain_files(self._path) if is_group else self, mode="r")[name]
 
     def __contains__(self, name: object) -> bool:
         return (self._path / str(name)).exists()
@@ -159,11 +162,21 @@ class SampleStore(WrapperStore[LocalStore]):
             sample = array.sample(index)
         return prototype.buffer.from_bytes(sample.tobytes())
 
+    def _implied(self, file: Path) -> bytes | None:
+        """The metadata ``file`` of a group that has none; None if there is no such group."""
+        folder = file.parent
+        if file.name != self._group_file or (folder / ".zarray").exists() or not folder.is_dir():
+            return None
+        kind = {} if self._zarr_format == 2 else {"node_type": "group"}
+        return json.dumps({"zarr_format": self._zarr_format, **kind}).encode()
+
     def _read_metadata(self, key: str) -> bytes | None:
         """A metadata file, with chunks of single samples for the stacked arrays."""
         file = self._path / key
-        if key == ".zmetadata" or not file.exists():
+        if key == ".zmetadata":
             return None
+        if not file.exists():
+            return self._implied(file)
         array = self._arrays.get(key.partition("/")[0])
         if array is not None and file == array.info.metadata_file:
             return array.metadata()

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import tensorstore
@@ -11,6 +12,13 @@ import tensorstore
 from qgpipe.data.raw.bad_samples import REMEDY, BadSamples
 from qgpipe.data.raw.chunk_files import chunk_format
 from qgpipe.data.raw.metadata import ArrayInfo
+from qgpipe.data.raw.objects import (
+    ObjectPath,
+    kvstore_spec,
+    patient,
+    remote_context,
+    server_error,
+)
 from qgpipe.data.raw.reading_errors import remedy_for, says_of_system
 from qgpipe.data.raw.store_files import memory, read_file, require_plain
 from qgpipe.data.raw.stores import StoreInfo
@@ -21,8 +29,14 @@ MOST_CHUNKS = 10**6  # of an array that may be read for a part
 READS_IN_FLIGHT = 8  # concurrent reads, which hide the latency of network file systems
 
 
-def decoding_context(threads: int) -> tensorstore.Context:
-    """A TensorStore context that decodes on ``threads`` threads and caches nothing."""
+def decoding_context(store: StoreInfo, threads: int) -> tensorstore.Context:
+    """A TensorStore context that decodes on ``threads`` threads.
+
+    Of files nothing is cached; of objects at most ``objects.CACHE_BYTES``.
+    """
+    if isinstance(store.path, ObjectPath):
+        patient()
+        return tensorstore.Context(remote_context(threads))
     return tensorstore.Context(
         {
             "data_copy_concurrency": {"limit": threads},
@@ -32,11 +46,13 @@ def decoding_context(threads: int) -> tensorstore.Context:
     )
 
 
-def open_array(path: str, zarr_format: int, context: tensorstore.Context) -> tensorstore.Future:
-    """Begin to open the array in the folder ``path`` (absolute), for reading."""
+def open_array(path: Path, zarr_format: int, context: tensorstore.Context) -> tensorstore.Future:
+    """Begin to open the array in the folder ``path``, for reading."""
+    is_object = isinstance(path, ObjectPath)
+    file = {"driver": "file", "path": f"{path.absolute()}/"}
     spec = {
         "driver": "zarr" if zarr_format == 2 else "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path}/"},
+        "kvstore": kvstore_spec(path) if is_object else file,
     }
     return tensorstore.open(spec, open=True, read=True, context=context)
 
@@ -50,7 +66,7 @@ def open_arrays(
     """
     for array in arrays:
         require_memory(store, array, array.chunks)
-    futures = [open_array(str(a.path.absolute()), a.zarr_format, context) for a in arrays]
+    futures = [open_array(a.path, a.zarr_format, context) for a in arrays]
     opened = {}
     for array, future in zip(arrays, futures, strict=True):
         with reading(store, array.name):
@@ -76,7 +92,8 @@ def read_columns(
     for info in arrays:
         try:
             values[info.name] = started[info.name].result()
-        except ValueError:
+        except ValueError as error:
+            describe(bad.store, error)  # raises if the server is to blame
             values[info.name] = _undamaged_rows(opened[info.name], info, bad, samples)
     return values
 
@@ -109,6 +126,8 @@ def require_chunks(store: StoreInfo, array: ArrayInfo, samples: range, side: int
             array=array.name,
             remedy="write the array again in larger chunks, or lower data.chunksize",
         )
+    if isinstance(store.path, ObjectPath):
+        return
     with reading(store, array.name):
         for file in array.chunk_files([*rows, *map(range, counts)]):
             require_plain(file)
@@ -123,7 +142,7 @@ def _undamaged_rows(
         try:
             values[first - samples.start : last - samples.start] = array[first:last].read().result()
         except ValueError as error:
-            problem, remedy = describe(error)
+            problem, remedy = describe(bad.store, error)
             for index in range(first, last):
                 bad.report(index, problem, info.name, remedy)
     return values
@@ -159,9 +178,9 @@ def _read_first(store: StoreInfo, array: ArrayInfo) -> np.ndarray:
     with reading(store, array.name):
         form = chunk_format(read_file(array.metadata_file) or b"", array.zarr_format)
         if form is not None and form.shape:
-            return form.read_rows(str(array.path), 0, min(1, form.shape[0]))
-        require_plain(*array.chunk_files([range(1)] * len(array.shape)))
-        opened = open_arrays(store, [array], decoding_context(1))[array.name]
+            return form.read_rows(array.path, 0, min(1, form.shape[0]))
+        require_chunks(store, array, range(1))
+        opened = open_arrays(store, [array], decoding_context(store, 1))[array.name]
         return (opened[:1] if opened.rank else opened).read().result()
 
 
@@ -171,15 +190,17 @@ def reading(store: StoreInfo, array: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        problem, remedy = describe(error)
+        problem, remedy = describe(store, error)
         raise store.error(problem, array=array, remedy=remedy) from error
 
 
-def describe(error: ValueError) -> tuple[str, str]:
-    """Problem and remedy for an error of TensorStore about a file.
+def describe(store: StoreInfo, error: ValueError) -> tuple[str, str]:
+    """Problem and remedy for an error of TensorStore about a file of ``store``.
 
     Raises ``ReadingError`` if the file is not to blame.
     """
+    if (of_server := server_error(store.path, str(error))) is not None:
+        raise of_server from error
     code = says_of_system(str(error))
     text = re.sub(r"\s*\[(tensorstore_spec|source locations)=.*", "", str(error), flags=re.S)
     text = re.sub(r"^[A-Z_]+: ", "", text.strip())

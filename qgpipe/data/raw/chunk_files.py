@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal
 
 import numcodecs
 import numpy as np
 
 from qgpipe.data.raw.metadata import check_chunk, check_shapes, chunk_keys
-from qgpipe.data.raw.store_files import read_file
+from qgpipe.data.raw.store_files import file_reader
 from qgpipe.errors import shown
 
 V3_DTYPES = {
@@ -79,7 +80,7 @@ class ChunkFormat:
         values = np.frombuffer(content, self.dtype).reshape(self.chunks, order=self.order)
         return values if self.dtype.isnative else values.astype(self.dtype.newbyteorder("="))
 
-    def read_rows(self, folder: str, first: int, last: int) -> np.ndarray:
+    def read_rows(self, folder: str | Path, first: int, last: int) -> np.ndarray:
         """``array[first:last]`` of the array in ``folder``.
 
         Raises ``ValueError``, naming the file, if a chunk is damaged.
@@ -87,21 +88,27 @@ class ChunkFormat:
         rows = self.chunks[0]
         shape = (last - first, *self.shape[1:])
         values = np.empty(shape, self.dtype.newbyteorder("="))
+        read = file_reader(folder)
         counts = [-(-n // c) for n, c in zip(self.shape[1:], self.chunks[1:], strict=True)]
         for index in product(range(first // rows, -(-last // rows)), *map(range, counts)):
             starts = [i * c for i, c in zip(index, self.chunks, strict=True)]
             top, bottom = max(first, starts[0]), min(last, starts[0] + rows)
-            chunk = self.read_chunk(folder, index)[top - starts[0] : bottom - starts[0]]
+            chunk = self.read_chunk(folder, index, read)[top - starts[0] : bottom - starts[0]]
             rest = (slice(s, s + n) for s, n in zip(starts[1:], chunk.shape[1:], strict=True))
             out = values[(slice(top - first, bottom - first), *rest)]
             out[...] = chunk[tuple(map(slice, out.shape))]
         return values
 
-    def read_chunk(self, folder: str, index: Iterable[int]) -> np.ndarray:
-        """The chunk ``index`` of the array in ``folder``; errors as :meth:`read_rows`."""
+    def read_chunk(
+        self, folder: str | Path, index: Iterable[int], read: Callable[[str], bytes | None]
+    ) -> np.ndarray:
+        """The chunk ``index`` of the array in ``folder``; errors as :meth:`read_rows`.
+
+        ``read``: reads a file.
+        """
         path = f"{folder}/{self.key(index)}"
         try:
-            return self.decode(read_file(path))
+            return self.decode(read(path))
         except ValueError as error:
             raise ValueError(f'Error decoding chunk "{path}": {error}') from None
 

@@ -38,7 +38,8 @@ class Columns:
     None where every causal set fills its adjacency matrix. ``class_names`` are the
     names of the classes of the target, by index, where they are known. ``kept`` become attributes
     of the graphs under their own names. ``node_target``: the target has a value, or a row, for each
-    element.
+    element. ``classes``: the values of the target in the store, if class i is not stored as i.
+    ``transposed``: names of node features [k, n] of each causal set instead of [n, k].
     """
 
     store: StoreInfo
@@ -50,6 +51,8 @@ class Columns:
     class_names: tuple[str, ...] | None = None
     kept: tuple[ArrayInfo, ...] = ()
     node_target: bool = False
+    classes: tuple[int, ...] | None = None
+    transposed: frozenset[str] = frozenset()
 
     @property
     def node(self) -> tuple[ArrayInfo, ...]:
@@ -102,6 +105,8 @@ class Columns:
         for feature in features:
             if isinstance(feature, Observable):
                 width = feature.width
+            elif feature.name in self.transposed:
+                width = self.store.sample_shape(feature)[0]
             else:
                 width = prod(self.store.sample_shape(feature)[own_axes:])
             name = feature.name
@@ -115,6 +120,17 @@ def check_names(given: Mapping[str, Any]) -> None:
     ``given``: arguments by name.
     """
     for key, value in given.items():
+        if key == "classes":
+            _check_classes(value)
+            continue
+        if key == "element_axis":
+            if value not in (None, "first", "last"):
+                raise ConfigError(
+                    f"expected first or last, got {shown(value)}",
+                    key="data.reader.kwargs.element_axis",
+                    remedy="say on which axis of a causal set's node features the elements are",
+                )
+            continue
         if value is None or (isinstance(value, str) and key != "class_names"):
             continue
         is_list = isinstance(value, Sequence) and not isinstance(value, str)
@@ -131,6 +147,21 @@ def check_names(given: Mapping[str, Any]) -> None:
             )
 
 
+def _check_classes(value: Any) -> None:
+    if value is None or (
+        isinstance(value, list | tuple)
+        and len(value) > 1
+        and all(type(number) is int for number in value)
+        and len(set(value)) == len(value)
+    ):
+        return
+    raise ConfigError(
+        f"expected different integers, got {shown(value)}",
+        key="data.reader.kwargs.classes",
+        remedy="list the values of the target in the store, the one that becomes class 0 first",
+    )
+
+
 def choose_columns(
     store: StoreInfo,
     node_features: str | Sequence[str] | None = None,
@@ -140,6 +171,8 @@ def choose_columns(
     size: str | None = None,
     class_names: Sequence[str] | None = None,
     keep: str | Sequence[str] | None = None,
+    classes: Sequence[int] | None = None,
+    element_axis: str | None = None,
 ) -> Columns:
     """The arrays with the given names; for None, the arrays with the usual names.
 
@@ -170,8 +203,17 @@ def choose_columns(
     )
     for array in chosen.arrays:
         _check_number(store, array)
+    chosen = replace(chosen, transposed=_transposed(chosen, element_axis))
     store.check(chosen)
-    return replace(chosen, class_names=_class_names(store, chosen.target, class_names))
+    if classes is not None and chosen.class_target is None:
+        raise store.error(
+            "'classes' needs one integer target",
+            remedy="leave it out of the reader's kwargs, or name another target",
+        )
+    names = _class_names(store, chosen.target, class_names)
+    if classes is not None:
+        names = _names_of(store, tuple(classes), names)
+    return replace(chosen, class_names=names, classes=None if classes is None else tuple(classes))
 
 
 def is_integer(array: ArrayInfo) -> bool:
@@ -286,6 +328,41 @@ def _class_names(
         refuse_array(store, target[0], problem, None)
     chosen = given if given is not None else stored
     return tuple(map(str, chosen)) if chosen else None
+
+
+def _transposed(columns: Columns, element_axis: str | None) -> frozenset[str]:
+    """The names of the node features with the elements on the last of two axes.
+
+    Unless ``element_axis`` says, these are the ones that do not fit otherwise.
+    """
+    elements = columns.store.sample_shape(columns.adjacency)[0]
+    found = set()
+    for array in columns.node_columns:
+        shape = columns.store.sample_shape(array) if isinstance(array, ArrayInfo) else ()
+        if len(shape) == 2 and array.name not in {target.name for target in columns.target}:
+            fits = shape[0] != elements and (shape[1] == elements or shape[0] < elements < shape[1])
+            if element_axis == "last" or (element_axis is None and fits):
+                found.add(array.name)
+    return frozenset(found)
+
+
+def _names_of(
+    store: StoreInfo, classes: tuple[int, ...], names: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """The names of ``classes``: one each in their order, or found in ``names`` by their values.
+
+    Classes without names are named after their values.
+    """
+    if names is None:
+        return tuple(map(str, classes))
+    if len(names) == len(classes):
+        return names
+    if all(0 <= value < len(names) for value in classes):
+        return tuple(names[value] for value in classes)
+    raise store.error(
+        f"there are {len(names)} class names for the {len(classes)} classes {shown([*classes])}",
+        remedy="give as many 'class_names' as 'classes' in the reader's kwargs",
+    )
 
 
 def _check_number(store: StoreInfo, array: ArrayInfo) -> None:

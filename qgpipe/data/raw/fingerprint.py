@@ -4,7 +4,9 @@ The check reads the metadata of every array and, for each array, looks at the ch
 sample: its size and date and, if these differ, its first MiB. A store that was touched, copied or
 moved is recognised. One that was replaced, or whose arrays were rewritten, counts as changed even
 if its metadata is the same. A store that only gained samples counts as the same. A single value
-that changed far from the first sample is not noticed.
+that changed far from the first sample is not noticed, except in a zip file: there, any change is.
+Objects on a server are compared likewise; the server's generation (ETag) takes the place of the
+date.
 """
 
 import hashlib
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from qgpipe.data.raw.metadata import ArrayInfo
+from qgpipe.data.raw.objects import ObjectPath, archive_digest, look
 from qgpipe.data.raw.store_files import read_file
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import DataError
@@ -102,12 +105,19 @@ def _metadata(store: StoreInfo) -> list[Any]:
         ]
         for _, array in sorted(store.arrays.items())
     ]
-    return [store.layout, store.zarr_format, store.attributes, arrays]
+    found = [store.layout, store.zarr_format, store.attributes, arrays]
+    archive = archive_digest(store.path) if isinstance(store.path, ObjectPath) else None
+    return found if archive is None else [*found, archive]
 
 
 def _file(array: ArrayInfo, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Size, date and digest of the file with the first chunk; nulls if there is no such file."""
-    path = Path(next(array.chunk_files([range(1)] * len(array.shape))))
+    """Size, date and digest of the file with the first chunk; nulls if there is no such file.
+
+    An object has a generation instead of a date.
+    """
+    path = type(array.path)(next(array.chunk_files([range(1)] * len(array.shape))))
+    if isinstance(path, ObjectPath):
+        return look(path, known)
     try:
         stat = path.stat()
     except OSError:

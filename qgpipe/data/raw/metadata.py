@@ -7,7 +7,7 @@ a consolidated copy may be older.
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -62,14 +62,47 @@ class ArrayInfo:
         return 1 if self.dtype == "bool" else int(bits[0]) // 8 if bits else 8
 
 
-def arrays_in(folder: Path, zarr_format: int, names: Iterable[str]) -> dict[str, ArrayInfo]:
-    """The arrays among the ``names`` in the group ``folder``, sorted; ``DataError`` if damaged."""
-    found = (array_info(folder / name, zarr_format) for name in sorted(names))
-    return {array.name: array for array in found if array is not None}
+def arrays_in(
+    folder: Path,
+    zarr_format: int,
+    names: Iterable[str],
+    names_in: Callable[[Path], Mapping[str, bool]],
+    within: str = "",
+) -> dict[str, ArrayInfo]:
+    """The arrays among the ``names`` in the group ``folder``, and those in its subgroups, sorted.
+
+    An array in a subgroup has the name ``subgroup/array``. ``names_in``: the names in a folder, and
+    whether each is a folder. ``within``: what the names begin with. Raises ``DataError`` if an
+    array is damaged.
+    """
+    found = {}
+    for name in sorted(names):
+        array = array_info(folder / name, zarr_format, within + name)
+        if array is not None:
+            found[array.name] = array
+        elif (below := _names_in_group(folder / name, zarr_format, names_in)) is not None:
+            inside = f"{within}{name}/"
+            found |= arrays_in(folder / name, zarr_format, below, names_in, inside)
+    return found
 
 
-def array_info(path: Path, zarr_format: int) -> ArrayInfo | None:
-    """The array in the folder ``path``; None if there is none. Raises ``DataError``."""
+def _names_in_group(
+    folder: Path, zarr_format: int, names_in: Callable[[Path], Mapping[str, bool]]
+) -> list[str] | None:
+    """The names of the folders in a group; None if there is no group."""
+    try:
+        below = names_in(folder)
+    except NotADirectoryError:
+        return None
+    is_group = (".zgroup" if zarr_format == 2 else "zarr.json") in below
+    return [name for name, is_folder in below.items() if is_folder] if is_group else None
+
+
+def array_info(path: Path, zarr_format: int, name: str | None = None) -> ArrayInfo | None:
+    """The array in the folder ``path``, named after it unless there is a ``name``; None if none.
+
+    Raises ``DataError`` if it is damaged.
+    """
     file = path / (".zarray" if zarr_format == 2 else "zarr.json")
     node = read_json(file, {})
     if not node or node.get("node_type") == "group":
@@ -85,7 +118,15 @@ def array_info(path: Path, zarr_format: int) -> ArrayInfo | None:
         shape, chunks = check_shapes(node["shape"], chunks)
         _, grid = check_shapes(node["shape"], grid)
         array = ArrayInfo(
-            path.name, path, zarr_format, shape, dtype, chunks, attributes, grid, *chunk_keys(node)
+            name or path.name,
+            path,
+            zarr_format,
+            shape,
+            dtype,
+            chunks,
+            attributes,
+            grid,
+            *chunk_keys(node),
         )
         check_chunk(grid, array.item_bytes)
         return array

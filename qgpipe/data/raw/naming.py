@@ -18,6 +18,11 @@ PATH_LENGTH_PREFIX = "max_pathlen"
 KNOWN = frozenset((*ADJACENCY, *SIZE, *TARGET, *(n for pair in NODE_FEATURES for n in pair)))
 
 
+def is_path_length(name: str) -> bool:
+    """Whether an array, perhaps in a subgroup, holds lengths of chains, which may be NaN."""
+    return name.rpartition("/")[2].startswith(PATH_LENGTH_PREFIX)
+
+
 def did_you_mean(word: str, choices: Iterable[str], also: Iterable[str] = ()) -> str:
     """``did you mean 'x'? `` with the nearest of ``choices``, or nothing; then the choices.
 

@@ -8,8 +8,10 @@ import errno
 import os
 import resource
 import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from qgpipe.data.raw.objects import ObjectPath, object_reader, read_object
 from qgpipe.data.raw.reading_errors import remedy_for
 from qgpipe.errors import ReadingError
 
@@ -28,6 +30,8 @@ def read_file(path: str | Path, most: int | None = None) -> bytes | None:
 
     Raises ``ValueError`` if it is not a regular file, ``ReadingError`` if it cannot be read.
     """
+    if isinstance(path, ObjectPath):
+        return read_object(path, most)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
@@ -49,6 +53,11 @@ def read_file(path: str | Path, most: int | None = None) -> bytes | None:
         os.close(descriptor)
 
 
+def file_reader(folder: str | Path) -> Callable[[str], bytes | None]:
+    """:func:`read_file` for the many paths, as text, below ``folder``."""
+    return object_reader() if isinstance(folder, ObjectPath) else read_file
+
+
 def require_plain(path: str | Path) -> None:
     """Raise what :func:`read_file` would raise if ``path`` exists and is not a regular file."""
     try:
@@ -58,6 +67,30 @@ def require_plain(path: str | Path) -> None:
     except OSError as error:
         raise refusal(path, error) from error
     _require_plain(path, mode)
+
+
+def children(folder: Path, store: Path, listed: Sequence[str] | None = None) -> dict[str, bool]:
+    """The names in a ``folder`` of ``store``, and whether each is a folder.
+
+    ``listed``: the keys of the objects of the store, if these are not files.
+    """
+    if listed is None:
+        with os.scandir(folder) as entries:
+            return {entry.name: _is_folder(entry) for entry in entries}
+    prefix = "" if folder == store else f"{folder.relative_to(store).as_posix()}/"
+    found: dict[str, bool] = {}
+    for key in listed:
+        if key.startswith(prefix):
+            first, _, rest = key.removeprefix(prefix).partition("/")
+            found[first] = found.get(first, False) or bool(rest)
+    return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def memory() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.metadata import ArrayInfo, arrays_in, read_attributes
+from qgpipe.data.raw.store_files import children
 from qgpipe.errors import DataError
 
 if TYPE_CHECKING:  # they import numpy
@@ -28,15 +29,21 @@ if TYPE_CHECKING:  # they import numpy
 class Root:
     """The root group of a store whose layout is to be found.
 
-    ``node``: its metadata, in zarr format 3. ``entries``: the names in its folder, and whether each
-    is a folder. ``named_in``: where the store is named (a configuration key), for messages.
+    ``node``: its metadata, in zarr format 3. ``entries``: the names in it, and whether each is a
+    folder. ``listed``: the keys of its objects; None for a folder. ``named_in``: where the store is
+    named (a configuration key), for messages.
     """
 
     path: Path
     zarr_format: int
     node: Mapping[str, Any]
     entries: Mapping[str, bool]
+    listed: Sequence[str] | None
     named_in: str
+
+    def children(self, folder: Path) -> Mapping[str, bool]:
+        """The names in a ``folder`` of the store, and whether each is a folder."""
+        return children(folder, self.path, self.listed)
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -53,7 +60,7 @@ class Root:
         ``but``: names to leave out.
         """
         names = [name for name, is_folder in self.entries.items() if is_folder and name not in but]
-        arrays = arrays_in(self.path, self.zarr_format, names)
+        arrays = arrays_in(self.path, self.zarr_format, names, self.children)
         counts = [arrays.pop(name) for name in naming.COUNT if name in arrays]
         return arrays, next(iter(counts), None)
 

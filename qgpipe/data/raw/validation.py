@@ -1,5 +1,6 @@
 """Vectorised checks of samples while they are read; the samples that fail are reported."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.columns import Columns
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.stores import StoreInfo
+from qgpipe.errors import shown
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Checks:
         ends = np.cumsum(samples.sizes)
         for array in self.columns.node:
             values = samples.node[array.name]
-            if array.name.startswith(naming.PATH_LENGTH_PREFIX) and values.dtype.kind == "f":
+            if naming.is_path_length(array.name) and values.dtype.kind == "f":
                 values = np.where(np.isnan(values), 0, values)
             self._finite(array.name, values, samples.index, ends, reals)
         used = {*self.columns.graph, *self.columns.target}
@@ -144,24 +146,35 @@ class Checks:
             return
         level = samples.node if self.columns.node_target else samples.graph
         values = level[target.name]
-        classes = values.reshape(len(values), -1).astype(np.int64)
+        stored = values.reshape(len(values), -1)
+        given = self.columns.classes
+        classes = stored.astype(np.int64) if given is None else class_numbers(given, stored)
         known = len(self.columns.class_names or ())
         row, column = np.nonzero((classes < 0) | (classes >= known))
         ends = np.cumsum(samples.sizes)
         place = np.searchsorted(ends, row, side="right") if self.columns.node_target else row
         for k in _first_of_each(place):
-            self.bad.report(
-                int(samples.index[place[k]]),
-                f"class {classes[row[k], column[k]]} has no name; there are {known} names",
-                target.name,
-                "name every class in 'class_names' of the reader's kwargs",
-            )
+            value = int(stored[row[k], column[k]])
+            problem = f"class {value} has no name; there are {known} names"
+            remedy = "name every class in 'class_names' of the reader's kwargs"
+            if given is not None:
+                problem = f"the value {value} is none of 'classes' {shown([*given])}"
+                remedy = "list every value of the target in 'classes' of the reader's kwargs"
+            self.bad.report(int(samples.index[place[k]]), problem, target.name, remedy)
 
     def _report_disorder(self, index: int, problem: str) -> None:
         self._report_relations(index, f"this is no partial order: {problem}")
 
     def _report_relations(self, index: int, problem: str) -> None:
         self.bad.report(index, problem, self.columns.adjacency.name)
+
+
+def class_numbers(classes: Sequence[int], values: np.ndarray) -> np.ndarray:
+    """The place of each of ``values`` in ``classes``, int64 of the same shape; -1 if none."""
+    order = np.argsort(classes)
+    ascending = np.array(classes, np.int64)[order]
+    place = np.minimum(np.searchsorted(ascending, values), len(classes) - 1)
+    return np.where(ascending[place] == values, order[place], -1)
 
 
 def both_ways(source: int, target: int) -> str:

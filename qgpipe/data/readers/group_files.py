@@ -25,13 +25,14 @@ from qgpipe.data.raw.arrays import (
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.chunk_files import ChunkFormat, chunk_format
 from qgpipe.data.raw.metadata import array_info
-from qgpipe.data.raw.store_files import memory, read_file
+from qgpipe.data.raw.store_files import file_reader, memory, read_file
 from qgpipe.errors import shown
 from qgpipe.system.read_ahead import ahead
 
 AT_ONCE = 64  # groups in a batch
 AHEAD = 2  # batches whose files are read while one is decoded
 IN_TASK = 8  # groups whose files a thread reads one after the other
+OBJECTS_IN_FLIGHT = 32  # reads at once from a server, which takes longer to answer than a disk
 
 # How to decode an array that was read, or the error of reading it; None if there is no array.
 Loaded = Callable[[], np.ndarray] | ValueError | None
@@ -50,13 +51,21 @@ class GroupFiles:
         self._group_name = group_name
         self._store = bad.store
         self._root = str(self._store.path.absolute())
+        self._path = type(self._store.path)
+        self._read = file_reader(self._store.path)
+        are_files = self._read is read_file
+        self._in_flight = READS_IN_FLIGHT if are_files else OBJECTS_IN_FLIGHT
+        self._in_task = IN_TASK if are_files else 1
         self._metadata = ".zarray" if self._store.zarr_format == 2 else "zarr.json"
 
     def batches(self, samples: range) -> Iterator[tuple[range, list[Group]]]:
         """``samples`` in batches, with their groups; the files of the next ones are being read."""
-        with ThreadPoolExecutor(READS_IN_FLIGHT) as pool:
+        with ThreadPoolExecutor(self._in_flight) as pool:
             started = (
-                (batch, [pool.submit(self._read_groups, some) for some in _cut(batch, IN_TASK)])
+                (
+                    batch,
+                    [pool.submit(self._read_groups, some) for some in _cut(batch, self._in_task)],
+                )
                 for batch in _cut(samples, AT_ONCE)
             )
             for batch, tasks in ahead(started, AHEAD):
@@ -83,7 +92,7 @@ class GroupFiles:
     def _load(self, folder: str) -> Loaded:
         file = f"{folder}/{self._metadata}"
         try:
-            metadata = read_file(file)
+            metadata = self._read(file)
             if metadata is None:
                 return None
             try:
@@ -91,8 +100,8 @@ class GroupFiles:
             except ValueError as error:
                 raise ValueError(f"{file}: {error}") from None
             if form is None or not form.is_single:
-                return partial(self._read_unusual, Path(folder))
-            return partial(_decoded, form, read_file(f"{folder}/{form.only_key}"), folder)
+                return partial(self._read_unusual, self._path(folder))
+            return partial(_decoded, form, self._read(f"{folder}/{form.only_key}"), folder)
         except ValueError as error:
             return error
 
@@ -106,7 +115,7 @@ class GroupFiles:
                 raise loaded
             return loaded()
         except ValueError as error:
-            problem, remedy = describe(error)
+            problem, remedy = describe(self._store, error)
             self.bad.report(sample, problem, name, remedy)
             return None
 
@@ -117,8 +126,8 @@ class GroupFiles:
             raise ValueError(f"{folder} is no array")
         require_memory(self._store, array, array.shape)
         require_chunks(self._store, array, range(array.shape[0] if array.shape else 1))
-        context = decoding_context(1)
-        opened = open_array(str(folder), self._store.zarr_format, context).result()
+        context = decoding_context(self._store, 1)
+        opened = open_array(folder, self._store.zarr_format, context).result()
         return opened.read().result()
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from qgpipe.data.graphs.adjacency import bit_offsets, count_bits
 from qgpipe.data.graphs.packed import BitAdjacency
 from qgpipe.data.graphs.relation_bits import adjacency_rows, block_side, mark_relations, write_bits
-from qgpipe.data.raw.columns import is_integer
+from qgpipe.data.raw.bad_samples import REMEDY
+from qgpipe.data.raw.columns import Columns, is_integer
 from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.validation import Checks
@@ -42,9 +43,14 @@ def read_groups(
         index=np.arange(start, stop, dtype=np.int64),
         sizes=sizes,
         edges=BitAdjacency(bits, ptr, count_bits(bits, ptr)),
-        node={array.name: _join(array, results, array.shape[1:]) for array in columns.node},
+        node={array.name: _join(array, results, _row(columns, array)) for array in columns.node},
         graph={array.name: _join(array, results, array.shape) for array in columns.of_graphs},
     )
+
+
+def _row(columns: Columns, array: ArrayInfo) -> tuple[int, ...]:
+    """The shape of an element's row in a node feature."""
+    return array.shape[:1] if array.name in columns.transposed else array.shape[1:]
 
 
 Packed = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
@@ -73,12 +79,20 @@ def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Grou
     arrays: dict[str, np.ndarray] = {}
     for array in columns.arrays:
         is_node = array in columns.node
+        is_transposed = array.name in columns.transposed
+        rest = _row(columns, array)
         found = []
         for k, value in enumerate(values[array.name]):
-            shape = (expected[k], *array.shape[1:]) if is_node else array.shape
+            shape = (expected[k], *rest) if is_node else array.shape
+            if is_transposed and value is not None and value.ndim == 2:
+                value = value.T[: expected[k]]
             if value is not None and value.shape != shape and expected[k]:
                 problem = f"expected shape {shape}, got {value.shape}"
-                checks.bad.report(samples[k], problem, array.name)
+                remedy = REMEDY
+                if is_node and value.shape == shape[::-1]:
+                    axis = "first" if is_transposed else "last"
+                    remedy = f"set 'element_axis' of the reader's kwargs to {axis}"
+                checks.bad.report(samples[k], problem, array.name, remedy)
             if value is not None and (misfit := _misfit(value, array)) is not None:
                 checks.bad.report(samples[k], misfit, array.name)
                 value = None

@@ -3,6 +3,8 @@
 import numpy as np
 
 from qgpipe.data.raw.arrays import decoding_context, read_columns
+from qgpipe.data.raw.columns import Columns
+from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.validation import Checks
 from qgpipe.data.readers.stacked_relations import read_relations
@@ -18,7 +20,7 @@ def read_stacked(checks: Checks, start: int, stop: int, threads: int) -> Samples
     cannot be opened.
     """
     columns = checks.columns
-    context = decoding_context(threads)
+    context = decoding_context(checks.store, threads)
     samples = range(start, stop)
     arrays = read_columns(columns.arrays, checks.bad, context, samples)
     largest = columns.adjacency.shape[1]
@@ -33,6 +35,14 @@ def read_stacked(checks: Checks, start: int, stop: int, threads: int) -> Samples
         index=np.arange(start, stop, dtype=np.int64),
         sizes=sizes,
         edges=edges,
-        node={array.name: arrays[array.name][inside] for array in columns.node},
+        node={
+            array.name: _by_element(columns, array, arrays[array.name])[inside]
+            for array in columns.node
+        },
         graph={array.name: arrays[array.name] for array in columns.of_graphs},
     )
+
+
+def _by_element(columns: Columns, array: ArrayInfo, values: np.ndarray) -> np.ndarray:
+    """Node features [N, n, ...], the elements on axis 1."""
+    return values.swapaxes(1, 2) if array.name in columns.transposed else values

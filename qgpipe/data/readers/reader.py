@@ -18,7 +18,7 @@ from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.columns import Columns, Feature, check_names, choose_columns, is_integer
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.stores import StoreInfo
-from qgpipe.data.raw.validation import Checks
+from qgpipe.data.raw.validation import Checks, class_numbers
 from qgpipe.data.readers.computed_features import compute_features
 from qgpipe.errors import ConfigError
 
@@ -32,8 +32,11 @@ class CausalSetReader:
     relations if it has the name of an observable (:mod:`qgpipe.causets.observables`).
     ``target``: the array, or arrays, of ``y``. ``adjacency``, ``size``: the arrays of relations and
     of numbers of elements. ``class_names``: the names of the classes, by class index; by default
-    those in the store. ``keep``: arrays with a value (or a row) for each causal set that become
-    attributes of the graphs under their own names.
+    those in the store. ``classes``: the values of the target in the store, if they are not 0, 1, …:
+    the first one becomes class 0. ``keep``: arrays with a value (or a row) for each causal set that
+    become attributes of the graphs under their own names. ``element_axis``: whether the elements
+    are on the ``first`` axis of a causal set's rows of node features, or the ``last``, as Julia
+    writes a matrix [n, k]; by default what fits the adjacency.
 
     Arrays that are not given are found by their usual names; graph features are only read if they
     are named, and an empty list means none.
@@ -48,6 +51,8 @@ class CausalSetReader:
         size: str | None = None,
         class_names: Sequence[str] | None = None,
         keep: str | Sequence[str] | None = None,
+        classes: Sequence[int] | None = None,
+        element_axis: str | None = None,
     ):
         self.names: dict[str, Any] = {
             "node_features": node_features,
@@ -57,6 +62,8 @@ class CausalSetReader:
             "size": size,
             "class_names": class_names,
             "keep": keep,
+            "classes": classes,
+            "element_axis": element_axis,
         }
         check_names(self.names)
         self.names["keep"] = [keep] if isinstance(keep, str) else [*(keep or ())]
@@ -76,7 +83,8 @@ class CausalSetReader:
     def describe(self, store: StoreInfo) -> dict[str, Any]:
         """Names of features, target and classes, as in the description of a part.
 
-        ``computed``: the features that are computed, if there are any.
+        ``computed``: the features that are computed, if there are any. ``classes``: the values of
+        the target in the store, if they are not those of ``y``.
         """
         columns = self.columns(store)
         targets = [array.name for array in columns.target]
@@ -87,6 +95,7 @@ class CausalSetReader:
             "target": targets[0] if len(targets) == 1 else targets or None,
             "class_names": list(columns.class_names) if columns.class_names else None,
             **({"computed": computed} if computed else {}),
+            **({"classes": list(columns.classes)} if columns.classes else {}),
         }
 
     def read(
@@ -174,7 +183,7 @@ def _node_features(columns: Columns, samples: Samples, reals: np.dtype) -> np.nd
         values = _as_columns(samples.node[feature.name])
         filled = x[:, column : column + values.shape[1]]
         filled[:] = values
-        if feature.name.startswith(naming.PATH_LENGTH_PREFIX):
+        if naming.is_path_length(feature.name):
             filled[np.isnan(filled)] = 0
         column += values.shape[1]
     return x
@@ -184,9 +193,16 @@ def _target(columns: Columns, samples: Samples, reals: np.dtype, integers: np.dt
     """``y``: one number a graph, or a row of several; those of elements likewise."""
     dtype = integers if all(map(is_integer, columns.target)) else reals
     if columns.node_target:
-        values = _beside(columns.target, samples.node, dtype)
+        values = _numbered(columns, _beside(columns.target, samples.node, dtype))
         return Attribute(values[:, 0] if values.shape[1] == 1 else values, "node")
-    return _number_or_row(_beside(columns.target, samples.graph, dtype))
+    return _number_or_row(_numbered(columns, _beside(columns.target, samples.graph, dtype)))
+
+
+def _numbered(columns: Columns, values: np.ndarray) -> np.ndarray:
+    """Targets as class numbers, 0 to k - 1, in place of their ``values`` in the store."""
+    if columns.classes is None:
+        return values
+    return class_numbers(columns.classes, values).astype(values.dtype)
 
 
 def _number_or_row(values: np.ndarray) -> Attribute:

@@ -25,6 +25,7 @@ from qgpipe.data.graphs.select import concatenate, select
 from qgpipe.data.quantumgrav.sample_store import SampleStore
 from qgpipe.data.raw.arrays import aligned
 from qgpipe.data.raw.bad_samples import BadSamples
+from qgpipe.data.raw.objects import ObjectPath
 from qgpipe.data.raw.reading_errors import is_of_the_data
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.data.readers.graph_checks import check_finite, check_order
@@ -77,7 +78,8 @@ class SampleReader:
         ranges = list(_ranges(self.store, start, stop))
         if processes > 1 and sys.platform != "linux":
             log.info("reading in one process: forking is only safe on Linux")
-        parallel = processes > 1 and sys.platform == "linux" and len(ranges) > 1
+        is_remote = isinstance(self.store.path, ObjectPath)  # TensorStore does not survive a fork
+        parallel = processes > 1 and sys.platform == "linux" and len(ranges) > 1 and not is_remote
         results = _fork(self, ranges, processes) if parallel else list(map(self.pack, ranges))
         for result in results:
             self.bad.reasons.update(result.bad)

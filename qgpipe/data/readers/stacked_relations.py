@@ -237,7 +237,7 @@ class _Worker:
                 try:
                     values = target.array[first:last, :largest, :largest].read().result()
                 except ValueError as error:
-                    problem, remedy = describe(error)
+                    problem, remedy = describe(checks.store, error)
                     for place in together:
                         name = checks.columns.adjacency.name
                         checks.bad.report(first + place, problem, name, remedy)

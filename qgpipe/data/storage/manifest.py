@@ -36,6 +36,7 @@ _SHAPE = {
     "graph_features": (None, [str]),
     "target": (None, str, [str]),
     "class_names": (None, [str]),
+    "classes?": [int],
     "class_counts": (None, {str: int}),
 }
 
@@ -147,6 +148,7 @@ def write_dataset(
             ],
             "attributes": _attributes(filled),
             **{name: filled[0][name] for name in _NAMES},
+            **({"classes": filled[0]["classes"]} if "classes" in filled[0] else {}),
             "class_counts": _class_counts(filled),
             "sizes": _sizes(filled),
         },
@@ -170,9 +172,9 @@ def _refuse_nothing(
 
 def _check_agreement(first: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     """Raise ``DataError`` unless two parts have the same names and attributes."""
-    for name in _NAMES:
-        if first[name] != other[name]:
-            _differ(name, first, other, first[name], other[name])
+    for name in (*_NAMES, "classes"):
+        if first.get(name) != other.get(name):
+            _differ(name, first, other, first.get(name), other.get(name))
     ours, theirs = _arrays(first), _arrays(other)
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):

@@ -40,6 +40,7 @@ _INFO = {
     "graph_features": _NAMES,
     "target": (None, str, [str]),
     "class_names": _NAMES,
+    "classes?": [int],
     "attributes": {
         str: {
             "kind": KINDS,

@@ -51,6 +51,7 @@ DATASET = {
     "graph_features": (None, [str]),
     "target": (None, str, [str]),
     "class_names": (None, [str]),
+    "classes?": [int],
     "class_counts": (None, {str: int}),
     "sizes": {
         "min": (float, None),

@@ -12,7 +12,8 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qgpipe.data.raw.chunk_files import chunk_format, read_file
+from qgpipe.data.raw.chunk_files import chunk_format
+from qgpipe.data.raw.store_files import read_file
 
 ZARR_V3 = [
     zarr.codecs.BloscCodec(cname="lz4", shuffle="bitshuffle"),

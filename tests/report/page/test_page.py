@@ -179,3 +179,9 @@ def test_ablations_are_shown_with_or_without_an_explanation(results):
     assert numbers(text, "edges reversed")[:3] == [0.7, None, 0.0]
     assert "a_run-no_edges" in text
     assert 'id="figure-importances"' in render(run, explained=True, ablated=True)
+
+
+def test_what_the_classes_were_in_the_store_is_said(results):
+    dataset = {"class_names": ["flat", "curved"], "classes": [4, 1]}
+    text = Elements(render(results(dataset={**results().dataset, **dataset}))).text
+    assert "The classes are stored as 4 (flat), 1 (curved)." in text

@@ -89,6 +89,7 @@ _ROWS = (
     (r"torch_geometric\.nn(\.dense\.linear)?", _PYG_NN),
     (r"torch_geometric\.transforms", _PYG_TRANSFORMS),
     (r"qgpipe(\.models(\.layers)?(\.\w+)?)?", _QGPIPE_MODELS),
+    (r"qgpipe\.compat\.quantumgrav(\.models|\.gnn_model)?(\.\w+)?", _QGPIPE_MODELS),
     (r"qgpipe(\.data\.reader(s\.reader)?)?", "CausalSetReader"),
 )
 _KNOWN = [(re.compile(owner), frozenset(names.split())) for owner, names in _ROWS]

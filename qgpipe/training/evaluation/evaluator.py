@@ -51,6 +51,7 @@ class Evaluator:
 
     title = "Evaluation"
     keeps_outputs = False
+    monitors_take_batches = False  # as those of QuantumGravPy do, see ``metrics``
     processes: Processes = ALONE
 
     def __init__(
@@ -73,7 +74,8 @@ class Evaluator:
         self.apply_model: Callable[[Any, Any], Any] | None = import_object(
             apply_model, f"{key}.apply_model"
         )
-        self.monitors = build_monitors(evaluator_tasks, f"{key}.evaluator_tasks")
+        tasks_key, by_batch = f"{key}.evaluator_tasks", self.monitors_take_batches
+        self.monitors = build_monitors(evaluator_tasks, tasks_key, by_batch)
         self.replacing = [m for m in self.monitors if m.replaces_loss]
         for monitor in self.replacing:
             logger.warning("%s: %s", monitor.key, replaced_text(monitor))
@@ -231,6 +233,35 @@ def replaced_text(monitor: Monitor) -> str:
         f"the column '{monitor.name}' is what this monitor gives, not the loss, which is in the "
         f"column '{OWN}{monitor.name}'"
     )
+
+
+def report_row(evaluator: Any, results: Any, key: str) -> dict[str, Any]:
+    """Let ``evaluator`` report its ``results``; returns their last row, see ``last_row``.
+
+    As in QuantumGravPy, an evaluator may also add the row to its table ``data`` as it reports, and
+    if it returns no table, the row is the last one of ``data``. Without any table the results are
+    the losses of the batches.
+    """
+    is_table, before = isinstance(results, pd.DataFrame), _own_table(evaluator)
+    row = last_row(results, key) if is_table else {}
+    evaluator.report(results)
+    own = _own_table(evaluator)
+    if own is not None and (not is_table or before is None or len(own) > len(before)):
+        return last_row(own, key)
+    if is_table:
+        return row
+    try:
+        losses = np.array([float(loss) for loss in results], np.float64)
+    except (TypeError, ValueError):
+        return last_row(results, key)
+    values = losses.mean(), losses.min(), losses.max()
+    return dict(zip(LOSSES, map(float, values), strict=True))
+
+
+def _own_table(evaluator: Any) -> pd.DataFrame | None:
+    """A copy of the table ``data`` of ``evaluator``, if it has one."""
+    data = getattr(evaluator, "data", None)
+    return data.copy() if isinstance(data, pd.DataFrame) else None
 
 
 def last_row(results: Any, key: str) -> dict[str, Any]:

@@ -199,8 +199,8 @@ def elements_of(batch: Any) -> Tensor | None:
 class Monitor:
     """A named metric, computed from the collected outputs of an evaluation.
 
-    ``better``: whether lower (``min``) or higher (``max``) is better, if known. ``replaces_loss``:
-    it has the name of a loss, with other values. ``sees_losses``: it is called with the losses of
+    ``better``: whether lower (``min``) or higher (``max``) is better, if known. ``function``: what is
+    called; ``replaces_loss``: it has the name of a loss, with other values. ``sees_losses``: it is called with the losses of
     the samples, not with outputs.
     """
 
@@ -254,6 +254,7 @@ class Monitor:
             higher = getattr(monitor, "higher_is_better", None)  # attribute of torchmetrics metrics
             self.better = self.better if higher is None else "max" if higher else "min"
             args, kwargs = [], {}
+        self.function = monitor
         self._given_to, self.sees_losses = "predictions, targets", False
         if _is_metric(monitor):
             return lambda collected: _compute_metric(monitor, *collected.pair(self.task))

@@ -1,0 +1,5 @@
+"""``qgpipe.models.Sequential`` under QuantumGravPy's name."""
+
+from qgpipe.models.layers.sequential import Sequential
+
+__all__ = ["Sequential"]

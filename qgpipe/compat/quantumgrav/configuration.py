@@ -34,7 +34,7 @@ def resolved(config: Mapping[str, Any], without: Iterable[str] = ()) -> Config:
     for key in without:
         section, _, name = key.rpartition(".")
         (given[section] if section else given).pop(name, None)
-    divided = any("data" in given[stage] for stage in ROLES)
+    divided = any("data" in given.get(stage, ()) for stage in ROLES)
     unused = {k: v for k, v in _UNUSED.items() if k not in given and not (k == "data" and divided)}
     add_search_path(*live_folders())
     with errors_as_there():

@@ -21,6 +21,10 @@ class Evaluator(ours.Evaluator):
     """
 
     monitors_take_batches = True
+    collected = None  # these also for a subclass that does not call the constructor
+    undecided = np.zeros(0, np.int64)
+    monitors: Any = ()
+    replacing: Any = ()
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ from qgpipe.compat.quantumgrav.evaluate import Tester, Validator
 from qgpipe.compat.quantumgrav.gnn_model import GNNModel
 from qgpipe.config.spec import as_spec
 from qgpipe.config.types import Config
+from qgpipe.errors import ConfigError
 from qgpipe.models import build_model
 from qgpipe.system import tensor_files
 from qgpipe.system.files import write_text
@@ -53,6 +54,15 @@ class _Engine(ours.Trainer):
         self.validator, self.tester = shown.validator, shown.tester
         self.early_stopping = shown.early_stopper
         self.selection = Selection(self.criterion, self.early_stopping)
+
+    def _check(self, train_loader: Any, val_loader: Any) -> None:
+        """As in qgpipe; targets that are no classes of a head may be meant, and are a warning."""
+        try:
+            super()._check(train_loader, val_loader)
+        except ConfigError as error:
+            if not (error.key or "").startswith("model.downstream_tasks["):
+                raise
+            self._shown.logger.warning("%s", error)
 
 
 @dataclass

@@ -181,7 +181,7 @@ def _storage(given: Any) -> Any:
 def save_best_config(config_file: str | Path, best_trial: Any, output_file: str | Path) -> None:
     """Write the configuration with the values of ``best_trial`` to ``output_file``."""
     config = load_yaml(config_file)
-    best, coupled = get_suggestion(config, config, optuna.trial.FixedTrial(best_trial.params))
+    best, coupled = get_suggestion(config, config, best_trial)
     best = copy.deepcopy(best)
     resolve_references(best, best, [], coupled)
     text = yaml.safe_dump(convert_to_pyobject_tags(best))

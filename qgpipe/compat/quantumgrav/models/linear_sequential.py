@@ -1,5 +1,8 @@
-"""``qgpipe.models.LinearSequential`` under QuantumGravPy's name."""
+"""Linear layers with activations."""
 
-from qgpipe.models.layers.linear_sequential import LinearSequential
+from qgpipe.compat.quantumgrav.models.configured import AsThere
+from qgpipe.models.layers import linear_sequential
 
-__all__ = ["LinearSequential"]
+
+class LinearSequential(AsThere, linear_sequential.LinearSequential):
+    """``qgpipe.models.LinearSequential``."""

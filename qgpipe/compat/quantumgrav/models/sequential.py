@@ -1,5 +1,15 @@
-"""``qgpipe.models.Sequential`` under QuantumGravPy's name."""
+"""A sequence of layers."""
 
-from qgpipe.models.layers.sequential import Sequential
+from typing import Any
 
-__all__ = ["Sequential"]
+from qgpipe.compat.quantumgrav.models.configured import AsThere
+from qgpipe.models.layers import sequential
+
+
+class Sequential(AsThere, sequential.Sequential):
+    """``qgpipe.models.Sequential``."""
+
+    @property
+    def skipconnection(self) -> Any:
+        """The skip connection, None if there is none."""
+        return self.skip

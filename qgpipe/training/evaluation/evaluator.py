@@ -26,6 +26,7 @@ from qgpipe.training.evaluation.metrics import (
     Monitor,
     build_monitors,
     collect,
+    scalars,
 )
 from qgpipe.training.evaluation.predictions_table import undecided_graphs
 from qgpipe.training.steps.batch_pass import named_samples
@@ -276,4 +277,5 @@ def last_row(results: Any, key: str) -> dict[str, Any]:
             remedy="return a pandas DataFrame",
         )
     row = results.iloc[-1].to_dict()
-    return {str(k): v.item() if hasattr(v, "item") else v for k, v in row.items() if k != "epoch"}
+    values = scalars(row).items()
+    return {k: v.item() if hasattr(v, "item") else v for k, v in values if k != "epoch"}

@@ -228,10 +228,14 @@ class Monitor:
             import_objects(spec.kwargs, f"{key}.kwargs"),
         )
 
-    def __call__(self, collected: Collected) -> float:
-        """The value of the metric. Raises ``TrainingError`` naming the monitor if it fails."""
+    def __call__(self, collected: Collected) -> float | np.ndarray:
+        """The value of the metric, or values if it takes batches: float64 (K,).
+
+        Raises ``TrainingError`` naming the monitor if it fails.
+        """
         try:
-            return _as_number(self._call(collected))
+            value = self._call(collected)
+            return value if isinstance(value, np.ndarray) else _as_number(value)
         except QgpipeError as error:
             raise self._failure(error.problem) from error
         except Exception as error:
@@ -280,19 +284,17 @@ class Monitor:
             return lambda collected: monitor(collected.losses, **given)
         data = tuple(p.name for p in parameters if p.kind in _POSITIONAL)[:2]
         given = {**self._named(parameters, data, args), **kwargs}
-        by_batch = self.by_batch or takes_batches(monitor, parameters)
+        lists = self.by_batch or takes_batches(monitor, parameters)
 
         def call_with_two(collected: Collected) -> Any:
-            if not by_batch:
-                try:
-                    return monitor(*collected.pair(self.task), **given)
-                except QgpipeError:
-                    raise
-                except Exception:  # it may have been written for lists
-                    with suppress(Exception):
-                        return _as_number(monitor(*collected.by_batch(), **given))
-                    raise
-            return monitor(*collected.by_batch(), **given)
+            if lists:
+                return _numbers(monitor(*collected.by_batch(), **given))
+            try:
+                return _as_number(monitor(*collected.pair(self.task), **given))
+            except Exception:  # it may have been written for lists
+                with suppress(Exception):
+                    return _numbers(monitor(*collected.by_batch(), **given))
+                raise
 
         return call_with_two
 
@@ -367,6 +369,25 @@ def _parameters(monitor: Any) -> list[inspect.Parameter]:
         return list(inspect.signature(monitor).parameters.values())
     except (TypeError, ValueError):
         return []
+
+
+def scalars(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """``row`` with a column for each of several values, ``name[0]``, ``name[1]``."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, np.ndarray) and value.ndim:
+            found |= {f"{name}[{i}]": number for i, number in enumerate(value.tolist())}
+        else:
+            found[str(name)] = value
+    return found
+
+
+def _numbers(value: Any) -> float | np.ndarray:
+    """``value`` as a float, or several numbers as float64 (K,)."""
+    value = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    if isinstance(value, np.ndarray | list | tuple) and np.size(value) > 1:
+        return np.asarray(value, np.float64).reshape(-1)
+    return _as_number(value)
 
 
 def _as_number(value: Any) -> float:

@@ -17,13 +17,14 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from qgpipe.config import quantumgrav_import
 from qgpipe.errors import ConfigError, shown
+from qgpipe.system import quantumgrav_import
 from qgpipe.system.user_code import INSTALLED, line_of_user
 
 TAG = "!pyobject "
 PARTIAL = "!partial"
 SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
+quantumgrav_import.provide()  # already here: a process may unpickle the user's objects next
 logger = logging.getLogger(__name__)
 _appended: set[str] = set()  # folders that were appended to sys.path
 
@@ -226,11 +227,7 @@ def search_path() -> list[str]:
 
 
 def _activate_search_path() -> None:
-    """Append the current user folders to ``sys.path``, and remove those appended earlier.
-
-    Their modules can ``import QuantumGrav``.
-    """
-    quantumgrav_import.provide()
+    """Append the current user folders to ``sys.path``, and remove those appended earlier."""
     others = [folder for folder in sys.path if folder not in _appended]
     wanted = dict.fromkeys([*search_path(), str(Path.cwd())])
     missing = [folder for folder in wanted if folder not in others]

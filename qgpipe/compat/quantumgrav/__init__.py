@@ -8,7 +8,7 @@ Both states of its interface are served, that of January 2026 (``Trainer(config)
 import importlib
 from typing import Any
 
-from qgpipe.config.quantumgrav_import import provide
+from qgpipe.system.quantumgrav_import import provide
 
 _MODULE_OF = {
     "QGDataset": "dataset_ondisk",

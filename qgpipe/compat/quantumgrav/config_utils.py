@@ -10,10 +10,9 @@ import yaml
 from qgpipe.compat.quantumgrav.base import ConfigurationError, errors_as_there
 from qgpipe.compat.quantumgrav.utils import import_and_get
 from qgpipe.config.key_path import parse_key
-from qgpipe.config.objects import add_search_path
-from qgpipe.config.quantumgrav_import import COMPAT, NAME
 from qgpipe.config.sweep_values import values_of
 from qgpipe.config.sweeps import dimensions, points, substitute
+from qgpipe.system.quantumgrav_import import COMPAT, NAME
 
 _PLAIN = (bool, str, float, int, set, type(None))
 
@@ -111,14 +110,13 @@ def _as_tags(value: Any) -> Any:
 
 
 def _object(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
-    add_search_path()  # QuantumGrav can be imported
     try:
         return import_and_get(node.value.strip())
     except KeyError as error:
         raise ConfigurationError(error.args[0], key=f"!pyobject {node.value}") from error
 
 
-def _given(loader: yaml.SafeLoader, node: yaml.Node) -> dict[str, Any]:
+def _given(loader: yaml.SafeLoader, node: yaml.Node) -> dict[Any, Any]:
     assert isinstance(node, yaml.MappingNode)
     return loader.construct_mapping(node, deep=True)
 

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+import torch.distributed as dist
 from torch.utils.data import DistributedSampler, Subset
 from torch_geometric.loader import DataLoader
 
@@ -18,6 +20,7 @@ from qgpipe.data.loading.dataset import PackedDataset
 from qgpipe.data.loading.loader import GraphLoader
 from qgpipe.data.splits.methods import Graphs, random_sets
 from qgpipe.data.splits.sizes import require_filled, split_sizes
+from qgpipe.training.distributed.process_group import ProcessGroup
 from qgpipe.training.loaders import open_loaders
 from qgpipe.training.prepare import prepare_data
 
@@ -44,7 +47,7 @@ class DataLoaderFactory:
     ``qgpipe.GraphLoader``; other data sets by PyG's ``DataLoader``.
     """
 
-    schema: Mapping[str, Any] = {
+    schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "required": [*ROLES],
         "properties": {
@@ -121,7 +124,10 @@ class DataLoaderFactory:
         ):
             raise ConfigurationError("neither a data set nor a section 'data' is given", key="data")
         config = self._resolved(split)
-        return open_loaders(config, *prepare_data(config))
+        return open_loaders(config, *self._prepared(config))
+
+    def _prepared(self, config: Config) -> tuple[Path, Path]:
+        return prepare_data(config)
 
     def _parts(self, dataset: Any, split: Sequence[float]) -> Three:
         shares = (self.config.get("data") or {}).get("split") or split
@@ -153,7 +159,10 @@ class DistributedDataLoaderFactory(DataLoaderFactory):
     its process; others have a ``DistributedSampler``.
     """
 
-    schema = {**DataLoaderFactory.schema, "required": ["parallel", *ROLES]}
+    schema: ClassVar[Mapping[str, Any]] = {
+        **DataLoaderFactory.schema,
+        "required": ["parallel", *ROLES],
+    }
 
     def __init__(
         self,
@@ -169,6 +178,11 @@ class DistributedDataLoaderFactory(DataLoaderFactory):
         self.train_sampler: Any = None
         self.val_sampler: Any = None
         self.test_sampler: Any = None
+
+    def _prepared(self, config: Config) -> tuple[Path, Path]:
+        if not dist.is_initialized():
+            return super()._prepared(config)
+        return ProcessGroup().run_on_rank0(lambda: prepare_data(config))
 
     def _samplers(self, sets: Three, training_sampler: Any) -> Three:
         samplers = Three(

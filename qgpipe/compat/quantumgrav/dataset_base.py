@@ -33,7 +33,10 @@ class QGDatasetBase:
         chunksize: int = 1000,
         preprocess: bool = False,
     ):
-        """Raises ``FileNotFoundError`` if a store is missing, ``ConfigurationError`` without reader."""
+        """``preprocess``: for ``metadata`` alone.
+
+        Raises ``FileNotFoundError`` if a store is missing, ``ConfigurationError`` without reader.
+        """
         if reader is None:
             raise ConfigurationError("there is no function to read samples with", key="reader")
         self.input, self.output = list(input), output

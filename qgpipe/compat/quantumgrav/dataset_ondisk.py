@@ -35,7 +35,7 @@ class QGDataset(QGDatasetBase, Dataset):
         pre_transform: Callable[[Any], Any] | None = None,
         pre_filter: Callable[[Any], bool] | None = None,
     ):
-        """Raises ``FileNotFoundError`` for a missing store, ``ConfigurationError`` for a bad one."""
+        """Raises ``FileNotFoundError`` for a missing store, ``ConfigurationError`` for a bad."""
         preprocess = pre_transform is not None or pre_filter is not None
         with errors_as_there():
             QGDatasetBase.__init__(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jsonschema
 import pandas as pd
@@ -46,7 +46,7 @@ class Task(ours.StoppingTask):
 class DefaultEarlyStopping(ours.DefaultEarlyStopping):
     """``qgpipe.DefaultEarlyStopping`` with ``tasks[name][key]`` as in QuantumGravPy."""
 
-    schema = {
+    schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
         "required": ["tasks", "mode", "patience"],

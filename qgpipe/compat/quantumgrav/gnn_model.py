@@ -7,8 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from qgpipe.compat.quantumgrav.base import ConfigurationError, errors_as_there
-from qgpipe.compat.quantumgrav.models.configured import AsThere
+from qgpipe.compat.quantumgrav.base import AsThere, ConfigurationError, errors_as_there
 from qgpipe.models import gnn_model
 from qgpipe.models.construct.build_module import construct
 from qgpipe.models.construct.function import Function as ModuleWrapper
@@ -53,7 +52,7 @@ class GNNModel(AsThere, gnn_model.GNNModel):
         """Whether there is a latent model in place of pooling."""
         return self.latent_model is not None
 
-    def get_embeddings(
+    def get_embeddings(  # type: ignore[override]
         self,
         x: Tensor,
         edge_index: Tensor,
@@ -84,7 +83,7 @@ class GNNModel(AsThere, gnn_model.GNNModel):
             if self.active_tasks[task]
         }
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         x: Tensor,
         edge_index: Tensor,
@@ -100,8 +99,8 @@ class GNNModel(AsThere, gnn_model.GNNModel):
     ) -> dict[int, Any]:
         """``{task: output}`` of the active heads; see ``qgpipe.GNNModel``.
 
-        Without ``graph_features`` their net is not used. The arguments that QuantumGravPy adds go to
-        the latent model, to each head, and to the encoder.
+        Without ``graph_features`` their net is not used. The arguments that QuantumGravPy adds go
+        to the latent model, to each head, and to the encoder.
         """
         inner = {**encoder_inputs, **(embedding_kwargs or {})}
         vectors = self.get_embeddings(

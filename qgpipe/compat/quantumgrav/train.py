@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ _STATES = ("model", "optimizer", "lr_scheduler", "early_stopping", "validator", 
 
 
 class _Engine(ours.Trainer):
-    """The trainer of qgpipe, with the evaluators and early stopping of a ``Trainer`` of this module."""
+    """The trainer of qgpipe, with evaluators and early stopping of a ``Trainer`` below."""
 
     def __init__(self, config: Config, folder: Path, shown: "Trainer"):
         self._shown = shown
@@ -105,7 +105,7 @@ class Snapshot:
 
     @classmethod
     def load(cls, load_path: str | Path) -> Self:
-        """What ``save`` wrote to ``load_path``. Raises ``ConfigurationError`` if keys are missing."""
+        """What ``save`` wrote to ``load_path``. Raises ``ConfigurationError`` if keys lack."""
         content = torch.load(load_path, map_location="cpu", weights_only=True)
         needed = ("epoch", "model_state_dict", "optimizer_state_dict", "config_path")
         if missing := [name for name in needed if name not in content]:
@@ -132,7 +132,7 @@ class Trainer:
     ``Trainer.from_config(config)`` is that of May 2026, with both made at once.
     """
 
-    schema: Mapping[str, Any] = {
+    schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "required": list(_REQUIRED),
         "properties": {k: v for k, v in ours.Trainer.schema["properties"].items() if k != "data"},
@@ -170,7 +170,7 @@ class Trainer:
             self.validator = _evaluator(config, "validation", "validator", Validator)
             self.tester = _evaluator(config, "testing", "tester", Tester)
             self.early_stopper = _early_stopping(config)
-        self.data_path = _new_folder(config) if data_path is None else Path(data_path)
+        self.data_path = self._new_folder() if data_path is None else Path(data_path)
         names = "model_checkpoints" if self.is_lazy else "checkpoints"
         self.checkpoint_path = self.data_path / names
         self.checkpoint_path.mkdir(parents=True, exist_ok=True)
@@ -209,6 +209,11 @@ class Trainer:
     def _left_out(self) -> list[str]:
         return ["parallel"]  # this is one process
 
+    def _new_folder(self) -> Path:
+        begun = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        folder = Path(self.config["training"].get("path", "results/runs"))
+        return folder / f"{self.config.get('name', 'run')}_{begun}"
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A trainer for ``config``, with model, optimizer and schedule."""
@@ -228,6 +233,9 @@ class Trainer:
 
     @model.setter
     def model(self, value: Any) -> None:
+        self._set_model(value)
+
+    def _set_model(self, value: Any) -> None:
         self._made = value is not None, self._made[1]
         if value is not None:
             self._engine.model = value
@@ -310,7 +318,7 @@ class Trainer:
         return self.optimizer
 
     def initialize_lr_scheduler(self) -> Any:
-        """A new schedule for the optimizer. Raises ``ConfigurationError`` if there is no optimizer."""
+        """A new schedule for the optimizer. Raises ``ConfigurationError`` if there is none."""
         if self.optimizer is None:
             raise ConfigurationError(
                 "there is no optimizer yet", remedy="call initialize_optimizer first"
@@ -475,12 +483,6 @@ def _losses(epoch: int, values: list[float]) -> dict[str, float]:
         "median_loss": losses.median().item(),
         "std_loss": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
     }
-
-
-def _new_folder(config: Mapping[str, Any]) -> Path:
-    begun = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    name = f"{config.get('name', 'run')}_{begun}"
-    return Path(config["training"].get("path", "results/runs")) / name
 
 
 def _evaluator(config: Mapping[str, Any], stage: str, key: str, native: Any) -> Any:

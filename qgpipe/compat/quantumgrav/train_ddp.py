@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -11,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from qgpipe.compat.quantumgrav.dataloaders import SPLIT, DistributedDataLoaderFactory
 from qgpipe.compat.quantumgrav.train import Trainer
 from qgpipe.models.build import unwrapped
+from qgpipe.training.distributed.process_group import ProcessGroup
 
 
 def initialize_ddp(
@@ -44,7 +46,7 @@ class TrainerDDP(Trainer):
     Each rank computes its part of every batch of the loaders of ``DistributedDataLoaderFactory``.
     """
 
-    schema = {
+    schema: ClassVar[Mapping[str, Any]] = {
         **Trainer.schema,
         "required": ["parallel", *Trainer.schema["required"]],
     }
@@ -59,6 +61,10 @@ class TrainerDDP(Trainer):
 
     def _left_out(self) -> list[str]:
         return []
+
+    def _new_folder(self) -> Path:
+        own = super()._new_folder  # by the clock, so that of rank 0 is for all
+        return ProcessGroup().run_on_rank0(own) if dist.is_initialized() else own()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "TrainerDDP":
@@ -84,7 +90,7 @@ class TrainerDDP(Trainer):
 
     @model.setter
     def model(self, value: Any) -> None:
-        Trainer.model.__set__(self, None if value is None else unwrapped(value))
+        self._set_model(None if value is None else unwrapped(value))
         self._wrapped = value
 
     def prepare_dataloaders(self, dataset: Any = None, split: Any = SPLIT, **given: Any) -> Any:

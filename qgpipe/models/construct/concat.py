@@ -20,7 +20,7 @@ _REDUCTIONS = (torch.sum, torch.mean, torch.prod, torch.amax, torch.amin)
 
 
 class Pairwise(Function):
-    """A function or module of as many tensors as there are, ``concat(x, y)``, called with a list."""
+    """A function or module of several tensors, ``concat(x, y)``, that is called with their list."""
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """``function(*tensors)`` of one list of tensors."""

@@ -101,7 +101,7 @@ class Evaluator:
         except TrainingError as error:
             error.where = error.where or self.key
             raise
-        values = log.summary()
+        values: dict[str, Any] = {**log.summary()}
         values |= {f"{OWN}{m.name}": values[m.name] for m in self.replacing}
         self.undecided = undecided_graphs(self.collected)
         for monitor in self.monitors:

@@ -6,9 +6,9 @@
 - Parameters ``y_true``, ``y_pred``: scikit-learn's order, class labels for integer targets and raw
   values for real ones. ``y_score`` or ``y_proba`` instead of ``y_pred``: probabilities.
 - One required parameter (``numpy.mean``): the losses of the samples, float64 (N,).
-- Two otherwise: (predictions, targets), as tensors on the CPU; or, as in QuantumGravPy, as lists with
-  an entry for each batch, if that is how the parameters are annotated, if the module of the function
-  imports QuantumGrav, or if it fails with tensors.
+- Two otherwise: (predictions, targets), as tensors on the CPU; or, as in QuantumGravPy, as lists
+  with an entry for each batch, if the parameters are annotated like that, if the module of the
+  function imports QuantumGrav, or if it fails with tensors.
 """
 
 import inspect
@@ -24,11 +24,11 @@ from torch import Tensor
 
 from qgpipe.config.metric_mode import LOSSES, OWN, better, is_mean_loss
 from qgpipe.config.objects import import_objects
-from qgpipe.config.quantumgrav_import import COMPAT
 from qgpipe.config.schema import validate
 from qgpipe.config.spec import Spec, as_spec, check_keywords
 from qgpipe.config.types import MonitorTask
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
+from qgpipe.system.quantumgrav_import import is_upstreams
 from qgpipe.system.user_code import line_of_user
 from qgpipe.training.steps.outputs import (
     as_heads,
@@ -54,7 +54,7 @@ class Collected:
     ``heads``: concatenated outputs by task; ``num_tasks``: number of tasks of the model, see
     ``count_tasks``; ``targets``: concatenated ``y``; ``losses``: float64 (N,), for each graph the
     loss of its batch; ``positions``: int64 (N,), in the dataset; ``sizes``: int64 (N,), numbers of
-    elements. ``None`` if the data has none. ``batch_sizes``: numbers of graphs of the batches;
+    elements. ``None`` if the data has none. ``batch_sizes``: numbers of graphs of the batches, if known;
     ``bare``: the model returned a tensor, not a mapping or list of them.
     """
 
@@ -100,7 +100,7 @@ class Collected:
 
     def _split(self, values: Tensor) -> list[Tensor]:
         """``values`` of all graphs, or of their elements, by batch."""
-        counts = np.array(self.batch_sizes)
+        counts = np.array(self.batch_sizes or [self.num_graphs])
         if self.sizes is not None and len(values) == int(self.sizes.sum()) != self.num_graphs:
             ends = np.concatenate([[0], self.sizes.cumsum(0).numpy()])[np.cumsum(counts)]
             counts = np.diff(ends, prepend=0)
@@ -199,9 +199,9 @@ def elements_of(batch: Any) -> Tensor | None:
 class Monitor:
     """A named metric, computed from the collected outputs of an evaluation.
 
-    ``better``: whether lower (``min``) or higher (``max``) is better, if known. ``function``: what is
-    called; ``replaces_loss``: it has the name of a loss, with other values. ``sees_losses``: it is called with the losses of
-    the samples, not with outputs.
+    ``better``: whether lower (``min``) or higher (``max``) is better, if known. ``function``: what
+    is called. ``replaces_loss``: it has the name of a loss, with other values. ``sees_losses``: it
+    is called with the losses of the samples, not with outputs.
     """
 
     def __init__(
@@ -318,14 +318,12 @@ def takes_batches(monitor: Any, parameters: Sequence[inspect.Parameter]) -> bool
     By the annotation of its first parameter (``list[dict[int, Tensor]]``), and without one by what
     its module imports.
     """
-    called = monitor if inspect.isroutine(monitor) else getattr(type(monitor), "__call__", None)
-    called = inspect.unwrap(called) if callable(called) else called
     first = next((p for p in parameters if p.kind in _POSITIONAL), None)
     if first is not None and first.annotation is not first.empty:
         annotation = str(first.annotation).lower()
         return any(name in annotation for name in ("list", "sequence", "dict", "iterable"))
-    names = getattr(called, "__globals__", {})
-    return any(getattr(value, "__name__", "") == COMPAT for value in names.values())
+    called = inspect.unwrap(monitor if inspect.isroutine(monitor) else type(monitor).__call__)
+    return any(map(is_upstreams, getattr(called, "__globals__", {}).values()))
 
 
 def build_monitors(

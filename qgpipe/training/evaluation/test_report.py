@@ -40,7 +40,10 @@ def metrics_content(
         **_parted(results),
         "baseline": None
         if baseline is None
-        else {"method": _BASELINES.get(kind, "constant"), **_parted(scalars(baseline.iloc[-1].to_dict()))},
+        else {
+            "method": _BASELINES.get(kind, "constant"),
+            **_parted(scalars(baseline.iloc[-1].to_dict())),
+        },
         "class_names": None if matrix is None else class_names,
         "confusion_matrix": matrix,
     }

@@ -23,7 +23,7 @@ from qgpipe.training.steps.outputs import as_heads
 
 logger = logging.getLogger(__name__)
 
-Criterion = Callable[[Any, Any], Tensor]
+Criterion = Callable[..., Tensor]  # of (outputs, data), some of (outputs, data, trainer)
 
 
 def build_criterion(value: Any, key: str = "criterion") -> Criterion:
@@ -59,8 +59,8 @@ def takes_trainer(criterion: Any) -> tuple[bool, bool]:
 def with_trainer(criterion: Criterion, trainer: Any) -> tuple[Criterion, Criterion]:
     """``criterion`` as it is called in training, and in an evaluation: with (outputs, data).
 
-    ``trainer`` is added as a third argument where the criterion takes one; in an evaluation only
-    if it has no default, as QuantumGravPy does. A module remains the same object, and always gets it.
+    ``trainer`` is added as a third argument where the criterion takes one; in an evaluation only if
+    it has no default, as in QuantumGravPy. A module stays the same object, and always gets it.
     """
     takes, required = takes_trainer(criterion)
     if not takes:

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from qgpipe.compat.quantumgrav.models.configured import AsThere
+from qgpipe.compat.quantumgrav.base import AsThere
 from qgpipe.models.layers import gnn_block
 
 _TYPES = {
@@ -34,5 +34,5 @@ class GNNBlock(AsThere, gnn_block.GNNBlock):
         for name, part in _TYPES.items():
             kind: type[nn.Module] = type(getattr(self, part))
             config[name] = f"{kind.__module__}.{kind.__qualname__}"
-        empty = {name: [] if name.endswith("_args") else {} for name in _ARGUMENTS}
+        empty: dict[str, Any] = {name: [] if name.endswith("_args") else {} for name in _ARGUMENTS}
         return {**config, **{k: v for k, v in empty.items() if config[k] is None}}

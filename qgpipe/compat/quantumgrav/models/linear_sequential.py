@@ -1,6 +1,6 @@
 """Linear layers with activations."""
 
-from qgpipe.compat.quantumgrav.models.configured import AsThere
+from qgpipe.compat.quantumgrav.base import AsThere
 from qgpipe.models.layers import linear_sequential
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qgpipe.compat.quantumgrav.models.configured import AsThere
+from qgpipe.compat.quantumgrav.base import AsThere
 from qgpipe.models.layers import sequential
 
 

@@ -1,4 +1,4 @@
-"""``import QuantumGrav`` in the user's modules: QuantumGravPy's names over the parts of this package.
+"""``import QuantumGrav`` in the user's modules: QuantumGravPy's names over the parts of qgpipe.
 
 Unless QuantumGravPy itself, or a module of this name of the user, is there: then that is imported.
 """
@@ -34,6 +34,12 @@ def other_package() -> str | None:
         return None
     text = Path(spec.origin).read_text(encoding="utf-8", errors="replace")
     return None if f"import {COMPAT}" in text else spec.origin
+
+
+def is_upstreams(value: Any) -> bool:
+    """Whether ``value`` is the module ``QuantumGrav``, or is in it."""
+    name = getattr(value, "__name__" if isinstance(value, ModuleType) else "__module__", None)
+    return isinstance(name, str) and f"{name}.".startswith((f"{NAME}.", f"{COMPAT}."))
 
 
 class _Finder(MetaPathFinder):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from qgpipe.compat.quantumgrav.base import errors_as_there
+from qgpipe.compat.quantumgrav.base import errors_as_there, require_keys
 from qgpipe.training.evaluation import evaluator as ours
 from qgpipe.training.steps.progress import shown
 
@@ -50,7 +50,11 @@ class Evaluator(ours.Evaluator):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """An evaluator for ``{device, criterion, evaluator_tasks, apply_model}``."""
+        """An evaluator for ``{device, criterion, evaluator_tasks, apply_model}``.
+
+        Raises ``jsonschema.ValidationError`` if device or criterion is missing.
+        """
+        require_keys(config, ("device", "criterion"))
         with errors_as_there():
             return cls(**config)
 

@@ -2,8 +2,10 @@
 
 import copy
 import inspect
+import itertools
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -210,9 +212,16 @@ class Trainer:
         return ["parallel"]  # this is one process
 
     def _new_folder(self) -> Path:
+        """A folder named by the time, made here, as another process may want the same name."""
         begun = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        folder = Path(self.config["training"].get("path", "results/runs"))
-        return folder / f"{self.config.get('name', 'run')}_{begun}"
+        parent = Path(self.config["training"].get("path", "results/runs"))
+        parent.mkdir(parents=True, exist_ok=True)
+        for end in itertools.chain([""], (f"_{number}" for number in itertools.count(2))):
+            folder = parent / f"{self.config.get('name', 'run')}_{begun}{end}"
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+        raise AssertionError
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -300,6 +309,9 @@ class Trainer:
 
     def initialize_model(self) -> Any:
         """A new model for the configuration, in place of the present one."""
+        if self.model is None and self.is_lazy:
+            self._made = True, self._made[1]
+            return self.model
         with errors_as_there():
             built = build_model(self._engine.config["model"], trust=True)
         self.model = built.to(self.device)

@@ -73,6 +73,7 @@ class TrainerDDP(Trainer):
 
     def initialize_model(self) -> Any:
         """A new model, shown as ``DistributedDataParallel``."""
+        self._wrapped = None
         super().initialize_model()
         section = self.config["parallel"]
         devices = None if self.device.type == "cpu" else [self.device.index]

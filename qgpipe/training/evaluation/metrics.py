@@ -54,8 +54,8 @@ class Collected:
     ``heads``: concatenated outputs by task; ``num_tasks``: number of tasks of the model, see
     ``count_tasks``; ``targets``: concatenated ``y``; ``losses``: float64 (N,), for each graph the
     loss of its batch; ``positions``: int64 (N,), in the dataset; ``sizes``: int64 (N,), numbers of
-    elements. ``None`` if the data has none. ``batch_sizes``: numbers of graphs of the batches, if known;
-    ``bare``: the model returned a tensor, not a mapping or list of them.
+    elements. ``None`` if the data has none. ``batch_sizes``: numbers of graphs of the
+    batches, if known. ``bare``: the model returned a tensor, not a mapping or list of them.
     """
 
     num_graphs: int

@@ -56,6 +56,66 @@ def concat(x, y):
     return torch.cat((x, y), dim=1)
 """
 
+RUN = """
+name: run
+training:
+  seed: 3
+  device: cpu
+  path: runs
+  num_epochs: 2
+  batch_size: 8
+  optimizer_type: !pyobject torch.optim.Adam
+  optimizer_args: []
+  optimizer_kwargs: {lr: 0.01}
+  num_workers: 0
+  drop_last: false
+  checkpoint_at: 1
+data:
+  files: [csets0.zarr, csets1.zarr]
+  output: data
+  reader: !pyobject mymodule.read
+  pre_transform: !pyobject mymodule.collect
+  chunksize: 20
+  split: [0.5, 0.25, 0.25]
+model:
+  encoder_type: !pyobject QuantumGrav.models.GNNBlock
+  encoder_args: [1, 8]
+  encoder_kwargs: {gnn_layer_type: !pyobject torch_geometric.nn.SAGEConv}
+  pooling_layers:
+    - [!pyobject torch_geometric.nn.global_mean_pool, [], {}]
+  downstream_tasks:
+    - - !pyobject QuantumGrav.models.LinearSequential
+      - [[[8, 2]], [!pyobject torch.nn.Identity]]
+      - {}
+criterion: !pyobject mymodule.loss
+validation:
+  batch_size: 8
+  validator:
+    device: cpu
+    criterion: !pyobject mymodule.loss_there
+    evaluator_tasks: &tasks
+      - {name: hits, monitor: !pyobject mymodule.hits}
+      - {name: each, monitor: !pyobject mymodule.of_each_class}
+testing:
+  batch_size: 8
+  tester:
+    device: cpu
+    criterion: !pyobject mymodule.loss_there
+    evaluator_tasks: *tasks
+early_stopping:
+  type: !pyobject QuantumGrav.early_stopping.DefaultEarlyStopping
+  args:
+    - {0: {metric: hits, delta: 0.0, grace_period: 0, init_best_score: 0.0, mode: max}}
+    - 5
+  kwargs: {mode: any}
+"""
+
+
+@pytest.fixture
+def run_yaml():
+    """A configuration for the workflow, as QuantumGravPy's users have it."""
+    return RUN
+
 
 @pytest.fixture
 def stores(tmp_path):

@@ -14,64 +14,12 @@ import yaml
 import qgpipe.compat.quantumgrav as QG
 
 ROOT = Path(__file__).parents[3]
-RUN = """
-name: run
-training:
-  seed: 3
-  device: cpu
-  path: runs
-  num_epochs: 2
-  batch_size: 8
-  optimizer_type: !pyobject torch.optim.Adam
-  optimizer_args: []
-  optimizer_kwargs: {lr: 0.01}
-  num_workers: 0
-  drop_last: false
-  checkpoint_at: 1
-data:
-  files: [csets0.zarr, csets1.zarr]
-  output: data
-  reader: !pyobject mymodule.read
-  pre_transform: !pyobject mymodule.collect
-  chunksize: 20
-  split: [0.5, 0.25, 0.25]
-model:
-  encoder_type: !pyobject QuantumGrav.models.GNNBlock
-  encoder_args: [1, 8]
-  encoder_kwargs: {gnn_layer_type: !pyobject torch_geometric.nn.SAGEConv}
-  pooling_layers:
-    - [!pyobject torch_geometric.nn.global_mean_pool, [], {}]
-  downstream_tasks:
-    - - !pyobject QuantumGrav.models.LinearSequential
-      - [[[8, 2]], [!pyobject torch.nn.Identity]]
-      - {}
-criterion: !pyobject mymodule.loss
-validation:
-  batch_size: 8
-  validator:
-    device: cpu
-    criterion: !pyobject mymodule.loss_there
-    evaluator_tasks: &tasks
-      - {name: hits, monitor: !pyobject mymodule.hits}
-      - {name: each, monitor: !pyobject mymodule.of_each_class}
-testing:
-  batch_size: 8
-  tester:
-    device: cpu
-    evaluator_tasks: *tasks
-early_stopping:
-  type: !pyobject QuantumGrav.early_stopping.DefaultEarlyStopping
-  args:
-    - {0: {metric: hits, delta: 0.0, grace_period: 0, init_best_score: 0.0, mode: max}}
-    - 5
-  kwargs: {mode: any}
-"""
 
 
 @pytest.mark.slow
-def test_the_workflow_runs_a_reader_that_imports_quantumgrav(stores, mymodule, tmp_path):
+def test_the_workflow_runs_a_reader_that_imports_quantumgrav(stores, mymodule, tmp_path, run_yaml):
     """The criterion has three arguments; the monitors take lists, by annotation or by import."""
-    (tmp_path / "run.yaml").write_text(RUN)
+    (tmp_path / "run.yaml").write_text(run_yaml)
     command = [
         sys.executable, "-m", "snakemake", "test", "--snakefile", ROOT / "Snakefile",
         "--cores", "2", "--directory", tmp_path, "--configfile", tmp_path / "run.yaml",
@@ -120,11 +68,10 @@ def test_a_script_of_may(config):
     assert trainer.run_test(test)["hits"].iloc[-1] > 0.5
 
 
-def test_a_configuration_in_yaml_is_loaded_as_there(stores, mymodule, tmp_path):
-    loaded = yaml.load(RUN, QG.get_loader())
+def test_a_configuration_in_yaml_is_loaded_as_there(stores, mymodule, tmp_path, run_yaml):
+    loaded = yaml.load(run_yaml, QG.get_loader())
     assert loaded["criterion"] is sys.modules["mymodule"].loss
     assert loaded["model"]["encoder_type"] is QG.models.GNNBlock
-    loaded["testing"]["tester"]["criterion"] = mymodule.loss_there
     loaders = QG.DataLoaderFactory(loaded).prepare_dataloaders()
     trainer = QG.Trainer.from_config(loaded)
     assert isinstance(trainer.early_stopper, QG.DefaultEarlyStopping)

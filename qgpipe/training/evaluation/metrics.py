@@ -235,7 +235,7 @@ class Monitor:
         """
         try:
             value = self._call(collected)
-            return value if isinstance(value, np.ndarray) else _as_number(value)
+            return value.values if isinstance(value, _Several) else _as_number(value)
         except QgpipeError as error:
             raise self._failure(error.problem) from error
         except Exception as error:
@@ -380,11 +380,18 @@ def scalars(row: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def _numbers(value: Any) -> float | np.ndarray:
-    """``value`` as a float, or several numbers as float64 (K,)."""
+@dataclass(frozen=True)
+class _Several:
+    """The values of a monitor that takes batches, float64 (K,)."""
+
+    values: np.ndarray
+
+
+def _numbers(value: Any) -> float | _Several:
+    """``value`` as a float, or as several."""
     value = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
     if isinstance(value, np.ndarray | list | tuple) and np.size(value) > 1:
-        return np.asarray(value, np.float64).reshape(-1)
+        return _Several(np.asarray(value, np.float64).reshape(-1))
     return _as_number(value)
 
 

@@ -37,8 +37,8 @@ def test_preprocessed_graphs_are_those_of_reader_filter_and_transform(stores, my
     assert isinstance(graph, Data) and graph.y.item() == 1 and calls == [graph]
     groups = zarr.open_group(stores[0])
     number = int(groups["label"][:].argmax())
-    expected = mymodule.collect({name: groups[name][number] for name in ("size", "relations", "height")}
-                                | {"label": 1})  # fmt: skip
+    raw = {name: groups[name][number] for name in ("size", "relations", "height", "label")}
+    expected = mymodule.collect(raw)
     assert torch.equal(graph.x, expected.x) and torch.equal(graph.edge_index, expected.edge_index)
     assert sum(batch.num_graphs for batch in DataLoader(dataset, batch_size=5)) == 24
 

@@ -8,7 +8,7 @@
 - One required parameter (``numpy.mean``): the losses of the samples, float64 (N,).
 - Two otherwise: (predictions, targets), as tensors on the CPU; or, as in QuantumGravPy, as lists
   with an entry for each batch, if the parameters are annotated like that, if the module of the
-  function imports QuantumGrav, or if it fails with tensors.
+  function imports QuantumGrav, or if it fails with tensors when it is first called.
 """
 
 import inspect
@@ -284,17 +284,23 @@ class Monitor:
             return lambda collected: monitor(collected.losses, **given)
         data = tuple(p.name for p in parameters if p.kind in _POSITIONAL)[:2]
         given = {**self._named(parameters, data, args), **kwargs}
-        lists = self.by_batch or takes_batches(monitor, parameters)
+        lists: bool | None = self.by_batch or takes_batches(monitor, parameters) or None
 
         def call_with_two(collected: Collected) -> Any:
+            nonlocal lists  # decided in the first call, if it is not before
             if lists:
                 return _numbers(monitor(*collected.by_batch(), **given))
             try:
-                return _as_number(monitor(*collected.pair(self.task), **given))
-            except Exception:  # it may have been written for lists
-                with suppress(Exception):
-                    return _numbers(monitor(*collected.by_batch(), **given))
+                value = _as_number(monitor(*collected.pair(self.task), **given))
+            except Exception:
+                if lists is None:
+                    with suppress(Exception):
+                        found = _numbers(monitor(*collected.by_batch(), **given))
+                        lists = True
+                        return found
                 raise
+            lists = False
+            return value
 
         return call_with_two
 

@@ -310,6 +310,22 @@ def test_a_monitor_that_fails_with_tensors_gets_batches():
     assert value(of_tensors, by_batch()) == LOGITS.mean().item()
 
 
+def test_a_monitor_that_took_tensors_once_gets_no_batches_if_it_fails():
+    given = []
+
+    def tiring(predictions, targets):
+        given.append(type(predictions))
+        if len(given) > 1:
+            raise ValueError("tired")
+        return 1.0
+
+    monitor = Monitor({"name": "m", "monitor": tiring})
+    assert monitor(by_batch()) == 1.0
+    with pytest.raises(TrainingError, match="tired"):
+        monitor(by_batch())
+    assert given == [torch.Tensor, torch.Tensor]
+
+
 def test_the_error_is_that_with_tensors_if_both_fail():
     def broken(predictions, targets):
         raise ValueError(type(predictions).__name__)

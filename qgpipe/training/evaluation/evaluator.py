@@ -244,7 +244,8 @@ def report_row(evaluator: Any, results: Any, key: str) -> dict[str, Any]:
     the losses of the batches.
     """
     is_table, before = isinstance(results, pd.DataFrame), _own_table(evaluator)
-    row = last_row(results, key) if is_table else {}
+    nothing = results is None and (before is None or before.empty)
+    row = last_row(results, key) if is_table or nothing else {}
     evaluator.report(results)
     own = _own_table(evaluator)
     if own is not None and (not is_table or before is None or len(own) > len(before)):

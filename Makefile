@@ -21,10 +21,10 @@ help:
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml envs/constraints.txt
+$(INSTALLED): pyproject.toml envs/constraints.txt $(wildcard compat/quantumgrav/*)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt \
-	    --editable '.[dev]'
+	    --editable '.[dev]' ./compat/quantumgrav
 	touch $@
 
 run: $(INSTALLED)

@@ -55,6 +55,8 @@ def graph(group) -> nx.DiGraph:
 
 def package_of(module: str) -> str | None:
     parts = module.split(".")
+    if parts[1:3] == ["compat", "quantumgrav"]:  # nothing in common with what is beside it
+        return "quantumgrav"
     return parts[1] if len(parts) > 1 and (ROOT / "qgpipe" / parts[1]).is_dir() else None
 
 

@@ -323,7 +323,7 @@ def _value(monitor: Monitor, seen: Collected) -> float | None:
     except TrainingError as error:
         logger.warning("%s", error)
         return None
-    return value if math.isfinite(value) else None
+    return value if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _is_number(value: Any) -> bool:

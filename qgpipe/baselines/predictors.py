@@ -110,6 +110,7 @@ def part_of(collected: Collected, rows: NDArray[np.int64]) -> Collected:
         losses=collected.losses[rows],
         heads={task: head[chosen] for task, head in collected.heads.items()},
         targets=None if collected.targets is None else collected.targets[chosen],
+        batch_sizes=(),
     )
 
 

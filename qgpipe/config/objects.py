@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from qgpipe.errors import ConfigError, shown
+from qgpipe.system import quantumgrav_import
 from qgpipe.system.user_code import INSTALLED, line_of_user
 
 TAG = "!pyobject "
 PARTIAL = "!partial"
 SEARCH_PATH_VARIABLE = "QGPIPE_PATH"
+quantumgrav_import.provide()  # already here: a process may unpickle the user's objects next
 logger = logging.getLogger(__name__)
 _appended: set[str] = set()  # folders that were appended to sys.path
 
@@ -32,6 +34,7 @@ _appended: set[str] = set()  # folders that were appended to sys.path
 _MOVED = {
     "qgpipe.data.reader": "qgpipe.data.readers.reader",
     "qgpipe.training.evaluator": "qgpipe.training.evaluation.evaluator",
+    "qgpipe.models.skipconnection": "qgpipe.models.layers.skip_connection",
     **{
         f"qgpipe.models.{name}": f"qgpipe.models.layers.{name}"
         for name in (
@@ -46,7 +49,15 @@ _MOVED = {
     },
 }  # fmt: skip
 
-UPSTREAM, OURS = "QuantumGrav", "qgpipe"
+OURS = "qgpipe"
+# Names of QuantumGravPy that this package itself does not have.
+ONLY_THERE = {
+    "DataLoaderFactory", "DistributedDataLoaderFactory", "QGDataset", "TrainerDDP", "ConfigHandler",
+    "DefaultEvaluator", "DefaultValidator", "DefaultTester", "initialize_ddp", "cleanup_ddp",
+    "get_loader", "zarr_group_to_dict", "zarr_file_to_dict", "import_and_get", "get_at_path",
+    "assign_at_path", "base", "config_utils", "dataloaders", "dataset_base", "dataset_ondisk",
+    "early_stopping", "evaluate", "gnn_model", "load_zarr", "train", "train_ddp", "utils", "QGTune",
+}  # fmt: skip
 
 _check: ContextVar[Callable[[str], None] | None] = ContextVar("check", default=None)
 
@@ -62,10 +73,16 @@ def is_partial(value: Any) -> bool:
 
 
 def dotted_name(value: str) -> str:
-    """``a.b.C`` of ``!pyobject a.b.C`` or ``a.b.C``; ``QuantumGrav.X`` becomes ``qgpipe.X``."""
+    """``a.b.C`` of ``!pyobject a.b.C`` or ``a.b.C``; ``QuantumGrav.X`` becomes ``qgpipe.X``.
+
+    A name that only QuantumGravPy has is found in ``qgpipe.compat.quantumgrav``.
+    """
     name = value.removeprefix(TAG).strip()
     package, dot, rest = name.partition(".")
-    return f"{OURS}{dot}{rest}" if package == UPSTREAM else name
+    if package != quantumgrav_import.NAME:
+        return name
+    only_there = rest.partition(".")[0] in ONLY_THERE
+    return f"{quantumgrav_import.COMPAT if only_there else OURS}{dot}{rest}"
 
 
 def import_object(value: Any, key: str | None = None) -> Any:

@@ -102,11 +102,17 @@ def evaluated_sets(config: Config) -> list[str]:
 
 
 def _inherit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Validation and testing inherit missing loader keys from training."""
+    """Validation and testing inherit missing loader keys from training.
+
+    If each stage has its own data, and there is no other, all of it goes to the first output.
+    """
     training = raw.get("training")
     if not isinstance(training, Mapping):
         return raw
     result = dict(raw)
+    own = [section.get("data") for stage in ROLES if (section := raw.get(stage))]
+    if raw.get("data") is None and raw.get("generate") is None and all(own) and len(own) == 3:
+        result["data"] = {"output": output} if (output := own[0].get("output")) else {}
     for stage in ("validation", "testing"):
         section = raw.get(stage)
         if section is None and stage == "testing":

@@ -74,7 +74,7 @@ _PYG_TRANSFORMS = """
     AddSelfLoops AddRemainingSelfLoops RemoveSelfLoops RemoveDuplicatedEdges TwoHop VirtualNode
     AddLaplacianEigenvectorPE AddRandomWalkPE
 """
-_QGPIPE_MODELS = "GNNModel GNNBlock Sequential LinearSequential SkipConnection GPSTransformer"
+_QGPIPE_LAYERS = "GNNBlock Sequential LinearSequential SkipConnection GPSTransformer"
 
 # The modules (regular expressions, matched as a whole) in which the names of a row may be.
 _ROWS = (
@@ -88,7 +88,9 @@ _ROWS = (
     (r"torch_geometric\.nn(\.models(\.\w+)?)?", _PYG_MODELS),
     (r"torch_geometric\.nn(\.dense\.linear)?", _PYG_NN),
     (r"torch_geometric\.transforms", _PYG_TRANSFORMS),
-    (r"qgpipe(\.models(\.layers)?(\.\w+)?)?", _QGPIPE_MODELS),
+    (r"qgpipe(\.models(\.layers)?(\.\w+)?)?", f"GNNModel {_QGPIPE_LAYERS}"),
+    (r"qgpipe\.compat\.quantumgrav(\.gnn_model)?", "GNNModel"),
+    (r"qgpipe\.compat\.quantumgrav\.models(\.\w+)?", _QGPIPE_LAYERS),
     (r"qgpipe(\.data\.reader(s\.reader)?)?", "CausalSetReader"),
 )
 _KNOWN = [(re.compile(owner), frozenset(names.split())) for owner, names in _ROWS]

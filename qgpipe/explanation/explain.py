@@ -41,13 +41,13 @@ from qgpipe.explanation.permutation import (
     scores_of,
 )
 from qgpipe.models import load_model, read_model_file
-from qgpipe.system.device import on_device, resolve_device
+from qgpipe.system.device import resolve_device
 from qgpipe.system.files import sha256, write_json
 from qgpipe.system.rng import deterministic_algorithms
 from qgpipe.training.evaluation.evaluator import Tester
 from qgpipe.training.evaluation.metrics import Collected
 from qgpipe.training.loaders import open_loaders, select_edge_format
-from qgpipe.training.steps.criterion import build_criterion, load_criterion
+from qgpipe.training.steps.criterion import evaluation_criterion
 
 FORMAT = 1
 REPETITIONS = 5
@@ -74,11 +74,10 @@ def explain_run(
     ``DataError`` or ``TrainingError`` for what a user can fix.
     """
     device, seed = resolve_device(config["training"]["device"]), config["training"]["seed"]
-    criterion = on_device(build_criterion(config["criterion"]), device)
+    content = read_model_file(model_path)
+    criterion = evaluation_criterion(config, device, content, model_path)
     apply_model = import_object(config["apply_model"], "apply_model")
     loaders = open_loaders(config, dataset_json, split_json)
-    content = read_model_file(model_path)
-    load_criterion(criterion, content.get("criterion_state_dict"), model_path)
     model = load_model(model_path, device, section=config["model"])
     test = _some(loaders.test, seed)
     fitted_set = "validation" if len(loaders.validation.dataset) else "train"

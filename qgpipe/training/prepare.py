@@ -38,14 +38,25 @@ def prepare_data(config: Config) -> tuple[Path, Path]:
     """
     dataset, split = paths.dataset(config), paths.split(config)
     with FolderLock(paths.data_lock(config)) as lock:
-        if config.get("generate"):
-            _generate(config, lock)
-        _preprocess(config, dataset, lock)
+        _prepare_graphs(config, lock)
         job = Job("split", [split], [dataset], stage_section(config, "split"))
         if _is_to_do(job, lock):
             with recorded(job):
                 write_split(config, dataset, split)
     return dataset, split
+
+
+def prepare_graphs(config: Config) -> Path:
+    """As ``prepare_data`` without the split; returns ``dataset.json``."""
+    with FolderLock(paths.data_lock(config)) as lock:
+        _prepare_graphs(config, lock)
+    return paths.dataset(config)
+
+
+def _prepare_graphs(config: Config, lock: FolderLock) -> None:
+    if config.get("generate"):
+        _generate(config, lock)
+    _preprocess(config, paths.dataset(config), lock)
 
 
 def _is_to_do(job: Job, lock: FolderLock) -> bool:

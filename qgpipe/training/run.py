@@ -16,7 +16,7 @@ from qgpipe.config.dump import to_yaml
 from qgpipe.config.objects import import_object
 from qgpipe.config.types import Config
 from qgpipe.models import load_model, read_model_file
-from qgpipe.system.device import on_device, resolve_device
+from qgpipe.system.device import resolve_device
 from qgpipe.system.files import write_json, write_text
 from qgpipe.system.logs import NOTES
 from qgpipe.system.rng import deterministic_algorithms
@@ -27,7 +27,7 @@ from qgpipe.training.evaluation.evaluator import (
     Evaluator,
     Tester,
     build_evaluator,
-    last_row,
+    report_row,
     require_decided,
 )
 from qgpipe.training.evaluation.metrics import Collected
@@ -41,7 +41,7 @@ from qgpipe.training.loaders import (
     select_edge_format,
 )
 from qgpipe.training.model_sizes import with_sizes
-from qgpipe.training.steps.criterion import build_criterion, load_criterion
+from qgpipe.training.steps.criterion import evaluation_criterion
 from qgpipe.training.trainer import Trainer
 
 SUMMARY_FORMAT = 1
@@ -77,21 +77,19 @@ def test_run(
     ``DataError`` or ``TrainingError`` for errors that a user can fix.
     """
     device = resolve_device(config["training"]["device"])
-    criterion = on_device(build_criterion(config["criterion"]), device)
+    content = read_model_file(model_path)
+    criterion = evaluation_criterion(config, device, content, model_path)
     apply_model = import_object(config["apply_model"], "apply_model")
     tester = build_evaluator(config, "testing", device, criterion, apply_model)
     loaders = open_loaders(config, dataset_json, split_json)
-    content = read_model_file(model_path)
-    load_criterion(criterion, content.get("criterion_state_dict"), model_path)
     model = load_model(model_path, device, section=config["model"])
     select_edge_format([loaders.test], model, config, device)
     own = Tester(device, criterion, apply_model=apply_model)
     with deterministic_algorithms(config["training"]["deterministic"]):
         results = tester.test(model, loaders.test)
-        row = last_row(results, "testing.tester")
+        row = report_row(tester, results, "testing.tester")
         collected = _collected(tester, model, loaders.test, own)
         baseline = _baseline(tester, collected, loaders)
-    tester.report(results)
     require_decided(collected, loaders.test)
     _note(row, loaders.test)
     dataset = loaders.test.dataset

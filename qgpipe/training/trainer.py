@@ -37,7 +37,7 @@ from qgpipe.training.evaluation.evaluator import (
     Evaluator,
     Validator,
     build_evaluator,
-    last_row,
+    report_row,
     require_decided,
 )
 from qgpipe.training.loaders import (
@@ -60,7 +60,7 @@ from qgpipe.training.optimizer import (
 from qgpipe.training.preflight import check_fit
 from qgpipe.training.standardize import standardize
 from qgpipe.training.steps.batch_pass import TrainingPass
-from qgpipe.training.steps.criterion import build_criterion, in_state
+from qgpipe.training.steps.criterion import build_criterion, in_state, with_trainer
 from qgpipe.training.steps.ema import WeightAverage
 from qgpipe.training.steps.precision import Precision
 from qgpipe.training.training_loop import TrainingLoop, Watch
@@ -167,8 +167,7 @@ class Trainer:
         best, criterion_weights = self.best_model(), self.selection.criterion_weights
         with self._deterministic(), in_state(self.criterion, criterion_weights):
             results = self.tester.test(best, test_loader)
-        last_row(results, "testing.tester")
-        self.tester.report(results)
+        report_row(self.tester, results, "testing.tester")
         if isinstance(self.tester, Evaluator) and self.tester.collected is not None:
             require_decided(self.tester.collected, test_loader)
         if left_out := left_out_text(test_loader):
@@ -195,6 +194,11 @@ class Trainer:
         facts = {"epoch": best.epoch, "score": best.score, **self.names}
         facts["criterion_state_dict"] = best.criterion_weights
         save_model(path, self.config["model"], best.weights, **facts)
+
+    @property
+    def facade(self) -> Any:
+        """The trainer that a criterion with three arguments gets."""
+        return self
 
     @property
     def evaluated(self) -> torch.nn.Module:
@@ -224,7 +228,8 @@ class Trainer:
         seed_everything(training["seed"])
         self.apply_model = import_object(config["apply_model"], "apply_model")
         self.model = build_model(config["model"], trust=True).to(self.device)
-        self.criterion = build_criterion(config["criterion"])
+        criterion = build_criterion(config["criterion"])
+        self.criterion, in_evaluation = with_trainer(criterion, self.facade)
         parameters = list(self.model.parameters())
         if isinstance(self.criterion, torch.nn.Module):
             parameters += self.criterion.to(self.device).parameters()
@@ -233,7 +238,7 @@ class Trainer:
         self.precision = Precision(training["precision"], self.device)
         self.average: WeightAverage | None = None
         self.validator = None
-        same = self.device, self.criterion, self.apply_model
+        same = self.device, in_evaluation, self.apply_model
         if "validation" in config:
             self.validator = build_evaluator(config, "validation", *same)
         self.tester = build_evaluator(config, "testing", *same)

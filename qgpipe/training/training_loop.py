@@ -15,7 +15,7 @@ from qgpipe.training.checkpoints.checkpoint import CheckpointFolder
 from qgpipe.training.distributed.process_group import sync_buffers
 from qgpipe.training.distributed.sharding import shard_loader
 from qgpipe.training.distributed.signals import Interrupted, SignalWatch
-from qgpipe.training.evaluation.evaluator import Evaluator, last_row, undecided_text
+from qgpipe.training.evaluation.evaluator import Evaluator, report_row, undecided_text
 from qgpipe.training.loaders import fingerprint_data, fingerprint_split, left_out_text
 from qgpipe.training.loggers.loggers import Loggers
 from qgpipe.training.optimizer import step_scheduler
@@ -154,8 +154,7 @@ class TrainingLoop:
         except Interrupted:
             restore_rng(before)
             raise
-        row = last_row(results, "validation.validator")
-        validator.report(results)
+        row = report_row(validator, results, "validation.validator")
         seen = validator.collected if isinstance(validator, Evaluator) else None
         if seen is not None and len(validator.undecided):
             said = undecided_text(validator.undecided, seen, self.val_loader)

@@ -243,3 +243,16 @@ def test_a_store_that_is_named_twice_is_an_error(minimal, again):
     config = changed(minimal, "data.files", ["a.zarr", "b.zarr", again])
     with pytest.raises(ConfigError, match=r"data\.files: '.*a\.zarr' is named twice"):
         resolve_config(config)
+
+
+def test_stages_with_data_of_their_own_need_no_other(minimal):
+    config = changed(minimal, "validation", {})
+    del config["data"]
+    for stage in ("training", "validation", "testing"):
+        config = changed(config, f"{stage}.data", {"files": [f"{stage}.zarr"], "output": stage})
+    resolved = resolve_config(config)
+    assert resolved["data"]["output"] == "training" and resolved["data"]["files"] == []
+    assert [role for role, _ in data_sources(resolved)] == ["train", "validation", "test"]
+    del config["testing"]["data"]
+    with pytest.raises(ConfigError, match="data: missing"):
+        resolve_config(config)

@@ -20,7 +20,8 @@ from qgpipe.config.trust import (
 
 OWNERS = [
     "torch", "torch.nn", "torch.nn.functional", *["torch_geometric.nn"] * 6,
-    "torch_geometric.transforms", "qgpipe.models", "qgpipe",
+    "torch_geometric.transforms", "qgpipe.models", "qgpipe.compat.quantumgrav",
+    "qgpipe.compat.quantumgrav.models", "qgpipe",
 ]  # fmt: skip
 KNOWN = [
     f"{owner}.{name}"

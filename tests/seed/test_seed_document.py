@@ -98,9 +98,9 @@ test_result.to_csv("test.csv")
 """
 
 
-def runnable(script: str) -> str:
-    """The script with the name of this package and the import that it lacks."""
-    script = placed(script).replace("import QuantumGrav as QG", "import qgpipe as QG")
+def runnable(script: str, package: str = "qgpipe") -> str:
+    """The script with ``package`` for QuantumGrav, and the import that it lacks."""
+    script = placed(script).replace("import QuantumGrav as QG", f"import {package} as QG")
     return IMPORTS + script + RESULTS
 
 
@@ -116,8 +116,11 @@ def test_note_19_the_script_as_it_stands_expects_features_that_its_reader_does_n
     )
 
 
-def test_note_29_the_script_with_the_number_of_its_features_runs(folder, script_as_it_stands):
-    script = runnable(script_as_it_stands)
+@pytest.mark.parametrize("package", ["qgpipe", "QuantumGrav"])
+def test_note_29_the_script_with_the_number_of_its_features_runs(
+    folder, script_as_it_stands, package
+):
+    script = runnable(script_as_it_stands, package)
     assert script.count("[12, 64]") == 1
     result = folder.python(script.replace("[12, 64]", "[1, 64]"))
     assert result.returncode == 0, result.stderr

@@ -26,6 +26,7 @@ from qgpipe.training.evaluation.metrics import (
     Monitor,
     build_monitors,
     collect,
+    scalars,
 )
 from qgpipe.training.evaluation.predictions_table import undecided_graphs
 from qgpipe.training.steps.batch_pass import named_samples
@@ -51,6 +52,7 @@ class Evaluator:
 
     title = "Evaluation"
     keeps_outputs = False
+    monitors_take_batches = False  # as those of QuantumGravPy do, see ``metrics``
     processes: Processes = ALONE
 
     def __init__(
@@ -73,7 +75,8 @@ class Evaluator:
         self.apply_model: Callable[[Any, Any], Any] | None = import_object(
             apply_model, f"{key}.apply_model"
         )
-        self.monitors = build_monitors(evaluator_tasks, f"{key}.evaluator_tasks")
+        tasks_key, by_batch = f"{key}.evaluator_tasks", self.monitors_take_batches
+        self.monitors = build_monitors(evaluator_tasks, tasks_key, by_batch)
         self.replacing = [m for m in self.monitors if m.replaces_loss]
         for monitor in self.replacing:
             logger.warning("%s: %s", monitor.key, replaced_text(monitor))
@@ -98,7 +101,7 @@ class Evaluator:
         except TrainingError as error:
             error.where = error.where or self.key
             raise
-        values = log.summary()
+        values: dict[str, Any] = {**log.summary()}
         values |= {f"{OWN}{m.name}": values[m.name] for m in self.replacing}
         self.undecided = undecided_graphs(self.collected)
         for monitor in self.monitors:
@@ -237,6 +240,36 @@ def replaced_text(monitor: Monitor) -> str:
     )
 
 
+def report_row(evaluator: Any, results: Any, key: str) -> dict[str, Any]:
+    """Let ``evaluator`` report its ``results``; returns their last row, see ``last_row``.
+
+    As in QuantumGravPy, an evaluator may also add the row to its table ``data`` as it reports, and
+    if it returns no table, the row is the last one of ``data``. Without any table the results are
+    the losses of the batches.
+    """
+    is_table, before = isinstance(results, pd.DataFrame), _own_table(evaluator)
+    nothing = results is None and (before is None or before.empty)
+    row = last_row(results, key) if is_table or nothing else {}
+    evaluator.report(results)
+    own = _own_table(evaluator)
+    if own is not None and (not is_table or before is None or len(own) > len(before)):
+        return last_row(own, key)
+    if is_table:
+        return row
+    try:
+        losses = np.array([float(loss) for loss in results], np.float64)
+    except (TypeError, ValueError):
+        return last_row(results, key)
+    values = losses.mean(), losses.min(), losses.max()
+    return dict(zip(LOSSES, map(float, values), strict=True))
+
+
+def _own_table(evaluator: Any) -> pd.DataFrame | None:
+    """A copy of the table ``data`` of ``evaluator``, if it has one."""
+    data = getattr(evaluator, "data", None)
+    return data.copy() if isinstance(data, pd.DataFrame) else None
+
+
 def last_row(results: Any, key: str) -> dict[str, Any]:
     """The last row of an evaluator's results by column, numbers as Python numbers.
 
@@ -249,4 +282,5 @@ def last_row(results: Any, key: str) -> dict[str, Any]:
             remedy="return a pandas DataFrame",
         )
     row = results.iloc[-1].to_dict()
-    return {str(k): v.item() if hasattr(v, "item") else v for k, v in row.items() if k != "epoch"}
+    values = scalars(row).items()
+    return {k: v.item() if hasattr(v, "item") else v for k, v in values if k != "epoch"}

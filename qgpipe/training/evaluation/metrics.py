@@ -6,12 +6,15 @@
 - Parameters ``y_true``, ``y_pred``: scikit-learn's order, class labels for integer targets and raw
   values for real ones. ``y_score`` or ``y_proba`` instead of ``y_pred``: probabilities.
 - One required parameter (``numpy.mean``): the losses of the samples, float64 (N,).
-- Two otherwise: (predictions, targets), as tensors on the CPU.
+- Two otherwise: (predictions, targets), as tensors on the CPU; or, as in QuantumGravPy, as lists
+  with an entry for each batch, if the parameters are annotated like that, if the module of the
+  function imports QuantumGrav, or if it fails with tensors when it is first called.
 """
 
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -25,6 +28,7 @@ from qgpipe.config.schema import validate
 from qgpipe.config.spec import Spec, as_spec, check_keywords
 from qgpipe.config.types import MonitorTask
 from qgpipe.errors import ConfigError, QgpipeError, TrainingError
+from qgpipe.system.quantumgrav_import import is_upstreams
 from qgpipe.system.user_code import line_of_user
 from qgpipe.training.steps.outputs import (
     as_heads,
@@ -51,7 +55,8 @@ class Collected:
     ``heads``: concatenated outputs by task; ``num_tasks``: number of tasks of the model, see
     ``count_tasks``; ``targets``: concatenated ``y``; ``losses``: float64 (N,), for each graph the
     loss of its batch; ``positions``: int64 (N,), in the dataset; ``sizes``: int64 (N,), numbers of
-    elements. ``None`` if the data has none.
+    elements. ``None`` if the data has none. ``batch_sizes``: numbers of graphs of the
+    batches, if known. ``bare``: the model returned a tensor, not a mapping or list of them.
     """
 
     num_graphs: int
@@ -61,6 +66,8 @@ class Collected:
     targets: Tensor | None = None
     positions: Tensor | None = None
     sizes: Tensor | None = None
+    batch_sizes: Sequence[int] = ()
+    bare: bool = False
 
     @property
     def of_elements(self) -> bool:
@@ -77,6 +84,30 @@ class Collected:
         if self.sizes is None or not self.of_elements:
             return self.num_graphs
         return int(self.sizes.sum())
+
+    def by_batch(self) -> tuple[list[Any], list[Tensor]]:
+        """What the model returned for each batch, and ``y`` of each batch.
+
+        Raises ``TrainingError`` if the data has no targets, or shapes differ between batches.
+        """
+        if self.targets is None or not self.heads:
+            missing = "targets 'y'" if self.heads else "outputs of one shape in all batches"
+            raise TrainingError(f"there are no {missing}")
+        heads = {task: self._split(head) for task, head in self.heads.items()}
+        outputs: list[Any] = [
+            dict(zip(heads, parts, strict=True)) for parts in zip(*heads.values(), strict=True)
+        ]
+        return [o[0] for o in outputs] if self.bare else outputs, self._split(self.targets)
+
+    def _split(self, values: Tensor) -> list[Tensor]:
+        """``values`` of all graphs, or of their elements, by batch."""
+        counts = np.array(self.batch_sizes or [self.num_graphs])
+        if self.sizes is not None and len(values) == int(self.sizes.sum()) != self.num_graphs:
+            ends = np.concatenate([[0], self.sizes.cumsum(0).numpy()])[np.cumsum(counts)]
+            counts = np.diff(ends, prepend=0)
+        else:
+            counts = counts * (len(values) // max(self.num_graphs, 1))
+        return list(values.split(counts.tolist()))
 
     def pair(self, task: int) -> tuple[Tensor, Tensor]:
         """Outputs and targets of ``task``, classes as integers.
@@ -103,7 +134,10 @@ class Collected:
 
 @dataclass(frozen=True)
 class BatchOutputs:
-    """Outputs of a model for a batch, as in ``Collected``; ``loss``: of the batch, (), if known."""
+    """Outputs of a model for a batch, as in ``Collected``; ``loss``: of the batch, (), if known.
+
+    ``bare``: the model returned a tensor, not a mapping or list of them.
+    """
 
     num_graphs: int
     heads: dict[int, Tensor]
@@ -112,6 +146,7 @@ class BatchOutputs:
     positions: Tensor | None
     loss: Tensor | None
     sizes: Tensor | None = None
+    bare: bool = False
 
     @classmethod
     def of(cls, model: torch.nn.Module, outputs: Any, batch: Any, loss: Tensor | None) -> Self:
@@ -120,7 +155,8 @@ class BatchOutputs:
         targets = y if isinstance(y, Tensor) else None
         heads, num_tasks = as_heads(outputs), count_tasks(model, outputs)
         sizes = elements_of(batch)
-        return cls(batch.num_graphs, heads, num_tasks, targets, positions, loss, sizes)
+        bare = isinstance(outputs, Tensor)
+        return cls(batch.num_graphs, heads, num_tasks, targets, positions, loss, sizes, bare)
 
     def on_host(self) -> Self:
         """A copy with all tensors on the CPU."""
@@ -142,6 +178,8 @@ def collect(batches: Sequence[BatchOutputs], losses: np.ndarray) -> Collected:
         targets=_joined([batch.targets for batch in batches]),
         positions=_joined([batch.positions for batch in batches]),
         sizes=_joined([batch.sizes for batch in batches]),
+        batch_sizes=[batch.num_graphs for batch in batches],
+        bare=any(batch.bare for batch in batches),
     )
 
 
@@ -162,14 +200,17 @@ def elements_of(batch: Any) -> Tensor | None:
 class Monitor:
     """A named metric, computed from the collected outputs of an evaluation.
 
-    ``better``: whether lower (``min``) or higher (``max``) is better, if known. ``replaces_loss``:
-    it has the name of a loss, with other values. ``sees_losses``: it is called with the losses of
-    the samples, not with outputs.
+    ``better``: whether lower (``min``) or higher (``max``) is better, if known. ``function``: what
+    is called. ``replaces_loss``: it has the name of a loss, with other values. ``sees_losses``: it
+    is called with the losses of the samples, not with outputs.
     """
 
-    def __init__(self, task: Mapping[str, Any], key: str = "evaluator_tasks"):
+    def __init__(
+        self, task: Mapping[str, Any], key: str = "evaluator_tasks", by_batch: bool = False
+    ):
         """``task``: mapping with ``name``, ``monitor`` and optional ``args``, ``kwargs``, ``task``.
 
+        ``by_batch``: a monitor of (predictions, targets) takes lists of batches in any case.
         Raises ``ConfigError`` with ``key`` if it cannot be constructed or called.
         """
         given: MonitorTask = validate(task, "monitor", key)
@@ -178,6 +219,7 @@ class Monitor:
             self.name == LOSSES[0] and is_mean_loss(given)
         )
         self.task = given["task"]
+        self.by_batch = by_batch
         self.key = key
         self.better = better(given["monitor"])
         spec = as_spec([given["monitor"], given["args"], given["kwargs"]], f"{key}.monitor")
@@ -187,10 +229,14 @@ class Monitor:
             import_objects(spec.kwargs, f"{key}.kwargs"),
         )
 
-    def __call__(self, collected: Collected) -> float:
-        """The value of the metric. Raises ``TrainingError`` naming the monitor if it fails."""
+    def __call__(self, collected: Collected) -> float | np.ndarray:
+        """The value of the metric, or values if it takes batches: float64 (K,).
+
+        Raises ``TrainingError`` naming the monitor if it fails.
+        """
         try:
-            return _as_number(self._call(collected))
+            value = self._call(collected)
+            return value.values if isinstance(value, _Several) else _as_number(value)
         except QgpipeError as error:
             raise self._failure(error.problem) from error
         except Exception as error:
@@ -213,6 +259,7 @@ class Monitor:
             higher = getattr(monitor, "higher_is_better", None)  # attribute of torchmetrics metrics
             self.better = self.better if higher is None else "max" if higher else "min"
             args, kwargs = [], {}
+        self.function = monitor
         self._given_to, self.sees_losses = "predictions, targets", False
         if _is_metric(monitor):
             return lambda collected: _compute_metric(monitor, *collected.pair(self.task))
@@ -238,7 +285,25 @@ class Monitor:
             return lambda collected: monitor(collected.losses, **given)
         data = tuple(p.name for p in parameters if p.kind in _POSITIONAL)[:2]
         given = {**self._named(parameters, data, args), **kwargs}
-        return lambda collected: monitor(*collected.pair(self.task), **given)
+        lists: bool | None = self.by_batch or takes_batches(monitor, parameters) or None
+
+        def call_with_two(collected: Collected) -> Any:
+            nonlocal lists  # decided in the first call, if it is not before
+            if lists:
+                return _numbers(monitor(*collected.by_batch(), **given))
+            try:
+                value = _as_number(monitor(*collected.pair(self.task), **given))
+            except Exception:
+                if lists is None:
+                    with suppress(Exception):
+                        found = _numbers(monitor(*collected.by_batch(), **given))
+                        lists = True
+                        return found
+                raise
+            lists = False
+            return value
+
+        return call_with_two
 
     def _named(
         self, parameters: list[inspect.Parameter], data: tuple[str, ...], args: list[Any]
@@ -269,12 +334,28 @@ def lacks_classes(collected: Collected, task: int) -> bool:
     return is_classes and len(target.unique()) < classes
 
 
-def build_monitors(tasks: Iterable[Mapping[str, Any]] | None, key: str) -> list[Monitor]:
-    """The monitors of the list ``evaluator_tasks`` at ``key``.
+def takes_batches(monitor: Any, parameters: Sequence[inspect.Parameter]) -> bool:
+    """Whether ``monitor`` was written for QuantumGravPy, and takes lists of batches.
+
+    By the annotation of its first parameter (``list[dict[int, Tensor]]``), and without one by what
+    its module imports.
+    """
+    first = next((p for p in parameters if p.kind in _POSITIONAL), None)
+    if first is not None and first.annotation is not first.empty:
+        annotation = str(first.annotation).lower()
+        return any(name in annotation for name in ("list", "sequence", "dict", "iterable"))
+    called = inspect.unwrap(monitor if inspect.isroutine(monitor) else type(monitor).__call__)
+    return any(map(is_upstreams, getattr(called, "__globals__", {}).values()))
+
+
+def build_monitors(
+    tasks: Iterable[Mapping[str, Any]] | None, key: str, by_batch: bool = False
+) -> list[Monitor]:
+    """The monitors of the list ``evaluator_tasks`` at ``key``; ``by_batch``: see ``Monitor``.
 
     Raises ``ConfigError`` if two have the same name or one cannot be constructed.
     """
-    monitors = [Monitor(task, f"{key}[{i}]") for i, task in enumerate(tasks or ())]
+    monitors = [Monitor(task, f"{key}[{i}]", by_batch) for i, task in enumerate(tasks or ())]
     seen: set[str] = set()
     taken = {"epoch", *(f"{OWN}{name}" for name in LOSSES)}
     for monitor in monitors:
@@ -308,6 +389,32 @@ def _parameters(monitor: Any) -> list[inspect.Parameter]:
         return list(inspect.signature(monitor).parameters.values())
     except (TypeError, ValueError):
         return []
+
+
+def scalars(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """``row`` with a column for each of several values, ``name[0]``, ``name[1]``."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, np.ndarray) and value.ndim:
+            found |= {f"{name}[{i}]": number for i, number in enumerate(value.tolist())}
+        else:
+            found[str(name)] = value
+    return found
+
+
+@dataclass(frozen=True)
+class _Several:
+    """The values of a monitor that takes batches, float64 (K,)."""
+
+    values: np.ndarray
+
+
+def _numbers(value: Any) -> float | _Several:
+    """``value`` as a float, or as several."""
+    value = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    if isinstance(value, np.ndarray | list | tuple) and np.size(value) > 1:
+        return _Several(np.asarray(value, np.float64).reshape(-1))
+    return _as_number(value)
 
 
 def _as_number(value: Any) -> float:

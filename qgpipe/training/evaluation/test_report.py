@@ -8,7 +8,7 @@ import pandas as pd
 
 from qgpipe.config.metric_mode import LOSSES
 from qgpipe.errors import TrainingError
-from qgpipe.training.evaluation.metrics import Collected
+from qgpipe.training.evaluation.metrics import Collected, scalars
 from qgpipe.training.evaluation.predictions_table import predicted_classes
 from qgpipe.training.steps.outputs import Kind, is_class_target, kind_of_task
 
@@ -40,7 +40,10 @@ def metrics_content(
         **_parted(results),
         "baseline": None
         if baseline is None
-        else {"method": _BASELINES.get(kind, "constant"), **_parted(baseline.iloc[-1].to_dict())},
+        else {
+            "method": _BASELINES.get(kind, "constant"),
+            **_parted(scalars(baseline.iloc[-1].to_dict())),
+        },
         "class_names": None if matrix is None else class_names,
         "confusion_matrix": matrix,
     }

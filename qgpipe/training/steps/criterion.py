@@ -1,24 +1,29 @@
 """The criterion of a configuration, and the loss that it returns for a batch."""
 
 import copy
+import functools
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from qgpipe.config.spec import build_object
+from qgpipe.config.types import Config
 from qgpipe.errors import ConfigError, TrainingError, shown
 from qgpipe.models.construct.model_file import load_weights
+from qgpipe.system.device import on_device
 from qgpipe.system.user_code import line_of_user
 from qgpipe.training.steps.outputs import as_heads
 
 logger = logging.getLogger(__name__)
 
-Criterion = Callable[[Any, Any], Tensor]
+Criterion = Callable[..., Tensor]  # of (outputs, data), some of (outputs, data, trainer)
 
 
 def build_criterion(value: Any, key: str = "criterion") -> Criterion:
@@ -34,6 +39,56 @@ def build_criterion(value: Any, key: str = "criterion") -> Criterion:
             remedy="name a function (outputs, data)",
         )
     return criterion
+
+
+def takes_trainer(criterion: Any) -> tuple[bool, bool]:
+    """Whether ``criterion`` takes a trainer as third argument, and whether it has to get one.
+
+    It takes one if it has a third parameter without a default, or one that is called ``trainer``.
+    """
+    called = criterion.forward if isinstance(criterion, torch.nn.Module) else criterion
+    try:
+        parameters = list(inspect.signature(called).parameters.values())
+    except (TypeError, ValueError):  # a function in C
+        return False, False
+    third = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][2:3]
+    required = any(p.default is p.empty for p in third)
+    return required or any(p.name == "trainer" for p in third), required
+
+
+def with_trainer(criterion: Criterion, trainer: Any) -> tuple[Criterion, Criterion]:
+    """``criterion`` as it is called in training, and in an evaluation: with (outputs, data).
+
+    ``trainer`` is added as a third argument where the criterion takes one; in an evaluation only if
+    it has no default, as in QuantumGravPy. A module stays the same object, and always gets it.
+    """
+    takes, required = takes_trainer(criterion)
+    if not takes:
+        return criterion, criterion
+    if isinstance(criterion, torch.nn.Module):
+        criterion.register_forward_pre_hook(lambda _, args: (*args, trainer))
+        return criterion, criterion
+
+    @functools.wraps(criterion)
+    def called(outputs: Any, data: Any) -> Tensor:
+        return criterion(outputs, data, trainer)
+
+    return called, called if required else criterion
+
+
+def evaluation_criterion(
+    config: Config, device: torch.device, content: Mapping[str, Any], path: Path
+) -> Criterion:
+    """The criterion with the weights in the model file ``path`` that has this ``content``.
+
+    There is no trainer: what takes one gets an object with ``config``, ``device``, ``seed`` and the
+    ``epoch`` of the model.
+    """
+    criterion = on_device(build_criterion(config["criterion"]), device)
+    load_criterion(criterion, content.get("criterion_state_dict"), path)
+    known = {"config": config, "device": device, "epoch": content.get("epoch")}
+    stand_in = SimpleNamespace(**known, seed=config["training"]["seed"])
+    return with_trainer(criterion, stand_in)[1]
 
 
 def state_of(part: Any) -> dict[str, Any]:

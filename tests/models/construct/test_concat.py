@@ -79,3 +79,30 @@ def test_a_module_is_constructed_and_gets_the_list():
 def test_a_type_that_is_no_module_is_refused():
     with pytest.raises(ConfigError, match="aggregate_pooling_type: <class 'dict'> is not a torch"):
         join(dict)
+
+
+class Pair(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(float(factor)))
+
+    def forward(self, x, y):
+        return self.weight * (x - y)
+
+
+def concat(x, y):
+    return torch.cat((x, y), dim=1)
+
+
+def scaled(x, y, factor):
+    return factor * (x - y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "kwargs"),
+    [(Pair, [2], None), (scaled, [2], None), (scaled, None, {"factor": 2})],
+)
+def test_what_takes_two_tensors_gets_each_as_an_argument(kind, args, kwargs):
+    """``concat(x, y)``, as QuantumGravPy calls what joins graph features."""
+    assert torch.equal(join(kind, args, kwargs)([A, B]), 2 * (A - B))
+    assert torch.equal(join(concat)([A, B]), torch.cat([A, B], 1))

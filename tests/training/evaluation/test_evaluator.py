@@ -9,7 +9,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from qgpipe.errors import ConfigError, TrainingError
-from qgpipe.training.evaluation.evaluator import Evaluator, Validator, build_evaluator, last_row
+from qgpipe.training.evaluation.evaluator import (
+    Evaluator,
+    Validator,
+    build_evaluator,
+    last_row,
+    report_row,
+)
 from qgpipe.training.evaluation.evaluator import Tester as OwnTester
 
 
@@ -284,3 +290,50 @@ def test_last_row_has_plain_numbers_and_no_epoch():
 def test_results_that_are_no_table_are_an_error():
     with pytest.raises(TrainingError, match=r"validation\.validator: it returned float, not a tab"):
         last_row(0.5, "validation.validator")
+
+
+# evaluators written for QuantumGravPy
+
+
+class Reporting:
+    """Adds a row to its table ``data`` as it reports."""
+
+    def __init__(self):
+        self.data = pd.DataFrame(columns=["f1"])
+
+    def report(self, results):
+        self.data.loc[len(self.data)] = [0.5 + len(self.data)]
+
+
+class Keeping(Reporting):
+    """Has added the row before."""
+
+    def report(self, results):
+        pass
+
+
+def test_the_row_is_that_which_was_added_in_the_report():
+    evaluator = Reporting()
+    table = pd.DataFrame({"loss": [1.0, 2.0]})
+    assert report_row(evaluator, table, "validator") == {"f1": 0.5}
+    assert report_row(evaluator, None, "validator") == {"f1": 1.5}
+
+
+def test_the_row_is_the_one_returned_or_the_last_of_the_table():
+    evaluator = Keeping()
+    assert report_row(evaluator, pd.DataFrame({"loss": [1.0, 2.0]}), "validator") == {"loss": 2.0}
+    evaluator.data.loc[0] = [0.25]
+    assert report_row(evaluator, None, "validator") == {"f1": 0.25}
+
+
+def test_numbers_are_losses_of_batches():
+    class Plain:
+        def report(self, results):
+            self.said = results
+
+    losses = [torch.tensor(1.0), torch.tensor(4.0)]
+    assert report_row(Plain(), losses, "validator") == {
+        "loss_avg": 2.5, "loss_min": 1.0, "loss_max": 4.0,
+    }  # fmt: skip
+    with pytest.raises(TrainingError, match="validator: it returned NoneType, not a table"):
+        report_row(Plain(), None, "validator")

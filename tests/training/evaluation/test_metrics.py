@@ -10,7 +10,7 @@ import torchmetrics
 from torchmetrics.classification import MulticlassF1Score
 
 from qgpipe.errors import ConfigError, TrainingError
-from qgpipe.training.evaluation.metrics import Collected, Monitor, build_monitors
+from qgpipe.training.evaluation.metrics import Collected, Monitor, build_monitors, scalars
 
 generator = torch.Generator().manual_seed(5)
 LOGITS = torch.randn(60, 3, generator=generator)
@@ -265,3 +265,88 @@ def test_more_args_than_a_function_takes_are_refused():
 def test_an_argument_that_a_function_does_not_take_is_found_at_once():
     with pytest.raises(ConfigError, match=r"kwargs\.averaged: f1_score takes no 'averaged'; it ta"):
         Monitor({"name": "f1", "monitor": sklearn.metrics.f1_score, "kwargs": {"averaged": 1}})
+
+
+# monitors written for QuantumGravPy: lists with an entry for each batch
+
+
+def by_batch(bare=False, sizes=None, **keys):
+    sizes = [20, 25, 15] if sizes is None else sizes
+    return Collected(60, np.zeros(60), {0: LOGITS, 1: VALUES}, 2, CLASSES, batch_sizes=sizes,
+                     bare=bare, **keys)  # fmt: skip
+
+
+def annotated(predictions: list[dict[int, torch.Tensor]], targets: list[torch.Tensor]):
+    assert [p[1].shape for p in predictions] == [(20, 1), (25, 1), (15, 1)]
+    assert torch.equal(torch.cat([p[0] for p in predictions]), LOGITS)
+    assert torch.equal(torch.cat(targets), CLASSES)
+    return len(predictions)
+
+
+def of_lists(predictions, targets):
+    return torch.cat([p[0] for p in predictions]).mean() + len(targets)
+
+
+def of_tensors(predictions: torch.Tensor, targets: torch.Tensor):
+    return predictions.mean()
+
+
+def test_a_monitor_that_is_annotated_with_lists_gets_batches():
+    assert value(annotated, by_batch()) == 3.0
+
+
+def test_a_monitor_gets_batches_if_its_module_imports_quantumgrav():
+    import qgpipe.compat.quantumgrav
+
+    code = "def f(predictions, targets):\n    return len(targets)\n"
+    for imported in (qgpipe.compat.quantumgrav, qgpipe.compat.quantumgrav.zarr_group_to_dict, None):
+        names = {} if imported is None else {"QG": imported}
+        exec(code, names)
+        assert value(names["f"], by_batch()) == (60 if imported is None else 3)
+
+
+def test_a_monitor_that_fails_with_tensors_gets_batches():
+    assert value(of_lists, by_batch()) == pytest.approx(LOGITS.mean().item() + 3)
+    assert value(of_tensors, by_batch()) == LOGITS.mean().item()
+
+
+def test_a_monitor_that_took_tensors_once_gets_no_batches_if_it_fails():
+    given = []
+
+    def tiring(predictions, targets):
+        given.append(type(predictions))
+        if len(given) > 1:
+            raise ValueError("tired")
+        return 1.0
+
+    monitor = Monitor({"name": "m", "monitor": tiring})
+    assert monitor(by_batch()) == 1.0
+    with pytest.raises(TrainingError, match="tired"):
+        monitor(by_batch())
+    assert given == [torch.Tensor, torch.Tensor]
+
+
+def test_the_error_is_that_with_tensors_if_both_fail():
+    def broken(predictions, targets):
+        raise ValueError(type(predictions).__name__)
+
+    with pytest.raises(TrainingError, match="ValueError: Tensor"):
+        value(broken, by_batch())
+
+
+def test_batches_are_what_the_model_returned():
+    outputs, targets = by_batch(bare=True).by_batch()
+    assert [o.shape for o in outputs] == [(20, 3), (25, 3), (15, 3)]
+    assert [len(t) for t in targets] == [20, 25, 15]
+    sizes = torch.tensor([2, 3, 1])  # elements of three graphs
+    of_elements = Collected(3, np.zeros(3), {0: torch.arange(6)}, 1, torch.arange(6), sizes=sizes,
+                            batch_sizes=[2, 1])  # fmt: skip
+    assert [o[0].tolist() for o in of_elements.by_batch()[0]] == [[0, 1, 2, 3, 4], [5]]
+
+
+def test_several_values_are_a_column_each():
+    def each(predictions: list, targets: list):
+        return np.array([0.25, 0.75])
+
+    found = value(each, by_batch())
+    assert scalars({"a": 1.0, "each": found}) == {"a": 1.0, "each[0]": 0.25, "each[1]": 0.75}

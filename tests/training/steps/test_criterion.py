@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -5,7 +7,7 @@ from torch_geometric.data import Data
 
 from qgpipe.errors import ConfigError, TrainingError
 from qgpipe.training.losses import sum_over_heads
-from qgpipe.training.steps.criterion import batch_loss, build_criterion
+from qgpipe.training.steps.criterion import batch_loss, build_criterion, with_trainer
 
 
 def per_sample(outputs, data):
@@ -77,3 +79,58 @@ def test_heads_of_classes_and_of_values_are_summed():
     torch.testing.assert_close(loss, classes + squares)
     torch.testing.assert_close(sum_over_heads({1: values}, Data(y=y)), squares)
     torch.testing.assert_close(sum_over_heads({0: logits}, Data(y=y[:, 0].long())), classes)
+
+
+# criteria with a trainer, as in QuantumGravPy
+
+
+def with_one(outputs, data, trainer):
+    return outputs, data, trainer
+
+
+def with_one_or_none(outputs, data, trainer=None):
+    return outputs, data, trainer
+
+
+def weighted(outputs, data, weight=2.0):
+    return outputs, data, weight
+
+
+def of_any_number(*args, **kwargs):
+    return args
+
+
+class Module(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, outputs, data, trainer):
+        return outputs, data, trainer
+
+
+@pytest.mark.parametrize(
+    ("criterion", "in_training", "in_evaluation"),
+    [
+        (with_one, "trainer", "trainer"),
+        (with_one_or_none, "trainer", None),
+        (weighted, 2.0, 2.0),
+        (functools.partial(with_one, trainer="own"), "own", "own"),
+    ],
+)
+def test_a_trainer_is_given_to_what_takes_one(criterion, in_training, in_evaluation):
+    training, evaluation = with_trainer(criterion, "trainer")
+    assert training("outputs", "data") == ("outputs", "data", in_training)
+    assert evaluation("outputs", "data") == ("outputs", "data", in_evaluation)
+
+
+def test_a_criterion_without_names_gets_two_arguments():
+    assert with_trainer(of_any_number, "trainer")[0] is of_any_number
+    assert with_trainer(torch.nn.MSELoss(), "trainer")[0].reduction == "mean"
+
+
+def test_a_module_stays_what_it_is_with_its_weights():
+    module = Module()
+    training, evaluation = with_trainer(module, "trainer")
+    assert training is evaluation is module and list(module.state_dict()) == ["scale"]
+    assert module("outputs", "data") == ("outputs", "data", "trainer")

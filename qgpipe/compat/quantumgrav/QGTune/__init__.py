@@ -1,0 +1,1 @@
+"""Search spaces for Optuna in a configuration."""

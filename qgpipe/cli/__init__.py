@@ -13,8 +13,8 @@ from qgpipe.errors import QgpipeError
 from qgpipe.system.files import os_error_of_user
 
 COMMANDS = (
-    "new", "check", "show", "predict", "export", "trace", "diff", "clean", "reference", "snakefile",
-    "completion",
+    "new", "check", "convert", "show", "predict", "export", "trace", "diff", "clean", "reference",
+    "snakefile", "completion",
 )  # fmt: skip
 
 DESCRIPTION = (

@@ -20,6 +20,31 @@ ROLES: dict[Literal["training", "validation", "testing"], str] = {
     "testing": "test",
 }
 
+# Keys of QuantumGravPy's older formats, which it has no more; ``qgpipe.conversion`` knows them.
+_OLDER = {
+    "model": (
+        "encoder", "gcn_net", "classifier", "pooling_layer", "aggregate_pooling",
+        "graph_features_net", "aggregate_graph_features", "name",
+    ),
+    "training": (
+        "learning_rate", "weight_decay", "checkpoint_path", "early_stopping_patience",
+        "early_stopping_tol", "early_stopping_window", "early_stopping_metric", "split",
+    ),
+    "validation": ("split",),
+    "testing": ("split",),
+    "data": ("input",),
+}  # fmt: skip
+
+
+def older_key(raw: Mapping[str, Any]) -> str | None:
+    """The first key that only QuantumGravPy's older formats have, if there is one."""
+    for name, keys in _OLDER.items():
+        section = raw.get(name)
+        found = [key for key in keys if isinstance(section, Mapping) and key in section]
+        if found:
+            return f"{name}.{found[0]}"
+    return None
+
 
 def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> Config:
     """The configuration of one run with every default filled in, as a new plain dict.
@@ -29,6 +54,12 @@ def resolve_config(raw: Mapping[str, Any], file: str | None = None) -> Config:
     the key.
     """
     try:
+        if (key := older_key(raw)) is not None:
+            raise ConfigError(
+                "this is an older format of QuantumGravPy",
+                key=key,
+                remedy="convert the file: qgpipe convert OLD.yaml > NEW.yaml",
+            )
         for dimension in dimensions(raw):
             raise ConfigError(
                 "a sweep stands for several runs",
@@ -63,7 +94,7 @@ def data_sources(config: Config) -> list[tuple[str, DataSection]]:
     for stage, role in ROLES.items():
         own = config.get(stage, {}).get("data")
         if own:
-            given = {key: value for key, value in own.items() if value is not None}
+            given = {k: v for k, v in own.items() if v is not None and k != "split"}
             undivided = {"group_by": None, "stratify_by": None}
             merged = {**top, **undivided, **given, "output": top["output"]}
             sources.append((role, cast(DataSection, merged)))

@@ -61,6 +61,7 @@ class SourceSection(TypedDict):
     output: NotRequired[str]
     n_processes: NotRequired[int]
     shuffle: NotRequired[bool]
+    split: NotRequired[list[float]]
 
 
 class Variant(TypedDict):

@@ -1,0 +1,1 @@
+"""Configurations of QuantumGravPy's older formats, written in the present one."""

@@ -31,6 +31,7 @@ class Groups(StoreInfo):
 
     layout = "groups"
     adjacency_axes = ("n", "n")
+    edges = "own"
 
     groups: tuple[int, ...]
     digits: int

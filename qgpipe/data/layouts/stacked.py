@@ -23,6 +23,7 @@ class Stacked(StoreInfo):
 
     layout = "stacked"
     adjacency_axes = ("samples", "n", "n")
+    edges = "joined"
 
     @classmethod
     def open(cls, root: Root) -> Self:
@@ -38,6 +39,15 @@ class Stacked(StoreInfo):
 
         return read_stacked(checks, start, stop, threads)
 
+    def sample_bytes(self) -> int:
+        """See ``StoreInfo``; arrays of the edges of all samples count with the share of one."""
+        joined = sum(
+            array.item_bytes * (prod(array.shape) // self.num_samples - prod(array.shape[1:]))
+            for name in naming.EDGE_INDEX
+            if (array := self.arrays.get(name)) and len(array.shape) == 2
+        )
+        return super().sample_bytes() + joined
+
     @property
     def sample_arrays(self) -> Mapping[str, ArrayInfo]:
         """All arrays."""
@@ -45,12 +55,13 @@ class Stacked(StoreInfo):
 
     def check(self, columns: Columns) -> None:
         """See ``StoreInfo``: [samples, ...] of graphs, [samples, n, ...] of nodes."""
-        samples, nodes = columns.adjacency.shape[:2]
+        first = (columns.edges and columns.edges.ptr) or columns.adjacency
+        nodes = columns.elements
+        samples = self.num_samples if columns.edges else columns.adjacency.shape[0]
         for array in columns.arrays:
             if array.shape and array.shape[0] != samples:
                 raise self.error(
-                    f"'{columns.adjacency.name}' has {samples} samples, '{array.name}' has "
-                    f"{array.shape[0]}",
+                    f"'{first.name}' has {samples} samples, '{array.name}' has {array.shape[0]}",
                     remedy="write the store again with as many samples in each array",
                 )
         for array in columns.node:

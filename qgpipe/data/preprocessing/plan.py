@@ -17,9 +17,9 @@ from qgpipe.config.resolve import data_sources, kept_arrays
 from qgpipe.config.spec import check_keywords
 from qgpipe.config.types import Config, DataSection, GenerateSection
 from qgpipe.data.layouts.registry import open_store
-from qgpipe.data.raw.columns import Columns, check_names, choose_columns
+from qgpipe.data.raw import naming
+from qgpipe.data.raw.columns import Columns, choose_columns
 from qgpipe.data.raw.fingerprint import identity, is_state, observe
-from qgpipe.data.raw.naming import did_you_mean
 from qgpipe.data.raw.objects import store_path
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import ConfigError
@@ -225,7 +225,7 @@ def built_in_arguments(reader: Any) -> dict[str, Any] | None:
     except TypeError as error:
         raise ConfigError(f"CausalSetReader: {error}", key="data.reader") from None
     arguments = {name: value for name, value in bound.arguments.items() if name != "store"}
-    check_names(arguments)
+    naming.check_names(arguments)
     return arguments
 
 
@@ -247,5 +247,5 @@ def _check_kept(kept: Mapping[str, str], where: str, arrays: Iterable[str]) -> N
             raise ConfigError(
                 f"there is no array '{name}' in {where}",
                 key=key,
-                remedy=did_you_mean(name, arrays),
+                remedy=naming.did_you_mean(name, arrays),
             )

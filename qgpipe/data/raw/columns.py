@@ -7,19 +7,18 @@ Only metadata is read, so that a misspelt name is found while the workflow is pl
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from qgpipe.causets import observables
 from qgpipe.causets.observables import Observable
 from qgpipe.data.raw import naming
-from qgpipe.data.raw.metadata import ArrayInfo
+from qgpipe.data.raw.metadata import ArrayInfo, read_attributes, read_json
 from qgpipe.data.raw.stores import StoreInfo
-from qgpipe.errors import ConfigError, shown
+from qgpipe.errors import shown
 
-ONE_NAME = ("adjacency", "size")  # arguments of the reader; the others may be lists
 _NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
 _RESERVED = {
     "x", "y", "edge_index", "edge_attr", "graph_features", "batch", "ptr", "num_nodes",
@@ -28,6 +27,24 @@ _RESERVED = {
 
 
 Feature = ArrayInfo | Observable
+
+
+@dataclass(frozen=True)
+class EdgeArrays:
+    """Arrays of relations that are lists of edges or sparse matrices.
+
+    ``arrays``: one [2, E], or [E, 2] if ``transposed``: earlier elements, later ones; or two [E] of
+    these. If ``sparse``: indptr [n + 1], indices [E] and perhaps data [E]; rows are earlier
+    elements, or later ones if ``transposed``. ``base``: the index of the first element. ``ptr``: if
+    the edges of all samples are joined, where those of each begin, [samples + 1], or their numbers,
+    [samples].
+    """
+
+    arrays: tuple[ArrayInfo, ...]
+    base: int
+    transposed: bool = False
+    sparse: bool = False
+    ptr: ArrayInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,9 @@ class Columns:
     of the graphs under their own names. ``node_target``: the target has a value, or a row, for each
     element. ``classes``: the values of the target in the store, if class i is not stored as i.
     ``transposed``: names of node features [k, n] of each causal set instead of [n, k].
+    ``edges``: the arrays of relations that are no matrices; ``adjacency`` is then the first of
+    them. ``elements``: their number in the first causal set, or in the largest if they are padded;
+    None if no shape tells.
     """
 
     store: StoreInfo
@@ -53,6 +73,13 @@ class Columns:
     node_target: bool = False
     classes: tuple[int, ...] | None = None
     transposed: frozenset[str] = frozenset()
+    edges: EdgeArrays | None = None
+    elements: int | None = None
+
+    @property
+    def relations(self) -> tuple[ArrayInfo, ...]:
+        """The arrays of the relations of a sample: a matrix, or those of ``edges``."""
+        return self.edges.arrays if self.edges else (self.adjacency,)
 
     @property
     def node(self) -> tuple[ArrayInfo, ...]:
@@ -114,65 +141,19 @@ class Columns:
         return result
 
 
-def check_names(given: Mapping[str, Any]) -> None:
-    """Raise ``ConfigError`` if an argument of the reader is not a name, or a list of names.
-
-    ``given``: arguments by name.
-    """
-    for key, value in given.items():
-        if key == "classes":
-            _check_classes(value)
-            continue
-        if key == "element_axis":
-            if value not in (None, "first", "last"):
-                raise ConfigError(
-                    f"expected first or last, got {shown(value)}",
-                    key="data.reader.kwargs.element_axis",
-                    remedy="say on which axis of a causal set's node features the elements are",
-                )
-            continue
-        if value is None or (isinstance(value, str) and key != "class_names"):
-            continue
-        is_list = isinstance(value, Sequence) and not isinstance(value, str)
-        kinds = (str, int) if key == "class_names" else str
-        if key in ONE_NAME or not is_list or not all(isinstance(name, kinds) for name in value):
-            expected = "the name of an array" if key != "class_names" else "a list of names"
-            also = ", or a list of names" if key not in (*ONE_NAME, "class_names") else ""
-            raise ConfigError(
-                f"expected {expected}{also}, got {shown(value)}",
-                key=f"data.reader.kwargs.{key}",
-                remedy="name the classes in the order of their numbers"
-                if key == "class_names"
-                else "give it as it stands in the store",
-            )
-
-
-def _check_classes(value: Any) -> None:
-    if value is None or (
-        isinstance(value, list | tuple)
-        and len(value) > 1
-        and all(type(number) is int for number in value)
-        and len(set(value)) == len(value)
-    ):
-        return
-    raise ConfigError(
-        f"expected different integers, got {shown(value)}",
-        key="data.reader.kwargs.classes",
-        remedy="list the values of the target in the store, the one that becomes class 0 first",
-    )
-
-
 def choose_columns(
     store: StoreInfo,
     node_features: str | Sequence[str] | None = None,
     graph_features: str | Sequence[str] | None = None,
     target: str | Sequence[str] | None = None,
-    adjacency: str | None = None,
+    adjacency: str | Sequence[str] | None = None,
     size: str | None = None,
     class_names: Sequence[str] | None = None,
     keep: str | Sequence[str] | None = None,
     classes: Sequence[int] | None = None,
     element_axis: str | None = None,
+    index_base: int = 0,
+    edge_ptr: str | None = None,
 ) -> Columns:
     """The arrays with the given names; for None, the arrays with the usual names.
 
@@ -184,22 +165,38 @@ def choose_columns(
     Raises ``DataError`` for a name that the store does not have (with the nearest one), for
     an array whose shape or type does not fit its use, and if no array with a usual name is found.
     """
-    relations = store.adjacency(adjacency)
+    edges = _edges(store, adjacency, index_base, edge_ptr)
+    named = adjacency if adjacency is None or isinstance(adjacency, str) else adjacency[0]
+    relations = edges.arrays[0] if edges else store.adjacency(named)
     _check_number(store, relations)
     targets = tuple(store.array(name) for name in _target_names(store, target))
+    node_columns = tuple(
+        _feature(store, name, "node") for name in _node_names(store, node_features)
+    )
+    sizes = _size(store, size, in_groups=edges is not None)
+    if edges:
+        elements = _elements(store, edges, node_columns, element_axis)
+        if elements is None and sizes is None:
+            raise store.error(
+                f"'{relations.name}' does not say how many elements a causal set has",
+                remedy="name an array that does with 'size' in the reader's kwargs "
+                f"({', '.join(naming.SIZE)})",
+            )
+    else:
+        elements = store.sample_shape(relations)[0]
     chosen = Columns(
         store=store,
         adjacency=relations,
-        size=_size(store, size),
-        node_columns=tuple(
-            _feature(store, name, "node") for name in _node_names(store, node_features)
-        ),
+        size=sizes,
+        node_columns=node_columns,
         graph_columns=tuple(
             _feature(store, name, "graph") for name in _listed(graph_features or ())
         ),
         target=targets,
-        node_target=_is_of_nodes(store, relations, targets),
+        node_target=_is_of_nodes(store, elements, targets),
         kept=tuple(_kept(store, name) for name in dict.fromkeys(_listed(keep or ()))),
+        edges=edges,
+        elements=elements,
     )
     for array in chosen.arrays:
         _check_number(store, array)
@@ -221,15 +218,124 @@ def is_integer(array: ArrayInfo) -> bool:
     return array.dtype.startswith(("bool", "int", "uint"))
 
 
-def _size(store: StoreInfo, name: str | None) -> ArrayInfo | None:
-    """The array with the sizes of padded causal sets; None if they are not padded."""
+def _size(store: StoreInfo, name: str | None, in_groups: bool) -> ArrayInfo | None:
+    """The array with the sizes of padded causal sets; None if they are not padded.
+
+    ``in_groups``: also if each causal set has its own arrays.
+    """
     name = name or next((usual for usual in naming.SIZE if usual in store.arrays), None)
     if name is None:
         return None
     array = store.array(name)
     if not is_integer(array):
         refuse_array(store, array, f"sizes have to be integers, not {array.dtype}", "size")
-    return store.sample_arrays.get(name)
+    return array if in_groups else store.sample_arrays.get(name)
+
+
+def _edges(
+    store: StoreInfo, given: str | Sequence[str] | None, base: int, ptr: str | None
+) -> EdgeArrays | None:
+    """The arrays of relations that are lists of edges or sparse matrices; None for matrices.
+
+    ``given``, ``base``, ``ptr``: the reader's ``adjacency``, ``index_base``, ``edge_ptr``.
+    """
+    names = _edge_names(store, given)
+    if not names or store.edges is None:
+        return None
+    arrays = tuple(store.array(name) for name in names)
+    of_rows = [array for array in arrays if array.name.endswith("ptr")] if len(arrays) == 2 else []
+    for array in arrays:
+        if not is_integer(array):
+            problem = f"indices of elements have to be integers, not {array.dtype}"
+            refuse_array(store, array, problem, "adjacency")
+        axes = 2 if len(arrays) == 1 else 1
+        if len(array.shape) != axes or (axes == 2 and 2 not in array.shape):
+            expected = "(2, E)" if axes == 2 else "(E,)"
+            refuse_array(store, array, f"expected shape {expected}, got {array.shape}", "adjacency")
+    if of_rows:
+        if store.edges == "joined":
+            problem = "sparse matrices are read from a group for each causal set"
+            refuse_array(store, of_rows[0], problem, "adjacency")
+        return _sparse(store, arrays, of_rows[0], base)
+    if len(arrays) == 2 and arrays[0].shape != arrays[1].shape:
+        problem = f"expected the shape of '{arrays[0].name}', {arrays[0].shape}, got "
+        refuse_array(store, arrays[1], f"{problem}{arrays[1].shape}", "adjacency")
+    transposed = len(arrays) == 1 and arrays[0].shape[0] != 2
+    joined = _edge_ptr(store, arrays[0], ptr) if store.edges == "joined" else None
+    return EdgeArrays(arrays, base, transposed, ptr=joined)
+
+
+def _edge_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequence[str]:
+    """The names of the arrays of edges; empty if the relations are matrices.
+
+    ``given`` may be an array, a list of one or two arrays, or a group of arrays with usual names.
+    """
+    if given is not None and not isinstance(given, str):
+        return given
+    if given is not None and given in store.arrays:
+        shape = store.arrays[given].shape
+        is_list = len(shape) == 2 and 2 in shape and (shape[0] != shape[1] or store.sample_arrays)
+        return [given] if is_list or given.rpartition("/")[2] in naming.EDGE_INDEX else []
+    if given is None and any(name in store.arrays for name in naming.ADJACENCY):
+        return []
+    groups = [f"{given}/"] if given else ["", *(f"{name}/" for name in naming.ADJACENCY)]
+    usual = [[name] for name in naming.EDGE_INDEX] + [[*naming.SPARSE]]
+    found = ([group + name for name in names] for group in groups for names in usual)
+    return next((names for names in found if all(name in store.arrays for name in names)), [])
+
+
+def _sparse(
+    store: StoreInfo, arrays: tuple[ArrayInfo, ...], indptr: ArrayInfo, base: int
+) -> EdgeArrays:
+    """A sparse matrix, with the ``data`` beside its arrays.
+
+    Rows are the earlier elements if ``indptr`` is the first of ``arrays``, and the group does not
+    say that it holds a ``csc_matrix``, as anndata does.
+    """
+    folder, group = indptr.path.parent, indptr.name.rpartition("/")[0]
+    node = read_json(folder / "zarr.json", {}) if store.zarr_format == 3 else {}
+    encoding = read_attributes(folder, store.zarr_format, node).get("encoding-type")
+    indices = arrays[1] if arrays[0] == indptr else arrays[0]
+    data = store.arrays.get(f"{group}/data" if group else "data")
+    with_data = (data,) if data and data.shape == indices.shape else ()
+    for array in with_data:
+        _check_number(store, array)
+    by_later = (arrays[0] != indptr) != (encoding == "csc_matrix")
+    return EdgeArrays((indptr, indices, *with_data), base, by_later, sparse=True)
+
+
+def _edge_ptr(store: StoreInfo, edges: ArrayInfo, name: str | None) -> ArrayInfo:
+    """The array that says which of the joined ``edges`` belong to which sample."""
+    name = name or next((usual for usual in naming.EDGE_PTR if usual in store.arrays), None)
+    samples = store.num_samples
+    if name is None:
+        raise store.error(
+            "nothing says which edges belong to which causal set",
+            array=edges.name,
+            remedy="name the offsets, or the numbers of edges, with 'edge_ptr' in the reader's "
+            f"kwargs ({', '.join(naming.EDGE_PTR)})",
+        )
+    array = store.array(name)
+    if not is_integer(array) or array.shape not in ((samples,), (samples + 1,)):
+        problem = f"expected {samples + 1} offsets or {samples} numbers of edges, integers, got "
+        refuse_array(store, array, f"{problem}{array.dtype} {array.shape}", "edge_ptr")
+    return array
+
+
+def _elements(
+    store: StoreInfo,
+    edges: EdgeArrays,
+    features: Sequence[Feature],
+    element_axis: str | None,
+) -> int | None:
+    """How many elements the shapes of a sparse matrix, or of node features, tell."""
+    if edges.sparse:
+        return edges.arrays[0].shape[0] - 1
+    shapes = [store.sample_shape(a) for a in features if isinstance(a, ArrayInfo)]
+    shapes.sort(key=len)
+    if not shapes or not shapes[0]:
+        return None
+    return shapes[0][-1 if element_axis == "last" else 0]
 
 
 def _listed(given: str | Sequence[str]) -> Sequence[str]:
@@ -262,9 +368,8 @@ def _target_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequen
     )
 
 
-def _is_of_nodes(store: StoreInfo, relations: ArrayInfo, targets: tuple[ArrayInfo, ...]) -> bool:
+def _is_of_nodes(store: StoreInfo, elements: int | None, targets: tuple[ArrayInfo, ...]) -> bool:
     """Whether ``targets`` are of elements. Raises ``DataError`` if some are, and some are not."""
-    elements = store.sample_shape(relations)[0]
     found = {array: store.sample_shape(array)[:1] == (elements,) for array in targets}
     if len(set(found.values())) < 2:
         return any(found.values())
@@ -335,12 +440,16 @@ def _transposed(columns: Columns, element_axis: str | None) -> frozenset[str]:
 
     Unless ``element_axis`` says, these are the ones that do not fit otherwise.
     """
-    elements = columns.store.sample_shape(columns.adjacency)[0]
+    elements = columns.elements
     found = set()
     for array in columns.node_columns:
         shape = columns.store.sample_shape(array) if isinstance(array, ArrayInfo) else ()
         if len(shape) == 2 and array.name not in {target.name for target in columns.target}:
-            fits = shape[0] != elements and (shape[1] == elements or shape[0] < elements < shape[1])
+            fits = (
+                elements is not None
+                and shape[0] != elements
+                and (shape[1] == elements or shape[0] < elements < shape[1])
+            )
             if element_axis == "last" or (element_axis is None and fits):
                 found.add(array.name)
     return frozenset(found)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.metadata import ArrayInfo, arrays_in, read_attributes
@@ -70,7 +70,8 @@ class StoreInfo(ABC):
     """Metadata of a store. A layout is a subclass that says where its samples are.
 
     ``layout``: its name in files and messages. ``adjacency_axes``: names of the axes of the
-    adjacency; axes with the same name have the same length.
+    adjacency; axes with the same name have the same length. ``edges``: whether lists of edges are
+    read, and whether each sample has its ``own``, or those of all are ``joined``.
 
     ``arrays``: by name; if each sample has its own arrays, those of the first. ``num_samples``: how
     many samples fit into the arrays. ``count``: the array with the number of samples written so
@@ -80,6 +81,7 @@ class StoreInfo(ABC):
 
     layout: ClassVar[str]
     adjacency_axes: ClassVar[tuple[str, ...]]
+    edges: ClassVar[Literal["own", "joined"] | None] = None
 
     path: Path
     zarr_format: int

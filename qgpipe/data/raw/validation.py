@@ -1,5 +1,6 @@
 """Vectorised checks of samples while they are read; the samples that fail are reported."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from qgpipe.data.raw import naming
 from qgpipe.data.raw.bad_samples import BadSamples
 from qgpipe.data.raw.columns import Columns
 from qgpipe.data.raw.samples import Samples
+from qgpipe.data.raw.store_files import memory
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.errors import shown
 
@@ -35,15 +37,17 @@ class Checks:
     def sizes(self, sizes: np.ndarray, first_sample: int) -> np.ndarray:
         """``sizes`` (int64 [N]) with a zero for each sample without 1 to n elements.
 
-        n is the side of the adjacency matrices.
+        n is the side of the adjacency matrices, or what the arrays are padded to.
         """
         columns = self.columns
-        largest = columns.adjacency.shape[-1]
+        padded = columns.elements if self.store.edges != "own" else None
+        largest = padded or math.isqrt(memory())
+        fit = "an adjacency of" if columns.edges is None else "relations of at most"
         wrong = (sizes < 1) | (sizes > largest)
         for place in np.flatnonzero(wrong):
             self.bad.report(
                 first_sample + int(place),
-                f"a size of {sizes[place]} does not fit an adjacency of {largest} x {largest}",
+                f"a size of {sizes[place]} does not fit {fit} {largest} x {largest}",
                 columns.size.name if columns.size else columns.adjacency.name,
                 "sizes are from 1 to n; name the array of sizes with 'size' in the reader's "
                 "kwargs, or set data.on_bad_sample to skip",

@@ -7,13 +7,14 @@ from functools import partial
 import numpy as np
 
 from qgpipe.data.graphs.adjacency import bit_offsets, count_bits
-from qgpipe.data.graphs.packed import BitAdjacency
+from qgpipe.data.graphs.packed import BitAdjacency, offsets
 from qgpipe.data.graphs.relation_bits import adjacency_rows, block_side, mark_relations, write_bits
 from qgpipe.data.raw.bad_samples import REMEDY
 from qgpipe.data.raw.columns import Columns, is_integer
 from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.validation import Checks
+from qgpipe.data.readers.edge_lists import group_edges, pack_edges
 from qgpipe.data.readers.group_files import Group, GroupFiles
 from qgpipe.system.read_ahead import map_ahead
 
@@ -33,7 +34,7 @@ def read_groups(
     relations, are reported to ``checks.bad``; the values returned for them are undefined.
     """
     columns = checks.columns
-    names = [array.name for array in (columns.adjacency, *columns.arrays)]
+    names = [array.name for array in dict.fromkeys((*columns.relations, *columns.arrays))]
     files = GroupFiles(checks.bad, names, group_name)
     results = list(_in_order(checks, files, range(start, stop), threads))
     sizes = np.concatenate([np.empty(0, np.int64), *(sizes for sizes, _, _ in results)])
@@ -69,13 +70,12 @@ def _in_order(checks: Checks, files: GroupFiles, samples: range, threads: int) -
 def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Group]]) -> Packed:
     (samples, groups), columns = batch, checks.columns
     values = files.decode(samples, groups)
-    matrices = values.pop(columns.adjacency.name)
-    for k, matrix in enumerate(matrices):
-        if matrix is not None and matrix.dtype.kind not in "biuf":
-            problem = f"expected numbers, got {matrix.dtype}"
-            checks.bad.report(samples[k], problem, columns.adjacency.name)
-            matrices[k] = None
-    expected = [_side(checks, samples[k], matrix) for k, matrix in enumerate(matrices)]
+    if columns.edges is None:
+        matrices = values.pop(columns.adjacency.name)
+        expected = _sides(checks, samples, matrices)
+    else:
+        pairs, counts, sizes_of = group_edges(checks, samples, values)
+        expected, edge_ptr = sizes_of.tolist(), offsets(counts)
     arrays: dict[str, np.ndarray] = {}
     for array in columns.arrays:
         is_node = array in columns.node
@@ -103,10 +103,16 @@ def _pack_batch(checks: Checks, files: GroupFiles, batch: tuple[range, list[Grou
     sizes, bits = [], []
     side = block_side(max(expected))
     step = max(1, BLOCK_BYTES // side**2)
-    for first in range(0, len(matrices), step):
+    for first in range(0, len(samples), step):
         some = np.array(expected[first : first + step], np.int64)
         sizes.append(some)
-        bits.append(_pack(checks, matrices[first : first + step], some, samples[first]))
+        if columns.edges is None:
+            packed = _pack(checks, matrices[first : first + step], some, samples[first])
+        else:
+            of_some = counts[first : first + step]
+            listed = pairs[:, edge_ptr[first] : edge_ptr[first + len(some)]]
+            packed = pack_edges(checks, listed, of_some, some, samples[first])
+        bits.append(packed)
     return np.concatenate(sizes), np.concatenate(bits), arrays
 
 
@@ -117,6 +123,16 @@ def _misfit(value: np.ndarray, array: ArrayInfo) -> str | None:
     if is_integer(array) and value.dtype.kind == "f" and not (value == np.trunc(value)).all():
         return f"expected integers, as in the first causal set ({array.dtype}), got {value.dtype}"
     return None
+
+
+def _sides(checks: Checks, samples: range, matrices: list[np.ndarray | None]) -> list[int]:
+    """The numbers of elements; matrices that hold no numbers are replaced by None."""
+    for k, matrix in enumerate(matrices):
+        if matrix is not None and matrix.dtype.kind not in "biuf":
+            problem = f"expected numbers, got {matrix.dtype}"
+            checks.bad.report(samples[k], problem, checks.columns.adjacency.name)
+            matrices[k] = None
+    return [_side(checks, samples[k], matrix) for k, matrix in enumerate(matrices)]
 
 
 def _side(checks: Checks, sample: int, matrix: np.ndarray | None) -> int:

@@ -7,6 +7,7 @@ from qgpipe.data.raw.columns import Columns
 from qgpipe.data.raw.metadata import ArrayInfo
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.validation import Checks
+from qgpipe.data.readers.edge_lists import read_edges
 from qgpipe.data.readers.stacked_relations import read_relations
 
 
@@ -23,14 +24,14 @@ def read_stacked(checks: Checks, start: int, stop: int, threads: int) -> Samples
     context = decoding_context(checks.store, threads)
     samples = range(start, stop)
     arrays = read_columns(columns.arrays, checks.bad, context, samples)
-    largest = columns.adjacency.shape[1]
     if columns.size is None:
-        sizes = np.full(len(samples), largest, np.int64)
+        sizes = np.full(len(samples), columns.elements, np.int64)
     else:
         sizes = arrays[columns.size.name].reshape(-1).astype(np.int64)
     sizes = checks.sizes(sizes, start)
-    edges = read_relations(checks, sizes, start, threads, context)
-    inside = np.arange(largest) < sizes[:, None]
+    read = read_relations if columns.edges is None else read_edges
+    edges = read(checks, sizes, start, threads, context)
+    inside = np.arange(columns.elements or 0) < sizes[:, None]
     return Samples(
         index=np.arange(start, stop, dtype=np.int64),
         sizes=sizes,

@@ -15,7 +15,7 @@ from qgpipe.data.graphs.packed import Attribute, BitAdjacency, Packed, offsets
 from qgpipe.data.graphs.select import select
 from qgpipe.data.raw import naming
 from qgpipe.data.raw.bad_samples import BadSamples
-from qgpipe.data.raw.columns import Columns, Feature, check_names, choose_columns, is_integer
+from qgpipe.data.raw.columns import Columns, Feature, choose_columns, is_integer
 from qgpipe.data.raw.samples import Samples
 from qgpipe.data.raw.stores import StoreInfo
 from qgpipe.data.raw.validation import Checks, class_numbers
@@ -38,6 +38,11 @@ class CausalSetReader:
     are on the ``first`` axis of a causal set's rows of node features, or the ``last``, as Julia
     writes a matrix [n, k]; by default what fits the adjacency.
 
+    ``adjacency`` may also name an ``edge_index``, two arrays of earlier and later elements, or the
+    indptr and indices of a sparse matrix, whose rows are earlier elements. ``index_base``: the
+    index of the first element in these, 0 or 1. ``edge_ptr``: where the edges of each sample begin
+    in a list of those of all samples, or their numbers.
+
     Arrays that are not given are found by their usual names; graph features are only read if they
     are named, and an empty list means none.
     """
@@ -47,12 +52,14 @@ class CausalSetReader:
         node_features: str | Sequence[str] | None = None,
         graph_features: str | Sequence[str] | None = None,
         target: str | Sequence[str] | None = None,
-        adjacency: str | None = None,
+        adjacency: str | Sequence[str] | None = None,
         size: str | None = None,
         class_names: Sequence[str] | None = None,
         keep: str | Sequence[str] | None = None,
         classes: Sequence[int] | None = None,
         element_axis: str | None = None,
+        index_base: int = 0,
+        edge_ptr: str | None = None,
     ):
         self.names: dict[str, Any] = {
             "node_features": node_features,
@@ -64,8 +71,10 @@ class CausalSetReader:
             "keep": keep,
             "classes": classes,
             "element_axis": element_axis,
+            "index_base": index_base,
+            "edge_ptr": edge_ptr,
         }
-        check_names(self.names)
+        naming.check_names(self.names)
         self.names["keep"] = [keep] if isinstance(keep, str) else [*(keep or ())]
 
     def keeping(self, *names: str) -> CausalSetReader:

@@ -13,6 +13,7 @@ from typing import Any
 
 TASKS = Path(__file__).parents[1] / "tasks"
 TEST = "test"
+EDITOR = "# yaml-language-server"  # the first line of a configuration, for editors
 MEASURES = {"accuracy": "accuracy", "r2": "R²"}
 OUTCOMES = ("better", "not different", "worse")
 
@@ -97,7 +98,8 @@ def described(file: Path) -> tuple[str, dict[str, str]]:
     text = file.read_text(encoding="utf-8")
     head = re.match(r"(?:#.*\n)+", text)
     assert head is not None, f"{file} does not say what it asks"
-    question = " ".join(line.lstrip("# ") for line in head[0].splitlines())
+    lines = [line for line in head[0].splitlines() if not line.startswith(EDITOR)]
+    question = " ".join(line.lstrip("# ") for line in lines)
     return question, dict(re.findall(r"^    (\w+): # (.*)$", text, re.MULTILINE))
 
 

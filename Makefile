@@ -24,7 +24,8 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml envs/constraints.txt $(wildcard compat/quantumgrav/*)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt \
-	    --editable '.[dev]' ./compat/quantumgrav
+	    --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps ./compat/quantumgrav
 	touch $@
 
 run: $(INSTALLED)

@@ -268,7 +268,7 @@ def _edges(
 def _edge_names(store: StoreInfo, given: str | Sequence[str] | None) -> Sequence[str]:
     """The names of the arrays of edges; empty if the relations are matrices.
 
-    ``given`` may be an array, a list of one or two arrays, or a group of arrays with usual names.
+    ``given`` may be an array, a list of two, or a group of arrays with usual names.
     """
     if given is not None and not isinstance(given, str):
         return given

@@ -70,9 +70,9 @@ def check_names(given: Mapping[str, Any]) -> None:
             continue
         is_list = isinstance(value, Sequence) and not isinstance(value, str)
         kinds = (str, int) if key == "class_names" else str
-        is_too_long = key == "adjacency" and is_list and len(value) not in (1, 2)
+        is_no_pair = key == "adjacency" and is_list and len(value) != 2
         if (
-            is_too_long
+            is_no_pair
             or key in ONE_NAME
             or not is_list
             or not all(isinstance(name, kinds) for name in value)

@@ -261,7 +261,7 @@ def test_what_a_user_may_not_read_is_named_and_never_skipped(
         ("node_features", [1], "the name of an array, or a list of names, got [1]"),
         ("graph_features", {"a": 1}, "the name of an array, or a list of names, got {'a': 1}"),
         ("keep", [None], "the name of an array, or a list of names, got [None]"),
-        ("adjacency", ["adj"], "the name of an array, got ['adj']"),
+        ("adjacency", ["adj"], "the name of an array, or a list of two, got ['adj']"),
         ("size", 2.5, "the name of an array, got 2.5"),
         ("class_names", "abc", "a list of names, got 'abc'"),
         ("class_names", [["a"]], "a list of names, got [['a']]"),

@@ -79,7 +79,7 @@ LOCAL_STORE = r"(?<![\w/:.])\w[\w/]*\.zarr(?!\.zip)"  # no URL
 
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``stacked.zarr`` and ``groups.zarr``: a few causal sets of three classes in each layout."""
+    """``stacked``, ``groups`` and ``edges.zarr``: a few causal sets of three classes in each."""
     folder = tmp_path_factory.mktemp("stores")
     for layout in ("stacked", "groups"):
         settings = {**STORE, "layout": layout, "classes": CLASSES}
@@ -89,6 +89,13 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for group in each:  # a real target, which generated stores lack
             count = STORE["num_samples"] if group is root else 1
             group.create_array("dimension", data=np.linspace(2, 4, count), overwrite=True)
+    shutil.copytree(folder / "groups.zarr", folder / "edges.zarr")
+    for _, group in zarr.open_group(folder / "edges.zarr").groups():  # relations as lists, from 1
+        later, earlier = np.nonzero(group["adjacency_matrix"][:])
+        del group["adjacency_matrix"], group["link_matrix"]
+        group.create_array("source", data=earlier + 1)
+        group.create_array("target", data=later + 1)
+        group.create_array("num_elements", data=np.array([len(group["in_degree"])]))
     return folder
 
 
@@ -110,7 +117,7 @@ def project(tmp_path: Path, stores: Path, monkeypatch) -> Iterator[Callable[[Pat
         for copy in ("run.yaml", "config/run.yaml"):
             shutil.copy(Path(__file__).with_name("run.yaml"), copy)
         for name in set(re.findall(LOCAL_STORE, page.read_text())) | {"data/first.zarr"}:
-            layout = "groups" if "group" in name else "stacked"
+            layout = next((one for one in ("groups", "edges") if one[:-1] in name), "stacked")
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(stores / f"{layout}.zarr", name)
         importlib.invalidate_caches()

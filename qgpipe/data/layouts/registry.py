@@ -80,8 +80,12 @@ def _root(
 def _format_below(
     folder: Path, listed: Sequence[str] | None, store: Path, depth: int
 ) -> int | None:
-    """The zarr format of the arrays in ``folder`` or its subfolders; None if there are none."""
-    names = [name for name, is_folder in children(folder, store, listed).items() if is_folder]
+    """The zarr format of the arrays in ``folder`` or its subfolders; None if there are none.
+
+    Subfolders ``*.zarr`` are stores of their own.
+    """
+    found_in = children(folder, store, listed).items()
+    names = [name for name, is_folder in found_in if is_folder and not name.endswith(".zarr")]
     for name in sorted(names)[:NAMES_LOOKED_AT]:
         inside = children(folder / name, store, listed)
         if ".zarray" in inside or ".zgroup" in inside:

@@ -90,12 +90,12 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
             count = STORE["num_samples"] if group is root else 1
             group.create_array("dimension", data=np.linspace(2, 4, count), overwrite=True)
     shutil.copytree(folder / "groups.zarr", folder / "edges.zarr")
-    for _, group in zarr.open_group(folder / "edges.zarr").groups():  # relations as lists, from 1
-        later, earlier = np.nonzero(group["adjacency_matrix"][:])
-        del group["adjacency_matrix"], group["link_matrix"]
+    for _, group in list(zarr.open_group(folder / "edges.zarr").groups()):  # lists, from 1
+        later, earlier = np.nonzero(group["adj"][:])
+        del group["adj"], group["linkmat"]
         group.create_array("source", data=earlier + 1)
         group.create_array("target", data=later + 1)
-        group.create_array("num_elements", data=np.array([len(group["in_degree"])]))
+        group.create_array("num_elements", data=np.array(group["in_degree"].shape))
     return folder
 
 

@@ -55,9 +55,12 @@ def test_what_sets_were_made_of_is_in_the_store(layout, section, tmp_path):
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_what_a_class_keeps_is_the_same_for_any_size(name, section, tmp_path):
+    kept = []
     for sizes in ([1, 1], [1, 9]):
         config = section(classes=[name], num_samples=60, size=sizes)
         generate_store(config, "a", tmp_path / "a.zarr")
+        kept.append(set(zarr.open_group(tmp_path / "a.zarr", mode="r")))
+    assert kept[0] == kept[1]
 
 
 def test_arrays_that_no_class_has_are_absent(section, tmp_path):
